@@ -1,0 +1,1 @@
+"""The P4Runtime controller: desired entries, reconciliation, leader tracking, link probes."""

@@ -1,0 +1,1 @@
+"""What runs on the hosts: the Raft core, wire format, durable log, node and client."""

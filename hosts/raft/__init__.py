@@ -1,0 +1,1 @@
+"""The sans-IO Raft core: no clock, socket, thread or global random; standard library only."""

@@ -1,0 +1,96 @@
+"""Messages and log entries: the vocabulary that the core, the log and the wire format share.
+
+Field names are those of Ongaro's thesis, figure 3.1, and of the wire format's table in ``docs/wire.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+NOBODY = 0
+"""Member id that stands for "no member": an unknown leader, a vote not given, a client as source."""
+
+EVERYBODY = 255
+"""``target`` of an AppendEntries that the network copies to every member."""
+
+MAX_TERM = 2**63 - 1
+"""Terms and indexes of 2^63 and above are malformed."""
+
+
+class MessageType(IntEnum):
+    """Wire numbers. Peer messages stay below 16; from 16 up are client messages."""
+
+    PRE_VOTE = 1
+    PRE_VOTE_REPLY = 2
+    REQUEST_VOTE = 3
+    REQUEST_VOTE_REPLY = 4
+    APPEND_ENTRIES = 5
+    APPEND_ENTRIES_REPLY = 6
+    INSTALL_SNAPSHOT = 7
+    INSTALL_SNAPSHOT_REPLY = 8
+    TIMEOUT_NOW = 9
+    CONFIGURATION = 10
+    CAMPAIGN_HINT = 11
+    FRAGMENT_STATUS = 12
+    """A receiver of peer fragments names what is missing."""
+    CLIENT_REQUEST = 16
+    CLIENT_REPLY = 17
+    CLIENT_FRAGMENT_STATUS = 18
+    """As FRAGMENT_STATUS, between a client and a node, either way."""
+
+
+class EntryKind(IntEnum):
+    """What a log entry holds."""
+
+    NOOP = 0
+    """The entry by which a new leader commits what came before (thesis, section 3.6.2)."""
+    COMMAND = 1
+    """A command of the replicated state machine."""
+    CONFIGURATION = 2
+    """A change of the cluster's members (thesis, chapter 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the replicated log. ``index`` counts from 1."""
+
+    term: int
+    index: int
+    kind: EntryKind
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HardState:
+    """What must be on disk before a message that depends on it leaves (thesis, figure 3.1)."""
+
+    current_term: int = 0
+    voted_for: int = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message between members. The meaning of ``index``, ``log_term`` and ``commit`` depends on ``type``:
+
+    RequestVote, PreVote: last_log_index, last_log_term, 0. Their replies: 0, term asked, 0.
+    AppendEntries: prev_log_index, prev_log_term, leader_commit. Its reply: match_index, 0, 0;
+    with ``reject``: the rejected prev_log_index, hint term, hint index.
+    InstallSnapshot and its reply: last_included_index, last_included_term, offset in bytes.
+    """
+
+    type: MessageType
+    source: int
+    target: int
+    term: int
+    index: int = 0
+    log_term: int = 0
+    commit: int = 0
+    reject: bool = False
+    more: bool = False
+    """InstallSnapshot: another chunk follows."""
+    round: int = 0
+    """A request's round, echoed in its reply: check-quorum and reads count only replies to a round of theirs."""
+    entries: tuple[Entry, ...] = ()
+    data: bytes = b""
+    """InstallSnapshot: the chunk."""

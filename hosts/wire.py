@@ -1,0 +1,213 @@
+"""The wire format: a 40-byte big-endian header in UDP, then a payload that switches never read.
+
+    version:8=1 type:8 flags:8 source:8 | target:8 reserved:8 group:16
+    term:64 | index:64 | log_term:64 | commit:64
+
+The payload of a peer message begins with ``cluster:64 round:64``. An AppendEntries then carries its entries, each
+``term:64 kind:8 length:32`` and the data; indexes follow from prev_log_index. A message that does not fit one
+datagram is cut into fragments (flag FRAGMENT): each repeats the header and its payload begins with
+``message_id:64 offset:32 total:32``.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+from hosts.raft.message import MAX_TERM, Entry, EntryKind, Message, MessageType
+
+VERSION = 1
+DEFAULT_PORT = 26410
+HEADER_BYTES = 40
+PEER_PREFIX_BYTES = 16
+FRAGMENT_PREFIX_BYTES = 16
+MAX_DATAGRAM = 1400
+"""Bytes of header and payload in one datagram: with IPv4 and UDP it fits an MTU of 1,500."""
+
+FIRST_CLIENT_TYPE = 16
+
+_HEADER = struct.Struct(">BBBBBBHQQQQ")
+_PEER_PREFIX = struct.Struct(">QQ")
+_FRAGMENT_PREFIX = struct.Struct(">QII")
+_ENTRY = struct.Struct(">QBI")
+
+
+class Flag(IntFlag):
+    """The header's flags."""
+
+    REJECT = 0x01
+    FANOUT = 0x02
+    THIN = 0x04
+    NO_STEER = 0x08
+    MORE = 0x10
+    FRAGMENT = 0x20
+
+
+ALL_FLAGS = 0x3F
+
+
+class WireError(ValueError):
+    """A datagram that is not of this wire format; its text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The 40 bytes that switches parse. See DEFAULT_PORT, Flag and MessageType for the codes."""
+
+    type: int
+    source: int = 0
+    target: int = 0
+    group: int = 0
+    term: int = 0
+    index: int = 0
+    log_term: int = 0
+    commit: int = 0
+    flags: int = 0
+    reserved: int = 0
+    version: int = VERSION
+
+    def pack(self) -> bytes:
+        """The header's 40 bytes. Raises WireError for a field that does not fit its width."""
+        try:
+            return _HEADER.pack(
+                self.version,
+                self.type,
+                self.flags,
+                self.source,
+                self.target,
+                self.reserved,
+                self.group,
+                self.term,
+                self.index,
+                self.log_term,
+                self.commit,
+            )
+        except struct.error as error:
+            raise WireError(f"cannot pack {self}: {error}") from error
+
+    @classmethod
+    def unpack(cls, datagram: bytes) -> Header:
+        """Read a datagram's header. Raises WireError for a short one, another version, unknown types or flags,
+        a non-zero reserved field, and terms or indexes of 2^63 and above."""
+        if len(datagram) < HEADER_BYTES:
+            raise WireError(f"{len(datagram)} bytes are too short for a header of {HEADER_BYTES}")
+        version, kind, flags, source, target, reserved, group, term, index, log_term, commit = _HEADER.unpack_from(
+            datagram
+        )
+        if version != VERSION:
+            raise WireError(f"version {version} is not {VERSION}")
+        if kind not in _KNOWN_TYPES:
+            raise WireError(f"unknown message type {kind}")
+        if flags & ~ALL_FLAGS or reserved:
+            raise WireError(f"unknown flags {flags:#x} or reserved byte {reserved:#x}")
+        if flags & Flag.FANOUT and kind != MessageType.APPEND_ENTRIES:
+            raise WireError("FANOUT is for AppendEntries only")
+        if kind < FIRST_CLIENT_TYPE and max(term, index, log_term, commit) > MAX_TERM:
+            raise WireError("a term or index of 2^63 or above")
+        return cls(kind, source, target, group, term, index, log_term, commit, flags, reserved, version)
+
+
+_KNOWN_TYPES = frozenset(int(kind) for kind in MessageType)
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A fragment's place in its message: ``offset`` and ``total`` in bytes of the whole payload."""
+
+    message_id: int
+    offset: int
+    total: int
+    data: bytes = field(repr=False)
+
+
+def pack_fragment(header: Header, fragment: Fragment) -> bytes:
+    """One datagram of a message that was cut; ``header`` must carry FRAGMENT."""
+    prefix = _FRAGMENT_PREFIX.pack(fragment.message_id, fragment.offset, fragment.total)
+    return header.pack() + prefix + fragment.data
+
+
+def unpack_fragment(payload: bytes) -> Fragment:
+    """Read what follows the header of a datagram with FRAGMENT. Raises WireError if offsets do not fit."""
+    if len(payload) <= FRAGMENT_PREFIX_BYTES:
+        raise WireError("an empty fragment")
+    message_id, offset, total = _FRAGMENT_PREFIX.unpack_from(payload)
+    data = payload[FRAGMENT_PREFIX_BYTES:]
+    if offset + len(data) > total:
+        raise WireError(f"a fragment at {offset} of {len(data)} bytes overruns its message of {total}")
+    return Fragment(message_id, offset, total, data)
+
+
+def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = False) -> tuple[Header, bytes]:
+    """A message between members as header and payload; the payload may be larger than a datagram."""
+    flags = (Flag.REJECT if message.reject else 0) | (Flag.MORE if message.more else 0)
+    header = Header(
+        type=message.type,
+        source=message.source,
+        target=message.target,
+        group=group,
+        term=message.term,
+        index=message.index,
+        log_term=message.log_term,
+        commit=message.commit,
+        flags=flags | (Flag.FANOUT if fanout else 0),
+    )
+    parts = [_PEER_PREFIX.pack(cluster, message.round)]
+    for entry in message.entries:
+        parts.append(_ENTRY.pack(entry.term, entry.kind, len(entry.data)))
+        parts.append(entry.data)
+    parts.append(message.data)
+    return header, b"".join(parts)
+
+
+def unpack_peer(header: Header, payload: bytes, *, cluster: int) -> Message:
+    """The inverse of pack_peer. Raises WireError for another cluster's message and for malformed entries."""
+    if header.type >= FIRST_CLIENT_TYPE:
+        raise WireError(f"type {header.type} is no peer message")
+    if len(payload) < PEER_PREFIX_BYTES:
+        raise WireError("a peer message without cluster and round")
+    named, round_number = _PEER_PREFIX.unpack_from(payload)
+    if named != cluster:
+        raise WireError(f"a message of cluster {named}, not {cluster}")
+    entries: tuple[Entry, ...] = ()
+    data = b""
+    if header.type == MessageType.APPEND_ENTRIES:
+        entries = _unpack_entries(header, payload)
+    else:
+        data = payload[PEER_PREFIX_BYTES:]
+    return Message(
+        type=MessageType(header.type),
+        source=header.source,
+        target=header.target,
+        term=header.term,
+        index=header.index,
+        log_term=header.log_term,
+        commit=header.commit,
+        reject=bool(header.flags & Flag.REJECT),
+        more=bool(header.flags & Flag.MORE),
+        round=round_number,
+        entries=entries,
+        data=data,
+    )
+
+
+def _unpack_entries(header: Header, payload: bytes) -> tuple[Entry, ...]:
+    entries = []
+    at, index, last_term = PEER_PREFIX_BYTES, header.index, header.log_term
+    while at < len(payload):
+        if at + _ENTRY.size > len(payload):
+            raise WireError("an entry cut short")
+        term, kind, length = _ENTRY.unpack_from(payload, at)
+        at += _ENTRY.size
+        index += 1
+        if at + length > len(payload):
+            raise WireError("an entry longer than its message")
+        if kind not in _KNOWN_KINDS or not last_term <= term <= header.term:
+            raise WireError(f"entry {index} of kind {kind} and term {term} in a message of term {header.term}")
+        entries.append(Entry(term, index, EntryKind(kind), payload[at : at + length]))
+        at += length
+        last_term = term
+    return tuple(entries)
+
+
+_KNOWN_KINDS = frozenset(int(kind) for kind in EntryKind)

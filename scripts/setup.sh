@@ -1,0 +1,55 @@
+#!/bin/sh
+# Installs what is missing, and only that: Debian packages (as root or with sudo) and the virtual environment .venv.
+# SWITCHRAFT_PYTHON chooses the interpreter (3.10 or newer); SWITCHRAFT_VENV the environment's folder.
+set -eu
+cd "$(dirname "$0")/.."
+
+VENV=${SWITCHRAFT_VENV:-.venv}
+PACKAGES="mininet gcc libc6-dev python3 python3-venv iproute2 iputils-ping ethtool tcpdump net-tools procps util-linux"
+
+missing=""
+for package in $PACKAGES; do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+    echo "setup: installing Debian packages:$missing"
+    if [ "$(id -u)" = 0 ]; then sudo=""; else sudo="sudo"; fi
+    if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then
+        echo "setup: these packages need root. Run once as root: apt-get install$missing" >&2
+        exit 1
+    fi
+    # Mininet recommends Open vSwitch, which this lab does not use.
+    $sudo apt-get update -qq || echo "setup: apt-get update failed; trying with the package lists at hand" >&2
+    # shellcheck disable=SC2086  # one word per package
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null || {
+        echo "setup: apt-get could not install:$missing (see the lines above)" >&2
+        exit 1
+    }
+fi
+
+# One stamp for all that the environment is made of: a second start only compares it.
+python=${SWITCHRAFT_PYTHON:-/usr/bin/python3}
+stamp=$( { cat pyproject.toml scripts/setup.sh; echo "$python"; pwd; "$python" --version; } | cksum)
+[ -f "$VENV/.stamp" ] && [ "$(cat "$VENV/.stamp")" = "$stamp" ] && exit 0
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
+    echo "setup: $python is older than 3.10; set SWITCHRAFT_PYTHON to a newer one" >&2
+    exit 1
+}
+echo "setup: making the virtual environment $VENV (once)"
+rm -rf "$VENV"
+"$python" -m venv "$VENV" || { echo "setup: $python cannot make virtual environments" >&2; exit 1; }
+"$VENV/bin/pip" install --quiet --disable-pip-version-check --editable '.[dev]' || {
+    echo "setup: pip could not install the Python packages (see the lines above)" >&2
+    exit 1
+}
+# Mininet is a Debian package for the system's Python, but plain Python: the environment borrows just that folder.
+mininet=$(/usr/bin/python3 -c 'import mininet; print(mininet.__path__[0])')
+site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+ln -sfn "$mininet" "$site/mininet"
+"$VENV/bin/python" -c 'import distutils.version, mininet.net' 2>/dev/null || {
+    echo "setup: Mininet does not import under $python" >&2
+    exit 1
+}
+echo "$stamp" > "$VENV/.stamp"

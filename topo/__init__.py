@@ -1,0 +1,1 @@
+"""The Mininet lab, topology files, scenarios and the `switchraft` command."""
