@@ -1,0 +1,54 @@
+# switchraft. `make run` opens the lab, `make test` runs every test; both set up what is missing first.
+#
+#   make run  [TOPOLOGY=triangle] [SWITCH=auto|bmv2|embedded] [NODES=manual]
+#   make demo                     the whole story on real packets, in under a minute
+#   make test                     linters, type checker, every test (those that need root too)
+#   make test-bmv2                the lab's tests on the real p4c and BMv2, when they are on the PATH
+#   make bench                    commits per second in the lab
+#   make shell SW=s1              p4runtime-shell on a switch of the running lab
+#   make stop                     end the lab, also after a crash
+#   make clean                    stop, then remove all that is generated
+
+TOPOLOGY ?= triangle
+SWITCH ?= auto
+NODES ?= auto
+SW ?= s1
+VENV := .venv
+BIN := $(VENV)/bin
+# The lab needs root; everything else runs as whoever calls make.
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY")
+
+.PHONY: setup run demo test lint test-bmv2 bench shell stop clean
+
+setup:
+	@scripts/setup.sh
+
+run: setup
+	@$(ROOT) $(BIN)/switchraft lab --topology $(TOPOLOGY) --switch $(SWITCH) --nodes $(NODES)
+
+demo: setup
+	@$(ROOT) $(BIN)/switchraft demo --switch $(SWITCH)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: setup lint
+	@SWITCHRAFT_ROOT="$(ROOT)" scripts/test.sh
+
+test-bmv2: setup
+	@SWITCHRAFT_ROOT="$(ROOT)" scripts/test.sh bmv2
+
+bench: setup
+	@$(ROOT) $(BIN)/python -m bench commit
+
+shell: setup
+	@$(ROOT) scripts/shell.sh $(SW)
+
+stop:
+	@if [ -x $(BIN)/switchraft ] && [ -d build ]; then $(ROOT) $(BIN)/switchraft stop; fi
+
+clean: stop
+	@rm -rf build $(VENV) .venv-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

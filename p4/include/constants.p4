@@ -1,0 +1,70 @@
+// Sizes, ports and codes, each in one place. RAFT_PORT and CPU_PORT may be given on the compiler's command line.
+#ifndef CONSTANTS_P4_
+#define CONSTANTS_P4_
+
+#ifndef RAFT_PORT
+#define RAFT_PORT 26410
+#endif
+#ifndef CPU_PORT
+#define CPU_PORT 510
+#endif
+
+const bit<16> ETHERTYPE_IPV4 = 0x0800;
+// IEEE 802 local experimental Ethertype 1: the controller's probes of links between switches.
+const bit<16> ETHERTYPE_PROBE = 0x88B5;
+const bit<8> PROTOCOL_UDP = 17;
+
+const bit<16> ETHERNET_BYTES = 14;
+const bit<16> IPV4_BYTES = 20;
+const bit<16> UDP_BYTES = 8;
+const bit<16> RAFT_BYTES = 40;
+
+const bit<8> RAFT_VERSION = 1;
+const bit<8> NOBODY = 0;
+const bit<8> EVERYBODY = 255;
+const bit<8> FIRST_CLIENT_TYPE = 16;
+
+// Bits of the Raft header's flags.
+const bit<8> FLAG_FANOUT = 0x02;
+const bit<8> FLAG_NO_STEER = 0x08;
+const bit<8> UNKNOWN_FLAGS = 0xC0;
+
+const bit<32> GROUPS = 64;
+const bit<32> MEMBERS = 1024;
+const bit<32> PORTS = 512;
+const bit<32> ROUTES = 4096;
+const bit<32> MESSAGE_TYPES = 32;
+const bit<32> DROP_REASONS = 32;
+// Every message type above counts as this one.
+const bit<8> LAST_COUNTED_TYPE = 31;
+
+// How often one group's digest may go out while switch and controller disagree, in microseconds.
+const bit<48> DIGEST_PERIOD_US = 200000;
+
+// Wire numbers, as in hosts/raft/message.py.
+enum bit<8> MessageType {
+  pre_vote = 1,
+  pre_vote_reply = 2,
+  request_vote = 3,
+  request_vote_reply = 4,
+  append_entries = 5,
+  append_entries_reply = 6,
+  install_snapshot = 7,
+  install_snapshot_reply = 8,
+  timeout_now = 9,
+  configuration = 10,
+  campaign_hint = 11,
+  fragment_status = 12,
+  client_request = 16,
+  client_reply = 17,
+  client_fragment_status = 18
+}
+
+// What the controller asks by packet-out, and what a packet-in is.
+enum bit<7> ControllerKind {
+  frame = 0,      // packet-out: send the frame out of egress_port
+  registers = 1,  // packet-out: read a slot's registers; packet-in: the answer
+  probe = 2       // packet-in: a link probe that arrived on ingress_port
+}
+
+#endif  // CONSTANTS_P4_

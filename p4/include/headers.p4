@@ -1,0 +1,107 @@
+// Headers and metadata.
+#ifndef HEADERS_P4_
+#define HEADERS_P4_
+
+#include "constants.p4"
+#include "reasons.p4"
+
+typedef bit<9> port_t;
+typedef bit<48> mac_t;
+typedef bit<32> ipv4_t;
+typedef bit<48> time_us_t;  // microseconds since the switch started
+
+@controller_header("packet_out")
+header packet_out_t {
+  port_t egress_port;
+  bit<7> kind;
+  bit<8> slot;
+}
+
+@controller_header("packet_in")
+header packet_in_t {
+  port_t ingress_port;
+  bit<7> kind;
+  bit<8> slot;
+  bit<8> leader;
+  bit<64> term;
+  time_us_t last_heard_us;
+  time_us_t now_us;
+}
+
+header ethernet_t {
+  mac_t dst_addr;
+  mac_t src_addr;
+  bit<16> ether_type;
+}
+
+header ipv4_h {
+  bit<4> version;
+  bit<4> ihl;
+  bit<8> diffserv;
+  bit<16> total_len;
+  bit<16> identification;
+  bit<3> flags;
+  bit<13> frag_offset;
+  bit<8> ttl;
+  bit<8> protocol;
+  bit<16> checksum;
+  ipv4_t src_addr;
+  ipv4_t dst_addr;
+}
+
+header udp_t {
+  bit<16> src_port;
+  bit<16> dst_port;
+  bit<16> length;
+  bit<16> checksum;
+}
+
+// The 40 bytes of hosts/wire.py. What follows them is never read by a switch.
+header raft_t {
+  bit<8> version;
+  bit<8> type;
+  bit<8> flags;
+  bit<8> source;
+  bit<8> target;
+  bit<8> reserved;
+  bit<16> group;
+  bit<64> term;
+  bit<64> index;
+  bit<64> log_term;
+  bit<64> commit;
+}
+
+struct headers_t {
+  packet_in_t packet_in;
+  packet_out_t packet_out;
+  ethernet_t ethernet;
+  ipv4_h ipv4;
+  udp_t udp;
+  raft_t raft;
+}
+
+struct metadata_t {
+  DropReason drop_reason;
+  bool edge;          // the packet entered at a port where hosts hang
+  bool tick;          // the controller asks for a slot's registers
+  bool peer;          // a message between members
+  bool group_known;
+  bool registered;    // its sender is the member it names (or another switch has checked that)
+  // The group's entry:
+  bit<8> slot;
+  bit<8> quorum;
+  bit<8> leader;
+  bit<64> term;
+  ipv4_t address;
+  bit<16> udp_port;
+}
+
+// What a switch has heard of a group's leader, when that is not what the group's entry says.
+struct leader_digest_t {
+  bit<16> group;
+  bit<8> slot;
+  bit<8> leader;
+  bit<64> term;
+}
+
+#endif  // HEADERS_P4_

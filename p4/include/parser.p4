@@ -1,0 +1,70 @@
+// Ethernet, IPv4, UDP, Raft. A datagram on the Raft port whose first byte is 64 or more is QUIC: plain traffic.
+#ifndef PARSER_P4_
+#define PARSER_P4_
+
+#include "headers.p4"
+
+parser raft_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
+                   inout standard_metadata_t standard_metadata) {
+  state start {
+    transition select(standard_metadata.ingress_port) {
+      CPU_PORT: parse_packet_out;
+      default: parse_ethernet;
+    }
+  }
+
+  // What follows is the controller's frame, sent as it is.
+  state parse_packet_out {
+    packet.extract(hdr.packet_out);
+    transition accept;
+  }
+
+  state parse_ethernet {
+    packet.extract(hdr.ethernet);
+    transition select(hdr.ethernet.ether_type) {
+      ETHERTYPE_IPV4: parse_ipv4;
+      default: accept;
+    }
+  }
+
+  state parse_ipv4 {
+    packet.extract(hdr.ipv4);
+    transition select(hdr.ipv4.ihl, hdr.ipv4.flags[0:0], hdr.ipv4.frag_offset, hdr.ipv4.protocol) {
+      (5, 0, 0, PROTOCOL_UDP): parse_udp;
+      default: accept;
+    }
+  }
+
+  state parse_udp {
+    packet.extract(hdr.udp);
+    transition select(hdr.udp.src_port, hdr.udp.dst_port) {
+      (_, RAFT_PORT): parse_first_byte;
+      (RAFT_PORT, _): parse_first_byte;
+      default: accept;
+    }
+  }
+
+  state parse_first_byte {
+    transition select(packet.lookahead<bit<8>>()) {
+      0x00 &&& 0xC0: parse_raft;
+      default: accept;
+    }
+  }
+
+  state parse_raft {
+    packet.extract(hdr.raft);
+    transition accept;
+  }
+}
+
+control raft_deparser(packet_out packet, in headers_t hdr) {
+  apply {
+    packet.emit(hdr.packet_in);
+    packet.emit(hdr.ethernet);
+    packet.emit(hdr.ipv4);
+    packet.emit(hdr.udp);
+    packet.emit(hdr.raft);
+  }
+}
+
+#endif  // PARSER_P4_

@@ -1,0 +1,25 @@
+// Every drop has a reason, every reason a counter (index = the number here).
+#ifndef REASONS_P4_
+#define REASONS_P4_
+
+enum bit<8> DropReason {
+  none = 0,
+  not_ip = 1,         // ARP, IPv6 and every other Ethertype: hosts know their gateway, nothing else is served
+  bad_ipv4 = 2,       // version, header length (options are not served) or total length
+  bad_checksum = 3,   // IPv4 header checksum
+  ttl_expired = 4,
+  short_raft = 5,     // a datagram to the Raft port that holds no whole header, or a wrong UDP length
+  bad_version = 6,    // Raft version, reserved byte, unknown flags or unknown type
+  term_range = 7,     // a term or index of 2^63 or above in a peer message
+  bad_flags = 8,      // FANOUT on anything but an AppendEntries
+  not_member = 9,     // a peer message or client reply from a host that is not the member it claims to be
+  stale_term = 10,    // a peer request of a lower term while the leader is heard
+  no_route = 11,
+  bad_probe = 12,     // a link probe from an edge port
+  parser_error = 13,
+  bad_target = 14,    // target 255 without FANOUT, or FANOUT to one member
+  udp_fragment = 15,  // an IPv4 fragment of a UDP datagram, which the guard could not look into
+  bad_packet_out = 16 // a packet-out of an unknown kind or slot
+}
+
+#endif  // REASONS_P4_

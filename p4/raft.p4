@@ -1,0 +1,78 @@
+// A switch that takes part in Raft without ever being trusted with it.
+//
+//            packet in
+//                |
+//   packet_io      controller's packet-outs leave; its register reads ("ticks") go on to term_filter
+//   message_count  every Raft message by type, valid or not
+//   port_role      trunk (to a switch) or edge (to hosts; the default)
+//   link_probe     probes over trunks go to the controller
+//   validity       lengths, checksum, TTL, noise, malformed Raft headers
+//   group_lookup   group -> register slot, leader, term
+//   member_guard   edge: peer messages only from the member that they name
+//   term_filter    remembers the leader's term; drops stale requests; tells the controller of a new leader
+//   leader_route   edge: client requests go to the leader
+//   ipv4_forward   longest prefix match
+//   drop_count     every drop under its reason
+//                |
+//            raft_egress     packets by port
+//
+// The safety rule: a switch may drop, duplicate, reorder and delay any packet and redirect client requests. It changes
+// nothing of a Raft header or payload, and never invents a vote, an acknowledgement or an entry. All of its state is
+// soft: with every table but ipv4_lpm empty, packets just pass.
+//
+// The Raft header (UDP port 26410) is drawn in docs/wire.md and parsed in include/headers.p4.
+
+#include <core.p4>
+#include <v1model.p4>
+
+#include "include/constants.p4"
+#include "include/reasons.p4"
+#include "include/headers.p4"
+#include "include/parser.p4"
+#include "include/checksums.p4"
+#include "include/packet_io.p4"
+#include "include/message_count.p4"
+#include "include/port_role.p4"
+#include "include/link_probe.p4"
+#include "include/validity.p4"
+#include "include/group_lookup.p4"
+#include "include/member_guard.p4"
+#include "include/term_filter.p4"
+#include "include/leader_route.p4"
+#include "include/ipv4_forward.p4"
+#include "include/drop_count.p4"
+#include "include/egress.p4"
+
+control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
+  counter(PORTS, CounterType.packets_and_bytes) port_rx;
+
+  apply {
+    port_rx.count((bit<32>)standard_metadata.ingress_port);
+    packet_io.apply(hdr, meta, standard_metadata);
+    if (!meta.tick && meta.drop_reason == DropReason.none) {
+      message_count.apply(hdr);
+      port_role.apply(meta, standard_metadata);
+      link_probe.apply(hdr, meta, standard_metadata);
+    }
+    if (!meta.tick && meta.drop_reason == DropReason.none) {
+      validity.apply(hdr, meta, standard_metadata);
+    }
+    if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
+      group_lookup.apply(hdr, meta);
+      member_guard.apply(hdr, meta, standard_metadata);
+    }
+    if (meta.tick || (meta.group_known && meta.drop_reason == DropReason.none)) {
+      term_filter.apply(hdr, meta, standard_metadata);
+    }
+    if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
+      leader_route.apply(hdr, meta);
+    }
+    if (meta.drop_reason == DropReason.none) {
+      ipv4_forward.apply(hdr, meta, standard_metadata);
+    }
+    drop_count.apply(meta, standard_metadata);
+  }
+}
+
+V1Switch(raft_parser(), verify_ipv4_checksum(), ingress(), raft_egress(), compute_ipv4_checksum(),
+         raft_deparser()) main;

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Runs the tests: as root in one go; otherwise those that need root with sudo, and build/ is handed back.
+# `scripts/test.sh bmv2` runs the lab's tests on the real simple_switch_grpc and p4c instead.
+set -eu
+cd "$(dirname "$0")/.."
+pytest=.venv/bin/pytest
+sudo=${SWITCHRAFT_ROOT:-}
+
+if [ "${1:-}" = bmv2 ]; then
+    for tool in p4c-bm2-ss simple_switch_grpc; do
+        command -v "$tool" >/dev/null || {
+            echo "test-bmv2: $tool is not on the PATH. Install p4c and BMv2, or use \`make test\`:" \
+                "the embedded switch needs neither." >&2
+            exit 1
+        }
+    done
+    exec $sudo env SWITCHRAFT_SWITCH=bmv2 $pytest tests/lab tests/p4 -m "lab or bmv2"
+fi
+
+if [ "$(id -u)" = 0 ]; then
+    exec $pytest -m "not bmv2"
+fi
+code=0
+$pytest -m "not bmv2 and not root and not lab" || code=$?
+$sudo $pytest -p no:cacheprovider -m "not bmv2 and (root or lab)" || code=$?
+$sudo chown -R "$(id -u):$(id -g)" build
+exit $code
