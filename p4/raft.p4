@@ -14,7 +14,7 @@
 //   ipv4_forward   longest prefix match
 //   drop_count     every drop under its reason
 //                |
-//            raft_egress     packets by port
+//              egress        packets by port
 //
 // The safety rule: a switch may drop, duplicate, reorder and delay any packet and redirect client requests. It changes
 // nothing of a Raft header or payload, and never invents a vote, an acknowledgement or an entry. All of its state is
@@ -62,10 +62,10 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
       member_guard.apply(hdr, meta, standard_metadata);
     }
     if (meta.tick || (meta.group_known && meta.drop_reason == DropReason.none)) {
-      term_filter.apply(hdr, meta, standard_metadata);
+      stale_term_filter.apply(hdr, meta, standard_metadata);
     }
     if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
-      leader_route.apply(hdr, meta);
+      leader_steering.apply(hdr, meta);
     }
     if (meta.drop_reason == DropReason.none) {
       ipv4_forward.apply(hdr, meta, standard_metadata);
@@ -74,5 +74,5 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
   }
 }
 
-V1Switch(raft_parser(), verify_ipv4_checksum(), ingress(), raft_egress(), compute_ipv4_checksum(),
+V1Switch(raft_parser(), verify_ipv4_checksum(), ingress(), egress(), compute_ipv4_checksum(),
          raft_deparser()) main;

@@ -4,7 +4,7 @@
 
 #include "headers.p4"
 
-control raft_egress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
+control egress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
   counter(PORTS, CounterType.packets_and_bytes) port_tx;
 
   apply {

@@ -24,7 +24,7 @@ control update_udp_checksum(inout udp_t udp, in ipv4_t old_addr, in ipv4_t new_a
   }
 }
 
-control leader_route(inout headers_t hdr, inout metadata_t meta) {
+control leader_steering(inout headers_t hdr, inout metadata_t meta) {
   counter(GROUPS, CounterType.packets_and_bytes) redirects;
   direct_counter(CounterType.packets_and_bytes) leader_route_counter;
   bool steer = false;

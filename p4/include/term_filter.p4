@@ -7,7 +7,7 @@
 
 #include "headers.p4"
 
-control term_filter(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
+control stale_term_filter(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
   register<bit<64>>(GROUPS) heard_term;
   register<bit<8>>(GROUPS) heard_leader;
   register<time_us_t>(GROUPS) last_heard;
