@@ -1,0 +1,47 @@
+"""The `switchraft` command. Here is only its shape: what a command does is in ``topo/commands``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from topo.commands import faults, labs, nodes, state, tools, values
+from topo.errors import LabError, UsageError
+
+app = typer.Typer(
+    name="switchraft",
+    help="A Raft cluster behind P4 switches, in a lab on this machine. Begin with: switchraft lab",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (labs, state, values, faults, tools, nodes):
+    module.add_to(app)
+
+
+def main() -> None:
+    """Run the command line. A person's mistake ends in one line on stderr."""
+    try:
+        app()
+    except UsageError as error:
+        _end(error, 2)
+    except LabError as error:
+        _end(error, 1)
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough.
+        sys.stderr.close()
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _end(error: LabError, code: int) -> None:
+    print(f"switchraft: {error}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""node: a Raft node of the lab, or one run by hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from topo.commands.faults import change
+
+
+def add_to(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run a node, or kill and pause the lab's.")
+    for action, text in {
+        "kill": "End a node at once (SIGKILL).",
+        "start": "Start a node that does not run.",
+        "pause": "Stop a node without ending it (SIGSTOP).",
+        "resume": "Let a paused node go on.",
+    }.items():
+        group.command(action, help=text)(_changer(action))
+    group.command("run")(run)
+    app.add_typer(group, name="node")
+
+
+def _changer(action: str) -> object:
+    def act(names: Annotated[list[str], typer.Argument(metavar="HOST...")]) -> None:
+        for name in names:
+            change(cmd="node", action=action, name=name)
+
+    return act
+
+
+def run(
+    index: Annotated[
+        int | None, typer.Argument(metavar="[INDEX]", help="Which member, counted from 0 in the file's order.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="cluster.yaml; default: $SWITCHRAFT_CLUSTER.")
+    ] = None,
+    member: Annotated[int | None, typer.Option("--id", metavar="ID", help="Which member, by its id.")] = None,
+) -> None:
+    """Run a node here, in the foreground, until it is interrupted. Needs no lab."""
+    from topo import nodeside
+
+    environment = os.environ.get("SWITCHRAFT_CLUSTER")
+    nodeside.run(config or (Path(environment) if environment else None), index, member)

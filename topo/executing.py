@@ -1,0 +1,27 @@
+"""Running a command in a host's namespace."""
+
+from __future__ import annotations
+
+import os
+
+from topo import namespace, paths
+from topo.errors import LabError
+from topo.lab import check_root
+from topo.live import Live
+from topo.process import TOKEN_VARIABLE
+
+
+def execute(host: str, command: list[str]) -> None:
+    """Become ``command`` on ``host``. Does not return. Raises LabError where it cannot be run."""
+    check_root("exec")
+    live = Live.find()
+    words = command[1:] if command[:1] == ["--"] else command
+    holder = live.holder(host)
+    environment = dict(os.environ)
+    environment[TOKEN_VARIABLE] = live.record.token
+    environment["SWITCHRAFT_CLUSTER"] = str(paths.cluster())
+    namespace.enter(holder)
+    try:
+        os.execvpe(words[0], words, environment)
+    except OSError as error:
+        raise LabError(f"cannot run {words[0]}: {error.strerror}") from error

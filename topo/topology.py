@@ -1,0 +1,339 @@
+"""What the lab consists of: switches, hosts, links and groups, read from a file of ``topo/topologies``.
+
+The file names things; this module gives each its port, address and id by rules that a person can foresee. Switch sN of
+the file's list has device id N. On a switch, hosts take the ports from 1 on in the file's order, then links do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+import networkx
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from topo.errors import UsageError
+from topo.yamlfile import Source, load
+
+FOLDER = Path(__file__).parent / "topologies"
+SUFFIX = ".yaml"
+PREFIX_LENGTH = 24
+"""Of a host's own network; its last address is the gateway."""
+MAX_MEMBERS = 9
+MAX_GROUPS = 64
+"""Register slots of the P4 program."""
+MAX_SWITCHES = 64
+LONGEST_NAME = 9
+"""Linux allows 15 characters for the interface name ``NAME-ethNN``."""
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9]*", text) or len(text) > LONGEST_NAME:
+        raise ValueError(f"a name is a letter and then letters or digits, in lower case, at most {LONGEST_NAME}")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HostFile(_Strict):
+    ip: IPv4Address
+    switch: Name
+
+
+class GroupFile(_Strict):
+    id: int = Field(ge=1, le=0xFFFF)
+    service: IPv4Address | None = None
+    members: list[Name] = Field(min_length=1, max_length=MAX_MEMBERS)
+
+
+class TopologyFile(_Strict):
+    """The fields of a topology file."""
+
+    switches: list[Name] = Field(min_length=1, max_length=MAX_SWITCHES)
+    hosts: dict[Name, HostFile] = Field(min_length=1)
+    links: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = Field(default_factory=list)
+    groups: list[GroupFile] = Field(min_length=1, max_length=MAX_GROUPS)
+    cluster: int = Field(default=1, ge=0, lt=2**64)
+    port: int = Field(default=26410, ge=1, le=32767)
+    heartbeat_ms: int = Field(default=50, ge=10)
+    election_timeout_ms: int = Field(default=300, ge=60)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host and where it hangs. ``port`` is its switch's."""
+
+    name: str
+    ip: IPv4Address
+    switch: str
+    port: int
+
+    @property
+    def interface(self) -> str:
+        return f"{self.name}-eth0"
+
+    @property
+    def switch_interface(self) -> str:
+        return f"{self.switch}-eth{self.port}"
+
+    @property
+    def network(self) -> IPv4Network:
+        return IPv4Interface(f"{self.ip}/{PREFIX_LENGTH}").network
+
+    @property
+    def mac(self) -> str:
+        third, fourth = self.ip.packed[2:]
+        return f"00:00:00:00:{third:02x}:{fourth:02x}"
+
+    @property
+    def gateway(self) -> IPv4Address:
+        return self.network.broadcast_address - 1
+
+    @property
+    def gateway_mac(self) -> str:
+        return f"08:00:00:00:{self.ip.packed[2]:02x}:00"
+
+
+@dataclass(frozen=True)
+class Switch:
+    name: str
+    device_id: int
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link between two switches, by name and port."""
+
+    a: str
+    a_port: int
+    b: str
+    b_port: int
+
+    @property
+    def a_interface(self) -> str:
+        return f"{self.a}-eth{self.a_port}"
+
+    @property
+    def b_interface(self) -> str:
+        return f"{self.b}-eth{self.b_port}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """A Raft group. ``members`` maps member id to host name; ``slot`` is its register slot in the switches."""
+
+    id: int
+    slot: int
+    service: IPv4Address | None
+    members: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A checked topology with everything numbered."""
+
+    name: str
+    switches: tuple[Switch, ...]
+    hosts: tuple[Host, ...]
+    links: tuple[Link, ...]
+    groups: tuple[Group, ...]
+    cluster: int
+    port: int
+    heartbeat_ms: int
+    election_timeout_ms: int
+
+    @cached_property
+    def members(self) -> tuple[str, ...]:
+        """Hosts that are a member of some group, in the file's order."""
+        named = {host for group in self.groups for host in group.members.values()}
+        return tuple(host.name for host in self.hosts if host.name in named)
+
+    @cached_property
+    def clients(self) -> tuple[str, ...]:
+        """The other hosts."""
+        return tuple(host.name for host in self.hosts if host.name not in self.members)
+
+    def member_id(self, host: str) -> int:
+        """The id of ``host``, one for all its groups. Raises UsageError where it is no member."""
+        for group in self.groups:
+            for number, name in group.members.items():
+                if name == host:
+                    return number
+        self.host(host)
+        raise UsageError(f"{host} is no member of the cluster: the members are {', '.join(self.members)}")
+
+    def host(self, name: str) -> Host:
+        """Raises UsageError for a name that is no host."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise UsageError(f"unknown host {name!r}: the hosts are {', '.join(host.name for host in self.hosts)}")
+
+    def switch(self, name: str) -> Switch:
+        """Raises UsageError for a name that is no switch."""
+        for switch in self.switches:
+            if switch.name == name:
+                return switch
+        raise UsageError(f"unknown switch {name!r}: the switches are {', '.join(s.name for s in self.switches)}")
+
+    def ports(self, switch: str) -> dict[int, str]:
+        """Port number to interface name."""
+        ports = {host.port: host.switch_interface for host in self.hosts if host.switch == switch}
+        for link in self.links:
+            if link.a == switch:
+                ports[link.a_port] = link.a_interface
+            if link.b == switch:
+                ports[link.b_port] = link.b_interface
+        return dict(sorted(ports.items()))
+
+    def ends(self, a: str, b: str) -> tuple[str, str]:
+        """The interfaces of the link between ``a`` and ``b``: a's, then b's. Raises UsageError if there is none."""
+        known = {host.name for host in self.hosts} | {switch.name for switch in self.switches}
+        for name in (a, b):
+            if name not in known:
+                raise UsageError(f"unknown host or switch {name!r}: there are {', '.join(sorted(known))}")
+        for link in self.links:
+            if (link.a, link.b) == (a, b):
+                return link.a_interface, link.b_interface
+            if (link.a, link.b) == (b, a):
+                return link.b_interface, link.a_interface
+        for host in self.hosts:
+            if (host.name, host.switch) == (a, b):
+                return host.interface, host.switch_interface
+            if (host.name, host.switch) == (b, a):
+                return host.switch_interface, host.interface
+        raise UsageError(f"there is no link between {a} and {b}")
+
+
+def names() -> list[str]:
+    """The topologies that come with the lab."""
+    return sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}"))
+
+
+def find(name: str) -> Topology:
+    """The topology ``name``: one of names(), or a file. Raises UsageError or FileError."""
+    path = FOLDER / f"{name}{SUFFIX}"
+    if name in names():
+        return read(path)
+    if Path(name).is_file():
+        return read(Path(name))
+    raise UsageError(f"unknown topology {name!r}: choose {', '.join(names())}, or give a file")
+
+
+def read(path: Path, name: str | None = None) -> Topology:
+    """Read and check a topology file, whose own name names the topology unless ``name`` does. Raises FileError."""
+    file, source = load(path, TopologyFile)
+    for check in (_check_names, _check_hosts, _check_links, _check_groups, _check_timing):
+        check(file, source)
+    return _number(name or path.stem, file)
+
+
+def _number(name: str, file: TopologyFile) -> Topology:
+    free_port = dict.fromkeys(file.switches, 1)
+
+    def take(switch: str) -> int:
+        free_port[switch] += 1
+        return free_port[switch] - 1
+
+    # A host is the same member in all its groups: ids go by first mention.
+    mentions = dict.fromkeys(member for group in file.groups for member in group.members)
+    ids = {member: number for number, member in enumerate(mentions, start=1)}
+
+    return Topology(
+        name=name,
+        switches=tuple(Switch(switch, number) for number, switch in enumerate(file.switches, start=1)),
+        hosts=tuple(Host(name, host.ip, host.switch, take(host.switch)) for name, host in file.hosts.items()),
+        links=tuple(Link(a, take(a), b, take(b)) for a, b in file.links),
+        groups=tuple(
+            Group(group.id, slot, group.service, {ids[member]: member for member in group.members})
+            for slot, group in enumerate(file.groups)
+        ),
+        cluster=file.cluster,
+        port=file.port,
+        heartbeat_ms=file.heartbeat_ms,
+        election_timeout_ms=file.election_timeout_ms,
+    )
+
+
+def _check_names(file: TopologyFile, source: Source) -> None:
+    for place, switch in enumerate(file.switches):
+        if switch in file.switches[:place]:
+            raise source.error(("switches", place), f"{switch} stands twice")
+    for host in file.hosts:
+        if host in file.switches:
+            raise source.error(("hosts", host), f"{host} is a switch already")
+
+
+def _check_hosts(file: TopologyFile, source: Source) -> None:
+    owners: dict[IPv4Address, str] = {}
+    for name, host in file.hosts.items():
+        if host.switch not in file.switches:
+            raise source.error(("hosts", name, "switch"), _unknown("switch", host.switch, file.switches))
+        if host.ip in owners:
+            raise source.error(("hosts", name, "ip"), f"{host.ip} is {owners[host.ip]}'s already")
+        network = IPv4Interface(f"{host.ip}/{PREFIX_LENGTH}").network
+        if host.ip in (network.network_address, network.broadcast_address, network.broadcast_address - 1):
+            raise source.error(("hosts", name, "ip"), f"{host.ip} is {network}'s own, broadcast or gateway address")
+        if host.ip.is_multicast or host.ip.is_loopback or host.ip.is_unspecified:
+            raise source.error(("hosts", name, "ip"), f"{host.ip} is no address for a host")
+        owners[host.ip] = name
+
+
+def _check_links(file: TopologyFile, source: Source) -> None:
+    graph = networkx.Graph()
+    graph.add_nodes_from(file.switches)
+    for place, (a, b) in enumerate(file.links):
+        for end, switch in enumerate((a, b)):
+            if switch not in file.switches:
+                raise source.error(("links", place, end), _unknown("switch", switch, file.switches))
+        if a == b:
+            raise source.error(("links", place), f"a link from {a} to itself")
+        if graph.has_edge(a, b):
+            raise source.error(("links", place), f"{a} and {b} are linked already")
+        graph.add_edge(a, b)
+    if not networkx.is_connected(graph):
+        reached = networkx.node_connected_component(graph, file.switches[0])
+        alone = [switch for switch in file.switches if switch not in reached]
+        raise source.error(("links",), f"no way from {file.switches[0]} to {', '.join(alone)}")
+
+
+def _check_groups(file: TopologyFile, source: Source) -> None:
+    owners = {host.ip: f"{name}'s address" for name, host in file.hosts.items()}
+    seen: set[int] = set()
+    for place, group in enumerate(file.groups):
+        if group.id in seen:
+            raise source.error(("groups", place, "id"), f"group {group.id} stands twice")
+        seen.add(group.id)
+        for number, member in enumerate(group.members):
+            at = ("groups", place, "members", number)
+            if member not in file.hosts:
+                raise source.error(at, _unknown("host", member, list(file.hosts)))
+            if member in group.members[:number]:
+                raise source.error(at, f"{member} stands twice")
+        if group.service is not None:
+            if group.service in owners:
+                at = ("groups", place, "service")
+                raise source.error(at, f"{group.service} is {owners[group.service]} already")
+            owners[group.service] = f"group {group.id}'s service address"
+
+
+def _check_timing(file: TopologyFile, source: Source) -> None:
+    least = 6 * file.heartbeat_ms
+    if file.election_timeout_ms < least:
+        raise source.error(
+            ("election_timeout_ms",),
+            f"{file.election_timeout_ms} ms is less than six heartbeats ({least} ms): switches would mute live leaders",
+        )
+
+
+def _unknown(kind: Literal["switch", "host"], name: str, known: list[str]) -> str:
+    return f"unknown {kind} {name!r} (there are {', '.join(known)})"

@@ -1,0 +1,100 @@
+"""Waiting for parts of the lab, with an eye on the processes that are waited for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from topo import jsonlines, paths
+from topo.errors import LabError
+from topo.process import Child
+from topo.topology import Topology
+
+POLL_S = 0.05
+SLOW_S = 60.0
+"""A part that has not come up by then does not; a first start also compiles C on a busy machine."""
+
+Result = TypeVar("Result")
+
+
+def until(what: str, look: Callable[[], Result | None], watched: Iterable[Child], seconds: float = SLOW_S) -> Result:
+    """Call ``look`` until it returns something. Raises LabError if a watched process ends or time runs out."""
+    watched = tuple(watched)
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found is not None:
+            return found
+        for child in watched:
+            if child.process is None:
+                words = child.last_words()
+                raise LabError(
+                    f"{child.name} ended ({child.exit_text}) while the lab waited for {what}; "
+                    f"its log, {paths.shown(child.log)}, ends with:\n{words or '(nothing)'}"
+                )
+        if time.monotonic() > deadline:
+            logs = paths.shown(paths.logs())
+            raise LabError(f"no {what} within {seconds:.0f} s; the logs are in {logs}")
+        time.sleep(POLL_S)
+
+
+def ask_quietly(path: Any, request: dict[str, Any]) -> dict[str, Any] | None:
+    """An answer, or None while nobody answers."""
+    try:
+        return jsonlines.ask_one(path, request, timeout_s=2.0)
+    except (OSError, ValueError):
+        return None
+
+
+def wait_for_controller(children: Mapping[str, Child], switches: list[str]) -> None:
+    """Until the controller says that all of ``switches`` are programmed."""
+
+    def look() -> bool | None:
+        status = ask_quietly(paths.controller_socket(), {"cmd": "status"})
+        if status is None:
+            return None
+        programmed = {entry["name"] for entry in status.get("switches", []) if entry.get("programmed")}
+        return True if programmed >= set(switches) else None
+
+    until("controller with all switches programmed", look, [children["controller"], *map(children.__getitem__, switches)])
+
+
+def wait_for_programmed(switch: Child, controller: Child) -> str:
+    """Until the controller has programmed a switch that was started. Says how long it took."""
+    if controller.process is None:
+        return "nobody programs it, the controller does not run"
+    started = time.monotonic()
+
+    def look() -> bool | None:
+        answer = ask_quietly(paths.controller_socket(), {"cmd": "wait_programmed", "switch": switch.name})
+        return True if answer is not None and answer.get("ok") else None
+
+    until("programmed switch", look, [switch, controller])
+    return f"programmed after {time.monotonic() - started:.1f} s"
+
+
+def node_socket(name: str) -> Any:
+    return paths.nodes() / name / "control.sock"
+
+
+def wait_for_node(child: Child, name: str) -> str:
+    """Until a node answers on its control socket."""
+    until("node's answer", lambda: ask_quietly(node_socket(name), {"cmd": "status"}), [child])
+    return "it answers"
+
+
+def wait_for_leader(children: Mapping[str, Child], topology: Topology) -> str:
+    """Until every group has a leader that has committed in its term, to which the switches steer. Says who."""
+
+    def look() -> str | None:
+        led: dict[int, str] = {}
+        for name in topology.members:
+            status = ask_quietly(node_socket(name), {"cmd": "status"}) or {}
+            for group in status.get("groups", []):
+                if group.get("role") == "leader" and group.get("commit", 0) > 0:
+                    led[group["group"]] = f"{name} leads group {group['group']} in term {group['term']}"
+        complete = all(group.id in led for group in topology.groups)
+        return "; ".join(led.values()) if complete else None
+
+    return until("leader", look, [children[name] for name in topology.members])
