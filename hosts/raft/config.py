@@ -1,0 +1,63 @@
+"""What a member of a group is told once, at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hosts.raft.message import EVERYBODY
+
+MAX_ID = EVERYBODY - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of one member. Raises ValueError, which names the field, for values that cannot work.
+
+    Times are in ticks; the caller decides how long a tick is (10 ms in the node). An AppendEntries holds at least one
+    entry, however large; the limits in bytes count an entry's data and ``log.ENTRY_OVERHEAD``.
+    """
+
+    id: int
+    """This member, 1..254."""
+    members: frozenset[int]
+    """All voting members at the group's birth."""
+    election_timeout_ticks: int = 30
+    """The minimum election timeout; each timeout is drawn from one to two times this."""
+    heartbeat_ticks: int = 5
+    max_entries_per_append: int = 1024
+    max_bytes_per_append: int = 1 << 20
+    max_inflight: int = 64
+    """AppendEntries messages sent to one follower and not yet acknowledged."""
+    max_inflight_bytes: int = 4 << 20
+    max_uncommitted_bytes: int = 64 << 20
+    """Beyond this a leader answers proposals with Busy; one proposal of any size is always taken."""
+    max_apply_bytes: int = 4 << 20
+    """Committed entries in one Ready; the next Ready brings the rest."""
+    bytes_per_tick: int = 16 << 10
+    """The slowest path that is not taken for a lossy one: unacknowledged entries are sent again after a heartbeat
+    interval and one tick more for each this many bytes in flight."""
+
+    def __post_init__(self) -> None:
+        for name in ("id", *sorted(self.members)):
+            value = self.id if name == "id" else name
+            if not isinstance(value, int) or not 1 <= value <= MAX_ID:
+                raise ValueError(f"members: {value!r} is not a member id of 1..{MAX_ID}")
+        if self.members and self.id not in self.members:
+            raise ValueError(f"members: {sorted(self.members)} lack this member's own id {self.id}")
+        for name in (
+            "heartbeat_ticks",
+            "max_entries_per_append",
+            "max_bytes_per_append",
+            "max_inflight",
+            "max_inflight_bytes",
+            "max_uncommitted_bytes",
+            "max_apply_bytes",
+            "bytes_per_tick",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is less than 1")
+        if self.election_timeout_ticks <= 2 * self.heartbeat_ticks:
+            raise ValueError(
+                f"election_timeout_ticks: {self.election_timeout_ticks} leaves no room for two heartbeats "
+                f"of {self.heartbeat_ticks} ticks"
+            )

@@ -1,0 +1,111 @@
+"""What a leader knows of one other member, and how much it dares to send (etcd/raft's Probe and Replicate)."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+MAX_PATIENCE = 64
+
+
+class Mode(Enum):
+    PROBE = "probe"
+    """Where the logs part is not known: one AppendEntries at a time."""
+    REPLICATE = "replicate"
+    """The follower keeps up: a window of AppendEntries, sent ahead of their acknowledgements."""
+
+
+class Progress:
+    """``match_index`` is what the member is known to hold durably; ``next_index`` what to send next."""
+
+    __slots__ = (
+        "_inflight",
+        "_patience",
+        "commit_sent",
+        "contact_tick",
+        "inflight_bytes",
+        "match_index",
+        "mode",
+        "next_index",
+    )
+
+    def __init__(self, next_index: int, now: int) -> None:
+        self.match_index = 0
+        self.next_index = next_index
+        self.mode = Mode.PROBE
+        self.contact_tick = now
+        """The tick at which the latest round that it answered began."""
+        self.commit_sent = 0
+        self.inflight_bytes = 0
+        self._inflight: deque[tuple[int, int, int]] = deque()
+        self._patience = 1
+
+    @property
+    def inflight(self) -> int:
+        """AppendEntries with entries that are not acknowledged."""
+        return len(self._inflight)
+
+    def has_room(self, max_inflight: int, max_bytes: int) -> bool:
+        """Whether another AppendEntries may leave now."""
+        if self.mode is Mode.PROBE:
+            return not self._inflight
+        return len(self._inflight) < max_inflight and self.inflight_bytes < max_bytes
+
+    def sent(self, last_index: int, size: int, now: int) -> None:
+        """Entries up to ``last_index``, ``size`` bytes of them, left at tick ``now``."""
+        self._inflight.append((last_index, size, now))
+        self.inflight_bytes += size
+        if self.mode is Mode.REPLICATE:
+            self.next_index = last_index + 1
+
+    def acknowledged(self, index: int) -> bool:
+        """The member holds everything up to ``index``. True if that is news; ``match_index`` never falls."""
+        if index <= self.match_index:
+            return False
+        self.match_index = index
+        self._patience = 1
+        if self.mode is Mode.PROBE:
+            self.mode = Mode.REPLICATE
+            self._forget_inflight()
+            self.next_index = index + 1
+            return True
+        inflight = self._inflight
+        while inflight and inflight[0][0] <= index:
+            self.inflight_bytes -= inflight.popleft()[1]
+        if self.next_index <= index:
+            self.next_index = index + 1
+        return True
+
+    def rejected(self, prev_index: int, retry_after: int) -> bool:
+        """The member lacks ``prev_index``; ``retry_after`` is where the logs may agree. False for a late REJECT:
+        what was acknowledged since stays acknowledged."""
+        if prev_index <= self.match_index:
+            return False
+        if self.mode is Mode.REPLICATE:
+            self._probe_from(self.match_index + 1)
+            return True
+        if prev_index != self.next_index - 1:
+            return False
+        self._probe_from(max(self.match_index, min(retry_after, prev_index - 1)) + 1)
+        return True
+
+    def give_up_waiting(self, now: int, heartbeat_ticks: int, bytes_per_tick: int) -> bool:
+        """The member lives but has not acknowledged what was sent. True if that is so old that it must be taken for
+        lost: then it will be sent again, and waited for twice as long."""
+        if not self._inflight:
+            return False
+        patience = heartbeat_ticks * self._patience + self.inflight_bytes // bytes_per_tick
+        if now - self._inflight[0][2] < patience:
+            return False
+        self._patience = min(2 * self._patience, MAX_PATIENCE)
+        self._probe_from(self.match_index + 1 if self.mode is Mode.REPLICATE else self.next_index)
+        return True
+
+    def _probe_from(self, index: int) -> None:
+        self.mode = Mode.PROBE
+        self.next_index = index
+        self._forget_inflight()
+
+    def _forget_inflight(self) -> None:
+        self._inflight.clear()
+        self.inflight_bytes = 0
