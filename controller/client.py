@@ -1,0 +1,144 @@
+"""A P4Runtime connection to one switch: finsy's schema, entities and errors over a gRPC channel of our own.
+
+The channel is ours because a switch that returns must be found at once: no back-off left over from its absence, no
+ten seconds of waiting, and every call with a limit that a paused switch cannot stretch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+import grpc
+from finsy import P4ClientError, P4Schema
+from finsy.p4entity import P4Entity, decode_entity, encode_entities
+from finsy.proto import U128, p4r, p4r_grpc
+
+CALL_TIMEOUT_S = 3.0
+PUSH_TIMEOUT_S = 30.0
+"""A pipeline push: the embedded switch may have to compile the program first."""
+
+_OPTIONS = [
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_metadata_size", 64 * 1024),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+]
+
+
+class StreamClosed(Exception):
+    """The switch ended the stream."""
+
+
+class P4RuntimeClient:
+    """One connection; an asynchronous context manager. All calls raise finsy's P4ClientError."""
+
+    def __init__(self, address: str, device_id: int, schema: P4Schema | None = None) -> None:
+        self.device_id = device_id
+        self.election_id = 0
+        self._address = address
+        self._schema = schema or P4Schema()
+        self._send_lock = asyncio.Lock()
+
+    async def __aenter__(self) -> P4RuntimeClient:
+        self._channel = grpc.aio.insecure_channel(self._address, options=_OPTIONS)
+        self._stub: Any = p4r_grpc.P4RuntimeStub(self._channel)
+        self._stream: Any = None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._stream.cancel()
+        await self._channel.close()
+
+    async def arbitrate(self, election_id: int) -> None:
+        """Ask to be the primary; the answer comes by ``receive`` (P4Runtime 1.4, section 5)."""
+        self.election_id = election_id
+        update = p4r.MasterArbitrationUpdate(device_id=self.device_id, election_id=U128.encode(election_id))
+        await self.send(p4r.StreamMessageRequest(arbitration=update))
+
+    async def send(self, message: p4r.StreamMessageRequest) -> None:
+        """Send on the stream, which is opened by the first message."""
+        async with self._send_lock:
+            if self._stream is None:
+                self._stream = self._stub.StreamChannel()
+            try:
+                await self._stream.write(message)
+            except asyncio.InvalidStateError:
+                raise StreamClosed from None
+            except grpc.RpcError as error:
+                raise P4ClientError(error, "send") from None
+
+    async def receive(self) -> p4r.StreamMessageResponse:
+        """The next message of the stream. Raises StreamClosed at its end."""
+        try:
+            message = await self._stream.read()
+        except grpc.RpcError as error:
+            raise P4ClientError(error, "receive") from None
+        if message is grpc.aio.EOF:
+            raise StreamClosed
+        assert isinstance(message, p4r.StreamMessageResponse)
+        return message
+
+    async def cookie(self) -> int | None:
+        """The cookie of the installed program; None if there is no program."""
+        request = p4r.GetForwardingPipelineConfigRequest(
+            device_id=self.device_id, response_type=p4r.GetForwardingPipelineConfigRequest.COOKIE_ONLY
+        )
+        try:
+            reply = await self._call(self._stub.GetForwardingPipelineConfig, request)
+        except P4ClientError as error:
+            if error.is_pipeline_missing:
+                return None
+            raise
+        return int(reply.config.cookie.cookie) if reply.config.HasField("cookie") else None
+
+    async def fetch_schema(self) -> None:
+        """Take the P4Info from the switch itself, for a reader that has no program of its own."""
+        request = p4r.GetForwardingPipelineConfigRequest(
+            device_id=self.device_id, response_type=p4r.GetForwardingPipelineConfigRequest.P4INFO_AND_COOKIE
+        )
+        reply = await self._call(self._stub.GetForwardingPipelineConfig, request)
+        self._schema = P4Schema(reply.config.p4info)
+
+    @property
+    def schema(self) -> P4Schema:
+        """The P4Info by which entities are read and written."""
+        return self._schema
+
+    async def push(self) -> None:
+        """Install the schema's program. Entries, counters and digest configuration of the switch are gone then."""
+        request = p4r.SetForwardingPipelineConfigRequest(
+            device_id=self.device_id,
+            election_id=U128.encode(self.election_id),
+            action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
+            config=self._schema.get_pipeline_config(),
+        )
+        await self._call(self._stub.SetForwardingPipelineConfig, request, timeout=PUSH_TIMEOUT_S)
+
+    async def write(self, updates: Iterable[p4r.Update]) -> None:
+        """Write; updates that do not fail are done even if others of the request fail."""
+        request = p4r.WriteRequest(
+            device_id=self.device_id, election_id=U128.encode(self.election_id), updates=list(updates)
+        )
+        await self._call(self._stub.Write, request)
+
+    async def read(self, *entities: P4Entity) -> list[Any]:
+        """Read; wildcards as P4Runtime has them. Anybody may, primary or not."""
+        request = p4r.ReadRequest(device_id=self.device_id, entities=encode_entities(entities, self._schema))
+        found: list[Any] = []
+        try:
+            async for reply in self._stub.Read(request, timeout=CALL_TIMEOUT_S):
+                found += [decode_entity(entity, self._schema) for entity in reply.entities]
+        except grpc.RpcError as error:
+            raise P4ClientError(error, "read", msg=request, schema=self._schema) from None
+        return found
+
+    async def _call(self, method: Any, request: Any, *, timeout: float = CALL_TIMEOUT_S) -> Any:
+        try:
+            return await method(request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise P4ClientError(error, type(request).__name__, msg=request, schema=self._schema) from None

@@ -1,0 +1,95 @@
+"""Which leader the switches ought to know, decided from what they have heard. Pure.
+
+Switches tell of a leader by digest, for as long as what they heard is not what their entry says. A higher term moves
+the entries at once. A lower or equal term with another leader is an old leader's late packet, or a cluster whose data
+was wiped and whose terms begin anew: then every switch is asked what it hears before anything is moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from controller.desired import Leadership
+
+SILENT_AFTER_US = 1_000_000
+"""A leader that no switch has heard for this long is taken out of the switches: clients then get an answer from the
+member that they address, instead of silence."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A leader that a switch has heard."""
+
+    leader: int
+    term: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A switch's registers of one group. ``age_us``: microseconds since its leader was last heard; ``leader`` 0: it
+    never heard one."""
+
+    leader: int
+    term: int
+    age_us: int
+
+
+class Verdict(Enum):
+    """What to do about a leader that was heard."""
+
+    KEEP = auto()
+    INSTALL = auto()
+    ASK = auto()
+    """Ask every switch first, then ``judge``."""
+    IGNORE = auto()
+    """It is no member of the group."""
+
+
+def fresh_within_us(filter_window_ms: int) -> int:
+    """How recently a leader must have been heard to count as alive: two filter windows, at least 300 ms."""
+    return max(2 * filter_window_ms, 300) * 1000
+
+
+def decide(current: Leadership, members: Collection[int], heard: Heard) -> Verdict:
+    """What a digest calls for."""
+    if heard.leader not in members:
+        return Verdict.IGNORE
+    if (heard.leader, heard.term) == (current.leader, current.term):
+        return Verdict.KEEP
+    if heard.term > current.term or current.leader == 0:
+        return Verdict.INSTALL
+    return Verdict.ASK
+
+
+def judge(current: Leadership, members: Collection[int], readings: Iterable[Reading], fresh_us: int) -> Heard | None:
+    """Who leads, when a switch has told of no higher term than the current one: None, for the current leader, if any
+    switch still hears it or none hears another; else the highest term that is heard."""
+    fresh = [reading for reading in readings if reading.leader in members and reading.age_us < fresh_us]
+    if not fresh or any((reading.leader, reading.term) == (current.leader, current.term) for reading in fresh):
+        return None
+    best = max(fresh, key=lambda reading: (reading.term, -reading.age_us))
+    return Heard(best.leader, best.term)
+
+
+def is_silent(readings: Collection[Reading]) -> bool:
+    """Whether no switch has heard a leader lately. Nobody asked, nobody silent."""
+    return bool(readings) and all(reading.leader == 0 or reading.age_us > SILENT_AFTER_US for reading in readings)
+
+
+def recover(current: Leadership | None, installed: Leadership) -> Leadership:
+    """What a controller that knows no better takes from entries that it finds: the highest term; of equal ones the
+    one with a leader."""
+    if current is None:
+        return installed
+    return max(current, installed, key=lambda held: (held.term, held.leader != 0))
+
+
+def choose_standin(members: tuple[int, ...], standin: int, before: Mapping[int, int], now: Mapping[int, int]) -> int:
+    """The member that gets the service address's requests while no leader is known: one that has sent something
+    between two readings of its packet count, if possible the same as so far."""
+    alive = [member for member in members if now.get(member, 0) > before.get(member, 0)]
+    if standin in alive or (standin in members and not alive):
+        return standin
+    return alive[0] if alive else members[0]

@@ -1,0 +1,277 @@
+"""What the controller is told about the network: switches, hosts, links, Raft groups, and the program to install.
+
+A file in JSON or YAML is read into frozen dataclasses. ``load`` raises NetworkError with one line that names the file
+and the field.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import yaml
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from hosts.wire import DEFAULT_PORT
+
+MAX_GROUPS = 64
+MAX_MEMBERS = 9
+DEFAULT_CPU_PORT = 510
+FEATURES = ("member_guard", "term_filter", "leader_route")
+"""What switches do for Raft beyond forwarding; each can be left out, and taken away at run time."""
+
+
+class NetworkError(ValueError):
+    """A network file that cannot be used; its text names the file and the field."""
+
+
+def _ipv4(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IPv4 address") from None
+
+
+def _mac(text: str) -> str:
+    if not re.fullmatch(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}", text):
+        raise ValueError(f"{text!r} is not a MAC address like 00:00:00:00:01:01")
+    return text.lower()
+
+
+def _endpoint(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} is not an address like 127.0.0.1:9559")
+    return text
+
+
+def _feature(text: str) -> str:
+    if text not in FEATURES:
+        raise ValueError(f"{text!r} is none of {', '.join(FEATURES)}")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1)]
+Ipv4 = Annotated[str, AfterValidator(_ipv4)]
+Mac = Annotated[str, AfterValidator(_mac)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Feature = Annotated[str, AfterValidator(_feature)]
+Port = Annotated[int, Field(ge=0, le=509)]
+"""A switch port; 510 and 511 are the controller's port and the drop port."""
+UdpPort = Annotated[int, Field(ge=1, le=65535)]
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A switch; ``grpc`` is where its P4Runtime server listens."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    name: Name
+    device_id: Annotated[int, Field(ge=0, le=65535)]
+    grpc: Endpoint
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host, and the edge port that it hangs on."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    name: Name
+    ip: Ipv4
+    mac: Mac
+    switch: Name
+    port: Port
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link between two switches."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    a: Name
+    a_port: Port
+    b: Name
+    b_port: Port
+
+    def __str__(self) -> str:
+        return f"{self.a}-{self.b}"
+
+    @property
+    def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """(switch, port) of both ends."""
+        return (self.a, self.a_port), (self.b, self.b_port)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of a Raft group: its id there, and the host that it runs on."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    id: Annotated[int, Field(ge=1, le=254)]
+    host: Name
+
+
+@dataclass(frozen=True)
+class Group:
+    """A Raft group. ``slot``: its place in the switches' registers; ``service``: an address only switches know."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    id: Annotated[int, Field(ge=0, le=65535)]
+    members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
+    slot: Annotated[int, Field(ge=0, lt=MAX_GROUPS)]
+    service: Ipv4 | None = None
+    port: UdpPort = DEFAULT_PORT
+
+    @property
+    def quorum(self) -> int:
+        """Members that make a majority."""
+        return len(self.members) // 2 + 1
+
+    def member(self, member_id: int) -> Member | None:
+        """The member with this id, or None."""
+        return next((member for member in self.members if member.id == member_id), None)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The compiled P4 program: BMv2 JSON and P4Info, relative to the working directory."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    json: Name
+    p4info: Name
+
+
+@dataclass(frozen=True)
+class Network:
+    """The whole. ``filter_window_ms``: how long a switch lets the last heard leader shadow lower terms."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    switches: Annotated[tuple[Switch, ...], Field(min_length=1)]
+    hosts: tuple[Host, ...]
+    links: tuple[Link, ...]
+    groups: Annotated[tuple[Group, ...], Field(max_length=MAX_GROUPS)]
+    pipeline: Pipeline
+    cpu_port: int = DEFAULT_CPU_PORT
+    filter_window_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
+    control_socket: str = "build/lab/controller.sock"
+    features: tuple[Feature, ...] = field(default=FEATURES)
+
+    def switch(self, name: str) -> Switch:
+        """The switch of this name. Raises KeyError."""
+        return _named(self.switches, name)
+
+    def host(self, name: str) -> Host:
+        """The host of this name. Raises KeyError."""
+        return _named(self.hosts, name)
+
+    def group(self, group_id: int) -> Group | None:
+        """The group with this id, or None."""
+        return next((group for group in self.groups if group.id == group_id), None)
+
+    def trunks(self, switch: str) -> tuple[int, ...]:
+        """The switch's ports that lead to other switches, in ascending order."""
+        return tuple(sorted(port for link in self.links for name, port in link.ends if name == switch))
+
+
+_Named = TypeVar("_Named", Switch, Host)
+
+
+def _named(items: Iterable[_Named], name: str) -> _Named:
+    for item in items:
+        if item.name == name:
+            return item
+    raise KeyError(name)
+
+
+def load(path: str | Path) -> Network:
+    """Read a network file; .yaml and .yml are YAML, everything else JSON. Raises NetworkError."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise NetworkError(f"{path}: cannot be read: {reason}") from None
+    try:
+        data = yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
+    except json.JSONDecodeError as error:
+        raise NetworkError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise NetworkError(f"{path}: {place}{getattr(error, 'problem', None) or error}") from None
+    return parse(data, str(path))
+
+
+def parse(data: object, source: str = "network") -> Network:
+    """Check what a file held. Raises NetworkError; ``source`` begins its text."""
+    try:
+        network = _ADAPTER.validate_python(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = _place(first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise NetworkError(f"{source}: {place}{message}") from None
+    for place, problem in _problems(network):
+        raise NetworkError(f"{source}: {place}: {problem}")
+    return network
+
+
+_ADAPTER = TypeAdapter(Network)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return f"{text}: " if text else ""
+
+
+def _problems(network: Network) -> Iterable[tuple[str, str]]:
+    """What single fields cannot show: names that mean nothing, and things that are there twice."""
+    switches = {switch.name for switch in network.switches}
+    hosts = {host.name for host in network.hosts}
+    yield from _twice("switches", "name", [switch.name for switch in network.switches])
+    yield from _twice("switches", "device_id", [switch.device_id for switch in network.switches])
+    yield from _twice("hosts", "name", [host.name for host in network.hosts])
+    yield from _twice("hosts", "ip", [host.ip for host in network.hosts])
+    yield from _twice("groups", "id", [group.id for group in network.groups])
+    yield from _twice("groups", "slot", [group.slot for group in network.groups])
+    taken: dict[tuple[str, int], str] = {}
+    ends = [(f"hosts[{i}].", "switch", "port", host.switch, host.port) for i, host in enumerate(network.hosts)]
+    for i, link in enumerate(network.links):
+        ends.append((f"links[{i}].", "a", "a_port", link.a, link.a_port))
+        ends.append((f"links[{i}].", "b", "b_port", link.b, link.b_port))
+    for place, switch_field, port_field, switch, port in ends:
+        if switch not in switches:
+            yield f"{place}{switch_field}", f"no switch is called {switch!r}"
+        if (switch, port) in taken:
+            yield f"{place}{port_field}", f"port {port} of {switch} is already used by {taken[switch, port]}"
+        taken[switch, port] = place.rstrip(".")
+    for i, group in enumerate(network.groups):
+        yield from _twice(f"groups[{i}].members", "id", [member.id for member in group.members])
+        yield from _twice(f"groups[{i}].members", "host", [member.host for member in group.members])
+        for j, member in enumerate(group.members):
+            if member.host not in hosts:
+                yield f"groups[{i}].members[{j}].host", f"no host is called {member.host!r}"
+        if group.service in {host.ip for host in network.hosts}:
+            yield f"groups[{i}].service", f"{group.service} is a host's address; a service needs one of its own"
+
+
+def _twice(place: str, name: str, values: list[Any]) -> Iterable[tuple[str, str]]:
+    for i, value in enumerate(values):
+        if value in values[:i]:
+            yield f"{place}[{i}].{name}", f"{value!r} is there twice"

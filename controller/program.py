@@ -1,0 +1,71 @@
+"""The compiled P4 program as P4Runtime wants it, and the way between its entries and ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from finsy import P4Schema, P4TableAction, P4TableEntry, P4TableMatch
+from finsy.proto import p4r
+
+from controller.desired import TABLES, Entry, Operation, Write
+
+DIGEST = "leader_digest_t"
+
+
+class ProgramError(ValueError):
+    """A program that is missing or is not the one that this controller knows; its text says what to do."""
+
+
+_TYPES = {
+    Operation.INSERT: p4r.Update.INSERT,
+    Operation.MODIFY: p4r.Update.MODIFY,
+    Operation.DELETE: p4r.Update.DELETE,
+}
+
+
+class Program:
+    """P4Info and BMv2 JSON. ``cookie`` is a hash of both: a switch that returns it runs this very program."""
+
+    def __init__(self, json: str | Path, p4info: str | Path) -> None:
+        """Raises ProgramError."""
+        for path in (json, p4info):
+            if not Path(path).is_file():
+                raise ProgramError(f"{path} is missing: compile p4/raft.p4 first (make build)")
+        try:
+            self.schema = P4Schema(Path(p4info), Path(json).read_bytes())
+        except Exception as error:
+            raise ProgramError(f"{p4info} is no P4Info text: {error}") from None
+        self._check(str(p4info))
+        self.cookie = self.schema.p4cookie
+
+    def _check(self, p4info: str) -> None:
+        for table in TABLES:
+            if self.schema.tables.get(table) is None:
+                raise ProgramError(f"{p4info} has no table {table}: it is not the program of this controller")
+        for header in ("packet_in", "packet_out"):
+            if self.schema.controller_packet_metadata.get(header) is None:
+                raise ProgramError(f"{p4info} has no controller header {header}")
+        if self.schema.digests.get(DIGEST) is None:
+            raise ProgramError(f"{p4info} has no digest {DIGEST}")
+
+    def encode(self, write: Write) -> p4r.Update:
+        """A write as P4Runtime's update."""
+        entry = write.entry
+        action = None if write.operation is Operation.DELETE else P4TableAction(entry.action, **dict(entry.params))
+        table_entry = P4TableEntry(entry.table, match=P4TableMatch(entry.match), action=action)
+        return p4r.Update(type=_TYPES[write.operation], entity=table_entry.encode(self.schema))
+
+    def decode(self, table_entry: P4TableEntry) -> Entry | None:
+        """An entry as a switch returned it; None for default actions and tables that are not the controller's."""
+        if table_entry.table_id not in TABLES or table_entry.is_default_action or table_entry.is_const:
+            return None
+        action = table_entry.action
+        if not isinstance(action, P4TableAction):
+            return None
+        held: dict[str, Any] = table_entry.match or {}
+        fields = [field.alias for field in self.schema.tables[table_entry.table_id].match_fields]
+        match = tuple((name, held.get(name, (0, 0))) for name in fields)
+        reference = self.schema.tables[table_entry.table_id].actions[action.name]
+        params = tuple((param.name, int(action.args[param.name])) for param in reference.params)
+        return Entry(table_entry.table_id, match, action.name.rpartition(".")[2], params)
