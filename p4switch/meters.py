@@ -1,0 +1,29 @@
+"""Meter configurations between P4Runtime messages and a pipeline's rates: specification, "MeterEntry"."""
+
+from __future__ import annotations
+
+from finsy.proto import p4r
+
+from p4switch.entities import MeterRates
+from p4switch.errors import invalid
+
+
+def decode_rates(config: p4r.MeterConfig) -> MeterRates:
+    """The rates of a two-rate three-colour meter.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT for negative numbers, an excess burst, or a peak rate below the committed one.
+    """
+    if min(config.cir, config.cburst, config.pir, config.pburst) < 0:
+        raise invalid("a meter's rates and bursts cannot be negative")
+    if config.eburst:
+        raise invalid("eburst is for single-rate meters; this one has two rates")
+    if config.pir < config.cir:
+        raise invalid(f"a meter's pir ({config.pir}) cannot be below its cir ({config.cir})")
+    return MeterRates(config.cir, config.cburst, config.pir, config.pburst)
+
+
+def encode_rates(rates: MeterRates, out: p4r.MeterConfig) -> None:
+    """Fill in a message; `SetInParent` keeps one of zeros visible as set."""
+    out.SetInParent()
+    out.cir, out.cburst, out.pir, out.pburst = rates.cir, rates.cburst, rates.pir, rates.pburst

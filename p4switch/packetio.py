@@ -1,0 +1,57 @@
+"""Controller headers: the bits before a packet-in's or packet-out's frame: specification, "Packet I/O"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from finsy.proto import p4r
+
+from p4switch.errors import invalid
+from p4switch.p4info import Field
+from p4switch.values import decode, encode
+
+
+class ControllerHeader:
+    """A header of `fields` from first to last bit. An empty one stands for a program that declares none."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self._fields = tuple(fields)
+        self._positions = {field.id: position for position, field in enumerate(fields)}
+        bits = sum(field.bitwidth for field in fields)
+        self.size = (bits + 7) // 8
+        self._spare = self.size * 8 - bits
+
+    def frame(self, message: p4r.PacketOut) -> bytes:
+        """The bytes that enter at the CPU port.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT or OUT_OF_RANGE for metadata that do not fit the P4Info. Fields marked
+                @padding may be left out.
+        """
+        values: list[int | None] = [None] * len(self._fields)
+        for metadata in message.metadata:
+            position = self._positions.get(metadata.metadata_id)
+            if position is None:
+                raise invalid(f"packet_out has no metadata field with the id {metadata.metadata_id}")
+            field = self._fields[position]
+            if values[position] is not None:
+                raise invalid(f"the packet_out field {field.name} is given twice")
+            values[position] = decode(metadata.value, field.bitwidth, f"packet_out.{field.name}")
+        bits = 0
+        for field, value in zip(self._fields, values, strict=True):
+            if value is None and not field.padding:
+                raise invalid(f"the packet_out field {field.name} is missing")
+            bits = bits << field.bitwidth | (value or 0)
+        return (bits << self._spare).to_bytes(self.size, "big") + message.payload
+
+    def message(self, frame: bytes) -> p4r.PacketIn | None:
+        """The packet-in of a frame that left at the CPU port; None if it is shorter than the header."""
+        if len(frame) < self.size:
+            return None
+        packet = p4r.PacketIn(payload=frame[self.size :])
+        bits = int.from_bytes(frame[: self.size], "big")
+        below = self.size * 8
+        for field in self._fields:
+            below -= field.bitwidth
+            packet.metadata.add(metadata_id=field.id, value=encode(bits >> below & field.limit))
+        return packet

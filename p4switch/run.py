@@ -1,0 +1,158 @@
+"""The running switch: ports, packet loop, P4Runtime server, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from p4switch.device import Device
+from p4switch.entities import Output, PipelineError
+from p4switch.loop import Loop
+from p4switch.options import Options
+from p4switch.pipeline import Pipeline
+from p4switch.server import ListenError, Tls, start_server
+
+
+class StartError(Exception):
+    """The switch cannot run; the text says what to do about it."""
+
+
+class PacketPlane:
+    """The packet loop over the interfaces. It begins with the first pipeline; until then packets are left lying."""
+
+    def __init__(self, options: Options, on_events: Callable[[], None]) -> None:
+        self._options = options
+        self._on_events = on_events
+        self._loop: Loop | None = None
+        self._started_us = time.monotonic_ns() // 1000
+
+    def commit(self, pipeline: Pipeline) -> None:
+        """Run this pipeline from the next packet on."""
+        if self._loop is None:
+            options = self._options
+            self._loop = Loop(pipeline, options.ports, options.cpu_port, options.pcap)
+            self._loop.start()
+            asyncio.get_running_loop().add_reader(self._loop.events_fd, self._on_events)
+        else:
+            self._loop.replace(pipeline)
+
+    def inject(self, frame: bytes) -> None:
+        """Let a frame enter at the CPU port; without one it goes nowhere, as in BMv2."""
+        if self._loop is not None and self._options.cpu_port is not None:
+            self._loop.inject(self._options.cpu_port, frame)
+
+    def drain(self) -> Output:
+        """Frames that left at the CPU port and digests, since the last call."""
+        return self._loop.drain() if self._loop is not None else Output()
+
+    def now_us(self) -> int:
+        """The time that packets see."""
+        return self._loop.now_us() if self._loop is not None else time.monotonic_ns() // 1000 - self._started_us
+
+    def stop(self) -> None:
+        """End the loop and close its sockets."""
+        if self._loop is not None:
+            asyncio.get_running_loop().remove_reader(self._loop.events_fd)
+            self._loop.stop()
+            self._loop = None
+
+
+def run(options: Options) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        StartError: before any packet was touched.
+    """
+    check_ports(options)
+    log = _log(options)
+    for flag in options.ignored:
+        print(f"p4switch: note: {flag} does nothing here", file=sys.stderr)
+    asyncio.run(_serve(options, log))
+
+
+def check_ports(options: Options) -> None:
+    """See that the interfaces are there and may be used.
+
+    Raises:
+        StartError: which one is not, or that root is needed.
+    """
+    for port, name in options.ports.items():
+        try:
+            socket.if_nametoindex(name)
+        except OSError:
+            raise StartError(f"there is no interface {name} (port {port}): see `ip link`") from None
+    if options.ports:
+        try:
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close()
+        except PermissionError:
+            raise StartError("packet sockets need root: start this with sudo") from None
+
+
+async def _serve(options: Options, log: Callable[[str], None]) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    plane = PacketPlane(options, lambda: device.on_events())
+    device = Device(options.device_id, plane, options.cache, log)
+    try:
+        if options.program is not None:
+            await _start_program(plane, options.program, options.cache)
+        try:
+            server, port = await start_server(device, options.address, _tls(options))
+        except ListenError as error:
+            raise StartError(str(error)) from None
+        sweep = asyncio.create_task(device.sweep())
+        _announce(options, port)
+        await stopped.wait()
+        sweep.cancel()
+        await server.stop(grace=0)
+    finally:
+        plane.stop()
+        device.close()
+
+
+async def _start_program(plane: PacketPlane, program: Path, cache: Path | None) -> None:
+    """Run a program from the command line; P4Runtime clients push theirs, with its P4Info, over it."""
+    try:
+        pipeline = await asyncio.to_thread(Pipeline.load, program, cache=cache)
+    except PipelineError as error:
+        raise StartError(str(error)) from None
+    except OSError as error:
+        raise StartError(f"cannot read {program}: {error.strerror}") from None
+    plane.commit(pipeline)
+
+
+def _announce(options: Options, port: int) -> None:
+    host = options.address.rpartition(":")[0]
+    ports = " ".join(f"{number}@{name}" for number, name in sorted(options.ports.items()))
+    what = options.program or "no program yet"
+    print(f"p4switch ready: device {options.device_id}, P4Runtime on {host}:{port}, ports {ports or 'none'}, {what}")
+    sys.stdout.flush()
+
+
+def _tls(options: Options) -> Tls | None:
+    given = options.tls
+    return Tls(given.certificate, given.key, given.ca, given.client_auth) if given is not None else None
+
+
+def _log(options: Options) -> Callable[[str], None]:
+    """Where events go: nowhere unless a flag asks for it, as in BMv2."""
+    if options.log_level in ("off", "error") or not (options.log_console or options.log_file):
+        return lambda text: None
+    stream: TextIO = sys.stdout
+    if options.log_file is not None:
+        try:
+            stream = options.log_file.open("a", buffering=1, encoding="utf-8")
+        except OSError as error:
+            raise StartError(f"cannot write {options.log_file}: {error.strerror}") from None
+
+    def write(text: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {text}", file=stream, flush=True)
+
+    return write
