@@ -19,7 +19,7 @@ from topo.links import Links
 from topo.options import Options
 from topo.process import TOKEN_VARIABLE, Child, Process, end
 from topo.record import Record, Running, boot_id, index_of, load, remove_leftovers
-from topo.waiting import wait_for_controller, wait_for_leader, wait_for_node, wait_for_programmed
+from topo.waiting import times_programmed, wait_for_controller, wait_for_leader, wait_for_node, wait_for_programmed
 
 TOOLS = {"mnexec": "mininet", "ip": "iproute2", "tc": "iproute2", "ethtool": "ethtool", "ifconfig": "net-tools"}
 Say = Callable[[str], None]
@@ -234,12 +234,16 @@ class Lab:
     def switch(self, action: str, name: str) -> str:
         """kill, start, restart, pause or resume switch ``name``. A started one is waited for until it is programmed."""
         self.topology.switch(name)
-        child = self.children[name]
+        child, before = self.children[name], times_programmed(name)
+
+        def wait(child: Child) -> str:
+            return wait_for_programmed(child, self.children["controller"], before)
+
         if action == "restart":
             with self._changing:
                 child.kill()
-            return self._change(child, "start", self._wait_programmed).replace("started", "restarted")
-        return self._change(child, action, self._wait_programmed)
+            return self._change(child, "start", wait).replace("started", "restarted")
+        return self._change(child, action, wait)
 
     def controller(self, action: str) -> str:
         """kill, start, pause or resume the controller."""
@@ -250,9 +254,6 @@ class Lab:
             return "its switches are programmed"
 
         return self._change(self.children["controller"], action, wait)
-
-    def _wait_programmed(self, child: Child) -> str:
-        return wait_for_programmed(child, self.children["controller"])
 
     def _change(self, child: Child, action: str, wait: Callable[[Child], str]) -> str:
         import signal

@@ -51,27 +51,31 @@ def wait_for_controller(children: Mapping[str, Child], switches: list[str]) -> N
     """Until the controller says that all of ``switches`` are programmed."""
 
     def look() -> bool | None:
-        status = ask_quietly(paths.controller_socket(), {"cmd": "status"})
-        if status is None:
-            return None
-        programmed = {entry["name"] for entry in status.get("switches", []) if entry.get("programmed")}
-        return True if programmed >= set(switches) else None
+        known = (ask_quietly(paths.controller_socket(), {"cmd": "status"}) or {}).get("switches", {})
+        return True if all(known.get(name, {}).get("programmed") for name in switches) else None
 
     until("controller with all switches programmed", look, [children["controller"], *map(children.__getitem__, switches)])
 
 
-def wait_for_programmed(switch: Child, controller: Child) -> str:
-    """Until the controller has programmed a switch that was started. Says how long it took."""
-    if controller.process is None:
+def times_programmed(switch: str) -> int | None:
+    """How often the controller has programmed ``switch``; None while it does not answer."""
+    status = ask_quietly(paths.controller_socket(), {"cmd": "status"})
+    return None if status is None else int(status["switches"][switch]["times_programmed"])
+
+
+def wait_for_programmed(switch: Child, controller: Child, before: int | None) -> str:
+    """Until the controller has programmed a switch more often than ``before``. Says how long it took."""
+    if controller.process is None or controller.paused:
         return "nobody programs it, the controller does not run"
     started = time.monotonic()
+    request = {"cmd": "wait_programmed", "switch": switch.name, "after": before or 0, "timeout": 1.0}
 
     def look() -> bool | None:
-        answer = ask_quietly(paths.controller_socket(), {"cmd": "wait_programmed", "switch": switch.name})
+        answer = ask_quietly(paths.controller_socket(), request)
         return True if answer is not None and answer.get("ok") else None
 
     until("programmed switch", look, [switch, controller])
-    return f"programmed after {time.monotonic() - started:.1f} s"
+    return f"programmed {time.monotonic() - started:.1f} s after its start"
 
 
 def node_socket(name: str) -> Any:
