@@ -80,7 +80,8 @@ class Controller:
         settling = time.monotonic() - self._started < PATIENCE_S and not self.monitor.settled(self.sessions)
         if not (routes and settling):
             return entries
-        return (*(entry for entry in entries if entry.table != "ipv4_lpm"), *routes)
+        held = {entry.key for entry in routes}
+        return (*(entry for entry in entries if entry.key not in held), *routes)
 
     @property
     def view(self) -> View:

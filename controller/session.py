@@ -291,8 +291,8 @@ class Session:
 
     async def _keep_programmed(self, client: P4RuntimeClient) -> None:
         while True:
-            await self._primary.wait()
             await self._dirty.wait()
+            await self._primary.wait()
             self._dirty.clear()
             version = self._wanted_version
             try:
@@ -306,6 +306,8 @@ class Session:
                 self._complain(_reason(error))
                 await asyncio.sleep(RETRY_S)
                 self._dirty.set()
+                continue
+            if not self._primary.is_set():
                 continue
             if self.problem != _SILENT:
                 self.problem = ""

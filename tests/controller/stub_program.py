@@ -1,0 +1,101 @@
+"""P4Info of the tables, headers and counters that the controller relies on, so that its tests need no compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from finsy.proto import p4i, p4t
+from google.protobuf import text_format
+
+_TABLES = {
+    "port_roles": ({"ingress_port": 9}, "set_trunk"),
+    "groups": ({"group": 16}, "set_group"),
+    "members": ({"group": 16, "source": 8, "address": 32, "ingress_port": 9}, "is_member"),
+    "guard_enforce": ({"group": 16}, "enforce"),
+    "term_filter": ({"group": 16}, "filter_terms"),
+    "leader_route": ({"group": 16}, "steer_to_leader"),
+    "service_addresses": ({"address": 32}, "is_service"),
+    "ipv4_lpm": ({"dst_addr": 32}, "forward"),
+}
+_ACTIONS = {
+    "set_trunk": {},
+    "set_group": {"slot": 8, "quorum": 8, "leader": 8, "term": 64, "address": 32, "udp_port": 16},
+    "is_member": {},
+    "enforce": {},
+    "filter_terms": {"window_us": 48},
+    "steer_to_leader": {},
+    "is_service": {},
+    "forward": {"dst_mac": 48, "port": 9},
+}
+_HEADERS = {
+    "packet_out": {"egress_port": 9, "kind": 7, "slot": 8},
+    "packet_in": {
+        "ingress_port": 9,
+        "kind": 7,
+        "slot": 8,
+        "leader": 8,
+        "term": 64,
+        "last_heard_us": 48,
+        "now_us": 48,
+    },
+}
+_COUNTERS = {"messages": 32, "drops": 32, "redirects": 64, "port_rx": 512, "port_tx": 512}
+_DIRECT_COUNTERS = {"member_counter": "members"}
+_DIGEST = {"group": 16, "slot": 8, "leader": 8, "term": 64}
+
+
+def p4info() -> p4i.P4Info:
+    """The P4Info message."""
+    info = p4i.P4Info(pkg_info=p4i.PkgInfo(arch="v1model"))
+    action_ids, table_ids = {}, {}
+    for number, (name, params) in enumerate(_ACTIONS.items(), 1):
+        action_ids[name] = 0x01000000 + number
+        action = info.actions.add(preamble=_preamble(action_ids[name], name))
+        for i, (param, width) in enumerate(params.items(), 1):
+            action.params.add(id=i, name=param, bitwidth=width)
+    for number, (name, (fields, action_name)) in enumerate(_TABLES.items(), 1):
+        table_ids[name] = 0x02000000 + number
+        table = info.tables.add(preamble=_preamble(table_ids[name], name), size=1024)
+        kind = p4i.MatchField.LPM if name == "ipv4_lpm" else p4i.MatchField.EXACT
+        for i, (field, width) in enumerate(fields.items(), 1):
+            table.match_fields.add(id=i, name=field, bitwidth=width, match_type=kind)
+        table.action_refs.add(id=action_ids[action_name])
+    for number, (name, metadata) in enumerate(_HEADERS.items(), 1):
+        header = info.controller_packet_metadata.add(preamble=_preamble(0x04000000 + number, name, prefix=""))
+        for i, (field, width) in enumerate(metadata.items(), 1):
+            header.metadata.add(id=i, name=field, bitwidth=width)
+    for number, (name, size) in enumerate(_COUNTERS.items(), 1):
+        info.counters.add(preamble=_preamble(0x12000000 + number, name), size=size, spec={"unit": "BOTH"})
+    for number, (name, table_name) in enumerate(_DIRECT_COUNTERS.items(), 1):
+        counter_id = 0x13000000 + number
+        info.direct_counters.add(
+            preamble=_preamble(counter_id, name), spec={"unit": "BOTH"}, direct_table_id=table_ids[table_name]
+        )
+        next(t for t in info.tables if t.preamble.id == table_ids[table_name]).direct_resource_ids.append(counter_id)
+    info.digests.add(
+        preamble=_preamble(0x17000001, "leader_digest_t", prefix=""),
+        type_spec=p4t.P4DataTypeSpec(struct=p4t.P4NamedType(name="leader_digest_t")),
+    )
+    members = [
+        p4t.P4StructTypeSpec.Member(
+            name=name,
+            type_spec=p4t.P4DataTypeSpec(
+                bitstring=p4t.P4BitstringLikeTypeSpec(bit=p4t.P4BitTypeSpec(bitwidth=width))
+            ),
+        )
+        for name, width in _DIGEST.items()
+    ]
+    info.type_info.structs["leader_digest_t"].CopyFrom(p4t.P4StructTypeSpec(members=members))
+    return info
+
+
+def _preamble(number: int, name: str, prefix: str = "ingress.part.") -> p4i.Preamble:
+    return p4i.Preamble(id=number, name=prefix + name, alias=name)
+
+
+def write_program(folder: Path) -> tuple[Path, Path]:
+    """Files as a compiler would leave them: (BMv2 JSON, P4Info)."""
+    json_file, info_file = folder / "raft.json", folder / "raft.p4info.txtpb"
+    json_file.write_text('{"program": "stub"}')
+    info_file.write_text(text_format.MessageToString(p4info()))
+    return json_file, info_file

@@ -1,0 +1,294 @@
+"""P4Runtime servers in this process that stand in for switches: they keep entries, pass probes over links, answer
+register reads, and can be broken in the ways that real ones break. Nothing is forwarded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from finsy import P4PacketOut, P4Schema, P4TableEntry
+from finsy.proto import U128, p4r, p4r_grpc, rpc_code, rpc_status
+
+from controller.desired import Entry
+from controller.network import Network
+from controller.program import Program
+
+FRAME, REGISTERS, PROBE = 0, 1, 2
+_UNBOUND = object()
+
+
+@dataclass
+class Registers:
+    """A slot: who was heard last, and how many microseconds ago."""
+
+    leader: int = 0
+    term: int = 0
+    age_us: int = 0
+
+
+@dataclass
+class Fabric:
+    """The links between stub switches; a cut end sends nothing."""
+
+    network: Network
+    switches: dict[str, StubSwitch] = field(default_factory=dict)
+    cut: set[tuple[str, int]] = field(default_factory=set)
+
+    def peer(self, switch: str, port: int) -> tuple[StubSwitch, int] | None:
+        for link in self.network.links:
+            for end, other in (link.ends, link.ends[::-1]):
+                if end == (switch, port) and end not in self.cut and other[0] in self.switches:
+                    return self.switches[other[0]], other[1]
+        return None
+
+
+class StubSwitch(p4r_grpc.P4RuntimeServicer):
+    """One switch. ``start`` and ``stop`` are a process's; entries do not survive."""
+
+    def __init__(self, name: str, device_id: int, program: Program, fabric: Fabric, address: str) -> None:
+        self.name, self.device_id, self.address = name, device_id, address
+        self.fabric = fabric
+        self._program = program
+        self.requests: list[p4r.WriteRequest] = []
+        self.pushes = 0
+        self.registers: dict[int, Registers] = {}
+        self.failures: dict[str, int] = {}
+        """Tables whose next so many inserts and modifies fail."""
+        self.answering = asyncio.Event()
+        """Cleared, the switch is as if paused."""
+        self._server: Any = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self.config: p4r.ForwardingPipelineConfig | None = None
+        self._entries: dict[bytes, p4r.TableEntry] = {}
+        self.digest_configured = False
+        self.streams: dict[int, asyncio.Queue[p4r.StreamMessageResponse]] = {}
+        self.packets: dict[tuple[int, int], int] = {}
+        self.counters: dict[tuple[str, int], tuple[int, int]] = {}
+        self.answering.set()
+
+    @property
+    def schema(self) -> P4Schema:
+        return self._program.schema
+
+    async def start(self) -> None:
+        self._reset()
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        p4r_grpc.add_P4RuntimeServicer_to_server(self, self._server)
+        if self._server.add_insecure_port(self.address) == 0:
+            raise OSError(f"cannot listen at {self.address}")
+        await self._server.start()
+        self.fabric.switches[self.name] = self
+
+    async def stop(self) -> None:
+        self.fabric.switches.pop(self.name, None)
+        if self._server is not None:
+            await self._server.stop(None)
+            self._server = None
+
+    # What tests look at and do.
+
+    @property
+    def entries(self) -> dict[tuple[str, Any], Entry]:
+        found = [self._program.decode(P4TableEntry.decode_entry(e, self.schema)) for e in self._entries.values()]
+        return {entry.key: entry for entry in found if entry is not None}
+
+    def leader(self, group: int = 1) -> tuple[int, int] | None:
+        entry = self.entries.get(("groups", (("group", group),)))
+        return (dict(entry.params)["leader"], dict(entry.params)["term"]) if entry else None
+
+    def route(self, address: int) -> int | None:
+        entry = self.entries.get(("ipv4_lpm", (("dst_addr", (address, 32)),)))
+        return dict(entry.params)["port"] if entry else None
+
+    def hear(self, leader: int, term: int, slot: int = 0) -> None:
+        self.registers[slot] = Registers(leader, term)
+
+    def digest(self, group: int, slot: int, leader: int, term: int) -> None:
+        """Send a leader digest to the primary."""
+        if not self.digest_configured:
+            return
+        data = {"group": group, "slot": slot, "leader": leader, "term": term}
+        digest = self.schema.digests["leader_digest_t"]
+        message = p4r.DigestList(digest_id=digest.id, list_id=1, data=[digest.type_spec.encode_data(data)])
+        self._to_primary(p4r.StreamMessageResponse(digest=message))
+
+    def lose_entry(self, table: str) -> None:
+        """Forget a table's entries, as if somebody had deleted them."""
+        table_id = self.schema.tables[table].id
+        self._entries = {key: entry for key, entry in self._entries.items() if entry.table_id != table_id}
+
+    # P4Runtime.
+
+    async def StreamChannel(
+        self, requests: AsyncIterator[p4r.StreamMessageRequest], context: Any
+    ) -> AsyncIterator[p4r.StreamMessageResponse]:
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        election_id = 0
+
+        async def listen() -> None:
+            nonlocal election_id
+            async for request in requests:
+                await self.answering.wait()
+                if request.HasField("arbitration"):
+                    wanted = U128.decode(request.arbitration.election_id)
+                    if wanted != election_id and wanted in self.streams:
+                        queue.put_nowait(_UNBOUND)
+                        return
+                    self.streams.pop(election_id, None)
+                    election_id = wanted
+                    self.streams[election_id] = queue
+                    self._arbitrate()
+                elif request.HasField("packet") and election_id == max(self.streams):
+                    self._packet_out(request)
+            queue.put_nowait(None)
+
+        listener = asyncio.ensure_future(listen())
+        try:
+            while (message := await queue.get()) is not None:
+                if message is _UNBOUND:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Election id already exists")
+                yield message
+        finally:
+            listener.cancel()
+            if self.streams.get(election_id) is queue:
+                del self.streams[election_id]
+                self._arbitrate()
+
+    def _arbitrate(self) -> None:
+        for election_id, queue in self.streams.items():
+            highest = max(self.streams)
+            code = rpc_code.OK if election_id == highest else rpc_code.ALREADY_EXISTS
+            update = p4r.MasterArbitrationUpdate(
+                device_id=self.device_id, election_id=U128.encode(highest), status=rpc_status.Status(code=code)
+            )
+            queue.put_nowait(p4r.StreamMessageResponse(arbitration=update))
+
+    def _to_primary(self, message: p4r.StreamMessageResponse) -> None:
+        if self.streams:
+            self.streams[max(self.streams)].put_nowait(message)
+
+    def _packet_out(self, request: p4r.StreamMessageRequest) -> None:
+        metadata = self.schema.controller_packet_metadata["packet_out"].decode(request.packet.metadata)
+        packet = P4PacketOut(request.packet.payload, **metadata)
+        if packet["kind"] == FRAME:
+            peer = self.fabric.peer(self.name, packet["egress_port"])
+            if peer is not None:
+                peer[0].arrive(peer[1], packet.payload)
+        elif packet["kind"] == REGISTERS:
+            held = self.registers.get(packet["slot"], Registers())
+            now = 10_000_000_000
+            self._packet_in(
+                b"", 510, REGISTERS, slot=packet["slot"], leader=held.leader, term=held.term, heard=now - held.age_us
+            )
+
+    def arrive(self, port: int, frame: bytes) -> None:
+        """A probe comes in; without a trunk entry the program drops it."""
+        if ("port_roles", (("ingress_port", port),)) in self.entries:
+            self._packet_in(frame, port, PROBE)
+
+    def _packet_in(
+        self, payload: bytes, port: int, kind: int, *, slot: int = 0, leader: int = 0, term: int = 0, heard: int = 0
+    ) -> None:
+        values = {
+            "ingress_port": port,
+            "kind": kind,
+            "slot": slot,
+            "leader": leader,
+            "term": term,
+            "last_heard_us": heard,
+            "now_us": 10_000_000_000,
+        }
+        metadata = self.schema.controller_packet_metadata["packet_in"].encode(values)
+        self._to_primary(p4r.StreamMessageResponse(packet=p4r.PacketIn(payload=payload, metadata=metadata)))
+
+    async def Capabilities(self, request: Any, context: Any) -> p4r.CapabilitiesResponse:
+        return p4r.CapabilitiesResponse(p4runtime_api_version="1.4.0")
+
+    async def SetForwardingPipelineConfig(self, request: Any, context: Any) -> Any:
+        await self.answering.wait()
+        await self._check_primary(request, context)
+        self.config = request.config
+        self._entries.clear()
+        self.digest_configured = False
+        self.pushes += 1
+        return p4r.SetForwardingPipelineConfigResponse()
+
+    async def GetForwardingPipelineConfig(self, request: Any, context: Any) -> Any:
+        await self.answering.wait()
+        if self.config is None:
+            await context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION, "No forwarding pipeline config set for this device"
+            )
+        reply = p4r.GetForwardingPipelineConfigResponse()
+        assert self.config is not None
+        reply.config.cookie.CopyFrom(self.config.cookie)
+        if request.response_type == p4r.GetForwardingPipelineConfigRequest.P4INFO_AND_COOKIE:
+            reply.config.p4info.CopyFrom(self.config.p4info)
+        return reply
+
+    async def _check_primary(self, request: Any, context: Any) -> None:
+        if not self.streams or U128.decode(request.election_id) != max(self.streams):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "Not primary")
+
+    async def Write(self, request: Any, context: Any) -> p4r.WriteResponse:
+        await self.answering.wait()
+        await self._check_primary(request, context)
+        self.requests.append(request)
+        codes = [self._update(update) for update in request.updates]
+        if any(codes):
+            status = rpc_status.Status(code=rpc_code.UNKNOWN, message="some updates failed")
+            for code in codes:
+                status.details.add().Pack(p4r.Error(canonical_code=code, message="stub" if code else ""))
+            context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+            await context.abort(grpc.StatusCode.UNKNOWN, "some updates failed")
+        return p4r.WriteResponse()
+
+    def _update(self, update: p4r.Update) -> int:
+        if update.entity.HasField("digest_entry"):
+            if self.digest_configured and update.type == p4r.Update.INSERT:
+                return int(rpc_code.ALREADY_EXISTS)
+            self.digest_configured = update.type != p4r.Update.DELETE
+            return int(rpc_code.OK)
+        entry = update.entity.table_entry
+        name = self.schema.tables[entry.table_id].alias
+        if self.failures.get(name, 0) > 0 and update.type != p4r.Update.DELETE:
+            self.failures[name] -= 1
+            return int(rpc_code.RESOURCE_EXHAUSTED)
+        key = p4r.TableEntry(table_id=entry.table_id, match=entry.match).SerializeToString(deterministic=True)
+        if (key in self._entries) is (update.type == p4r.Update.INSERT):
+            return int(rpc_code.ALREADY_EXISTS if key in self._entries else rpc_code.NOT_FOUND)
+        if update.type == p4r.Update.DELETE:
+            del self._entries[key]
+        else:
+            self._entries[key] = entry
+        return int(rpc_code.OK)
+
+    async def Read(self, request: Any, context: Any) -> AsyncIterator[p4r.ReadResponse]:
+        await self.answering.wait()
+        reply = p4r.ReadResponse()
+        for entity in request.entities:
+            if entity.HasField("table_entry"):
+                self._read_table(entity.table_entry, reply)
+            elif entity.HasField("counter_entry"):
+                counter = self.schema.counters[entity.counter_entry.counter_id]
+                for index in range(counter.size):
+                    packets, octets = self.counters.get((counter.alias, index), (0, 0))
+                    found = reply.entities.add().counter_entry
+                    found.counter_id, found.index.index = counter.id, index
+                    found.data.packet_count, found.data.byte_count = packets, octets
+        yield reply
+
+    def _read_table(self, asked: p4r.TableEntry, reply: p4r.ReadResponse) -> None:
+        for entry in self._entries.values():
+            if asked.table_id in (0, entry.table_id):
+                found = reply.entities.add().table_entry
+                found.CopyFrom(entry)
+                if asked.HasField("counter_data"):
+                    held = P4TableEntry.decode_entry(entry, self.schema)
+                    key = (held["group"], held["source"]) if held.table_id == "members" else (0, 0)
+                    found.counter_data.packet_count = self.packets.get(key, 0)
