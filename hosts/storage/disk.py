@@ -1,0 +1,160 @@
+"""The seam between the log and the operating system: all I/O of the log goes through these few calls.
+
+Tests put a recording disk in its place that forgets what was not synced. Every call raises OSError for an I/O error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class File(Protocol):
+    """An open file."""
+
+    def write(self, data: bytes, offset: int) -> None:
+        """Write all of ``data`` at ``offset``; durable only after ``sync``."""
+
+    def sync(self) -> None:
+        """Make data, and a size needed to read it, durable."""
+
+    def resize(self, size: int) -> None:
+        """Cut or grow to ``size`` bytes; new bytes read as zeros. Durable only after ``sync``."""
+
+    def close(self) -> None:
+        """Let go of the file; says nothing of durability."""
+
+
+class Disk(Protocol):
+    """One folder."""
+
+    def names(self) -> list[str]:
+        """The folder's files, sorted."""
+
+    def read(self, name: str) -> bytes:
+        """A whole file."""
+
+    def create(self, name: str, size: int) -> File:
+        """A new file of ``size`` zero bytes with room on the disk for them, in place of one that has the name."""
+
+    def open(self, name: str) -> File:
+        """A file that is there."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Durable only after ``sync_folder``."""
+
+    def remove(self, name: str) -> None:
+        """Durable only after ``sync_folder``."""
+
+    def sync_folder(self) -> None:
+        """Make the folder's names durable."""
+
+    def lock(self) -> None:
+        """Keep every other process out until ``close``. BlockingIOError if one is in."""
+
+    def close(self) -> None:
+        """Let the next process in."""
+
+    def path(self, name: str) -> str:
+        """How people find the file."""
+
+
+class RealFile:
+    """A file of the operating system."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, data: bytes, offset: int) -> None:
+        written = os.pwrite(self._descriptor, data, offset)
+        while written < len(data):
+            written += os.pwrite(self._descriptor, memoryview(data)[written:], offset + written)
+
+    def sync(self) -> None:
+        os.fdatasync(self._descriptor)
+
+    def resize(self, size: int) -> None:
+        os.ftruncate(self._descriptor, size)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class RealDisk:
+    """A folder of the operating system; made if it is not there."""
+
+    LOCK = "lock"
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._lock = -1
+        if not self._folder.is_dir():
+            self._make(self._folder)
+        self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+
+    @classmethod
+    def _make(cls, folder: Path) -> None:
+        """mkdir -p, each new name durable in its parent."""
+        if folder.is_dir():
+            return
+        cls._make(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+        parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
+
+    def names(self) -> list[str]:
+        return sorted(os.listdir(self._descriptor))
+
+    def read(self, name: str) -> bytes:
+        return (self._folder / name).read_bytes()
+
+    def create(self, name: str, size: int) -> RealFile:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644, dir_fd=self._descriptor)
+        try:
+            if size:
+                os.posix_fallocate(descriptor, 0, size)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return RealFile(descriptor)
+
+    def open(self, name: str) -> RealFile:
+        return RealFile(os.open(name, os.O_RDWR | os.O_CLOEXEC, dir_fd=self._descriptor))
+
+    def rename(self, old: str, new: str) -> None:
+        os.rename(old, new, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+
+    def remove(self, name: str) -> None:
+        os.unlink(name, dir_fd=self._descriptor)
+
+    def sync_folder(self) -> None:
+        os.fsync(self._descriptor)
+
+    def lock(self) -> None:
+        descriptor = os.open(self.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644, dir_fd=self._descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._lock = descriptor
+
+    def close(self) -> None:
+        for descriptor in (self._lock, self._descriptor):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._lock = self._descriptor = -1
+
+    def path(self, name: str) -> str:
+        return str(self._folder / name)

@@ -1,0 +1,140 @@
+"""Reading a log back: which frames stand, where it ends, and whether that is where it may end."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from hosts.raft.message import Entry, HardState
+from hosts.storage.disk import Disk
+from hosts.storage.errors import LogDamaged
+from hosts.storage.frames import (
+    SEGMENT_HEADER_BYTES,
+    Malformed,
+    Truncation,
+    find_frame,
+    read_frame,
+    unpack_records,
+    unpack_segment_header,
+)
+from hosts.storage.mark import MARK_NAME, Mark, unpack_marks
+
+_SEGMENT_NAME = re.compile(r"log-(\d{10})")
+
+
+def segment_name(number: int) -> str:
+    return f"log-{number:010d}"
+
+
+@dataclass(slots=True)
+class Replay:
+    """What a folder's log holds, and where it goes on."""
+
+    hard_state: HardState = field(default_factory=HardState)
+    entries: list[Entry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was found at the end and is harmless."""
+    log_id: bytes = b""
+    segments: list[int] = field(default_factory=list)
+    frames: int = 0
+    chain: int = 0
+    end: int = 0
+    """Where the next frame goes in the last segment."""
+    torn: bool = False
+    """The last segment holds bytes behind ``end`` that must be cut off."""
+    unproven: bytes = b""
+    """What the last segment holds before ``end`` and behind the mark: it was read, but was perhaps never synced."""
+    has_mark: bool = False
+
+    @property
+    def last_index(self) -> int:
+        return self.entries[-1].index if self.entries else 0
+
+
+def replay(disk: Disk) -> Replay | None:
+    """Read the log, changing nothing; None if there is none yet. Raises LogDamaged and OSError."""
+    mark = None
+    if MARK_NAME in disk.names():  # before the segments, which a running member may append to meanwhile
+        mark = unpack_marks(disk.read(MARK_NAME))
+        if mark is None:
+            raise LogDamaged(disk.path(MARK_NAME), 0, "neither copy of the synced mark is whole")
+    numbers = sorted(int(match[1]) for name in disk.names() if (match := _SEGMENT_NAME.fullmatch(name)))
+    if not numbers:
+        if mark is not None:
+            raise LogDamaged(disk.path(segment_name(mark.segment)), 0, "the log's files are gone")
+        return None
+    result = Replay(segments=numbers, has_mark=mark is not None)
+    for position, number in enumerate(numbers):
+        _read_segment(disk, result, number, first=position == 0, last=number == numbers[-1], mark=mark)
+    if mark is None and (result.frames or len(numbers) > 1):
+        raise LogDamaged(disk.path(MARK_NAME), 0, "the synced mark is gone")
+    if mark is not None and mark.segment > numbers[-1]:
+        raise LogDamaged(disk.path(segment_name(mark.segment)), 0, "the log's last file is gone")
+    return result
+
+
+def _read_segment(disk: Disk, result: Replay, number: int, *, first: bool, last: bool, mark: Mark | None) -> None:
+    name = disk.path(segment_name(number))
+    data = disk.read(segment_name(number))
+    header = unpack_segment_header(data)
+    if header is None or header[0] != number:
+        raise LogDamaged(name, 0, "the file's header is not whole")
+    _, log_id, chain = header
+    if first:
+        result.log_id = log_id
+        result.chain = chain
+        if number != 1:
+            raise LogDamaged(disk.path(segment_name(1)), 0, "the log's first file is gone")
+    elif log_id != result.log_id or chain != result.chain:
+        raise LogDamaged(name, 0, "it does not follow the end of the file before")
+    if mark is not None and mark.log_id != log_id:
+        raise LogDamaged(name, 0, "it belongs to another log than the synced mark")
+    at = SEGMENT_HEADER_BYTES
+    here = mark is not None and mark.segment == number
+    while True:
+        if here and mark is not None and at == mark.offset and result.chain != mark.chain:
+            raise LogDamaged(name, at, "the frame before it is not the one that was synced")
+        frame = read_frame(data, at, result.log_id)
+        if frame is None or frame.chain != result.chain:
+            break
+        _take_records(result, frame.body, name, at)
+        result.chain = frame.crc
+        result.frames += 1
+        at = frame.end
+    result.end = at
+    if mark is not None and (number, at) < (mark.segment, mark.offset) and (here or last):
+        raise LogDamaged(name, at, f"the log was durable up to byte {mark.offset} of {segment_name(mark.segment)}")
+    _check_end(result, name, data, at, last=last)
+    if last:
+        result.unproven = data[mark.offset if mark is not None and here else SEGMENT_HEADER_BYTES : at]
+
+
+def _check_end(result: Replay, name: str, data: bytes, at: int, *, last: bool) -> None:
+    """Behind the last frame there are zeros, or what a power loss left of one frame that nobody relied on."""
+    if data.count(0, at) == len(data) - at:
+        return
+    behind = find_frame(data, at, result.log_id)
+    if behind is not None:
+        raise LogDamaged(name, at, f"no frame can be read there, and a valid one follows at byte {behind.offset}")
+    if not last:
+        raise LogDamaged(name, at, "no frame can be read there, and another file follows")
+    result.torn = True
+    result.notes.append(f"{name}: an incomplete last write at byte {at} was left out; nothing had relied on it")
+
+
+def _take_records(result: Replay, body: memoryview, name: str, offset: int) -> None:
+    entries = result.entries
+    try:
+        for record in unpack_records(body):
+            if isinstance(record, Entry):
+                if record.index != (entries[-1].index if entries else 0) + 1:
+                    raise Malformed(f"entry {record.index} does not follow its predecessor")
+                entries.append(record)
+            elif isinstance(record, Truncation):
+                if not 1 <= record.index <= len(entries) + 1:
+                    raise Malformed(f"a cut at {record.index}")
+                del entries[record.index - 1 :]
+            else:
+                result.hard_state = record
+    except Malformed as error:
+        raise LogDamaged(name, offset, str(error)) from error
