@@ -17,9 +17,9 @@ from hosts.raft.message import MessageType
 from hosts.wire import Flag, Header, WireError
 from topo import namespace, paths
 from topo.errors import LabError, UsageError
-from topo.lab import check_root
 from topo.live import Live
 from topo.process import readable
+from topo.root import check_root
 from topo.topology import Topology
 
 ETH_P_ALL = 0x0003
@@ -84,7 +84,9 @@ class Capture:
     def __enter__(self) -> Capture:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self._socket.close()
 
     def packets(self, seconds: float | None = None) -> Iterator[Packet]:
@@ -160,7 +162,7 @@ def _other_text(packet: Packet) -> str:
 
 def show(interface: str, count: int, seconds: float, write: str | None, everything: bool) -> None:
     """Print what passes ``interface``, until ``count`` packets, ``seconds``, or Ctrl-C."""
-    check_root("capture")
+    check_root("capturing")
     live = Live.find()
     owner = interface.partition("-")[0]
     known = [name for switch in live.topology.switches for name in live.topology.ports(switch.name).values()]
@@ -180,7 +182,9 @@ def show(interface: str, count: int, seconds: float, write: str | None, everythi
             if file is not None:
                 file.add(packet)
             clock = time.strftime("%H:%M:%S", time.localtime(packet.time))
-            print(f"{clock}.{int(packet.time % 1 * 1e6):06d} {'out' if packet.outgoing else 'in '} {told}", flush=True)
+            print(
+                f"{clock}.{int(packet.time % 1 * 1e6):06d} {'out' if packet.outgoing else 'in '} {told}", flush=True
+            )
             shown += 1
             if shown == count:
                 return

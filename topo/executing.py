@@ -6,14 +6,14 @@ import os
 
 from topo import namespace, paths
 from topo.errors import LabError
-from topo.lab import check_root
 from topo.live import Live
 from topo.process import TOKEN_VARIABLE
+from topo.root import check_root
 
 
 def execute(host: str, command: list[str]) -> None:
     """Become ``command`` on ``host``. Does not return. Raises LabError where it cannot be run."""
-    check_root("exec")
+    check_root("a host's namespace")
     live = Live.find()
     words = command[1:] if command[:1] == ["--"] else command
     holder = live.holder(host)

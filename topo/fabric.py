@@ -1,4 +1,4 @@
-"""The network as Mininet builds it: hosts in namespaces, veth pairs, switches in the root namespace. No ARP, no IPv6."""
+"""The network as Mininet builds it: hosts in namespaces, switches in the root namespace. No ARP, no IPv6."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def build(topology: Topology, switches: Mapping[str, Child]) -> Fabric:
     for host in topology.hosts:
         made = net.addHost(host.name, cls=MininetHost, ip=f"{host.ip}/{PREFIX_LENGTH}", mac=host.mac)
         # Before the first interface comes up, so that it never says a word of IPv6.
-        script = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6"
+        script = (
+            "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6"
+        )
         namespace.run(holder(made), ["sh", "-c", f"[ ! -d /proc/sys/net/ipv6 ] || {{ {script}; }}"])
     for switch in topology.switches:
         net.addSwitch(switch.name, cls=P4Switch, child=switches[switch.name])

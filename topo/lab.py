@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from topo.links import Links
 from topo.options import Options
 from topo.process import TOKEN_VARIABLE, Child, Process, end
 from topo.record import Record, Running, boot_id, index_of, load, remove_leftovers
+from topo.root import check_root
 from topo.waiting import times_programmed, wait_for_controller, wait_for_leader, wait_for_node, wait_for_programmed
 
 TOOLS = {"mnexec": "mininet", "ip": "iproute2", "tc": "iproute2", "ethtool": "ethtool", "ifconfig": "net-tools"}
@@ -26,7 +28,7 @@ Say = Callable[[str], None]
 
 
 class Lab:
-    """One lab. start(), then anything below from any thread, then stop(); stop() is right after a failed start too."""
+    """One lab. start(), then anything below from any thread, then stop(): after a failed start too."""
 
     def __init__(self, options: Options, say: Say) -> None:
         self.options = options
@@ -45,7 +47,7 @@ class Lab:
         """Bring everything up; returns once a leader serves (with nodes=manual: once switches are programmed).
         Raises LabError that says what went wrong; call stop() then as well."""
         self._say(str(self.choice))
-        check_root("lab")
+        check_root("the lab")
         _check_tools()
         self._lock()
         self._remove_last()
@@ -232,7 +234,7 @@ class Lab:
         return self._change(self._node(name), action, lambda child: wait_for_node(child, name))
 
     def switch(self, action: str, name: str) -> str:
-        """kill, start, restart, pause or resume switch ``name``. A started one is waited for until it is programmed."""
+        """kill, start, restart, pause or resume a switch. A started one is waited for until it is programmed."""
         self.topology.switch(name)
         child, before = self.children[name], times_programmed(name)
 
@@ -256,8 +258,6 @@ class Lab:
         return self._change(self.children["controller"], action, wait)
 
     def _change(self, child: Child, action: str, wait: Callable[[Child], str]) -> str:
-        import signal
-
         with self._changing:
             what = f"{child.kind} {child.name}" if child.kind != child.name else child.name
             if action == "start":
@@ -284,12 +284,6 @@ class Lab:
             return f"{what} {done}: {wait(child)}"
         finally:
             self.write_record()
-
-
-def check_root(command: str) -> None:
-    """Raises LabError with the command to type instead, unless root calls."""
-    if os.geteuid() != 0:
-        raise LabError(f"this needs root (network namespaces): sudo {sys.argv[0]} {' '.join(sys.argv[1:]) or command}")
 
 
 def _check_tools() -> None:

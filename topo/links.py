@@ -1,5 +1,6 @@
 """Broken links and partitions. A cut link swallows packets by a blackhole root qdisc; its interfaces stay up, because
-BMv2 stalls on all ports when one of its interfaces goes down. A partition is a route to nowhere, per pair of hosts."""
+BMv2 stalls on all ports when one of its interfaces goes down. A partition is a route to nowhere, per pair of
+hosts."""
 
 from __future__ import annotations
 

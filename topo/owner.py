@@ -19,8 +19,9 @@ from types import FrameType
 
 from topo import paths
 from topo.errors import LabError
-from topo.lab import Lab, check_root
+from topo.lab import Lab
 from topo.options import Options
+from topo.root import check_root
 from topo.server import Server
 
 
@@ -72,7 +73,7 @@ def in_foreground(options: Options) -> None:
 
 def detached(options: Options) -> None:
     """Start a lab that outlives this process; returns once it serves. Raises LabError with its reason."""
-    check_root("lab --detach")
+    check_root("the lab")
     paths.make(paths.logs())
     with (paths.logs() / "lab.log").open("ab") as log:
         owner = subprocess.Popen(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from topo import namespace
 from topo.errors import LabError
-from topo.lab import check_root
 from topo.live import Live
+from topo.root import check_root
 
 WAIT_S = 2
 
@@ -38,7 +38,9 @@ def all_pairs(live: Live) -> Pings:
         for place, host in enumerate(hosts):
             other = hosts[(place + shift) % len(hosts)]
             line = namespace.wrap(live.holder(host.name), ["ping", "-n", "-c1", f"-W{WAIT_S}", str(other.ip)])
-            running[host.name, other.name] = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            running[host.name, other.name] = subprocess.Popen(
+                line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         for pair, ping in running.items():
             answers[pair] = ping.wait() == 0
     return Pings(answers)
@@ -46,7 +48,7 @@ def all_pairs(live: Live) -> Pings:
 
 def show(as_json: bool) -> None:
     """Print who reaches whom. Raises LabError if somebody does not reach somebody."""
-    check_root("ping")
+    check_root("pinging from hosts")
     live = Live.find()
     pings = all_pairs(live)
     if as_json:

@@ -6,7 +6,6 @@ person started at a host's prompt is found as well.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -105,10 +104,6 @@ def _wait(processes: list[Process], seconds: float) -> list[Process]:
     deadline = time.monotonic() + seconds
     left = processes
     while left and time.monotonic() < deadline:
-        for process in left:
-            # Reaps the process where it is a child of this one.
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(process.pid, os.WNOHANG)
         left = [process for process in left if process.alive]
         if left:
             time.sleep(POLL_S)

@@ -53,7 +53,9 @@ def _compile(compiler: Compiler, defines: dict[str, int], folder: Path) -> None:
         command = [sys.executable, "-m", "p4compiler", str(SOURCE), "-o", str(folder), *options]
     result = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        raise LabError(f"{(result.stderr or result.stdout).strip()}\n{paths.shown(SOURCE)} does not compile; see above")
+        raise LabError(
+            f"{(result.stderr or result.stdout).strip()}\n{paths.shown(SOURCE)} does not compile; see above"
+        )
 
 
 def _stamp(compiler: Compiler, defines: dict[str, int]) -> str:

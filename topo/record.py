@@ -90,7 +90,9 @@ def load() -> Record | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError(f"{paths.shown(paths.record())} is damaged ({error}); remove it once nothing of it runs") from error
+        raise LabError(
+            f"{paths.shown(paths.record())} is damaged ({error}); remove it once nothing of it runs"
+        ) from error
 
 
 def remove_leftovers(record: Record) -> list[str]:
@@ -119,7 +121,9 @@ def remove_interfaces(interfaces: dict[str, int]) -> list[str]:
         now = index_of(name)
         if now and now == (index or now):
             subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)
-    return [f"interface {name} cannot be removed" for name, index in interfaces.items() if index_of(name) == index != 0]
+    return [
+        f"interface {name} cannot be removed" for name, index in interfaces.items() if index_of(name) == index != 0
+    ]
 
 
 def index_of(interface: str) -> int:

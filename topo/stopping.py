@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 
 from topo.errors import LabError
 from topo.record import load, remove_leftovers
+from topo.root import check_root
 
 PATIENCE_S = 30.0
 
@@ -17,8 +17,7 @@ def stop() -> str:
     record = load()
     if record is None:
         return "no lab runs"
-    if os.geteuid() != 0:
-        raise LabError("ending the lab needs root: sudo switchraft stop")
+    check_root("ending the lab")
     if record.alive:
         record.lab.signal(signal.SIGTERM)
         deadline = time.monotonic() + PATIENCE_S

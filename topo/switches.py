@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from topo import configs
-from topo.errors import LabError
+from topo.errors import LabError, UsageError
 from topo.topology import Switch
 
 Kind = Literal["bmv2", "embedded"]
@@ -48,7 +48,7 @@ def choose(wanted: str, compiler: str | None = None) -> Choice:
     if wanted == "embedded":
         return Choice("embedded", _compiler(compiler, "p4compiler"), "as asked for")
     if wanted != "auto":
-        raise LabError(f"unknown switch {wanted!r}: choose auto, bmv2 or embedded")
+        raise UsageError(f"unknown switch {wanted!r}: choose auto, bmv2 or embedded")
     if missing:
         return Choice("embedded", _compiler(compiler, "p4compiler"), lacks)
     both = f"{BMV2_COMPILER} and {BMV2_SWITCH} are on the PATH"
@@ -62,7 +62,7 @@ def _compiler(asked: str | None, usual: Compiler) -> Compiler:
         return "p4c"
     if asked == "p4compiler":
         return "p4compiler"
-    raise LabError(f"unknown compiler {asked!r}: choose p4c or p4compiler")
+    raise UsageError(f"unknown compiler {asked!r}: choose p4c or p4compiler")
 
 
 def command(kind: Kind, switch: Switch, ports: Mapping[int, str]) -> list[str]:

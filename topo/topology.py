@@ -1,7 +1,7 @@
 """What the lab consists of: switches, hosts, links and groups, read from a file of ``topo/topologies``.
 
-The file names things; this module gives each its port, address and id by rules that a person can foresee. Switch sN of
-the file's list has device id N. On a switch, hosts take the ports from 1 on in the file's order, then links do.
+The file names things; this module gives each its port, address and id by rules that a person can foresee: the Nth
+switch of the list has device id N; on a switch, hosts take the ports from 1 on in the file's order, then links do.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-import networkx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from topo.errors import UsageError
-from topo.yamlfile import Source, load
+from topo.yamlfile import Place, Source, load
 
 FOLDER = Path(__file__).parent / "topologies"
 SUFFIX = ".yaml"
@@ -289,21 +288,26 @@ def _check_hosts(file: TopologyFile, source: Source) -> None:
 
 
 def _check_links(file: TopologyFile, source: Source) -> None:
-    graph = networkx.Graph()
-    graph.add_nodes_from(file.switches)
+    neighbours: dict[str, set[str]] = {switch: set() for switch in file.switches}
     for place, (a, b) in enumerate(file.links):
         for end, switch in enumerate((a, b)):
             if switch not in file.switches:
                 raise source.error(("links", place, end), _unknown("switch", switch, file.switches))
         if a == b:
             raise source.error(("links", place), f"a link from {a} to itself")
-        if graph.has_edge(a, b):
+        if b in neighbours[a]:
             raise source.error(("links", place), f"{a} and {b} are linked already")
-        graph.add_edge(a, b)
-    if not networkx.is_connected(graph):
-        reached = networkx.node_connected_component(graph, file.switches[0])
-        alone = [switch for switch in file.switches if switch not in reached]
-        raise source.error(("links",), f"no way from {file.switches[0]} to {', '.join(alone)}")
+        neighbours[a].add(b)
+        neighbours[b].add(a)
+    first = file.switches[0]
+    reached, frontier = {first}, [first]
+    while frontier:
+        new = neighbours[frontier.pop()] - reached
+        reached |= new
+        frontier.extend(new)
+    alone = [switch for switch in file.switches if switch not in reached]
+    if alone:
+        raise source.error(("links",), f"no way from {first} to {', '.join(alone)}")
 
 
 def _check_groups(file: TopologyFile, source: Source) -> None:
@@ -314,15 +318,16 @@ def _check_groups(file: TopologyFile, source: Source) -> None:
             raise source.error(("groups", place, "id"), f"group {group.id} stands twice")
         seen.add(group.id)
         for number, member in enumerate(group.members):
-            at = ("groups", place, "members", number)
+            at: Place = ("groups", place, "members", number)
             if member not in file.hosts:
                 raise source.error(at, _unknown("host", member, list(file.hosts)))
             if member in group.members[:number]:
                 raise source.error(at, f"{member} stands twice")
         if group.service is not None:
             if group.service in owners:
-                at = ("groups", place, "service")
-                raise source.error(at, f"{group.service} is {owners[group.service]} already")
+                raise source.error(
+                    ("groups", place, "service"), f"{group.service} is {owners[group.service]} already"
+                )
             owners[group.service] = f"group {group.id}'s service address"
 
 
@@ -331,7 +336,7 @@ def _check_timing(file: TopologyFile, source: Source) -> None:
     if file.election_timeout_ms < least:
         raise source.error(
             ("election_timeout_ms",),
-            f"{file.election_timeout_ms} ms is less than six heartbeats ({least} ms): switches would mute live leaders",
+            f"{file.election_timeout_ms} ms is less than six heartbeats ({least} ms), too little for the term filter",
         )
 
 

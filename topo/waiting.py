@@ -54,7 +54,11 @@ def wait_for_controller(children: Mapping[str, Child], switches: list[str]) -> N
         known = (ask_quietly(paths.controller_socket(), {"cmd": "status"}) or {}).get("switches", {})
         return True if all(known.get(name, {}).get("programmed") for name in switches) else None
 
-    until("controller with all switches programmed", look, [children["controller"], *map(children.__getitem__, switches)])
+    until(
+        "controller with all switches programmed",
+        look,
+        [children["controller"], *map(children.__getitem__, switches)],
+    )
 
 
 def times_programmed(switch: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,9 @@ def load(path: Path, model: type[Model]) -> tuple[Model, Source]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise FileError(f"{shown(path)}:{line}: not YAML: {error.problem or error}") from error
-    except yaml.YAMLError as error:
-        raise FileError(f"{shown(path)}:1: not YAML: {error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = "too deep" if isinstance(error, RecursionError) else str(error).replace("\n", " ")
+        raise FileError(f"{shown(path)}:1: not YAML: {reason}") from error
     source = Source(path, lines)
     if not isinstance(data, dict):
         raise source.error((), "must be a mapping of fields to values")
@@ -76,13 +78,15 @@ def load(path: Path, model: type[Model]) -> tuple[Model, Source]:
 def _note_lines(node: yaml.Node | None, place: Place, lines: dict[Place, int], path: Path) -> None:
     if node is None:
         return
-    lines.setdefault(place, node.start_mark.line + 1)
+    lines.setdefault(place, node.start_mark.line + 1)  # a mapping's field already has its key's line
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             at = (*place, _scalar(key))
             if at in lines:
                 line = key.start_mark.line + 1
-                raise FileError(f"{shown(path)}:{line}: {'.'.join(map(str, at))}: stands twice (also line {lines[at]})")
+                raise FileError(
+                    f"{shown(path)}:{line}: {'.'.join(map(str, at))}: stands twice (also line {lines[at]})"
+                )
             lines[at] = key.start_mark.line + 1
             _note_lines(value, at, lines, path)
     elif isinstance(node, yaml.SequenceNode):
@@ -97,8 +101,6 @@ def _scalar(node: yaml.Node) -> str | int:
 
 def _fields_at(model: type[BaseModel], place: Place) -> list[str]:
     """The field names that ``model`` knows at ``place``, following models in lists and mappings."""
-    import typing
-
     current: object = model
     for part in place:
         if isinstance(current, type) and issubclass(current, BaseModel):

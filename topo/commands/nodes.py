@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="node")
 
 
-def _changer(action: str) -> object:
+def _changer(action: str) -> Callable[[list[str]], None]:
     def act(names: Annotated[list[str], typer.Argument(metavar="HOST...")]) -> None:
         for name in names:
             change(cmd="node", action=action, name=name)

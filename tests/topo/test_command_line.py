@@ -1,0 +1,140 @@
+"""The command line where no lab runs: help, and one clear line for what cannot be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = [
+    "lab",
+    "stop",
+    "demo",
+    "status",
+    "leader",
+    "counters",
+    "tables",
+    "log",
+    "send",
+    "put",
+    "get",
+    "delete",
+    "node",
+    "switch",
+    "controller",
+    "link",
+    "partition",
+    "heal",
+    "ping",
+    "capture",
+    "exec",
+    "client",
+]
+
+
+def switchraft(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "topo.cli", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "SWITCHRAFT_BUILD": str(tmp_path), **environment},
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    shown = switchraft(tmp_path, "--help")
+    assert shown.returncode == 0
+    listed = {line.split()[0] for line in shown.stdout.partition("Commands:")[2].splitlines() if line.strip()}
+    assert set(COMMANDS) <= listed
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(tmp_path: Path, command: str) -> None:
+    shown = switchraft(tmp_path, command, "--help")
+    assert shown.returncode == 0
+    assert "Usage:" in shown.stdout
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys, topo.cli; "
+        "print([name for name in ('rich', 'grpc', 'finsy', 'mininet', 'pydantic', 'networkx', 'scapy', 'yaml')"
+        " if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("leader",),
+        ("counters",),
+        ("tables", "s1"),
+        ("log", "h1"),
+        ("send", "1"),
+        ("put", "k", "1"),
+        ("get", "k"),
+        ("delete", "k"),
+        ("node", "kill", "h1"),
+        ("switch", "restart", "s1"),
+        ("controller", "kill"),
+        ("link", "down", "s1", "s2"),
+        ("partition", "h1", "/", "h2"),
+        ("heal",),
+        ("ping",),
+        ("capture", "s1-eth1"),
+        ("exec", "h1", "--", "true"),
+    ],
+)
+def test_without_a_lab(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = switchraft(tmp_path, *arguments)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("switchraft: ")
+    assert "no lab runs" in line or "root" in line
+
+
+def test_stop_without_a_lab_is_fine(tmp_path: Path) -> None:
+    done = switchraft(tmp_path, "stop")
+    assert (done.returncode, done.stdout.strip()) == (0, "no lab runs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("lab", "--topology", "circle"), "unknown topology 'circle'"),
+        (("lab", "--switch", "ovs"), "unknown switch 'ovs'"),
+        (("lab", "--compiler", "gcc"), "unknown compiler 'gcc'"),
+        (("lab", "--nodes", "few"), "--nodes few"),
+        (("link", "sideways", "s1", "s2"), "unknown action 'sideways'"),
+        (("frobnicate",), "No such command"),
+    ],
+)
+def test_wrong_arguments(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+    done = switchraft(tmp_path, *arguments)
+    assert done.returncode in (1, 2)
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bmv2_without_bmv2(tmp_path: Path) -> None:
+    done = switchraft(tmp_path, "lab", "--switch", "bmv2", PATH="/usr/bin:/bin")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "p4c-bm2-ss" in line and "simple_switch_grpc" in line and "embedded switch needs neither" in line
+
+
+def test_a_broken_topology_file_is_named_with_line(tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text("switches: [s1]\nhosts:\n  h1: {ip: 1.2.3, switch: s1}\ngroups: []\n")
+    done = switchraft(tmp_path, "lab", "--topology", str(file))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"{file}:3: hosts.h1.ip:" in line

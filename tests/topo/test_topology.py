@@ -1,0 +1,187 @@
+"""Topology files: what they come to, and what is said about broken ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from topo import configs, paths, topology
+from topo.errors import UsageError
+from topo.yamlfile import FileError
+
+GOOD = """\
+switches: [s1, s2]
+hosts:
+  h1: {ip: 10.0.1.1, switch: s1}
+  h2:
+    ip: 10.0.2.2
+    switch: s2
+links:
+  - [s1, s2]
+groups:
+  - id: 1
+    service: 10.0.100.1
+    members: [h1, h2]
+"""
+
+
+def read(tmp_path: Path, text: str) -> topology.Topology:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    return topology.read(file)
+
+
+def test_triangle_is_as_designed() -> None:
+    triangle = topology.find("triangle")
+    assert {host.name: (str(host.ip), host.switch) for host in triangle.hosts} == {
+        "h1": ("10.0.1.1", "s1"),
+        "h11": ("10.0.1.11", "s1"),
+        "h2": ("10.0.2.2", "s2"),
+        "h22": ("10.0.2.22", "s2"),
+        "h3": ("10.0.3.3", "s3"),
+    }
+    assert {frozenset((link.a, link.b)) for link in triangle.links} == {
+        frozenset(("s1", "s2")),
+        frozenset(("s1", "s3")),
+        frozenset(("s2", "s3")),
+    }
+    assert triangle.members == ("h1", "h2", "h3")
+    assert triangle.clients == ("h11", "h22")
+    (group,) = triangle.groups
+    assert (group.id, group.slot, str(group.service)) == (1, 0, "10.0.100.1")
+    assert group.members == {1: "h1", 2: "h2", 3: "h3"}
+
+
+@pytest.mark.parametrize("name", topology.names())
+def test_every_topology_that_comes_along(name: str) -> None:
+    found = topology.find(name)
+    for switch in found.switches:
+        ports = found.ports(switch.name)
+        assert list(ports) == list(range(1, len(ports) + 1)), "ports count from 1 without gaps"
+    for link in found.links:
+        assert found.ports(link.a)[link.a_port] == link.a_interface
+        assert found.ports(link.b)[link.b_port] == link.b_interface
+    assert len({host.mac for host in found.hosts}) == len(found.hosts)
+    assert all(len(name) <= 15 for switch in found.switches for name in found.ports(switch.name).values())
+
+
+def test_the_expected_topologies_are_there() -> None:
+    assert {"triangle", "five", "seven", "single", "line", "leaf-spine"} <= set(topology.names())
+    assert len(topology.find("five").members) == 5
+    assert len(topology.find("seven").members) == 7
+
+
+def test_the_controller_reads_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from controller.network import load
+
+    monkeypatch.setenv("SWITCHRAFT_BUILD", str(tmp_path))
+    for name in topology.names():
+        found = topology.find(name)
+        configs.write(found)
+        network = load(str(paths.network()))
+        assert [switch.device_id for switch in network.switches] == [switch.device_id for switch in found.switches]
+        assert network.switches[0].grpc == "127.0.0.1:9559"
+        assert {host.name: host.port for host in network.hosts} == {host.name: host.port for host in found.hosts}
+
+
+def test_the_filter_window_is_at_most_half_the_election_timeout() -> None:
+    for name in topology.names():
+        found = topology.find(name)
+        assert 2 * configs.network(found)["filter_window_ms"] <= found.election_timeout_ms
+
+
+def test_cluster_file_names_members(tmp_path: Path) -> None:
+    cluster = configs.cluster(topology.find("triangle"))
+    assert cluster["groups"] == [
+        {"id": 1, "service": "10.0.100.1", "members": {1: "10.0.1.1", 2: "10.0.2.2", 3: "10.0.3.3"}}
+    ]
+    assert cluster["names"] == {1: "h1", 2: "h2", 3: "h3"}
+
+
+def test_a_host_has_one_id_in_all_its_groups(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD + "  - id: 2\n    members: [h2]\n")
+    assert [group.members for group in found.groups] == [{1: "h1", 2: "h2"}, {2: "h2"}]
+    assert [group.slot for group in found.groups] == [0, 1]
+    assert found.member_id("h2") == 2
+
+
+def test_name_of_a_file_names_the_topology(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD)
+    assert found.name == "mine"
+    assert found.ends("s1", "s2") == ("s1-eth2", "s2-eth2")
+    assert found.ends("s2", "s1") == ("s2-eth2", "s1-eth2")
+    assert found.ends("h1", "s1") == ("h1-eth0", "s1-eth1")
+    assert found.ends("s1", "h1") == ("s1-eth1", "h1-eth0")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "told"),
+    [
+        ("switch: s1}", "switch: s9}", 3, "hosts.h1.switch", "unknown switch 's9' (there are s1, s2)"),
+        ("ip: 10.0.2.2", "ip: 10.0.2.333", 5, "hosts.h2.ip", "10.0.2.333"),
+        ("ip: 10.0.2.2", "ip: 10.0.1.1", 5, "hosts.h2.ip", "h1's already"),
+        ("ip: 10.0.2.2", "ip: 10.0.2.254", 5, "hosts.h2.ip", "gateway"),
+        ("    switch: s2", "    swich: s2", 4, "hosts.h2.switch", "required"),
+        ("    switch: s2", "    switch: s2\n    color: red", 7, "hosts.h2.color", "known here: ip, switch"),
+        ("- [s1, s2]", "- [s1, s3]", 8, "links.0.1", "unknown switch 's3'"),
+        ("- [s1, s2]", "- [s1, s1]", 8, "links.0", "to itself"),
+        ("- [s1, s2]", "- [s1]", 8, "links.0", "at least 2"),
+        ("- [s1, s2]", "- [s1, s2]\n  - [s2, s1]", 9, "links.1", "linked already"),
+        ("  - [s1, s2]\n", "", 7, "links", "valid list"),
+        ("links:\n  - [s1, s2]\n", "links: []\n", 7, "links", "no way from s1 to s2"),
+        ("id: 1", "id: one", 10, "groups.0.id", "valid integer"),
+        ("id: 1", "id: 0", 10, "groups.0.id", "greater than or equal to 1"),
+        ("members: [h1, h2]", "members: [h1, h7]", 12, "groups.0.members.1", "unknown host 'h7'"),
+        ("members: [h1, h2]", "members: [h1, h1]", 12, "groups.0.members.1", "stands twice"),
+        ("members: [h1, h2]", "members: []", 12, "groups.0.members", "at least 1"),
+        ("service: 10.0.100.1", "service: 10.0.1.1", 11, "groups.0.service", "h1's address already"),
+        ("switches: [s1, s2]", "switches: [s1, s1]", 1, "switches.1", "stands twice"),
+        ("  h2:", "  h1:", 4, "hosts.h1", "stands twice (also line 3)"),
+        ("  h2:", "  S-2:", 4, "hosts.S-2", "a name is"),
+        ("groups:", "heartbeat_ms: 100\ngroups:", 1, "election_timeout_ms", "less than six heartbeats"),
+        ("groups:", "extra: 1\ngroups:", 9, "extra", "unknown field"),
+        ("links:", "links: [", 8, "not YAML", ""),
+    ],
+)
+def test_errors_name_file_line_and_field(
+    tmp_path: Path, old: str, new: str, line: int, field: str, told: str
+) -> None:
+    assert old in GOOD
+    with pytest.raises(FileError) as failed:
+        read(tmp_path, GOOD.replace(old, new, 1))
+    text = str(failed.value)
+    assert text.startswith(f"{tmp_path / 'mine.yaml'}:{line}: {field}"), text
+    assert told in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("text", ["", "[]", "just words", "a: 1\n- b", "\x00", "{" * 2000])
+def test_what_is_no_topology_at_all(tmp_path: Path, text: str) -> None:
+    with pytest.raises(FileError) as failed:
+        read(tmp_path, text)
+    assert "mine.yaml:" in str(failed.value)
+
+
+def test_binary_and_missing_files(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FileError, match="UTF-8"):
+        topology.read(tmp_path / "mine.yaml")
+    with pytest.raises(FileError, match="No such file"):
+        topology.read(tmp_path / "other.yaml")
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UsageError, match=r"unknown topology 'circle': choose .*triangle"):
+        topology.find("circle")
+    triangle = topology.find("triangle")
+    with pytest.raises(UsageError, match="unknown host 'h9': the hosts are h1"):
+        triangle.host("h9")
+    with pytest.raises(UsageError, match="unknown switch 's9'"):
+        triangle.switch("s9")
+    with pytest.raises(UsageError, match="no link between h1 and s2"):
+        triangle.ends("h1", "s2")
+    with pytest.raises(UsageError, match="unknown host or switch 'x'"):
+        triangle.ends("x", "s2")
+    with pytest.raises(UsageError, match="h11 is no member"):
+        triangle.member_id("h11")

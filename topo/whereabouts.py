@@ -1,0 +1,128 @@
+"""From which host a client speaks, and to which address."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+
+from topo import namespace
+from topo.errors import UsageError
+from topo.live import Live
+from topo.root import check_root
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Way:
+    """``servers``: whom to ask, in turn. ``source``: the client's own address, or None for any. ``names``: address
+    to host name."""
+
+    servers: tuple[Address, ...]
+    group: int
+    source: str | None = None
+    names: dict[str, str] | None = None
+
+    def name(self, address: str) -> str:
+        return (self.names or {}).get(address, address)
+
+
+def choose(origin: str | None, target: str | None, cluster: Path | None) -> Way:
+    """The way from host ``origin`` to ``target`` (a host, "service", or an address). In a lab this process moves into
+    the origin's namespace; with ``cluster``, a cluster.yaml, it stays where it is. Raises LabError."""
+    if cluster is not None:
+        if origin is not None:
+            raise UsageError("--from is for hosts of a lab; with --cluster the client is this machine")
+        return _in_cluster(cluster, target)
+    live = Live.find()
+    here = _host_of_this_namespace(live)
+    if origin is not None:
+        origin = _host_by_name_or_address(live, origin)
+    elif here is not None:
+        origin = here
+    else:
+        origin = (live.topology.clients or live.topology.members)[0]
+    servers = _servers(live, target)
+    if origin != here:
+        check_root("speaking from a lab host")
+        namespace.enter(live.holder(origin))
+    names = {str(host.ip): host.name for host in live.topology.hosts}
+    return Way(servers, live.topology.groups[0].id, str(live.topology.host(origin).ip), names)
+
+
+def _servers(live: Live, target: str | None) -> tuple[Address, ...]:
+    topology = live.topology
+    group = topology.groups[0]
+    if target is None:
+        target = "service" if group.service is not None else group.members[min(group.members)]
+    if target == "service":
+        if group.service is None:
+            raise UsageError(f"group {group.id} has no service address in this topology")
+        return ((str(group.service), topology.port),)
+    address = _address(target)
+    if address is not None:
+        return ((address[0], address[1] or topology.port),)
+    if target not in topology.members:
+        topology.host(target)
+        raise UsageError(f"{target} runs no node: the members are {', '.join(topology.members)}")
+    return ((str(topology.host(target).ip), topology.port),)
+
+
+def _in_cluster(file: Path, target: str | None) -> Way:
+    from hosts.config import load
+
+    config = load(file)
+    group = config.groups[0]
+    servers = dict(group.members.items())
+    names = {address[0]: config.names.get(number, str(number)) for number, address in servers.items()}
+    if target is None:
+        return Way(tuple(servers.values()), group.id, None, names)
+    by_name = {config.names.get(number, str(number)): address for number, address in servers.items()}
+    address = _address(target)
+    if target in by_name:
+        return Way((by_name[target],), group.id, None, names)
+    if target == "service" and group.service is not None:
+        return Way(((str(group.service), config.port),), group.id, None, names)
+    if address is None:
+        raise UsageError(f"unknown member {target!r}: the members are {', '.join(by_name)}")
+    return Way(((address[0], address[1] or config.port),), group.id, None, names)
+
+
+def _address(text: str) -> tuple[str, int | None] | None:
+    """(address, port or None) of ``A.B.C.D`` or ``A.B.C.D:PORT``; None for anything else."""
+    ip, colon, port = text.partition(":")
+    try:
+        IPv4Address(ip)
+    except (AddressValueError, ValueError):
+        return None
+    if not colon:
+        return ip, None
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(f"{text}: {port!r} is no port")
+    return ip, int(port)
+
+
+def _host_by_name_or_address(live: Live, text: str) -> str:
+    """At Mininet's prompt host names in a command have become addresses."""
+    for host in live.topology.hosts:
+        if str(host.ip) == text:
+            return host.name
+    return live.topology.host(text).name
+
+
+def _host_of_this_namespace(live: Live) -> str | None:
+    """The host whose namespace this process is in already, as at Mininet's prompt."""
+    own = _namespace_of(os.getpid())
+    for name, holder in live.record.hosts.items():
+        if own is not None and holder.alive and _namespace_of(holder.pid) == own:
+            return name
+    return None
+
+
+def _namespace_of(pid: int) -> str | None:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/net")
+    except OSError:
+        return None
