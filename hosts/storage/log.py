@@ -11,7 +11,7 @@ from hosts.raft.message import Entry, HardState
 from hosts.storage.disk import Disk, File, RealDisk
 from hosts.storage.errors import LogDamaged, LogError
 from hosts.storage.frames import SEGMENT_HEADER_BYTES, pack_frame, pack_segment_header
-from hosts.storage.mark import MARK_NAME, Mark, MarkFile
+from hosts.storage.mark import Mark, MarkFile
 from hosts.storage.replay import Replay, replay, segment_name
 
 __all__ = ["DiskLog", "LogDamaged", "LogError"]
@@ -99,6 +99,7 @@ class DiskLog:
         for name in disk.names():
             if name.endswith(".new"):
                 disk.remove(name)
+        disk.sync_folder()  # a process that was killed may have renamed and not synced
         found = replay(disk)
         if found is None:
             found = Replay(log_id=os.urandom(8))
@@ -117,8 +118,7 @@ class DiskLog:
                 self._file.write(found.unproven, self._end - len(found.unproven))
             self._file.sync()
         if found.has_mark:
-            self._mark = MarkFile(disk.open(MARK_NAME))
-            self._mark.write(self._here())
+            self._mark = MarkFile.open(disk, self._here())
         else:
             self._mark = MarkFile.create(disk, self._here())
         self._last_index = found.last_index

@@ -35,16 +35,17 @@ def pack_mark(mark: Mark) -> bytes:
     return packed + _CRC.pack(crc32c(packed))
 
 
-def unpack_marks(data: bytes) -> Mark | None:
-    """The later of the two slots, None if neither is whole."""
+def unpack_marks(data: bytes) -> tuple[Mark, int] | None:
+    """The later mark and its slot, None if neither is whole."""
     marks = []
-    for start in (0, SLOT_BYTES):
+    for number in (0, 1):
+        start = number * SLOT_BYTES
         slot = data[start : start + _SLOT.size + _CRC.size]
         if len(slot) == _SLOT.size + _CRC.size and _CRC.unpack_from(slot, _SLOT.size)[0] == crc32c(
             slot[: _SLOT.size]
         ):
             segment, offset, log_id, chain = _SLOT.unpack_from(slot)
-            marks.append(Mark(segment, offset, chain, log_id))
+            marks.append((Mark(segment, offset, chain, log_id), number))
     return max(marks) if marks else None
 
 
@@ -53,9 +54,10 @@ class MarkFile:
 
     __slots__ = ("_file", "_slot")
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: File, slot: int) -> None:
+        """``slot`` holds the mark that stands; the next goes into the other."""
         self._file = file
-        self._slot = 0
+        self._slot = slot
 
     @classmethod
     def create(cls, disk: Disk, mark: Mark) -> MarkFile:
@@ -68,7 +70,18 @@ class MarkFile:
         file.sync()
         disk.rename(temporary, MARK_NAME)
         disk.sync_folder()
-        return cls(file)
+        return cls(file, 0)
+
+    @classmethod
+    def open(cls, disk: Disk, mark: Mark) -> MarkFile:
+        """The mark file of a log that was read back, with its new mark. Both slots are durably whole on return: an
+        earlier power loss may have torn one, and to write into the other before would risk both."""
+        found = unpack_marks(disk.read(MARK_NAME))
+        assert found is not None, "replay() checked it"
+        opened = cls(disk.open(MARK_NAME), found[1])
+        opened.write(mark)
+        opened.sync()
+        return opened
 
     def write(self, mark: Mark) -> None:
         """Note the mark; it reaches the disk when the kernel likes."""

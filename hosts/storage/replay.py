@@ -55,9 +55,10 @@ def replay(disk: Disk) -> Replay | None:
     """Read the log, changing nothing; None if there is none yet. Raises LogDamaged and OSError."""
     mark = None
     if MARK_NAME in disk.names():  # before the segments, which a running member may append to meanwhile
-        mark = unpack_marks(disk.read(MARK_NAME))
-        if mark is None:
+        found = unpack_marks(disk.read(MARK_NAME))
+        if found is None:
             raise LogDamaged(disk.path(MARK_NAME), 0, "neither copy of the synced mark is whole")
+        mark = found[0]
     numbers = sorted(int(match[1]) for name in disk.names() if (match := _SEGMENT_NAME.fullmatch(name)))
     if not numbers:
         if mark is not None:
