@@ -6,13 +6,15 @@
 The payload of a peer message begins with ``cluster:64 round:64``. An AppendEntries then carries its entries, each
 ``term:64 kind:8 length:32`` and the data; indexes follow from prev_log_index. A message that does not fit one
 datagram is cut into fragments (flag FRAGMENT): each repeats the header and its payload begins with
-``message_id:64 offset:32 total:32``.
+``message_id:64 offset:32 total:32``. The receiver answers with FRAGMENT_STATUS, or CLIENT_FRAGMENT_STATUS to and from
+clients: ``message_id:64 total:32 highest:32`` and the missing ranges, each ``start:32 end:32`` in bytes; between
+members ``cluster:64 round:64`` come first.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntFlag
 
 from hosts.raft.message import MAX_TERM, Entry, EntryKind, Message, MessageType
@@ -22,6 +24,7 @@ DEFAULT_PORT = 26410
 HEADER_BYTES = 40
 PEER_PREFIX_BYTES = 16
 FRAGMENT_PREFIX_BYTES = 16
+ENTRY_PREFIX_BYTES = 13
 MAX_DATAGRAM = 1400
 """Bytes of header and payload in one datagram: with IPv4 and UDP it fits an MTU of 1,500."""
 
@@ -31,6 +34,8 @@ _HEADER = struct.Struct(">BBBBBBHQQQQ")
 _PEER_PREFIX = struct.Struct(">QQ")
 _FRAGMENT_PREFIX = struct.Struct(">QII")
 _ENTRY = struct.Struct(">QBI")
+_STATUS = struct.Struct(">QII")
+_RANGE = struct.Struct(">II")
 
 
 class Flag(IntFlag):
@@ -136,6 +141,79 @@ def unpack_fragment(payload: bytes) -> Fragment:
     if offset + len(data) > total:
         raise WireError(f"a fragment at {offset} of {len(data)} bytes overruns its message of {total}")
     return Fragment(message_id, offset, total, data)
+
+
+MAX_RANGES = 100
+"""Missing ranges that one status names: it must fit one datagram."""
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentStatus:
+    """What a receiver has of a message: all below ``highest`` except ``missing`` (ranges of bytes, rising, disjoint)."""
+
+    message_id: int
+    total: int
+    highest: int
+    missing: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more need be sent."""
+        return self.highest >= self.total and not self.missing
+
+    def pack(self) -> bytes:
+        """As payload. Ranges beyond MAX_RANGES are left out, and ``highest`` lowered to the last one named."""
+        missing, highest = self.missing, self.highest
+        if len(missing) > MAX_RANGES:
+            missing = missing[:MAX_RANGES]
+            highest = missing[-1][1]
+        ranges = b"".join(_RANGE.pack(start, end) for start, end in missing)
+        return _STATUS.pack(self.message_id, self.total, highest) + ranges
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> FragmentStatus:
+        """The inverse of pack. Raises WireError for ranges that are not rising or leave the message."""
+        if len(payload) < _STATUS.size or (len(payload) - _STATUS.size) % _RANGE.size:
+            raise WireError("a fragment status cut short")
+        message_id, total, highest = _STATUS.unpack_from(payload)
+        missing = tuple(_RANGE.iter_unpack(payload[_STATUS.size :]))
+        if highest > total or len(missing) > MAX_RANGES:
+            raise WireError(f"a fragment status that reaches {highest} of {total} bytes")
+        last = 0
+        for start, end in missing:
+            if not last <= start < end <= highest:
+                raise WireError(f"a missing range {start}..{end} that does not fit")
+            last = end
+        return cls(message_id, total, highest, missing)
+
+
+def split_append(message: Message, budget: int, large: int = 64 * 1024) -> list[Message]:
+    """Cut an AppendEntries so that its parts fit ``budget`` bytes of header and payload each, where entries allow.
+
+    Each part is an AppendEntries of its own right, so a lost part costs only itself. An entry that does not fit is
+    grouped with its neighbours up to about ``large`` bytes, for fragments.
+    """
+    room = budget - HEADER_BYTES - PEER_PREFIX_BYTES
+    sizes = [ENTRY_PREFIX_BYTES + len(entry.data) for entry in message.entries]
+    if sum(sizes) <= room:
+        return [message]
+    parts: list[Message] = []
+    start, filled = 0, 0
+    for at, size in enumerate(sizes):
+        limit = room if max(sizes[start : at + 1]) <= room else large
+        if at > start and filled + size > limit:
+            parts.append(_part(message, start, at))
+            start, filled = at, 0
+        filled += size
+    parts.append(_part(message, start, len(sizes)))
+    return parts
+
+
+def _part(message: Message, start: int, end: int) -> Message:
+    if start == 0:
+        return replace(message, entries=message.entries[:end])
+    before = message.entries[start - 1]
+    return replace(message, index=before.index, log_term=before.term, entries=message.entries[start:end])
 
 
 def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = False) -> tuple[Header, bytes]:

@@ -1,0 +1,204 @@
+"""Typed values: what clients store and read back, exactly as they stored it.
+
+A value is None, a bool, an int of any size, a float, a str, bytes, a list or a map of such values; a tuple counts as a
+list. On the wire and in the log it is msgpack. Integers outside msgpack's 64 bits travel as extension type 1: two's
+complement, big-endian, as many bytes as needed.
+
+For people and programs that read JSON, ``to_json`` keeps what JSON has and tags the rest, so that ``from_json`` gives
+back the same value: bytes are ``{"$bytes": "<hex>"}``, NaN and the infinities ``{"$float": "nan" | "inf" | "-inf"}``,
+integers too long for Python's decimal printing ``{"$int": "0x..."}``, and maps whose keys are not all strings, or
+that have a key beginning with ``$``, ``{"$map": [[key, value], ...]}``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+import msgpack
+
+Value: TypeAlias = Any
+"""None, bool, int, float, str, bytes, list or dict of values; the type checker cannot say it more narrowly."""
+
+MAX_VALUE_BYTES = 8 * 1024 * 1024
+"""Bytes of one encoded value, or of one encoded key and value."""
+
+MAX_DEPTH = 100
+"""Lists and maps inside one another; deeper ones are refused, on encoding and on decoding."""
+
+_BIG_INT = 1
+_LONG_INT_BITS = 4096
+
+
+class ValueFault(ValueError):
+    """A value that cannot be stored, or bytes that are no value; the text says why."""
+
+
+def encode(value: Value) -> bytes:
+    """The value as msgpack. Raises ValueFault for other types, unhashable map keys, too deep or too large values."""
+    try:
+        data = _PACKER.pack(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        # Either a type that msgpack asks about, or one it refuses: look closer, which costs time only here.
+        data = _PACKER.pack(_prepare(value, 0))
+    else:
+        if isinstance(value, (list, tuple, dict)):
+            _check(value, 0)
+    if len(data) > MAX_VALUE_BYTES:
+        raise ValueFault(f"the value takes {len(data)} bytes; at most {MAX_VALUE_BYTES} are possible")
+    return bytes(data)
+
+
+def decode(data: bytes) -> Value:
+    """The inverse of encode. Raises ValueFault for bytes that encode would not have written."""
+    try:
+        value = msgpack.unpackb(data, strict_map_key=False, ext_hook=_extension, unicode_errors="surrogatepass")
+    except ValueFault:
+        raise
+    except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        raise ValueFault(f"not a value: {error or type(error).__name__}") from error
+    _check(value, 0)
+    return value
+
+
+def parse_text(text: str) -> Value:
+    """JSON if it parses, else the text itself as a str. Integers keep every digit; NaN and Infinity are no JSON."""
+    try:
+        return json.loads(text, parse_int=_parse_int, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return text
+
+
+def to_json(value: Value) -> Any:
+    """The value in terms of JSON, with tags for what JSON lacks (see the module's text)."""
+    if isinstance(value, (bytes, bytearray)):
+        return {"$bytes": value.hex()}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"$float": str(value)}
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value.bit_length() <= _LONG_INT_BITS else {"$int": hex(value)}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, dict):
+        if all(isinstance(key, str) and not key.startswith("$") for key in value):
+            return {key: to_json(item) for key, item in value.items()}
+        return {"$map": [[to_json(key), to_json(item)] for key, item in value.items()]}
+    return value
+
+
+def from_json(tree: Any) -> Value:
+    """The inverse of to_json. Raises ValueFault for tags that to_json does not write."""
+    if isinstance(tree, list):
+        return [from_json(item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if len(tree) == 1:
+        (tag, content), *_ = tree.items()
+        if tag.startswith("$"):
+            return _untag(tag, content)
+    return {key: from_json(item) for key, item in tree.items()}
+
+
+def describe_type(value: Value) -> str:
+    """The type's name as people say it: int, str, bytes, list, map, ..."""
+    if value is None:
+        return "null"
+    return "map" if isinstance(value, dict) else type(value).__name__
+
+
+def _untag(tag: str, content: Any) -> Value:
+    try:
+        if tag == "$bytes":
+            return bytes.fromhex(content)
+        if tag == "$float":
+            return float(content)
+        if tag == "$int":
+            return int(content, 16)
+        if tag == "$map":
+            return {from_json(key): from_json(item) for key, item in content}
+    except (TypeError, ValueError) as error:
+        raise ValueFault(f"{tag} with a content that does not fit: {error}") from error
+    raise ValueFault(f"unknown tag {tag}")
+
+
+def _ask(value: Any) -> Any:
+    """Called by msgpack for what it cannot pack by itself."""
+    if isinstance(value, int):
+        return msgpack.ExtType(_BIG_INT, _int_bytes(value))
+    raise ValueFault(f"a {type(value).__name__} cannot be stored; use {_TYPES}")
+
+
+_TYPES = "int, float, str, bytes, bool, None, lists and maps"
+_PACKER = msgpack.Packer(default=_ask, use_bin_type=True, unicode_errors="surrogatepass", autoreset=True)
+
+
+def _int_bytes(value: int) -> bytes:
+    return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+
+
+def _fits_msgpack(value: int) -> bool:
+    return -(2**63) <= value < 2**64
+
+
+def _prepare(value: Value, depth: int) -> Any:
+    """A copy that msgpack packs without questions; the slow way, which also finds out what is wrong."""
+    if depth > MAX_DEPTH:
+        raise ValueFault(f"lists and maps deeper than {MAX_DEPTH} cannot be stored")
+    if value is None or isinstance(value, (bool, float, str, bytes)):
+        return value
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if isinstance(value, int):
+        if _fits_msgpack(value):
+            return value
+        if value.bit_length() // 8 > MAX_VALUE_BYTES:
+            raise ValueFault(f"an integer of more than {MAX_VALUE_BYTES} bytes cannot be stored")
+        return msgpack.ExtType(_BIG_INT, _int_bytes(value))
+    if isinstance(value, (list, tuple)):
+        return [_prepare(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_prepare(_key(key), depth + 1): _prepare(item, depth + 1) for key, item in value.items()}
+    raise ValueFault(f"a {type(value).__name__} cannot be stored; use {_TYPES}")
+
+
+def _key(key: Value) -> Value:
+    if isinstance(key, (tuple, frozenset)):
+        raise ValueFault("a map's key must be a str, int, float, bytes, bool or None")
+    return key
+
+
+def _check(value: Value, depth: int) -> None:
+    """Refuses depth, tuples as keys and msgpack's own extra types, which decoding alone would let through."""
+    if isinstance(value, (list, tuple)):
+        if depth >= MAX_DEPTH:
+            raise ValueFault(f"lists and maps deeper than {MAX_DEPTH} cannot be stored")
+        for item in value:
+            _check(item, depth + 1)
+    elif isinstance(value, dict):
+        if depth >= MAX_DEPTH:
+            raise ValueFault(f"lists and maps deeper than {MAX_DEPTH} cannot be stored")
+        for key, item in value.items():
+            _check(_key(key), depth + 1)
+            _check(item, depth + 1)
+    elif isinstance(value, (msgpack.Timestamp, msgpack.ExtType)):
+        raise ValueFault(f"a {type(value).__name__} cannot be stored; use {_TYPES}")
+
+
+def _extension(code: int, data: bytes) -> Value:
+    if code != _BIG_INT or not data:
+        raise ValueFault(f"unknown extension type {code}")
+    value = int.from_bytes(data, "big", signed=True)
+    if _fits_msgpack(value) or len(_int_bytes(value)) != len(data):
+        raise ValueFault("an integer that is longer than it needs to be")
+    return value
+
+
+def _parse_int(digits: str) -> int:
+    # Decimal has no limit on the number of digits, as int has.
+    return int(digits) if len(digits) < 1000 else int(Decimal(digits))
+
+
+def _refuse_constant(name: str) -> Value:
+    raise ValueError(f"{name} is not JSON")
