@@ -268,10 +268,7 @@ class Device:
     def _acknowledge(self, stream: Stream, ack: p4r.DigestListAck) -> None:
         try:
             self._check_primary(stream)
-            try:
-                find(self.forwarding().digests, ack.digest_id, "digest").acknowledge(ack.list_id)
-            except RequestError as problem:
-                raise invalid(problem.message) from None
+            find(self.forwarding().digests, ack.digest_id, "digest").acknowledge(ack.list_id)
         except RequestError as problem:
             error = p4r.StreamError(canonical_code=problem.code, message=problem.message)
             error.digest_list_ack.digest_list_ack.CopyFrom(ack)

@@ -24,7 +24,7 @@ def decode_key(fields: Sequence[Field], positions: dict[int, int], given: Sequen
     """One match per key field, in the program's order; a field that is left out matches everything.
 
     Raises:
-        RequestError: INVALID_ARGUMENT or OUT_OF_RANGE, saying which field is wrong and how.
+        RequestError: INVALID_ARGUMENT, saying which field is wrong and how.
     """
     key: list[Match | None] = [None] * len(fields)
     for match in given:
@@ -67,7 +67,7 @@ def decode_action(action: Action, given: p4r.Action) -> list[int]:
     """The parameters' values in the program's order.
 
     Raises:
-        RequestError: INVALID_ARGUMENT or OUT_OF_RANGE.
+        RequestError: INVALID_ARGUMENT.
     """
     params = action.params
     values: list[int | None] = [None] * len(params)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from finsy.proto import p4i, p4t
 
-from p4switch.errors import Code, RequestError, invalid
+from p4switch.errors import invalid
 from p4switch.values import data_width
 
 MatchType = p4i.MatchField.MatchType
@@ -181,13 +181,13 @@ def find(objects: Mapping[int, T], id: int, kind: str) -> T:
     """The object of that id.
 
     Raises:
-        RequestError: INVALID_ARGUMENT if the id is 0, NOT_FOUND if the P4Info has no such object.
+        RequestError: INVALID_ARGUMENT if the id is 0 or the P4Info has no such object.
     """
     found = objects.get(id)
     if found is None:
         if id == 0:
             raise invalid(f"the id of the {kind} is missing")
-        raise RequestError(Code.NOT_FOUND, f"no {kind} has the id {id:#010x} ({id})")
+        raise invalid(f"the P4Info has no {kind} with the id {id:#010x} ({id})")
     return found
 
 

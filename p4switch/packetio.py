@@ -25,7 +25,7 @@ class ControllerHeader:
         """The bytes that enter at the CPU port.
 
         Raises:
-            RequestError: INVALID_ARGUMENT or OUT_OF_RANGE for metadata that do not fit the P4Info. Fields marked
+            RequestError: INVALID_ARGUMENT for metadata that do not fit the P4Info. Fields marked
                 @padding may be left out.
         """
         values: list[int | None] = [None] * len(self._fields)

@@ -18,13 +18,13 @@ def decode(data: bytes, width: int, what: str) -> int:
         what: names the value in an error.
 
     Raises:
-        RequestError: OUT_OF_RANGE if the string is empty or its number needs more bits.
+        RequestError: INVALID_ARGUMENT if the string is empty or its number needs more bits.
     """
     if not data:
-        raise RequestError(Code.OUT_OF_RANGE, f"{what}: an empty byte string is not a number")
+        raise invalid(f"{what}: an empty byte string is not a number")
     number = int.from_bytes(data, "big")
     if number >> width:
-        raise RequestError(Code.OUT_OF_RANGE, f"{what}: {number:#x} does not fit in {width} bits")
+        raise invalid(f"{what}: {number:#x} does not fit in {width} bits")
     return number
 
 
@@ -35,10 +35,10 @@ def encode(number: int) -> bytes:
 
 def _decode_signed(data: bytes, width: int, what: str) -> int:
     if not data:
-        raise RequestError(Code.OUT_OF_RANGE, f"{what}: an empty byte string is not a number")
+        raise invalid(f"{what}: an empty byte string is not a number")
     number = int.from_bytes(data, "big", signed=True)
     if not -(1 << (width - 1)) <= number < 1 << (width - 1):
-        raise RequestError(Code.OUT_OF_RANGE, f"{what}: {number} does not fit in int<{width}>")
+        raise invalid(f"{what}: {number} does not fit in int<{width}>")
     return number & ((1 << width) - 1)
 
 
@@ -92,7 +92,7 @@ def decode_data(spec: p4t.P4DataTypeSpec, info: p4t.P4TypeInfo, data: p4d.P4Data
     """The inverse of `encode_data`: the raw bits of each field, in order.
 
     Raises:
-        RequestError: INVALID_ARGUMENT if the message is not of that type, OUT_OF_RANGE for a number too large.
+        RequestError: INVALID_ARGUMENT if the message is not of that type, or a number too large.
     """
     kind, given = spec.WhichOneof("type_spec"), data.WhichOneof("data")
     if kind == "new_type":

@@ -102,7 +102,7 @@ async def test_reconcile_refuses_what_would_be_lost(client: Client, switch: Swit
     kept = [ref for ref in table.action_refs if ref.id != names.id("rewrite")]
     del table.action_refs[:]
     table.action_refs.extend(kept)
-    with pytest.raises(Refused, match="INVALID_ARGUMENT.*cannot be preserved"):
+    with pytest.raises(Refused, match=r"INVALID_ARGUMENT.*cannot be preserved"):
         await client.push(config, Set.RECONCILE_AND_COMMIT)
     assert await client.read(names.entry("exact_t")) == [entry]
 

@@ -45,10 +45,10 @@ def test_valid_byte_strings(width: int, data: bytes, number: int) -> None:
     ("width", "data"),
     [(8, b"\x01\x63"), (8, b""), (16, b"\x01\0\x63"), (12, b"\x10\x63"), (12, b"\x01\0\x63"), (12, b"\0\x40\x63")],
 )
-def test_invalid_byte_strings_are_out_of_range(width: int, data: bytes) -> None:
+def test_invalid_byte_strings_are_refused(width: int, data: bytes) -> None:
     with pytest.raises(RequestError) as error:
         decode(data, width, "x")
-    assert error.value.code == Code.OUT_OF_RANGE
+    assert error.value.code == Code.INVALID_ARGUMENT
 
 
 def test_signed_numbers_use_the_shortest_two_s_complement() -> None:
