@@ -1,0 +1,303 @@
+#include "p4_tables.h"
+
+#include <stdlib.h>
+
+static inline uint32_t hash_words(const uint64_t *key, const uint64_t *mask, unsigned words) {
+    uint64_t h = 0x243f6a8885a308d3ULL;
+    for (unsigned i = 0; i < words; i++) {
+        h = (h ^ (key[i] & mask[i])) * 0x9e3779b97f4a7c15ULL;
+        h ^= h >> 29;
+    }
+    h *= 0xbf58476d1ce4e5b9ULL;
+    return (uint32_t)(h >> 32);
+}
+
+static inline bool same_key(const struct p4_entry *entry, const uint64_t *key, const uint64_t *mask, unsigned words) {
+    for (unsigned i = 0; i < words; i++)
+        if (entry->key[i] != (key[i] & mask[i])) return false;
+    return true;
+}
+
+static inline struct p4_entry *group_find(const struct p4_masked *group, const uint64_t *key, unsigned words) {
+    uint32_t hash = hash_words(key, group->mask, words), last = group->capacity - 1;
+    for (uint32_t i = hash & last;; i = (i + 1) & last) {
+        const struct p4_slot *slot = &group->slots[i];
+        if (!slot->entry) return NULL;
+        if (slot->hash == hash && same_key(slot->entry, key, group->mask, words)) return slot->entry;
+    }
+}
+
+static int compare_words(const uint64_t *a, const uint64_t *b, unsigned words) {
+    for (unsigned i = words; i-- > 0;)
+        if (a[i] != b[i]) return a[i] < b[i] ? -1 : 1;
+    return 0;
+}
+
+static bool in_range(const struct p4_table_info *info, const struct p4_entry *entry, const uint64_t *key) {
+    const uint64_t *low = entry->key, *high = entry->key + info->key_words;
+    for (unsigned c = 0; c < info->components; c++) {
+        unsigned at = info->component[c].first, words = info->component[c].words;
+        if (info->component[c].range) {
+            if (compare_words(key + at, low + at, words) < 0 || compare_words(key + at, high + at, words) > 0)
+                return false;
+        } else {
+            for (unsigned i = at; i < at + words; i++)
+                if ((key[i] & high[i]) != low[i]) return false;
+        }
+    }
+    return true;
+}
+
+struct p4_entry *p4_table_find(const struct p4_table *table, const uint64_t *key) {
+    const struct p4_table_info *info = table->info;
+    struct p4_entry *best = NULL;
+    switch (info->mode) {
+    case P4_KEYLESS:
+        return NULL;
+    case P4_EXACT:
+    case P4_LPM:
+        for (uint32_t g = 0; g < table->n_groups; g++) {
+            struct p4_entry *entry = group_find(table->groups[g], key, info->key_words);
+            if (entry) return entry;
+        }
+        return NULL;
+    case P4_TERNARY:
+        for (uint32_t g = 0; g < table->n_groups; g++) {
+            if (best && table->groups[g]->best > best->order) break;
+            struct p4_entry *entry = group_find(table->groups[g], key, info->key_words);
+            if (entry && (!best || entry->order < best->order)) best = entry;
+        }
+        return best;
+    case P4_RANGE:
+        for (uint32_t i = 0; i < table->n_ranged; i++)
+            if (in_range(info, table->ranged[i], key)) return table->ranged[i];
+        return NULL;
+    }
+    return NULL;
+}
+
+void p4_table_init(struct p4_table *table, const struct p4_table_info *info) {
+    memset(table, 0, sizeof *table);
+    table->info = info;
+    table->fallback = calloc(1, sizeof *table->fallback + info->param_words * sizeof(uint64_t));
+    if (table->fallback && info->meter) table->fallback->meter = calloc(1, sizeof(struct p4_meter));
+}
+
+static void free_entry(struct p4_entry *entry) {
+    if (!entry) return;
+    free(entry->meter);
+    free(entry);
+}
+
+static void free_group(struct p4_masked *group) {
+    free(group->slots);
+    free(group);
+}
+
+void p4_table_free(struct p4_table *table) {
+    for (uint32_t g = 0; g < table->n_groups; g++) {
+        for (uint32_t i = 0; i < table->groups[g]->capacity; i++) {
+            struct p4_entry *next, *entry = table->groups[g]->slots[i].entry;
+            for (; entry; entry = next) {
+                next = entry->next;
+                free_entry(entry);
+            }
+        }
+        free_group(table->groups[g]);
+    }
+    for (uint32_t i = 0; i < table->n_ranged; i++) free_entry(table->ranged[i]);
+    free_entry(table->fallback);
+    free(table->groups);
+    free(table->ranged);
+    memset(table, 0, sizeof *table);
+}
+
+/* Groups stand in the order of their best entry. */
+static void sort_group(struct p4_table *table, uint32_t at) {
+    struct p4_masked **g = table->groups;
+    for (; at > 0 && g[at]->best < g[at - 1]->best; at--) {
+        struct p4_masked *other = g[at - 1];
+        g[at - 1] = g[at];
+        g[at] = other;
+    }
+    for (; at + 1 < table->n_groups && g[at + 1]->best < g[at]->best; at++) {
+        struct p4_masked *other = g[at + 1];
+        g[at + 1] = g[at];
+        g[at] = other;
+    }
+}
+
+static struct p4_masked *find_group(struct p4_table *table, const uint64_t *mask, uint32_t *at) {
+    size_t size = table->info->key_words * sizeof *mask;
+    for (*at = 0; *at < table->n_groups; ++*at)
+        if (!memcmp(table->groups[*at]->mask, mask, size)) return table->groups[*at];
+    return NULL;
+}
+
+static struct p4_masked *add_group(struct p4_table *table, const uint64_t *mask, uint32_t *at) {
+    if (table->n_groups == table->room) {
+        uint32_t room = table->room ? table->room * 2 : 4;
+        struct p4_masked **groups = realloc(table->groups, room * sizeof *groups);
+        if (!groups) return NULL;
+        table->groups = groups;
+        table->room = room;
+    }
+    struct p4_masked *group = calloc(1, sizeof *group + table->info->key_words * sizeof *mask);
+    if (!group) return NULL;
+    group->capacity = 8;
+    group->slots = calloc(group->capacity, sizeof *group->slots);
+    if (!group->slots) {
+        free(group);
+        return NULL;
+    }
+    memcpy(group->mask, mask, table->info->key_words * sizeof *mask);
+    group->best = ~0ULL;
+    *at = table->n_groups;
+    table->groups[table->n_groups++] = group;
+    return group;
+}
+
+static void put_slot(struct p4_masked *group, struct p4_entry *entry) {
+    uint32_t last = group->capacity - 1, i = entry->hash & last;
+    while (group->slots[i].entry) i = (i + 1) & last;
+    group->slots[i].hash = entry->hash;
+    group->slots[i].entry = entry;
+}
+
+static bool grow(struct p4_masked *group) {
+    if ((group->count + 1) * 2 <= group->capacity) return true;
+    uint32_t old = group->capacity;
+    struct p4_slot *slots = group->slots, *wider = calloc((size_t)old * 2, sizeof *slots);
+    if (!wider) return false;
+    group->slots = wider;
+    group->capacity = old * 2;
+    for (uint32_t i = 0; i < old; i++)
+        if (slots[i].entry) put_slot(group, slots[i].entry);
+    free(slots);
+    return true;
+}
+
+static bool add_ranged(struct p4_table *table, struct p4_entry *entry) {
+    if (table->n_ranged == table->ranged_room) {
+        uint32_t room = table->ranged_room ? table->ranged_room * 2 : 16;
+        struct p4_entry **ranged = realloc(table->ranged, room * sizeof *ranged);
+        if (!ranged) return false;
+        table->ranged = ranged;
+        table->ranged_room = room;
+    }
+    uint32_t at = table->n_ranged++;
+    for (; at > 0 && table->ranged[at - 1]->order > entry->order; at--) table->ranged[at] = table->ranged[at - 1];
+    table->ranged[at] = entry;
+    return true;
+}
+
+static bool add_masked(struct p4_table *table, struct p4_entry *entry, const uint64_t *mask) {
+    uint32_t at;
+    unsigned words = table->info->key_words;
+    struct p4_masked *group = find_group(table, mask, &at);
+    if (!group) group = add_group(table, mask, &at);
+    if (!group || !grow(group)) return false;
+    entry->hash = hash_words(entry->key, mask, words);
+    struct p4_entry *first = group_find(group, entry->key, words);
+    if (!first) {
+        put_slot(group, entry);
+        group->count++;
+    } else if (entry->order < first->order) {
+        entry->next = first;
+        uint32_t last = group->capacity - 1, i = entry->hash & last;
+        while (group->slots[i].entry != first) i = (i + 1) & last;
+        group->slots[i].entry = entry;
+    } else {
+        while (first->next && first->next->order < entry->order) first = first->next;
+        entry->next = first->next;
+        first->next = entry;
+    }
+    if (entry->order < group->best) {
+        group->best = entry->order;
+        sort_group(table, at);
+    }
+    return true;
+}
+
+struct p4_entry *p4_table_add(struct p4_table *table, const uint64_t *value, const uint64_t *mask, uint32_t rank) {
+    const struct p4_table_info *info = table->info;
+    unsigned words = info->key_words;
+    struct p4_entry *entry = calloc(1, sizeof *entry + (info->param_words + 2u * words) * sizeof(uint64_t));
+    if (!entry) return NULL;
+    entry->key = entry->params + info->param_words;
+    memcpy(entry->key, value, words * sizeof *value);
+    memcpy(entry->key + words, mask, words * sizeof *mask);
+    entry->order = (uint64_t)rank << 32 | table->age++;
+    if (info->meter && !(entry->meter = calloc(1, sizeof *entry->meter))) {
+        free_entry(entry);
+        return NULL;
+    }
+    if (!(info->mode == P4_RANGE ? add_ranged(table, entry) : add_masked(table, entry, mask))) {
+        free_entry(entry);
+        return NULL;
+    }
+    table->count++;
+    return entry;
+}
+
+/* Take slot i out and close the gap, so that searches need no marks for deleted slots. */
+static void remove_slot(struct p4_masked *group, uint32_t i) {
+    uint32_t last = group->capacity - 1, hole = i;
+    for (uint32_t j = (i + 1) & last; group->slots[j].entry; j = (j + 1) & last) {
+        uint32_t home = group->slots[j].hash & last;
+        if (((j - home) & last) >= ((j - hole) & last)) {
+            group->slots[hole] = group->slots[j];
+            hole = j;
+        }
+    }
+    group->slots[hole].entry = NULL;
+    group->count--;
+}
+
+static void remove_group(struct p4_table *table, uint32_t at) {
+    free_group(table->groups[at]);
+    table->n_groups--;
+    memmove(table->groups + at, table->groups + at + 1, (table->n_groups - at) * sizeof *table->groups);
+}
+
+static void remove_masked(struct p4_table *table, struct p4_entry *entry) {
+    uint32_t at;
+    struct p4_masked *group = find_group(table, entry->key + table->info->key_words, &at);
+    uint32_t last = group->capacity - 1, i = entry->hash & last;
+    struct p4_entry *first;
+    for (;; i = (i + 1) & last) {
+        first = group->slots[i].entry;
+        if (first->hash == entry->hash && !memcmp(first->key, entry->key, table->info->key_words * sizeof(uint64_t)))
+            break;
+    }
+    if (first != entry) {
+        while (first->next != entry) first = first->next;
+        first->next = entry->next;
+    } else if (entry->next) {
+        group->slots[i].entry = entry->next;
+    } else {
+        remove_slot(group, i);
+    }
+    if (group->count == 0) {
+        remove_group(table, at);
+    } else if (group->best == entry->order) {
+        group->best = ~0ULL;
+        for (uint32_t s = 0; s < group->capacity; s++)
+            if (group->slots[s].entry && group->slots[s].entry->order < group->best)
+                group->best = group->slots[s].entry->order;
+        sort_group(table, at);
+    }
+}
+
+void p4_table_remove(struct p4_table *table, struct p4_entry *entry) {
+    if (table->info->mode == P4_RANGE) {
+        uint32_t at = 0;
+        while (table->ranged[at] != entry) at++;
+        table->n_ranged--;
+        memmove(table->ranged + at, table->ranged + at + 1, (table->n_ranged - at) * sizeof *table->ranged);
+    } else {
+        remove_masked(table, entry);
+    }
+    table->count--;
+    free_entry(entry);
+}
