@@ -1,0 +1,490 @@
+/* The packet loop: one thread, a packet socket per port, frames in batches through p4_step.
+ *
+ * Sends pass the interface's queueing discipline, so that a blackhole there cuts the link, and never block: what a
+ * port does not take is dropped and counted, and the other ports go on. An interface may go down or away and come
+ * back; its socket is opened again. Frames to the CPU port, digests and log records wait in a bounded queue. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "p4_switch.h"
+
+#ifndef PACKET_IGNORE_OUTGOING
+#define PACKET_IGNORE_OUTGOING 23
+#endif
+
+enum {
+    BATCH = 64,
+    ROOM = 65536 + 4160, /* per frame; not a power of two, so that frames do not share cache sets */
+    HEAD = 32,           /* before a frame: room to put a VLAN tag back in */
+    MOST_SENDS = 1024,   /* frames collected for one port before they are sent */
+    SOCKET_BUFFER = 4 << 20,
+    MOST_EVENTS = 8 << 20,   /* bytes of records that wait for Python */
+    MOST_INJECTED = 4096,    /* frames that wait to be taken in */
+    RETRY_MS = 250,          /* how often a lost interface is looked for */
+};
+
+struct port {
+    uint32_t number;
+    char name[IF_NAMESIZE];
+    int fd;
+    uint64_t rx, tx, rx_bytes, tx_bytes, rx_drops, tx_drops;
+    uint32_t pending;
+    struct mmsghdr *send;
+    struct iovec *vector;
+    FILE *pcap_in, *pcap_out;
+};
+
+struct injected {
+    struct injected *next;
+    uint32_t port, size;
+    uint8_t frame[];
+};
+
+struct loop {
+    struct p4 *sw;
+    p4_step_function step;
+    void (*batch_begin)(struct p4 *), (*batch_end)(struct p4 *);
+
+    uint32_t n_ports;
+    struct port *ports;
+    struct port **by_number; /* 65536 */
+    int64_t cpu_port;        /* -1: none */
+    uint64_t start_ns;       /* CLOCK_MONOTONIC at now_us 0 */
+    uint64_t random;
+
+    pthread_t thread;
+    bool running;
+    atomic_bool stop;
+    int epoll, wake, events;
+    uint64_t retry_at_ms;
+
+    pthread_mutex_t turn; /* held while a batch runs; taken by whoever swaps the program */
+    atomic_int waiting;
+
+    pthread_mutex_t queue; /* the two queues below */
+    uint8_t *records;
+    size_t records_size, records_room;
+    uint64_t lost_events;
+    struct injected *first, *last;
+    uint32_t n_injected;
+
+    uint8_t *frames;
+    struct mmsghdr messages[BATCH];
+    struct iovec vectors[BATCH];
+    uint8_t control[BATCH][CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+};
+
+static uint64_t clock_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Captures ----------------------------------------------------------------------------------------- */
+
+static FILE *open_pcap(const char *folder, const char *name, const char *way) {
+    char path[4096];
+    const uint32_t head[] = {0xa1b2c3d4, 2 | 4 << 16, 0, 0, 65535, 1};
+    if (snprintf(path, sizeof path, "%s/%s_%s.pcap", folder, name, way) >= (int)sizeof path) return NULL;
+    FILE *file = fopen(path, "wb");
+    if (file) {
+        fwrite(head, sizeof head, 1, file);
+        fflush(file);
+    }
+    return file;
+}
+
+static void write_pcap(FILE *file, const uint8_t *frame, uint32_t size) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    const uint32_t head[] = {(uint32_t)t.tv_sec, (uint32_t)(t.tv_nsec / 1000), size, size};
+    fwrite(head, sizeof head, 1, file);
+    fwrite(frame, size, 1, file);
+    fflush(file);
+}
+
+/* Sockets ------------------------------------------------------------------------------------------ */
+
+static void set_option(int fd, int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); }
+
+/* A bound socket, or -1 with errno. */
+static int open_socket(const char *name) {
+    unsigned index = if_nametoindex(name);
+    if (!index) return -1;
+    /* Protocol 0 until bound: else frames of every interface would come in before. */
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    set_option(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+    set_option(fd, SOL_PACKET, PACKET_AUXDATA, 1);
+    set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
+    set_option(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
+    set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
+    set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER);
+    struct packet_mreq promiscuous = {.mr_ifindex = (int)index, .mr_type = PACKET_MR_PROMISC};
+    setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous);
+    struct sockaddr_ll address = {
+        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)index};
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static bool watch(struct loop *loop, int fd, uint64_t what) {
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = what};
+    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static void close_port(struct port *port) {
+    if (port->fd >= 0) close(port->fd);
+    port->fd = -1;
+}
+
+/* Look for interfaces that went away, or whose socket no longer belongs to the interface of that name. */
+static void reopen_ports(struct loop *loop) {
+    uint64_t now = clock_ns() / 1000000;
+    if (now < loop->retry_at_ms) return;
+    loop->retry_at_ms = now + RETRY_MS;
+    for (uint32_t i = 0; i < loop->n_ports; i++) {
+        struct port *port = &loop->ports[i];
+        if (port->fd >= 0) {
+            struct sockaddr_ll bound = {0};
+            socklen_t size = sizeof bound;
+            if (getsockname(port->fd, (struct sockaddr *)&bound, &size) == 0 &&
+                bound.sll_ifindex == (int)if_nametoindex(port->name) && bound.sll_ifindex > 0)
+                continue;
+            close_port(port);
+        }
+        port->fd = open_socket(port->name);
+        if (port->fd >= 0 && !watch(loop, port->fd, i)) close_port(port);
+    }
+}
+
+/* What comes out ------------------------------------------------------------------------------------ */
+
+static void send_pending(struct port *port) {
+    uint32_t sent = 0;
+    while (sent < port->pending && port->fd >= 0) {
+        int n = sendmmsg(port->fd, port->send + sent, port->pending - sent, MSG_DONTWAIT);
+        if (n > 0) {
+            for (int i = 0; i < n; i++) port->tx_bytes += port->vector[sent + (uint32_t)i].iov_len;
+            port->tx += (uint32_t)n;
+            sent += (uint32_t)n;
+        } else if (errno == EINTR) {
+            continue;
+        } else if (errno == EAGAIN || errno == ENETDOWN || errno == ENXIO || errno == ENODEV) {
+            break; /* nothing more goes out of this port for now */
+        } else {
+            sent++; /* this one frame: too long, too short, or no room in the queue */
+            port->tx_drops++;
+        }
+    }
+    port->tx_drops += port->pending - sent;
+    port->pending = 0;
+}
+
+static void keep_record(struct loop *loop, const struct p4_record *record) {
+    size_t padded = sizeof *record + ((size_t)record->size + 7) / 8 * 8;
+    pthread_mutex_lock(&loop->queue);
+    if (loop->records_size + padded > MOST_EVENTS) {
+        loop->lost_events++;
+    } else {
+        if (loop->records_size + padded > loop->records_room) {
+            size_t room = loop->records_room ? loop->records_room * 2 : 65536;
+            while (room < loop->records_size + padded) room *= 2;
+            uint8_t *wider = realloc(loop->records, room);
+            if (wider) {
+                loop->records = wider;
+                loop->records_room = room;
+            }
+        }
+        if (loop->records_size + padded <= loop->records_room) {
+            bool first = loop->records_size == 0;
+            memcpy(loop->records + loop->records_size, record, padded);
+            loop->records_size += padded;
+            if (first) eventfd_write(loop->events, 1);
+        }
+    }
+    pthread_mutex_unlock(&loop->queue);
+}
+
+static void hand_out(struct loop *loop) {
+    struct p4_output *out = &loop->sw->out;
+    for (size_t at = 0; at < out->size;) {
+        const struct p4_record *record = (const void *)(out->data + at);
+        at += sizeof *record + ((size_t)record->size + 7) / 8 * 8;
+        if (record->kind != P4_PACKET || record->number == loop->cpu_port) {
+            keep_record(loop, record);
+            continue;
+        }
+        struct port *port = record->number < 65536 ? loop->by_number[record->number] : NULL;
+        if (!port) continue;
+        if (port->pcap_out) write_pcap(port->pcap_out, (const uint8_t *)(record + 1), record->size);
+        struct iovec *vector = &port->vector[port->pending];
+        vector->iov_base = (void *)(uintptr_t)(record + 1);
+        vector->iov_len = record->size;
+        if (++port->pending == MOST_SENDS) send_pending(port);
+    }
+    for (uint32_t i = 0; i < loop->n_ports; i++)
+        if (loop->ports[i].pending) send_pending(&loop->ports[i]);
+    out->size = 0;
+}
+
+/* What comes in ------------------------------------------------------------------------------------- */
+
+/* The kernel takes a VLAN tag off the frame and tells of it beside. */
+static uint8_t *restore_tag(struct msghdr *message, uint8_t *frame, uint32_t *size) {
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) continue;
+        struct tpacket_auxdata aux;
+        memcpy(&aux, CMSG_DATA(c), sizeof aux);
+        if (!(aux.tp_status & TP_STATUS_VLAN_VALID) || *size < 12) return frame;
+        uint16_t type = aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETHERTYPE_VLAN;
+        memmove(frame - 4, frame, 12);
+        frame -= 4;
+        p4_store2(frame + 12, type);
+        p4_store2(frame + 14, aux.tp_vlan_tci);
+        *size += 4;
+        return frame;
+    }
+    return frame;
+}
+
+static void take_batch(struct loop *loop, struct port *port) {
+    for (int i = 0; i < BATCH; i++) loop->messages[i].msg_hdr.msg_controllen = sizeof loop->control[i];
+    int n = recvmmsg(port->fd, loop->messages, BATCH, MSG_DONTWAIT, NULL);
+    if (n <= 0) return; /* nothing, or ENETDOWN: told once, and frames come again when the interface is up */
+    uint64_t now_us = (clock_ns() - loop->start_ns) / 1000;
+    loop->batch_begin(loop->sw);
+    for (int i = 0; i < n; i++) {
+        struct msghdr *message = &loop->messages[i].msg_hdr;
+        uint32_t size = loop->messages[i].msg_len;
+        if (message->msg_flags & MSG_TRUNC) {
+            port->rx_drops++;
+            continue;
+        }
+        uint8_t *frame = restore_tag(message, loop->vectors[i].iov_base, &size);
+        port->rx++;
+        port->rx_bytes += size;
+        if (port->pcap_in) write_pcap(port->pcap_in, frame, size);
+        loop->step(loop->sw, port->number, frame, size, now_us, p4_random(&loop->random));
+    }
+    loop->batch_end(loop->sw);
+    hand_out(loop);
+}
+
+static void take_injected(struct loop *loop) {
+    eventfd_t ignored;
+    eventfd_read(loop->wake, &ignored);
+    pthread_mutex_lock(&loop->queue);
+    struct injected *list = loop->first;
+    loop->first = loop->last = NULL;
+    loop->n_injected = 0;
+    pthread_mutex_unlock(&loop->queue);
+    if (!list) return;
+    uint64_t now_us = (clock_ns() - loop->start_ns) / 1000;
+    loop->batch_begin(loop->sw);
+    while (list) {
+        struct injected *next = list->next;
+        loop->step(loop->sw, list->port, list->frame, list->size, now_us, p4_random(&loop->random));
+        free(list);
+        list = next;
+    }
+    loop->batch_end(loop->sw);
+    hand_out(loop);
+}
+
+static void *run(void *argument) {
+    struct loop *loop = argument;
+    struct epoll_event ready[64];
+    while (!atomic_load(&loop->stop)) {
+        int n = epoll_wait(loop->epoll, ready, 64, RETRY_MS);
+        for (int i = 0; i < 64 && atomic_load(&loop->waiting) > 0; i++) sched_yield();
+        pthread_mutex_lock(&loop->turn);
+        for (int i = 0; i < n; i++) {
+            uint64_t what = ready[i].data.u64;
+            if (what == UINT64_MAX) take_injected(loop);
+            else if (loop->ports[what].fd >= 0) take_batch(loop, &loop->ports[what]);
+        }
+        reopen_ports(loop);
+        pthread_mutex_unlock(&loop->turn);
+    }
+    return NULL;
+}
+
+/* For Python ---------------------------------------------------------------------------------------- */
+
+static void take_turn(struct loop *loop) {
+    atomic_fetch_add(&loop->waiting, 1);
+    pthread_mutex_lock(&loop->turn);
+    atomic_fetch_sub(&loop->waiting, 1);
+}
+
+void loop_free(struct loop *loop);
+
+struct loop *loop_new(int64_t cpu_port, uint64_t start_ns, uint64_t seed) {
+    struct loop *loop = calloc(1, sizeof *loop);
+    if (!loop) return NULL;
+    pthread_mutex_init(&loop->turn, NULL);
+    pthread_mutex_init(&loop->queue, NULL);
+    loop->cpu_port = cpu_port;
+    loop->start_ns = start_ns;
+    loop->random = seed;
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->by_number = calloc(65536, sizeof *loop->by_number);
+    loop->frames = malloc((size_t)BATCH * ROOM);
+    if (loop->epoll < 0 || loop->wake < 0 || loop->events < 0 || !loop->by_number || !loop->frames ||
+        !watch(loop, loop->wake, UINT64_MAX)) {
+        loop_free(loop);
+        return NULL;
+    }
+    for (int i = 0; i < BATCH; i++) {
+        loop->vectors[i] = (struct iovec){loop->frames + (size_t)i * ROOM + HEAD, P4_MAX_FRAME};
+        loop->messages[i].msg_hdr = (struct msghdr){
+            .msg_iov = &loop->vectors[i], .msg_iovlen = 1, .msg_control = loop->control[i]};
+    }
+    return loop;
+}
+
+/* Before the start: 0, or errno. `pcap`: a folder for captures, or NULL. */
+int loop_add_port(struct loop *loop, uint32_t number, const char *name, const char *pcap) {
+    if (strlen(name) >= IF_NAMESIZE || number >= 65536) return EINVAL;
+    struct port *wider = realloc(loop->ports, (loop->n_ports + 1) * sizeof *wider);
+    if (!wider) return ENOMEM;
+    loop->ports = wider;
+    struct port *port = &loop->ports[loop->n_ports];
+    memset(port, 0, sizeof *port);
+    port->number = number;
+    strcpy(port->name, name);
+    port->fd = open_socket(name);
+    if (port->fd < 0) return errno;
+    port->send = calloc(MOST_SENDS, sizeof *port->send);
+    port->vector = calloc(MOST_SENDS, sizeof *port->vector);
+    if (pcap) {
+        port->pcap_in = open_pcap(pcap, name, "in");
+        port->pcap_out = open_pcap(pcap, name, "out");
+    }
+    loop->n_ports++;
+    if (!port->send || !port->vector) return ENOMEM;
+    if (pcap && (!port->pcap_in || !port->pcap_out)) return EIO;
+    for (int i = 0; i < MOST_SENDS; i++)
+        port->send[i].msg_hdr = (struct msghdr){.msg_iov = &port->vector[i], .msg_iovlen = 1};
+    return watch(loop, port->fd, loop->n_ports - 1) ? 0 : errno;
+}
+
+void loop_use(struct loop *loop, struct p4 *sw, p4_step_function step, void (*batch_begin)(struct p4 *),
+              void (*batch_end)(struct p4 *)) {
+    take_turn(loop);
+    loop->sw = sw;
+    loop->step = step;
+    loop->batch_begin = batch_begin;
+    loop->batch_end = batch_end;
+    pthread_mutex_unlock(&loop->turn);
+}
+
+int loop_start(struct loop *loop) {
+    for (uint32_t i = 0; i < loop->n_ports; i++) loop->by_number[loop->ports[i].number] = &loop->ports[i];
+    int error = pthread_create(&loop->thread, NULL, run, loop);
+    loop->running = error == 0;
+    return error;
+}
+
+void loop_stop(struct loop *loop) {
+    if (!loop->running) return;
+    atomic_store(&loop->stop, true);
+    eventfd_write(loop->wake, 1);
+    pthread_join(loop->thread, NULL);
+    loop->running = false;
+}
+
+void loop_free(struct loop *loop) {
+    loop_stop(loop);
+    for (uint32_t i = 0; i < loop->n_ports; i++) {
+        struct port *port = &loop->ports[i];
+        close_port(port);
+        if (port->pcap_in) fclose(port->pcap_in);
+        if (port->pcap_out) fclose(port->pcap_out);
+        free(port->send);
+        free(port->vector);
+    }
+    while (loop->first) {
+        struct injected *next = loop->first->next;
+        free(loop->first);
+        loop->first = next;
+    }
+    if (loop->epoll >= 0) close(loop->epoll);
+    if (loop->wake >= 0) close(loop->wake);
+    if (loop->events >= 0) close(loop->events);
+    pthread_mutex_destroy(&loop->turn);
+    pthread_mutex_destroy(&loop->queue);
+    free(loop->ports);
+    free(loop->by_number);
+    free(loop->records);
+    free(loop->frames);
+    free(loop);
+}
+
+int loop_events_fd(struct loop *loop) { return loop->events; }
+
+/* false: too many frames wait already, or no memory. */
+bool loop_inject(struct loop *loop, uint32_t port, const uint8_t *frame, uint32_t size) {
+    struct injected *item = malloc(sizeof *item + size);
+    if (!item) return false;
+    *item = (struct injected){NULL, port, size};
+    memcpy(item->frame, frame, size);
+    pthread_mutex_lock(&loop->queue);
+    bool room = loop->n_injected < MOST_INJECTED;
+    if (room) {
+        if (loop->last) loop->last->next = item;
+        else loop->first = item;
+        loop->last = item;
+        loop->n_injected++;
+    }
+    pthread_mutex_unlock(&loop->queue);
+    if (!room) free(item);
+    else eventfd_write(loop->wake, 1);
+    return room;
+}
+
+/* The records that wait; the caller frees them. */
+uint8_t *loop_drain(struct loop *loop, size_t *size) {
+    eventfd_t ignored;
+    pthread_mutex_lock(&loop->queue);
+    eventfd_read(loop->events, &ignored);
+    uint8_t *records = loop->records;
+    *size = loop->records_size;
+    loop->records = NULL;
+    loop->records_size = loop->records_room = 0;
+    pthread_mutex_unlock(&loop->queue);
+    return records;
+}
+
+void loop_free_block(void *block) { free(block); }
+
+/* Seven numbers per port: its number, then packets and bytes in, packets and bytes out, drops in and out. */
+void loop_port_numbers(struct loop *loop, uint32_t index, uint64_t *numbers) {
+    const struct port *port = &loop->ports[index];
+    const uint64_t values[] = {port->number,   port->rx,       port->rx_bytes, port->tx,
+                               port->tx_bytes, port->rx_drops, port->tx_drops};
+    memcpy(numbers, values, sizeof values);
+}
+
+uint64_t loop_lost_events(struct loop *loop) { return loop->lost_events; }
