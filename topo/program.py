@@ -69,7 +69,7 @@ def _stamp(compiler: Compiler, defines: dict[str, int]) -> str:
 
 
 def _inputs(compiler: Compiler) -> Iterable[Path]:
-    yield from sorted((paths.ROOT / "p4").rglob("*.p4"))
+    yield from sorted(SOURCE.parent.rglob("*.p4"))
     if compiler == "p4compiler":
         folder = paths.ROOT / "p4compiler"
         yield from sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".p4"))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from mininet.cli import CLI
+from mininet.log import setLogLevel
 
 from topo.lab import Lab
 
@@ -28,6 +29,7 @@ class Prompt(CLI):  # type: ignore[misc]
     def __init__(self, lab: Lab) -> None:
         if sys.stdin.isatty():
             print(BANNER, flush=True)
+        setLogLevel("output")  # what Mininet's commands print, without its own progress
         super().__init__(lab.net)
 
     def do_raft(self, line: str) -> None:

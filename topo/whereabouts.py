@@ -114,15 +114,15 @@ def _host_by_name_or_address(live: Live, text: str) -> str:
 
 def _host_of_this_namespace(live: Live) -> str | None:
     """The host whose namespace this process is in already, as at Mininet's prompt."""
-    own = _namespace_of(os.getpid())
+    own = _namespace_of("thread-self")
     for name, holder in live.record.hosts.items():
         if own is not None and holder.alive and _namespace_of(holder.pid) == own:
             return name
     return None
 
 
-def _namespace_of(pid: int) -> str | None:
+def _namespace_of(process: int | str) -> str | None:
     try:
-        return os.readlink(f"/proc/{pid}/ns/net")
+        return os.readlink(f"/proc/{process}/ns/net")
     except OSError:
         return None

@@ -2,7 +2,137 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from topo.errors import UsageError
 
-def add_to(app: typer.Typer) -> None: ...
+FromOption = Annotated[str | None, typer.Option("--from", metavar="HOST", help="Default: the first client host.")]
+ToOption = Annotated[
+    str | None, typer.Option("--to", metavar="HOST|service|ADDRESS", help="Default: the service address.")
+]
+ClusterOption = Annotated[
+    Path | None, typer.Option("--cluster", metavar="FILE", help="A cluster.yaml: no lab is needed.")
+]
+TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Give up after that.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+StrOption = Annotated[bool, typer.Option("--str", help="VALUE is a string, even if it parses as JSON.")]
+HexOption = Annotated[bool, typer.Option("--hex", help="VALUE is bytes, in hexadecimal.")]
+FileOption = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The file's bytes are the value.")]
+ValueArgument = Annotated[str | None, typer.Argument(metavar="VALUE", help="JSON if it parses, else a string.")]
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY")]
+
+TIMEOUT_S = 10.0
+
+
+def add_to(app: typer.Typer) -> None:
+    # Values such as -1 are no options.
+    negative = {"ignore_unknown_options": True}
+    for command in (send, put, get, delete, client):
+        app.command(context_settings=negative)(command)
+
+
+def send(
+    value: ValueArgument = None,
+    origin: FromOption = None,
+    target: ToOption = None,
+    as_str: StrOption = False,
+    as_hex: HexOption = False,
+    file: FileOption = None,
+    cluster: ClusterOption = None,
+    timeout: TimeoutOption = TIMEOUT_S,
+    as_json: JsonOption = False,
+) -> None:
+    """Append a value to the replicated list."""
+    from topo import sending
+
+    parsed = _parse(value, as_str, as_hex, file)
+    sending.show(origin, target, cluster, timeout, as_json, lambda client: client.append(parsed))
+
+
+def put(
+    key: KeyArgument,
+    value: ValueArgument = None,
+    origin: FromOption = None,
+    target: ToOption = None,
+    as_str: StrOption = False,
+    as_hex: HexOption = False,
+    file: FileOption = None,
+    cluster: ClusterOption = None,
+    timeout: TimeoutOption = TIMEOUT_S,
+    as_json: JsonOption = False,
+) -> None:
+    """Store a value under a key."""
+    from topo import sending
+
+    parsed = _parse(value, as_str, as_hex, file)
+    sending.show(origin, target, cluster, timeout, as_json, lambda client: client.put(key, parsed))
+
+
+def get(
+    key: KeyArgument,
+    origin: FromOption = None,
+    target: ToOption = None,
+    cluster: ClusterOption = None,
+    timeout: TimeoutOption = TIMEOUT_S,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the value under a key. Exit code 1 if there is none."""
+    from topo import sending
+
+    sending.show(origin, target, cluster, timeout, as_json, lambda client: client.get(key))
+
+
+def delete(
+    key: KeyArgument,
+    origin: FromOption = None,
+    target: ToOption = None,
+    cluster: ClusterOption = None,
+    timeout: TimeoutOption = TIMEOUT_S,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a key."""
+    from topo import sending
+
+    sending.show(origin, target, cluster, timeout, as_json, lambda client: client.delete(key))
+
+
+def client(
+    source: Annotated[str, typer.Option("-s", metavar="ADDRESS", help="The client's own address.")],
+    destination: Annotated[str, typer.Option("-d", metavar="ADDRESS", help="A node's, or the service address.")],
+    data: Annotated[str, typer.Option("-da", metavar="VALUE", help="JSON if it parses, else a string.")],
+    timeout: TimeoutOption = TIMEOUT_S,
+) -> None:
+    """Send one value by addresses alone, as at a host's prompt: client -s 10.0.1.11 -d 10.0.1.1 -da 1"""
+    from topo import sending
+
+    parsed = _parse(data, False, False, None)
+    sending.show_from(source, destination, timeout, parsed)
+
+
+def _parse(text: str | None, as_str: bool, as_hex: bool, file: Path | None) -> object:
+    if (text is None) == (file is None):
+        raise UsageError("give a VALUE, or --file with its bytes: one of them")
+    if as_str and as_hex:
+        raise UsageError("--str and --hex exclude each other")
+    if file is not None:
+        if as_hex:
+            raise UsageError("--file takes the bytes as they are; --hex is for a VALUE")
+        try:
+            data = file.read_bytes()
+            return data.decode() if as_str else data
+        except OSError as error:
+            raise UsageError(f"cannot read {file}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{file} is not UTF-8 text; leave out --str to send its bytes") from error
+    assert text is not None
+    if as_hex:
+        try:
+            return bytes.fromhex(text.removeprefix("0x"))
+        except ValueError as error:
+            raise UsageError(f"{text!r} is not hexadecimal") from error
+    from hosts.values import parse_text
+
+    return text if as_str else parse_text(text)

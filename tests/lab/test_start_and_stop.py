@@ -1,0 +1,225 @@
+"""Labs that start, end, crash and are in each other's way: nothing is ever left behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import PATIENCE_S, Shell, nothing_left, wait
+from topo import paths, program, record
+from topo.process import Process, readable
+from topo.record import Record
+
+
+def running_lab() -> Record:
+    found = record.load()
+    assert found is not None and found.alive
+    return found
+
+
+def one_line(stderr: str) -> str:
+    (line,) = stderr.splitlines()
+    assert line.startswith("switchraft: ")
+    return line
+
+
+def test_a_second_lab_is_refused_and_the_first_goes_on(shell: Shell) -> None:
+    shell.lab("--nodes", "manual")
+    first = running_lab()
+    second = shell.try_("lab", "--detach")
+    assert second.returncode == 1
+    assert "a lab runs already" in one_line(second.stderr) and str(first.lab.pid) in second.stderr
+    assert running_lab() == first
+    assert "0 % dropped" in shell.run("ping")
+    shell.run("stop")
+    nothing_left(first.token)
+
+
+def test_another_checkouts_lab_is_in_the_way(shell: Shell, tmp_path: Path) -> None:
+    shell.lab("--nodes", "manual")
+    other = Shell(tmp_path / "build").try_("lab", "--detach", "--switch", "embedded")
+    assert other.returncode == 1
+    told = one_line(other.stderr)
+    assert "port 9559 is in use" in told or "s1-eth1 exists already" in told
+    assert "0 % dropped" in shell.run("ping"), "the refused lab has touched the running one"
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_a_lab_that_is_killed(shell: Shell, signal_number: signal.Signals) -> None:
+    shell.lab("--nodes", "manual")
+    lab = running_lab()
+    started_by_hand = subprocess.Popen(
+        [sys.executable, "-m", "topo.cli", "exec", "h1", "--", "sleep", "300"],
+        env={**os.environ, "SWITCHRAFT_BUILD": str(shell.build)},
+        cwd=paths.ROOT,
+    )
+    os.kill(lab.lab.pid, signal_number)
+    wait("end of the lab", lambda: not lab.lab.alive)
+    if signal_number == signal.SIGKILL:
+        told = shell.try_("status")
+        assert told.returncode == 1
+        assert "crashed" in one_line(told.stderr)
+        assert "removed" in shell.run("stop")
+    nothing_left(lab.token)
+    assert started_by_hand.wait(PATIENCE_S) != 0, "what ran in a host's namespace would keep it alive"
+    assert shell.run("stop").strip() == "no lab runs"
+
+
+def test_a_new_lab_removes_what_a_crashed_one_left(shell: Shell) -> None:
+    shell.lab("--nodes", "manual")
+    crashed = running_lab()
+    os.kill(crashed.lab.pid, signal.SIGKILL)
+    wait("end of the lab", lambda: not crashed.lab.alive)
+    assert "did not end well" in shell.lab("--nodes", "manual")
+    assert running_lab().token != crashed.token
+    assert "0 % dropped" in shell.run("ping")
+
+
+def test_a_lab_killed_while_it_starts(shell: Shell) -> None:
+    """At any moment: what is there of it is in the record, or is not there yet."""
+    for delay_s in (0.3, 0.6, 0.9, 1.2):
+        starting = subprocess.Popen(
+            [sys.executable, "-m", "topo.cli", "lab", "--detach", "--switch", "embedded"],
+            env={**os.environ, "SWITCHRAFT_BUILD": str(shell.build)},
+            cwd=paths.ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(delay_s)
+        begun = record.load()
+        if begun is not None and begun.lab.alive:
+            os.kill(begun.lab.pid, signal.SIGKILL)
+        starting.wait(PATIENCE_S)
+        shell.run("stop")
+        if begun is not None:
+            nothing_left(begun.token)
+
+
+def test_a_port_in_use(shell: Shell) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 9560))
+        taken.listen()
+        refused = shell.try_("lab", "--detach")
+        assert refused.returncode == 1
+        told = one_line(refused.stderr)
+        assert "port 9560 is in use" in told and "s2" in told
+    assert not paths.record().exists()
+
+
+def test_a_syntax_error_in_the_program(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a copy of the program: what was compiled before stays, and the lab says where the error is."""
+    sources = tmp_path / "p4"
+    shutil.copytree(paths.ROOT / "p4", sources)
+    monkeypatch.setattr(program, "SOURCE", sources / "raft.p4")
+    monkeypatch.setattr(program, "INCLUDES", sources / "include")
+    compiler = "p4c" if os.environ.get("SWITCHRAFT_SWITCH") == "bmv2" else "p4compiler"
+    program.compile_if_changed(compiler, 26410)
+    before = [(paths.build() / name).read_bytes() for name in program.OUTPUTS]
+    text = program.SOURCE.read_text()
+    program.SOURCE.write_text(text + "\ncontrol {\n")
+    with pytest.raises(program.LabError) as failed:
+        program.compile_if_changed(compiler, 26410)
+    assert f"raft.p4({text.count(chr(10)) + 2})" in str(failed.value) or "raft.p4:" in str(failed.value)
+    assert [(paths.build() / name).read_bytes() for name in program.OUTPUTS] == before
+
+
+def test_the_prompt(shell: Shell) -> None:
+    """Commands at Mininet's prompt, Ctrl-C on the way, and `exit`."""
+    master, slave = pty.openpty()
+    lab = subprocess.Popen(
+        [sys.executable, "-m", "topo.cli", "lab", "--nodes", "manual"],
+        env={**os.environ, "SWITCHRAFT_BUILD": str(shell.build), "TERM": "dumb"},
+        cwd=paths.ROOT,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    seen = ""
+
+    def until(text: str) -> str:
+        nonlocal seen
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in seen:
+            assert time.monotonic() < deadline, f"no {text!r} in {seen!r}"
+            if readable(master, 0.2):
+                seen += os.read(master, 4096).decode(errors="replace")
+        found, _, seen = seen.partition(text)
+        return found
+
+    def type_(line: str, answer: str) -> None:
+        # Not before the prompt: Mininet hands what is typed earlier to the command that still runs.
+        until("mininet>")
+        os.write(master, line.encode() + b"\n")
+        until(answer)
+
+    try:
+        assert until("\n").startswith("Switch: "), "the first line says which switch runs, and why"
+        type_("raft heal", "nothing was broken")
+        token = running_lab().token
+        type_("pingall", "0% dropped")
+        type_("link s1 h1 down", "down")
+        type_("raft status", "h1-eth0, s1-eth1")
+        type_("h1 cat /sys/class/net/h1-eth0/operstate", "up")
+        type_("link s1 h1 up", "up")
+        type_("h11 ping h1", "bytes from")
+        os.write(master, b"\x03")
+        type_("exit", "exit")
+        until("Ending the lab")
+        assert lab.wait(PATIENCE_S) == 0
+    finally:
+        if lab.poll() is None:
+            lab.terminate()
+            lab.wait()
+        os.close(master)
+    nothing_left(token)
+
+
+def test_ctrl_c_while_it_starts(shell: Shell) -> None:
+    starting = subprocess.Popen(
+        [sys.executable, "-m", "topo.cli", "lab"],
+        env={**os.environ, "SWITCHRAFT_BUILD": str(shell.build)},
+        cwd=paths.ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait("beginning", lambda: record.load() is not None)
+    begun = record.load()
+    assert begun is not None
+    starting.send_signal(signal.SIGINT)
+    _, stderr = starting.communicate(timeout=PATIENCE_S)
+    assert starting.returncode != 0
+    assert "Traceback" not in stderr
+    nothing_left(begun.token)
+
+
+def test_garbage_on_the_labs_socket(shell: Shell) -> None:
+    shell.lab("--nodes", "manual")
+    lab = running_lab()
+    for garbage in (b"\n", b"{}\n", b"[]\n", b"\xff\xfe\n", b"x" * 2_000_000 + b"\n", b'{"cmd":"node"}\n', b""):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(os.path.relpath(paths.lab_socket()))
+            try:
+                client.sendall(garbage)
+                client.shutdown(socket.SHUT_WR)
+                answer = client.recv(4096)
+            except ConnectionError:
+                continue
+            assert not answer or b'"ok": false' in answer
+    assert Process.of(lab.lab.pid) == lab.lab
+    assert shell.run("heal").strip() == "nothing was broken"
