@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("root")
 
 
-def wait(what: str, look: Callable[[], Result | None | bool], seconds: float = PATIENCE_S) -> Result:
+def wait(what: str, look: Callable[[], Result | bool | None], seconds: float = PATIENCE_S) -> Result:
     """Call ``look`` until it returns something true."""
     deadline = time.monotonic() + seconds
     problem: Exception | None = None
@@ -124,7 +124,8 @@ class Lab(Shell):
 
     def drops(self, switch: str) -> dict[str, int]:
         """Packets that a switch dropped, by reason."""
-        return {reason: count for reason, count in self.json("counters")[switch]["drops"].items()}
+        drops: dict[str, int] = self.json("counters")[switch]["drops"]
+        return drops
 
     def mend(self) -> None:
         """Start and heal everything, and wait until it serves."""
