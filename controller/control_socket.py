@@ -91,7 +91,8 @@ class ControlSocket:
             server = await asyncio.start_unix_server(self._serve, name, limit=_MAX_LINE)
         inode = self._path.stat().st_ino
         try:
-            await server.serve_forever()
+            # Not serve_forever: from Python 3.12 its end waits for clients to hang up.
+            await asyncio.get_running_loop().create_future()
         finally:
             server.close()
             with contextlib.suppress(OSError):

@@ -198,7 +198,8 @@ class Controller:
         now: dict[tuple[int, int], int] = {}
         for packets in await asyncio.gather(*(session.member_packets() for session in self.sessions.values())):
             now.update(packets)
-        before, self._member_packets = self._member_packets, now
+        before = self._member_packets
+        self._member_packets = {**before, **now}
         if not before:
             return
         for group in self.network.groups:

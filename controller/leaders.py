@@ -89,7 +89,7 @@ def recover(current: Leadership | None, installed: Leadership) -> Leadership:
 def choose_standin(members: tuple[int, ...], standin: int, before: Mapping[int, int], now: Mapping[int, int]) -> int:
     """The member that gets the service address's requests while no leader is known: one that has sent something
     between two readings of its packet count, if possible the same as so far."""
-    alive = [member for member in members if now.get(member, 0) > before.get(member, 0)]
+    alive = [member for member in members if member in before and now.get(member, 0) > before[member]]
     if standin in alive or (standin in members and not alive):
         return standin
     return alive[0] if alive else members[0]

@@ -1,0 +1,79 @@
+"""Network files: what is accepted, and what a mistake is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.network import NetworkError, load, parse
+from tests.controller.triangle import triangle
+
+
+def test_the_triangle(tmp_path: Path) -> None:
+    as_json, as_yaml = tmp_path / "network.json", tmp_path / "network.yaml"
+    as_json.write_text(json.dumps(triangle()))
+    as_yaml.write_text(yaml.safe_dump(triangle()))
+    network = load(as_json)
+    assert network == load(as_yaml)
+    assert [switch.name for switch in network.switches] == ["s1", "s2", "s3"]
+    assert network.trunks("s3") == (2, 3)
+    assert network.groups[0].quorum == 2
+    assert network.features == ("member_guard", "term_filter", "leader_route")
+    hash(network)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("switches", 1, "grpc"), "localhost", "switches[1].grpc: 'localhost' is not an address like 127.0.0.1:9559"),
+        (("switches", 1, "device_id"), 1, "switches[1].device_id: 1 is there twice"),
+        (("switches",), [], "switches: "),
+        (("hosts", 0, "ip"), "10.0.1", "hosts[0].ip: '10.0.1' is not an IPv4 address"),
+        (("hosts", 0, "mac"), "1:2:3", "hosts[0].mac: '1:2:3' is not a MAC address"),
+        (("hosts", 0, "switch"), "s9", "hosts[0].switch: no switch is called 's9'"),
+        (("hosts", 1, "port"), 1, "hosts[1].port: port 1 of s1 is already used by hosts[0]"),
+        (("hosts", 1, "port"), 510, "hosts[1].port: "),
+        (("links", 2, "b"), "s4", "links[2].b: no switch is called 's4'"),
+        (("links", 2, "a_port"), "four", "links[2].a_port: "),
+        (("groups", 0, "members", 1, "host"), "h9", "groups[0].members[1].host: no host is called 'h9'"),
+        (("groups", 0, "members", 1, "id"), 1, "groups[0].members[1].id: 1 is there twice"),
+        (("groups", 0, "members", 1, "id"), 255, "groups[0].members[1].id: "),
+        (("groups", 0, "slot"), 64, "groups[0].slot: "),
+        (("groups", 0, "service"), "10.0.1.1", "groups[0].service: 10.0.1.1 is a host's address"),
+        (("filter_window",), 100, "filter_window: "),
+        (("features",), ["fanout"], "features[0]: 'fanout' is none of member_guard, term_filter, leader_route"),
+    ],
+)
+def test_mistakes_name_their_field(path: tuple[str | int, ...], value: object, message: str) -> None:
+    data: Any = triangle()
+    place = data
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(NetworkError) as error:
+        parse(data, "lab.json")
+    assert str(error.value).startswith(f"lab.json: {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_network(tmp_path: Path) -> None:
+    path = tmp_path / "network.json"
+    with pytest.raises(NetworkError, match=r"network\.json: cannot be read: No such file"):
+        load(path)
+    path.write_text('{"switches": [}')
+    with pytest.raises(NetworkError, match=r"network\.json: line 1, column 15: "):
+        load(path)
+    path.write_text("[]")
+    with pytest.raises(NetworkError, match=r"network\.json: "):
+        load(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(NetworkError, match="not UTF-8"):
+        load(path)
+    path = tmp_path / "network.yaml"
+    path.write_text("switches: [\nhosts: }")
+    with pytest.raises(NetworkError, match=r"network\.yaml: line 2, column 8: "):
+        load(path)
