@@ -1,0 +1,287 @@
+"""Calls: which function is meant, which argument goes to which parameter, which types it is called with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from p4compiler import syntax as s
+from p4compiler import types as t
+from p4compiler.check_expressions import SIZE_METHODS, ExpressionChecks
+from p4compiler.check_types import Bindings
+from p4compiler.facts import CallFact, CallKind
+
+
+class CallChecks(ExpressionChecks):
+    def call(self, call: s.Call) -> t.Type:
+        function = call.function
+        if isinstance(function, s.TypeExpression):
+            return self._construct_expression(call, function)
+        if isinstance(function, s.Member):
+            return self._member_call(call, function)
+        if isinstance(function, s.Name):
+            return self._name_call(call, function)
+        type_ = self.expression(function)
+        self._check_loose_arguments(call)
+        if type_ is not t.UNKNOWN:
+            self.error("this cannot be called", function)
+        return t.UNKNOWN
+
+    def _check_loose_arguments(self, call: s.Call) -> None:
+        """Types the arguments of a call whose function is not known, for errors inside them."""
+        for argument in call.arguments:
+            if argument.value is not None:
+                self.expression(argument.value)
+
+    def _name_call(self, call: s.Call, function: s.Name) -> t.Type:
+        type_ = self.expression(function)
+        found = (self.globals if function.absolute else self.scope).find(function.name)
+        if type_ is t.UNKNOWN:
+            self._check_loose_arguments(call)
+            return t.UNKNOWN
+        if found and isinstance(found[0], s.Action):
+            return self.finish_call(call, CallKind.ACTION, [found[0]], {}, t.VOID)
+        functions = [d for d in found if isinstance(d, s.Function)]
+        if not functions:
+            self.error(f"'{function.name}' is not a function", function)
+            self._check_loose_arguments(call)
+            return t.UNKNOWN
+        return self.finish_call(call, CallKind.FUNCTION, functions, {})
+
+    def _member_call(self, call: s.Call, function: s.Member) -> t.Type:
+        type_ = self.expression(function)
+        base = self.facts.types.get(function.base, t.UNKNOWN)
+        if type_ is t.UNKNOWN or not isinstance(type_, t.Callable):
+            self._check_loose_arguments(call)
+            if type_ is not t.UNKNOWN:
+                self.error(f"'{function.name}' cannot be called", function)
+            return t.UNKNOWN
+        if isinstance(base, t.MetaType):
+            base = base.type
+            if isinstance(base, t.Applicable) and base.declaration.constructor_parameters:
+                self.error(f"'{base.declaration.name}' needs an instance: it has constructor parameters", function)
+        base = t.strip(base)
+        if isinstance(base, t.Extern):
+            methods = [m for m in base.declaration.methods if m.name == function.name and m.result is not None]
+            bindings = t.bind(base.declaration.type_parameters, base.arguments)
+            return self.finish_call(call, CallKind.METHOD, methods, bindings)
+        if isinstance(base, t.Applicable) and function.name == "apply":
+            declaration = base.declaration
+            bindings = t.bind(declaration.type_parameters, base.arguments)
+            open_ = {p: b for p, b in bindings.items() if b != t.TypeVar(p) or not isinstance(function.base, s.TypeExpression)}
+            return self.finish_call(call, CallKind.APPLY, [declaration], open_, t.VOID)
+        if isinstance(base, t.Table):
+            if call.arguments:
+                self.error("a table is applied without arguments", call)
+            result = t.ApplyResult(base.declaration)
+            self.facts.calls[call] = CallFact(CallKind.TABLE, "apply", base.declaration, (), (), {}, result)
+            return result
+        return self._builtin(call, function)
+
+    def _builtin(self, call: s.Call, function: s.Member) -> t.Type:
+        name = function.name
+        result: t.Type = t.VOID
+        wanted = 0
+        if name == "isValid":
+            result = t.BOOL
+        elif name in SIZE_METHODS:
+            result = t.INT
+        elif name in ("push_front", "pop_front"):
+            wanted = 1
+        if name in ("setValid", "setInvalid", "push_front", "pop_front"):
+            self.require_writable(function.base)
+        values = tuple(a.value for a in call.arguments)
+        if len(values) != wanted or None in values:
+            self.error(f"'{name}' takes {wanted or 'no'} argument{'s' if wanted != 1 else ''}", call)
+        for value in values:
+            if value is not None:
+                self.value(value)
+                if wanted:
+                    self.constant_int(value, f"the argument of {name}")
+        self.facts.calls[call] = CallFact(CallKind.BUILTIN, name, None, (), values, {}, result)
+        return result
+
+    # Constructors
+
+    def _construct_expression(self, call: s.Call, function: s.TypeExpression) -> t.Type:
+        meta = self.expression(function)
+        if not isinstance(meta, t.MetaType):
+            self._check_loose_arguments(call)
+            return t.UNKNOWN
+        return self.construct(call, function.type, meta.type, call.arguments)
+
+    def construct(
+        self, node: s.Node, syntax: s.TypeSyntax, type_: t.Type, arguments: tuple[s.Argument, ...]
+    ) -> t.Type:
+        """Checks `T(arguments)`, as an expression or a declaration; its type is what is made."""
+        explicit = isinstance(syntax, s.NamedTypeSyntax) and syntax.arguments is not None
+        candidates: list[s.Declaration]
+        if isinstance(type_, t.Extern):
+            candidates = [m for m in type_.declaration.methods if m.result is None]
+            if not candidates and not arguments:
+                self.facts.calls[node] = CallFact(
+                    CallKind.CONSTRUCT, type_.declaration.name, type_.declaration, (), (), {}, type_
+                )
+                return type_
+        elif isinstance(type_, (t.Applicable, t.Package)):
+            candidates = [type_.declaration]
+            states = type_.declaration.states if isinstance(type_.declaration, s.Parser) else ()
+            body = type_.declaration.body if isinstance(type_.declaration, s.Control) else ()
+            if states is None or body is None:
+                self.error(f"'{type_}' is only a type: there is nothing to make an instance of", node)
+        else:
+            if type_ is not t.UNKNOWN:
+                self.error(f"'{type_}' has no constructor", node)
+            for argument in arguments:
+                if argument.value is not None:
+                    self.expression(argument.value)
+            return t.UNKNOWN
+        parameters = type_.declaration.type_parameters
+        bindings = t.bind(parameters, type_.arguments) if explicit else {}
+        result: t.Type = type_
+        if parameters and not explicit:
+            raw = tuple(t.TypeVar(p) for p in parameters)
+            result = type(type_)(type_.declaration, raw)  # type: ignore[arg-type]
+        loose = () if explicit else parameters
+        return self._finish(node, CallKind.CONSTRUCT, candidates, bindings, result, arguments, None, loose)
+
+    # Any call
+
+    def finish_call(
+        self,
+        call: s.Call,
+        kind: CallKind,
+        candidates: Sequence[s.Declaration],
+        bindings: dict[s.TypeParameter, t.Type],
+        result: t.Type | None = None,
+    ) -> t.Type:
+        return self._finish(call, kind, candidates, bindings, result, call.arguments, call.type_arguments, ())
+
+    def _finish(
+        self,
+        node: s.Node,
+        kind: CallKind,
+        candidates: Sequence[s.Declaration],
+        bindings: dict[s.TypeParameter, t.Type],
+        result: t.Type | None,
+        arguments: tuple[s.Argument, ...],
+        written: tuple[s.TypeSyntax, ...] | None,
+        open_parameters: tuple[s.TypeParameter, ...],
+    ) -> t.Type:
+        fitting = [c for c in candidates if self._order(parameters_of(c, kind), arguments) is not None]
+        chosen = fitting[0] if fitting else (candidates[0] if candidates else None)
+        if chosen is None:
+            self.error("there is no such constructor", node)
+            return t.UNKNOWN
+        parameters = parameters_of(chosen, kind)
+        ordered = self._order(parameters, arguments)
+        if ordered is None:
+            for argument in arguments:
+                if argument.value is not None:
+                    self.expression(argument.value)
+            self._report_arguments(node, chosen, parameters, arguments)
+            return t.UNKNOWN
+        own: tuple[s.TypeParameter, ...] = open_parameters
+        if isinstance(chosen, s.Function):
+            own = own + chosen.type_parameters
+        elif kind is CallKind.APPLY and isinstance(chosen, s.Applicable):
+            own = own + tuple(p for p in chosen.type_parameters if p not in bindings)
+        solved: Bindings = dict.fromkeys(own)
+        if written is not None:
+            if not isinstance(chosen, s.Function) or len(written) != len(chosen.type_parameters):
+                self.error(f"'{chosen.name}' does not take {len(written)} type arguments", node)
+            else:
+                for parameter, syntax in zip(chosen.type_parameters, written, strict=True):
+                    type_ = self.resolve(syntax)
+                    solved[parameter] = None if type_ is t.ANYTHING else type_
+        self._check_arguments(chosen, parameters, ordered, bindings, solved)
+        missing = [p.name for p, b in solved.items() if b is None]
+        if missing and not (kind is CallKind.CONSTRUCT):
+            self.error(f"cannot infer the type {', '.join(missing)} of '{chosen.name}'; write it in <>", node)
+        full = {**bindings, **{p: b if b is not None else t.TypeVar(p) for p, b in solved.items()}}
+        if result is None:
+            assert isinstance(chosen, s.Function)
+            result = self.facts.declared.get(chosen, t.UNKNOWN)
+        result = t.substitute(result, full)
+        self.facts.calls[node] = CallFact(kind, chosen.name, chosen, parameters, tuple(ordered), full, result)
+        return t.UNKNOWN if missing and t.mentions_variables(result) and kind is CallKind.FUNCTION else result
+
+    def _order(
+        self, parameters: tuple[s.Parameter, ...], arguments: tuple[s.Argument, ...]
+    ) -> list[s.Expression | None] | None:
+        """Arguments by parameter; None if their number or names do not fit."""
+        if any(a.name is not None for a in arguments):
+            by_name = {a.name: a for a in arguments}
+            names = {p.name for p in parameters}
+            if len(by_name) != len(arguments) or not set(by_name) <= names:
+                return None
+            given = [by_name.get(p.name) for p in parameters]
+        else:
+            if len(arguments) > len(parameters):
+                return None
+            given = [*arguments, *[None] * (len(parameters) - len(arguments))]
+        ordered: list[s.Expression | None] = []
+        for parameter, argument in zip(parameters, given, strict=True):
+            if argument is not None:
+                ordered.append(argument.value)
+            elif parameter.default is not None or s.find_annotation(parameter.annotations, "optional"):
+                ordered.append(parameter.default)
+            else:
+                return None
+        return ordered
+
+    def _report_arguments(
+        self, node: s.Node, chosen: s.Declaration, parameters: tuple[s.Parameter, ...], arguments: tuple[s.Argument, ...]
+    ) -> None:
+        names = {p.name for p in parameters}
+        here = ("it is declared here", chosen.loc)
+        for argument in arguments:
+            if argument.name is not None and argument.name not in names:
+                self.error(f"'{chosen.name}' has no parameter '{argument.name}'", argument, here)
+                return
+        if any(a.name is None for a in arguments) and any(a.name is not None for a in arguments):
+            self.error("either all or none of the arguments have names", node)
+            return
+        wanted = ", ".join(p.name for p in parameters) or "nothing"
+        self.error(f"'{chosen.name}' takes {len(parameters)} arguments ({wanted}), not {len(arguments)}", node, here)
+
+    def _check_arguments(
+        self,
+        chosen: s.Declaration,
+        parameters: tuple[s.Parameter, ...],
+        arguments: list[s.Expression | None],
+        bindings: dict[s.TypeParameter, t.Type],
+        solved: Bindings,
+    ) -> None:
+        for parameter, argument in zip(parameters, arguments, strict=True):
+            if argument is None:
+                continue
+            if argument is parameter.default:
+                continue
+            actual = self.value(argument)
+            formal = t.substitute(self.facts.declared.get(parameter, t.UNKNOWN), bindings)
+            if actual is t.UNKNOWN or formal is t.UNKNOWN:
+                continue
+            if not self.unify(formal, actual, solved):
+                known = {k: v for k, v in solved.items() if v is not None}
+                wanted = t.substitute(formal, known)
+                self.error(f"parameter '{parameter.name}' of '{chosen.name}' is {wanted}, not {actual}", argument)
+            elif parameter.direction in ("out", "inout"):
+                self.require_writable(argument)
+                known = {k: v for k, v in solved.items() if v is not None}
+                wanted = t.substitute(formal, known)
+                if actual != wanted and not t.mentions_variables(wanted) and not self._same_shape(actual, wanted):
+                    self.error(
+                        f"'{parameter.name}' of '{chosen.name}' is written: it needs exactly {wanted}, not {actual}",
+                        argument,
+                    )
+
+    def _same_shape(self, actual: t.Type, wanted: t.Type) -> bool:
+        return isinstance(actual, (t.Extern, t.Applicable)) or wanted is t.ANYTHING
+
+
+def parameters_of(declaration: s.Declaration, kind: CallKind) -> tuple[s.Parameter, ...]:
+    """The parameters that a call of this kind fills."""
+    if isinstance(declaration, s.Applicable):
+        return declaration.constructor_parameters if kind is CallKind.CONSTRUCT else declaration.parameters
+    assert isinstance(declaration, (s.Function, s.Action, s.Package))
+    return declaration.parameters

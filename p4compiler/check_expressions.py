@@ -1,0 +1,411 @@
+"""Types of expressions (P4_16 specification, section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from p4compiler import syntax as s
+from p4compiler import types as t
+from p4compiler.check_types import TypeChecks
+
+HEADER_METHODS = ("isValid", "setValid", "setInvalid")
+SIZE_METHODS = ("minSizeInBits", "minSizeInBytes", "maxSizeInBits", "maxSizeInBytes")
+STACK_METHODS = ("push_front", "pop_front")
+_WRITABLE = ("out", "inout")
+
+
+class ExpressionChecks(TypeChecks):
+    def expression(self, expression: s.Expression) -> t.Type:
+        """The expression's type, also kept in the facts; UNKNOWN after an error."""
+        handler = _HANDLERS[type(expression)]
+        type_ = handler(self, expression)
+        self.facts.types[expression] = type_
+        return type_
+
+    def call(self, call: s.Call) -> t.Type:
+        raise NotImplementedError
+
+    def value(self, expression: s.Expression, what: str = "a value") -> t.Type:
+        """The type of an expression that must have a value at run time or compile time."""
+        type_ = self.expression(expression)
+        if isinstance(type_, (t.MetaType, t.Callable)):
+            self.error(f"expected {what}, not {type_}", expression)
+            return t.UNKNOWN
+        if type_ == t.VOID:
+            self.error(f"expected {what}, but this call returns nothing", expression)
+            return t.UNKNOWN
+        return type_
+
+    # Leaves
+
+    def _int(self, expression: s.IntLiteral) -> t.Type:
+        if expression.width is None:
+            return t.INT
+        return t.Bits(expression.width, expression.signed)
+
+    def _bool(self, expression: s.BoolLiteral) -> t.Type:
+        return t.BOOL
+
+    def _string(self, expression: s.StringLiteral) -> t.Type:
+        return t.STRING
+
+    def _name(self, expression: s.Name) -> t.Type:
+        found = (self.globals if expression.absolute else self.scope).find(expression.name)
+        if not found:
+            hint = self.scope.similar(expression.name)
+            self.error(f"'{expression.name}' is not declared" + (f"; did you mean '{hint}'?" if hint else ""), expression)
+            return t.UNKNOWN
+        declaration = found[0]
+        self.facts.uses[expression] = declaration
+        if isinstance(declaration, s.Table):
+            return t.Table(declaration)
+        if isinstance(declaration, (s.Action, s.Function)):
+            return t.Callable(expression.name)
+        if isinstance(declaration, s.EnumMember):
+            return t.MATCH_KIND
+        if isinstance(declaration, s.State):
+            self.error(f"'{expression.name}' is a state, not a value", expression)
+            return t.UNKNOWN
+        return self.facts.declared.get(declaration, t.UNKNOWN)
+
+    def _type_expression(self, expression: s.TypeExpression) -> t.Type:
+        type_ = self.resolve(expression.type, raw=True)
+        return type_ if type_ is t.UNKNOWN else t.MetaType(type_)
+
+    def _anything(self, expression: s.Anything) -> t.Type:
+        return t.ANYTHING
+
+    def _default_value(self, expression: s.DefaultValue) -> t.Type:
+        return t.DEFAULT
+
+    def _invalid_header(self, expression: s.InvalidHeader) -> t.Type:
+        return t.INVALID_HEADER
+
+    # Compound values
+
+    def _list(self, expression: s.ListExpression) -> t.Type:
+        return t.Tuple(tuple(self.value(i) for i in expression.items), expression.default_rest)
+
+    def _record(self, expression: s.RecordExpression) -> t.Type:
+        seen: dict[str, t.Type] = {}
+        for field in expression.fields:
+            if field.name in seen:
+                self.error(f"field '{field.name}' is given twice", field)
+            seen[field.name] = self.value(field.value)
+        return t.Record(tuple(seen.items()), expression.default_rest)
+
+    def _member(self, expression: s.Member) -> t.Type:
+        base = self.expression(expression.base)
+        if base is t.UNKNOWN:
+            return t.UNKNOWN
+        if isinstance(base, t.MetaType):
+            return self._type_member(expression, base.type)
+        name, type_ = expression.name, t.strip(base)
+        found: t.Type | None = None
+        if isinstance(type_, t.Struct):
+            found = self.field_types(type_).get(name)
+            if found is None and type_.kind == "header" and name in HEADER_METHODS:
+                found = t.Callable(name)
+            if found is None and type_.kind == "header_union" and name == "isValid":
+                found = t.Callable(name)
+            if found is None and name in SIZE_METHODS:
+                found = t.Callable(name)
+        elif isinstance(type_, t.Stack):
+            found = self._stack_member(name, type_)
+        elif isinstance(type_, t.Table):
+            found = t.Callable("apply") if name == "apply" else None
+        elif isinstance(type_, t.ApplyResult):
+            simple = {"hit": t.BOOL, "miss": t.BOOL, "action_run": t.ActionRun(type_.declaration)}
+            found = simple.get(name)
+        elif isinstance(type_, t.Applicable):
+            found = t.Callable("apply") if name == "apply" else None
+        elif isinstance(type_, t.Extern):
+            methods = type_.declaration.methods
+            known = any(m.name == name and m.result is not None for m in methods)
+            found = t.Callable(name) if known else None
+        elif isinstance(type_, t.Record):
+            found = dict(type_.fields).get(name)
+        elif isinstance(type_, (t.Bits, t.Varbit, t.Simple, t.Tuple)) and name in SIZE_METHODS:
+            found = t.Callable(name)
+        if found is None:
+            self.error(f"{base} has no member '{name}'{self._members_hint(type_, name)}", expression)
+            return t.UNKNOWN
+        return found
+
+    def _members_hint(self, type_: t.Type, name: str) -> str:
+        from difflib import get_close_matches
+
+        names: list[str] = []
+        if isinstance(type_, t.Struct):
+            names = [*self.field_types(type_), *HEADER_METHODS]
+        elif isinstance(type_, t.Extern):
+            names = [m.name for m in type_.declaration.methods if m.result is not None]
+        close = get_close_matches(name, names, 1, 0.6)
+        return f"; did you mean '{close[0]}'?" if close else ""
+
+    def _stack_member(self, name: str, type_: t.Stack) -> t.Type | None:
+        if name in ("next", "last"):
+            return type_.element
+        if name in ("lastIndex", "size"):
+            return t.Bits(32)
+        return t.Callable(name) if name in (*STACK_METHODS, *SIZE_METHODS) else None
+
+    def _type_member(self, expression: s.Member, type_: t.Type) -> t.Type:
+        name = expression.name
+        if isinstance(type_, t.Enum):
+            for member in type_.declaration.members:
+                if member.name == name:
+                    self.facts.uses[expression] = member
+                    return type_
+        elif type_ == t.ERROR:
+            if name in self.facts.errors:
+                return t.ERROR
+        elif isinstance(type_, t.Applicable) and name == "apply":
+            return t.Callable("apply")
+        if name in SIZE_METHODS:
+            return t.Callable(name)
+        self.error(f"'{type_}' has no member '{name}'", expression)
+        return t.UNKNOWN
+
+    def _index(self, expression: s.Index) -> t.Type:
+        base = t.strip(self.value(expression.base))
+        index = self.value(expression.index)
+        if t.UNKNOWN in (base, index):
+            return t.UNKNOWN
+        if not isinstance(t.value_type(index), t.Bits) and index is not t.INT:
+            self.error(f"an index is an integer, not {index}", expression.index)
+            return t.UNKNOWN
+        known = self.constant_or_none(expression.index)
+        if isinstance(base, t.Stack):
+            if isinstance(known, int) and not 0 <= known < base.size:
+                self.error(f"index {known} is outside of {base}", expression.index)
+            return base.element
+        if isinstance(base, (t.Tuple, t.List)):
+            if not isinstance(known, int):
+                self.error("the index of a tuple must be known at compile time", expression.index)
+                return t.UNKNOWN
+            if isinstance(base, t.List):
+                return base.item
+            if not 0 <= known < len(base.items):
+                self.error(f"index {known} is outside of {base}", expression.index)
+                return t.UNKNOWN
+            return base.items[known]
+        self.error(f"{base} cannot be indexed", expression)
+        return t.UNKNOWN
+
+    def _slice(self, expression: s.Slice) -> t.Type:
+        base = t.value_type(self.value(expression.base))
+        high = self.constant_int(expression.high, "the bound of a slice")
+        low = self.constant_int(expression.low, "the bound of a slice")
+        if base is t.UNKNOWN or high is None or low is None:
+            return t.UNKNOWN
+        if expression.plus:
+            high, low = high + low - 1, high
+        if base is t.INT:
+            return t.Bits(high - low + 1)
+        if not isinstance(base, t.Bits):
+            self.error(f"bits cannot be taken from {base}", expression.base)
+            return t.UNKNOWN
+        if low < 0 or high < low or high >= base.width:
+            self.error(f"[{high}:{low}] is no part of {base}", expression)
+            return t.UNKNOWN
+        return t.Bits(high - low + 1)
+
+    # Operators
+
+    def _unary(self, expression: s.Unary) -> t.Type:
+        operand = self.value(expression.operand)
+        if operand is t.UNKNOWN:
+            return t.UNKNOWN
+        plain = t.value_type(operand)
+        if expression.operator == "!":
+            if plain == t.BOOL:
+                return t.BOOL
+        elif isinstance(plain, t.Bits) or (plain is t.INT and expression.operator != "~"):
+            return plain
+        self.error(f"'{expression.operator}' does not apply to {operand}", expression)
+        return t.UNKNOWN
+
+    def _binary(self, expression: s.Binary) -> t.Type:
+        left, right = self.value(expression.left), self.value(expression.right)
+        if t.UNKNOWN in (left, right):
+            return t.BOOL if expression.operator in _BOOLEAN else t.UNKNOWN
+        result = self.binary_type(expression.operator, left, right, expression)
+        if result is None:
+            self.error(f"'{expression.operator}' does not apply to {left} and {right}", expression)
+            return t.BOOL if expression.operator in _BOOLEAN else t.UNKNOWN
+        return result
+
+    def binary_type(self, operator: str, left: t.Type, right: t.Type, node: s.Expression) -> t.Type | None:
+        """The type of left operator right; None if there is none."""
+        if operator in ("&&", "||"):
+            return t.BOOL if t.strip(left) == t.BOOL == t.strip(right) else None
+        if operator in ("==", "!="):
+            comparable = self.fits(left, right) or self.fits(right, left)
+            return t.BOOL if comparable and not isinstance(left, (t.Extern, t.Table, t.Applicable)) else None
+        if isinstance(left, t.NewType) or isinstance(right, t.NewType):
+            if operator in ("<", "<=", ">", ">=") and left == right:
+                return t.BOOL
+            return None
+        a, b = t.value_type(left), t.value_type(right)
+        if operator in ("<<", ">>"):
+            return self._shift_type(a, b, node)
+        if operator == "++":
+            if a == b == t.STRING:
+                return t.STRING
+            if isinstance(a, t.Bits) and isinstance(b, t.Bits):
+                return t.Bits(a.width + b.width, a.signed)
+            return None
+        common = b if a is t.INT else a if b is t.INT or a == b else None
+        if common is None or not (isinstance(common, t.Bits) or common is t.INT):
+            return None
+        if operator in ("<", "<=", ">", ">="):
+            return t.BOOL
+        if operator in ("|+|", "|-|", "&", "|", "^") and common is t.INT:
+            return None if operator in ("|+|", "|-|") else common
+        if operator in ("/", "%") and isinstance(common, t.Bits) and common.signed:
+            return None
+        return common
+
+    def _shift_type(self, left: t.Type, right: t.Type, node: s.Expression) -> t.Type | None:
+        if not (isinstance(left, t.Bits) or left is t.INT):
+            return None
+        if isinstance(right, t.Bits):
+            return None if right.signed else left
+        if right is t.INT and isinstance(node, s.Binary):
+            amount = self.constant_or_none(node.right)
+            if isinstance(amount, int) and amount < 0:
+                self.error("a shift by a negative number", node.right)
+            return left
+        return left if right is t.INT else None
+
+    def _ternary(self, expression: s.Ternary) -> t.Type:
+        self.condition(expression.condition)
+        yes, no = self.value(expression.yes), self.value(expression.no)
+        if t.UNKNOWN in (yes, no):
+            return t.UNKNOWN
+        if self.fits(yes, no):
+            return no
+        if self.fits(no, yes):
+            return yes
+        self.error(f"the branches of '?' have the types {yes} and {no}", expression)
+        return t.UNKNOWN
+
+    def condition(self, expression: s.Expression) -> None:
+        type_ = self.value(expression)
+        if type_ is not t.UNKNOWN and t.strip(type_) != t.BOOL:
+            self.error(f"a condition is a bool, not {type_}", expression)
+
+    def _cast(self, expression: s.Cast) -> t.Type:
+        target = self.resolve(expression.type)
+        source = self.value(expression.operand)
+        if t.UNKNOWN in (target, source):
+            return target
+        if not self._castable(source, target):
+            self.error(f"{source} cannot be cast to {target}", expression)
+        return target
+
+    def _castable(self, source: t.Type, target: t.Type) -> bool:
+        if source == target or self.fits(source, target):
+            return True
+        if isinstance(target, t.NewType):
+            return self._castable(source, target.base)
+        if isinstance(source, t.NewType):
+            return self._castable(source.base, target)
+        if isinstance(target, t.Enum):
+            return target.underlying is not None and self._castable(source, target.underlying)
+        if isinstance(source, t.Enum):
+            return source.underlying is not None and self._castable(source.underlying, target)
+        if target == t.BOOL:
+            return source == t.Bits(1) or source is t.INT
+        if source == t.BOOL:
+            return target == t.Bits(1)
+        if isinstance(target, t.Bits):
+            if source is t.INT:
+                return True
+            return isinstance(source, t.Bits) and (source.signed == target.signed or source.width == target.width)
+        return target is t.INT and isinstance(source, t.Bits)
+
+    # Keysets
+
+    def _masked(self, expression: s.Masked) -> t.Type:
+        return self._set_of(expression, expression.value, expression.mask)
+
+    def _range(self, expression: s.Range) -> t.Type:
+        return self._set_of(expression, expression.low, expression.high)
+
+    def _set_of(self, expression: s.Expression, first: s.Expression, second: s.Expression) -> t.Type:
+        left, right = self.value(first), self.value(second)
+        if t.UNKNOWN in (left, right):
+            return t.Set(t.UNKNOWN)
+        for type_ in (left, right):
+            if not (isinstance(t.value_type(type_), t.Bits) or type_ is t.INT):
+                self.error(f"a keyset is made of integers, not {type_}", expression)
+                return t.Set(t.UNKNOWN)
+        if not self.fits(left, right) and not self.fits(right, left):
+            self.error(f"the two sides of this keyset have the types {left} and {right}", expression)
+            return t.Set(t.UNKNOWN)
+        return t.Set(right if left is t.INT else left)
+
+    # L-values
+
+    def require_writable(self, expression: s.Expression) -> None:
+        """Reports an expression that cannot be assigned to."""
+        if self.facts.types.get(expression) is t.UNKNOWN:
+            return
+        reason = self._not_writable(expression)
+        if reason:
+            self.error(reason, expression)
+
+    def _not_writable(self, expression: s.Expression) -> str | None:
+        if isinstance(expression, s.Name):
+            declaration = self.facts.uses.get(expression)
+            if isinstance(declaration, s.Variable):
+                return None
+            if isinstance(declaration, s.Parameter):
+                if declaration.direction in _WRITABLE:
+                    return None
+                how = f"an '{declaration.direction}' parameter" if declaration.direction else "a parameter without direction"
+                return f"'{expression.name}' cannot be written: it is {how}"
+            return f"'{expression.name}' cannot be written"
+        if isinstance(expression, s.Member):
+            base = t.strip(self.facts.types.get(expression.base, t.UNKNOWN))
+            if isinstance(base, t.Stack) and expression.name in ("lastIndex", "size"):
+                return f"'{expression.name}' cannot be written"
+            if isinstance(base, (t.Struct, t.Stack)) or base is t.UNKNOWN:
+                return self._not_writable(expression.base)
+            return f"'{expression.name}' cannot be written"
+        if isinstance(expression, s.Index):
+            base = t.strip(self.facts.types.get(expression.base, t.UNKNOWN))
+            if isinstance(base, t.Tuple):
+                return "the fields of a tuple cannot be written"
+            return self._not_writable(expression.base)
+        if isinstance(expression, s.Slice):
+            return self._not_writable(expression.base)
+        return "this cannot be assigned to"
+
+
+_BOOLEAN = frozenset("== != < <= > >= && ||".split())
+
+_HANDLERS: dict[type, Callable[..., t.Type]] = {
+    s.IntLiteral: ExpressionChecks._int,
+    s.BoolLiteral: ExpressionChecks._bool,
+    s.StringLiteral: ExpressionChecks._string,
+    s.Name: ExpressionChecks._name,
+    s.TypeExpression: ExpressionChecks._type_expression,
+    s.Member: ExpressionChecks._member,
+    s.Index: ExpressionChecks._index,
+    s.Slice: ExpressionChecks._slice,
+    s.Unary: ExpressionChecks._unary,
+    s.Binary: ExpressionChecks._binary,
+    s.Ternary: ExpressionChecks._ternary,
+    s.Cast: ExpressionChecks._cast,
+    s.Call: lambda self, expression: self.call(expression),
+    s.ListExpression: ExpressionChecks._list,
+    s.RecordExpression: ExpressionChecks._record,
+    s.InvalidHeader: ExpressionChecks._invalid_header,
+    s.DefaultValue: ExpressionChecks._default_value,
+    s.Anything: ExpressionChecks._anything,
+    s.Masked: ExpressionChecks._masked,
+    s.Range: ExpressionChecks._range,
+}

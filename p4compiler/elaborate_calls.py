@@ -1,0 +1,433 @@
+"""Calls: functions and actions are inlined, externs become Call statements, constructors make objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from p4compiler import effects, fold, ir
+from p4compiler import syntax as s
+from p4compiler import types as t
+from p4compiler.elaborate_expressions import Expressions
+from p4compiler.elaborate_values import Fault, Frame
+from p4compiler.facts import CallFact, CallKind
+from p4compiler.source import Location
+from p4compiler.storage import control_plane_name
+
+# Extern functions whose arguments may be any expression; for all others the target wants fields and constants.
+FREE_ARGUMENTS = frozenset(
+    """verify assert assume log_msg advance extract verify_checksum update_checksum verify_checksum_with_payload
+    update_checksum_with_payload""".split()
+)
+MAX_INLINE_DEPTH = 100
+
+
+class Calls(Expressions):
+    labels = 0
+    inline_depth = 0
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        # Where `return` goes in the bodies being inlined: label, and place of the result.
+        self.returns: list[tuple[int, ir.Value | None]] = []
+        self.loops: list[tuple[int, int]] = []
+        self.externs: list[ir.ExternObject] = []
+
+    def block(self, block: s.Block) -> None:
+        raise NotImplementedError
+
+    def apply_table(self, table: s.Table, loc: Location) -> ir.Apply:
+        raise NotImplementedError
+
+    def apply_instance(self, instance: ir.Instantiated, fact: CallFact, loc: Location) -> None:
+        raise NotImplementedError
+
+    def instantiate(
+        self, declaration: s.Parser | s.Control, fact: CallFact, name: str, annotations: s.Annotations
+    ) -> ir.Instantiated:
+        raise NotImplementedError
+
+    def new_label(self) -> int:
+        self.labels += 1
+        return self.labels
+
+    def call(self, call: s.Call) -> ir.Value | None:
+        """Carries out a call; its result, None for void."""
+        fact = self.facts.calls.get(call)
+        if fact is None:
+            raise Fault("this call is not understood", call.loc)
+        if fact.kind is CallKind.BUILTIN:
+            return self._builtin(call, fact)
+        if fact.kind is CallKind.TABLE:
+            assert isinstance(fact.declaration, s.Table)
+            self.emit(self.apply_table(fact.declaration, call.loc))
+            return None
+        if fact.kind is CallKind.ACTION:
+            self._action(call, fact)
+            return None
+        if fact.kind is CallKind.APPLY:
+            self._apply(call, fact)
+            return None
+        if fact.kind is CallKind.CONSTRUCT:
+            return self.construct(fact, "", (), call.loc)
+        assert isinstance(fact.declaration, s.Function)
+        if fact.kind is CallKind.FUNCTION and fact.declaration.body is not None:
+            return self._function(call, fact, fact.declaration)
+        return self._extern(call, fact, fact.declaration)
+
+    # Built-in methods
+
+    def _builtin(self, call: s.Call, fact: CallFact) -> ir.Value | None:
+        assert isinstance(call.function, s.Member)
+        base = self.value(call.function.base)
+        name = fact.name
+        if name == "isValid":
+            return self.validity(base)
+        if name in ("setValid", "setInvalid"):
+            self.each_static(base, lambda h: self.emit(ir.SetValid(call.loc, h, name == "setValid")))
+            return None
+        assert isinstance(base, ir.StackPlace) and fact.arguments[0] is not None
+        count = self.scalar(fact.arguments[0])
+        if not isinstance(count, ir.Const):
+            raise Fault(f"the argument of {name} must be known at compile time", call.loc)
+        self.emit(ir.Shift(call.loc, base, count.value if name == "push_front" else -count.value))
+        return None
+
+    def apply_for_hit(self, call: s.Call, hit: bool) -> ir.Expr:
+        fact = self.facts.calls[call]
+        assert isinstance(fact.declaration, s.Table)
+        place = self.temporary(f"{fact.declaration.name}.{'hit' if hit else 'miss'}", t.BOOL)
+        assert isinstance(place, ir.Scalar)
+        apply = self.apply_table(fact.declaration, call.loc)
+        apply.hit.append(ir.Assign(call.loc, place, fold.boolean(hit)))
+        apply.miss.append(ir.Assign(call.loc, place, fold.boolean(not hit)))
+        self.emit(apply)
+        return place
+
+    # Parameters
+
+    def bind_parameters(
+        self,
+        frame: Frame,
+        parameters: Sequence[s.Parameter],
+        arguments: Sequence[s.Expression | None],
+        name: str,
+        pure: bool = True,
+    ) -> list[tuple[ir.Value, ir.Value]]:
+        """Binds parameters in the callee's frame; returns (place, temporary) pairs to copy back after the call.
+
+        An argument is bound by reference where nobody can tell: its place is fixed, no other argument overlaps it
+        and (`pure`) the callee reaches storage through its parameters only. Else it is copied in and out.
+        """
+        bound: list[tuple[s.Parameter, ir.Value, t.Type]] = []
+        for parameter, argument in zip(parameters, arguments, strict=True):
+            type_ = t.substitute(self.facts.declared[parameter], frame.types)
+            before = len(self.out)
+            if argument is None:
+                value: ir.Value = self.temporary(f"{name}.{parameter.name}", type_)
+            elif parameter.direction in ("out", "inout"):
+                value = self.place(argument)
+            else:
+                value = self.typed(argument, type_)
+            if len(self.out) > before:
+                values = [v for _, v, _ in bound]
+                readable = [i for i, (p, _, _) in enumerate(bound) if p.direction not in ("out", "inout")]
+                kept = [values[i] for i in readable]
+                self._protect(kept, before)
+                for index, new in zip(readable, kept, strict=True):
+                    bound[index] = (bound[index][0], new, bound[index][2])
+            bound.append((parameter, value, type_))
+        back: list[tuple[ir.Value, ir.Value]] = []
+        written = [effects.places(v) if p.direction in ("out", "inout") else set() for p, v, _ in bound]
+        for number, (parameter, value, type_) in enumerate(bound):
+            others = [w for i, w in enumerate(written) if i != number]
+            clash = any(effects.overlap(effects.reads(value), w) for w in others)
+            if isinstance(value, (ir.ExternObject, ir.Instantiated, ir.ValueSetObject, ir.TableObject)):
+                frame.values[parameter] = value
+            elif parameter.direction in ("out", "inout"):
+                if self._fixed(value) and not clash and pure:
+                    frame.values[parameter] = value
+                    if parameter.direction == "out":
+                        self.invalidate(value)
+                else:
+                    copy = self.temporary(f"{name}.{parameter.name}", type_)
+                    if parameter.direction == "inout":
+                        self.assign(copy, self._read(value))
+                    else:
+                        self.invalidate(copy)
+                    frame.values[parameter] = copy
+                    back.append((value, copy))
+            elif self._constant(value) or (self._fixed(value) and not clash and pure):
+                frame.values[parameter] = value
+            else:
+                frame.values[parameter] = self.copy_of(value, type_, f"{name}.{parameter.name}")
+        return back
+
+    def _read(self, place: ir.Value) -> ir.Value:
+        if isinstance(place, ir.Bitfield):
+            return fold.bit_slice(place.scalar, place.high, place.low)
+        return place
+
+    def _fixed(self, value: ir.Value) -> bool:
+        """Whether a place means the same storage whenever it is looked at."""
+        if isinstance(value, ir.Scalar):
+            return isinstance(value.owner, ir.Header)
+        if isinstance(value, ir.StructPlace):
+            return all(self._fixed(part) for part in value.fields.values())
+        if isinstance(value, ir.UnionPlace):
+            return bool(value.name)
+        return isinstance(value, (ir.Header, ir.StackPlace, ir.Runtime))
+
+    def _constant(self, value: ir.Value) -> bool:
+        if isinstance(value, ir.Aggregate):
+            return all(self._constant(part) for part in value.fields.values())
+        return isinstance(value, (ir.Const, ir.Text, ir.Invalid))
+
+    def copy_back(self, back: list[tuple[ir.Value, ir.Value]]) -> None:
+        for place, copy in back:
+            self.assign(place, copy)
+
+    # Functions and actions
+
+    def inline(self, body: s.Block, frame: Frame, result: ir.Value | None, loc: Location) -> list[ir.Stmt]:
+        """The statements of a body in its frame; `return` leaves the Labelled around them."""
+        self.inline_depth += 1
+        if self.inline_depth > MAX_INLINE_DEPTH:
+            raise Fault("calls are nested too deeply", loc)
+        label = self.new_label()
+        outer_frame, self.frame = self.frame, frame
+        outer_out, self.out = self.out, []
+        outer_loops, self.loops = self.loops, []
+        self.returns.append((label, result))
+        try:
+            self.block(body)
+        finally:
+            self.returns.pop()
+            statements, self.out = self.out, outer_out
+            self.frame, self.loops = outer_frame, outer_loops
+            self.inline_depth -= 1
+        return [ir.Labelled(loc, label, statements)]
+
+    def _function(self, call: s.Call, fact: CallFact, declaration: s.Function) -> ir.Value | None:
+        assert declaration.body is not None
+        frame = Frame(self.globals)
+        frame.types.update({p: self.concrete(b) for p, b in fact.bindings.items()})
+        back = self.bind_parameters(frame, fact.parameters, fact.arguments, declaration.name)
+        result_type = t.substitute(self.facts.declared[declaration], frame.types)
+        result: ir.Value | None = None
+        if result_type != t.VOID:
+            single = self._single_return(declaration.body)
+            if single is not None:
+                outer, self.frame = self.frame, frame
+                before = len(self.out)
+                value = self.typed(single, result_type)
+                self.frame = outer
+                if not back or len(self.out) == before and not back:
+                    return value
+                result = self.copy_of(value, result_type, f"{declaration.name}.result")
+                self.copy_back(back)
+                return result
+            result = self.temporary(f"{declaration.name}.result", result_type)
+        self.out += self.inline(declaration.body, frame, result, call.loc)
+        self.copy_back(back)
+        return result
+
+    def _single_return(self, body: s.Block) -> s.Expression | None:
+        """The expression of a body that is just `return e;`."""
+        if len(body.statements) == 1 and isinstance(body.statements[0], s.Return):
+            return body.statements[0].value
+        return None
+
+    def _action(self, call: s.Call, fact: CallFact) -> None:
+        declaration = fact.declaration
+        assert isinstance(declaration, s.Action)
+        owner = self.action_frame(declaration)
+        name = control_plane_name(declaration)
+        mark = len(self.out)
+        # An action also reaches its control's storage by name, so what it writes through a parameter is copied.
+        # What it only reads is bound by reference first; if the body writes it, once more with copies.
+        by_value = any(p.direction in ("out", "inout") for p in declaration.parameters)
+        for pure in (False,) if by_value else (True, False):
+            del self.out[mark:]
+            frame = Frame(owner)
+            back = self.bind_parameters(frame, fact.parameters, fact.arguments, declaration.name, pure)
+            outer_in_action, self.in_action = self.in_action, True
+            body = self.inline(declaration.body, frame, None, call.loc)
+            self.in_action = outer_in_action
+            if not pure or not self._interferes(frame, declaration, body):
+                break
+        full = f"{owner.prefix}.{name}" if owner.prefix and not name.startswith(".") else name.lstrip(".")
+        if self.in_action or self.in_parser:
+            self.out += body
+        else:
+            self.emit(ir.DirectAction(call.loc, ir.ActionObject(full, declaration, (), body, declaration.annotations)))
+        self.copy_back(back)
+
+    def _interferes(self, frame: Frame, declaration: s.Action, body: list[ir.Stmt]) -> bool:
+        """Whether the body writes storage that an argument bound by reference reads."""
+        written = effects.writes(body)
+        values = [frame.values.get(p) for p in declaration.parameters]
+        return any(v is not None and effects.overlap(effects.reads(v), written) for v in values)
+
+    def action_frame(self, declaration: s.Action) -> Frame:
+        """The frame in which an action's body runs: that of the control that declares it."""
+        frame: Frame | None = self.frame
+        while frame is not None:
+            if declaration in frame.values or frame.parent is None:
+                return frame
+            frame = frame.parent
+        return self.globals
+
+    # Parsers and controls
+
+    def _apply(self, call: s.Call, fact: CallFact) -> None:
+        assert isinstance(call.function, s.Member)
+        base = call.function.base
+        if isinstance(base, s.TypeExpression):
+            declaration = fact.declaration
+            assert isinstance(declaration, (s.Parser, s.Control))
+            made = CallFact(CallKind.CONSTRUCT, declaration.name, declaration, (), (), fact.bindings, t.VOID)
+            name = self.full_name(control_plane_name(declaration))
+            instance = self.instantiate(declaration, made, name, ())
+        else:
+            value = self.value(base)
+            assert isinstance(value, ir.Instantiated)
+            instance = value
+        self.apply_instance(instance, fact, call.loc)
+
+    def full_name(self, name: str) -> str:
+        """A control-plane name inside the present instance; one that begins with '.' is absolute."""
+        if name.startswith("."):
+            return name[1:]
+        frame: Frame | None = self.frame
+        while frame is not None and not frame.prefix:
+            frame = frame.parent
+        return f"{frame.prefix}.{name}" if frame is not None else name
+
+    # Constructors
+
+    def construct(self, fact: CallFact, name: str, annotations: s.Annotations, loc: Location) -> ir.Value:
+        """A new object; with an empty name it is anonymous."""
+        declaration = fact.declaration
+        if isinstance(declaration, (s.Parser, s.Control)):
+            shown = name or control_plane_name(declaration)
+            return self.instantiate(declaration, fact, shown, annotations)
+        type_ = self.concrete(fact.result)
+        if not isinstance(type_, t.Extern):
+            raise Fault("only one package, 'main', can be instantiated", loc)
+        arguments: list[ir.Value] = []
+        for parameter, argument in zip(fact.parameters, fact.arguments, strict=True):
+            if argument is None:
+                continue
+            wanted = t.substitute(self.facts.declared[parameter], t.bind(type_.declaration.type_parameters, type_.arguments))
+            value = self.typed(argument, wanted)
+            if isinstance(value, ir.Expr) and not isinstance(value, (ir.Const, ir.Text)):
+                raise Fault(f"'{parameter.name}' must be known at compile time", argument.loc)
+            arguments.append(value)
+        made = ir.ExternObject(name, type_.declaration, type_.arguments, tuple(arguments), annotations, loc, not name)
+        self.externs.append(made)
+        return made
+
+    # Externs
+
+    def _extern(self, call: s.Call, fact: CallFact, declaration: s.Function) -> ir.Value | None:
+        receiver: ir.ExternObject | None = None
+        if fact.kind is CallKind.METHOD:
+            assert isinstance(call.function, s.Member)
+            base = self.value(call.function.base)
+            if not isinstance(base, ir.ExternObject):
+                raise Fault("this object is not known at compile time", call.loc)
+            receiver = base
+        bindings = {p: self.concrete(b) for p, b in fact.bindings.items()}
+        types = tuple(bindings[p] for p in declaration.type_parameters if p in bindings)
+        if receiver is not None and receiver.kind == "packet_in" and fact.name == "lookahead":
+            return self._lookahead(types[0])
+        if fact.name == "static_assert":
+            return self._static_assert(call, fact)
+        back: list[tuple[ir.Value, ir.Value]] = []
+        arguments: list[ir.Value] = []
+        for parameter, argument in zip(fact.parameters, fact.arguments, strict=True):
+            type_ = t.substitute(self.facts.declared[parameter], bindings)
+            if argument is None:
+                if parameter.direction in ("out", "inout"):
+                    arguments.append(self.temporary("unused", type_))
+                continue
+            before = len(self.out)
+            if parameter.direction in ("out", "inout"):
+                place = self.place(argument)
+                arguments.append(self._out_argument(place, type_, parameter, fact, back))
+            else:
+                value = self.coerce(self.value(argument), type_)
+                arguments.append(self._in_argument(value, fact, call))
+            if len(self.out) > before:
+                self._protect_inputs(arguments, fact, before)
+        self.emit(ir.Call(call.loc, fact.name, receiver, tuple(arguments), types))
+        self.copy_back(back)
+        result = t.substitute(self.facts.declared[declaration], bindings)
+        if result != t.VOID:
+            raise Fault(f"'{fact.name}' is not supported: it returns a value", call.loc)
+        return None
+
+    def _protect_inputs(self, arguments: list[ir.Value], fact: CallFact, before: int) -> None:
+        inputs = [i for i, p in enumerate(fact.parameters[: len(arguments) - 1]) if p.direction in ("in", "")]
+        kept = [arguments[i] for i in inputs if i < len(arguments) - 1]
+        self._protect(kept, before)
+        for index, value in zip(inputs, kept, strict=False):
+            arguments[index] = value
+
+    def _out_argument(
+        self, place: ir.Value, type_: t.Type, parameter: s.Parameter, fact: CallFact, back: list[tuple[ir.Value, ir.Value]]
+    ) -> ir.Value:
+        if fact.name == "extract" or self._fixed(place):
+            return place
+        copy = self.temporary(f"{fact.name}.{parameter.name}", type_)
+        if parameter.direction == "inout":
+            self.assign(copy, self._read(place))
+        back.append((place, copy))
+        return copy
+
+    def _in_argument(self, value: ir.Value, fact: CallFact, call: s.Call) -> ir.Value:
+        if fact.name in FREE_ARGUMENTS:
+            return value
+        return self.simple(value, fresh=fact.name == "digest")
+
+    def simple(self, value: ir.Value, fresh: bool = False) -> ir.Value:
+        """The value with every part a constant, field or action parameter; with `fresh`, copied now."""
+        if isinstance(value, (ir.Aggregate, ir.StructPlace)):
+            fields = {n: self.simple(part, fresh) for n, part in value.fields.items()}
+            return ir.Aggregate(value.type, fields)
+        if fresh and isinstance(value, (ir.Header, ir.Element)):
+            struct = t.strip(value.type)
+            assert isinstance(struct, t.Struct)
+            fields = {n: self.simple(self.header_field(value, n), fresh) for n in self.field_types(struct)}
+            return ir.Aggregate(struct, fields)
+        if isinstance(value, (ir.Const, ir.Text)) or not isinstance(value, ir.Expr):
+            return value
+        if not fresh and (isinstance(value, ir.Runtime) or self._fixed(value)):
+            return value
+        return self.pin(value)
+
+    def _lookahead(self, type_: t.Type) -> ir.Value:
+        place = self.temporary("lookahead", type_)
+        if not isinstance(place, ir.Scalar):
+            headers = [place] if isinstance(place, ir.Header) else []
+            for header in headers:
+                self.emit(ir.SetValid(self.loc, header, True))
+        offset = 0
+        for leaf in self.leaves(place):
+            assert isinstance(leaf, ir.Scalar)
+            width = leaf.type.width if isinstance(leaf.type, t.Bits) else 1
+            value = ir.Lookahead(leaf.type, offset)
+            self.emit(ir.Assign(self.loc, leaf, value))
+            offset += width
+        return place
+
+    def _static_assert(self, call: s.Call, fact: CallFact) -> ir.Value:
+        assert fact.arguments[0] is not None
+        check = self.scalar(fact.arguments[0])
+        if not isinstance(check, ir.Const):
+            raise Fault("the condition of static_assert must be known at compile time", call.loc)
+        if not check.value:
+            text = self.scalar(fact.arguments[1]) if len(fact.arguments) > 1 and fact.arguments[1] else None
+            detail = f": {text.value}" if isinstance(text, ir.Text) else ""
+            raise Fault(f"static_assert failed{detail}", call.loc)
+        return fold.TRUE
