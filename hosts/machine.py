@@ -1,0 +1,115 @@
+"""The replicated state machine of a group: an append-only list of values and a map of keys to values.
+
+``apply`` takes committed entries in order and is deterministic: it looks at nothing but the entry and what earlier
+entries have left. Values stay encoded; decoding them is for those who read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgpack
+
+from hosts import values
+from hosts.raft.message import Entry, EntryKind
+from hosts.requests import WRITES, Command, Operation, Outcome, Reply, Request, RequestFault
+from hosts.sessions import Sessions
+
+READ_LIST_BYTES = 1 << 20
+"""A read_list returns at least one value and otherwise no more than so many bytes; the reader asks for the rest."""
+
+READ_LIST_VALUES = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A value of the list with the log entry that appended it."""
+
+    index: int
+    term: int
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What applying a command leads to: the reply, for whom."""
+
+    session: int
+    sequence: int
+    reply: Reply
+
+
+class Machine:
+    """One group's state. ``items`` is only ever appended to; ``pairs`` maps encoded keys to encoded values."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.pairs: dict[bytes, bytes] = {}
+        self.sessions = Sessions()
+        self.applied_index = 0
+        self.applied_term = 0
+
+    def apply(self, entry: Entry) -> Answer | None:
+        """Carry out the next entry; None for entries that no client waits for. ValueError for a gap."""
+        if entry.index != self.applied_index + 1:
+            raise ValueError(f"entry {entry.index} was to be applied after {self.applied_index}")
+        self.applied_index, self.applied_term = entry.index, entry.term
+        if entry.kind is not EntryKind.COMMAND:
+            return None
+        try:
+            command = Command.unpack(entry.data)
+        except RequestFault as fault:
+            # The leader refuses these. Should one ever stand in the log, all members must skip it alike.
+            return Answer(0, 0, Reply(0, Outcome.BAD_REQUEST, body=str(fault).encode()))
+        return Answer(command.session, command.sequence, self._carry_out(command, entry))
+
+    def _carry_out(self, command: Command, entry: Entry) -> Reply:
+        request = command.request
+        if request.operation is Operation.OPEN_SESSION:
+            session = self.sessions.open(request.nonce, entry.index)
+            return self._ok(request, entry, values.encode(session))
+        known = self.sessions.admit(command.session, request.nonce, command.sequence, command.lowest, entry.index)
+        if known is not None:
+            return known
+        reply = self._ok(request, entry, self._execute(request, entry))
+        if request.operation in WRITES:
+            self.sessions.keep(command.session, command.sequence, reply)
+        return reply
+
+    def _execute(self, request: Request, entry: Entry) -> bytes:
+        """The encoded result: APPEND the position in the list, PUT and DELETE whether the key was there before, GET
+        [there, value], READ_LIST [length of the list, values]."""
+        if request.operation is Operation.APPEND:
+            self.items.append(Item(entry.index, entry.term, request.value))
+            return values.encode(len(self.items) - 1)
+        if request.operation is Operation.PUT:
+            known = request.key in self.pairs
+            self.pairs[request.key] = request.value
+            return values.encode(known)
+        if request.operation is Operation.DELETE:
+            return values.encode(self.pairs.pop(request.key, None) is not None)
+        if request.operation is Operation.GET:
+            value = self.pairs.get(request.key)
+            return _array(2) + values.encode(value is not None) + (value if value is not None else _NONE)
+        return self._read_list(request.start, request.limit)
+
+    def _read_list(self, start: int, limit: int) -> bytes:
+        chosen: list[bytes] = []
+        size = 0
+        for item in self.items[start : start + min(limit, READ_LIST_VALUES)]:
+            if chosen and size + len(item.value) > READ_LIST_BYTES:
+                break
+            chosen.append(item.value)
+            size += len(item.value)
+        return _array(2) + values.encode(len(self.items)) + _array(len(chosen)) + b"".join(chosen)
+
+    def _ok(self, request: Request, entry: Entry, result: bytes) -> Reply:
+        return Reply(request.nonce, Outcome.OK, index=entry.index, term=entry.term, body=result)
+
+
+def _array(length: int) -> bytes:
+    return bytes(_PACKER.pack_array_header(length))
+
+
+_PACKER = msgpack.Packer(autoreset=True)
+_NONE = values.encode(None)

@@ -1,0 +1,194 @@
+"""What clients ask and nodes answer: the payloads of ClientRequest and ClientReply, and of log entries.
+
+A request's payload is ``nonce:64 operation:8`` and the operation's operands; header fields name the session, the
+sequence and the lowest unanswered sequence. The nonce is a random number that a client draws once. It opens a
+session at most once, keeps another client from using it by mistake, and is echoed in replies, so that only who has
+seen the request can answer it. A log entry holds ``session:64 sequence:64 lowest:64`` and the request's payload.
+
+A reply's payload is ``nonce:64 outcome:8 leader:8 index:64 term:64`` and, with OK, the result as a value; with
+other outcomes a text for people, or with NOT_LEADER the leader's ``address:port``.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from hosts import values
+from hosts.values import MAX_VALUE_BYTES, ValueFault
+
+_REQUEST = struct.Struct(">QB")
+_REPLY = struct.Struct(">QBBQQ")
+_COMMAND = struct.Struct(">QQQ")
+_KEY_LENGTH = struct.Struct(">I")
+_READ_LIST = struct.Struct(">QI")
+
+MAX_REQUEST_BYTES = MAX_VALUE_BYTES + 64
+"""A key and a value share MAX_VALUE_BYTES."""
+
+MAX_U64 = 2**64 - 1
+
+
+class RequestFault(ValueError):
+    """A request that no node carries out; the text says why."""
+
+
+class Operation(IntEnum):
+    """What a client can ask."""
+
+    OPEN_SESSION = 1
+    APPEND = 2
+    PUT = 3
+    GET = 4
+    DELETE = 5
+    READ_LIST = 6
+
+
+WRITES = frozenset({Operation.APPEND, Operation.PUT, Operation.DELETE})
+"""Operations that must not be executed twice; the others may be."""
+
+
+class Outcome(IntEnum):
+    """How a request ended. All but OK come with REJECT in the header."""
+
+    OK = 0
+    NOT_LEADER = 1
+    """``leader`` leads, 0 if this node knows none. Nothing was done."""
+    BUSY = 2
+    """The leader has too much to do. Nothing was done; try again later."""
+    LOST_LEADERSHIP = 3
+    """It was taken, but this node leads no more: it may or may not be carried out. Ask again."""
+    UNKNOWN_SESSION = 4
+    """Never opened, or expired. Nothing was done."""
+    STALE = 5
+    """The client has said that it waits for this sequence no longer. Nothing was done now."""
+    BAD_REQUEST = 6
+    """Nothing was done, and never will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An operation with its operands, each an encoded value (``hosts.values``)."""
+
+    nonce: int
+    operation: Operation
+    key: bytes = b""
+    value: bytes = field(default=b"", repr=False)
+    start: int = 0
+    limit: int = 0
+
+    def pack(self) -> bytes:
+        """As payload. Raises RequestFault for one that is too large."""
+        head = _REQUEST.pack(self.nonce, self.operation)
+        if self.operation is Operation.PUT:
+            tail = _KEY_LENGTH.pack(len(self.key)) + self.key + self.value
+        elif self.operation is Operation.READ_LIST:
+            tail = _READ_LIST.pack(self.start, self.limit)
+        else:
+            tail = self.key or self.value
+        if len(tail) > MAX_VALUE_BYTES + _KEY_LENGTH.size:
+            raise RequestFault(f"key and value take {len(tail)} bytes; at most {MAX_VALUE_BYTES} are possible")
+        return head + tail
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Request:
+        """The inverse of pack. Raises RequestFault; does not look into the values (see ``check_values``)."""
+        if len(payload) < _REQUEST.size or len(payload) > MAX_REQUEST_BYTES:
+            raise RequestFault(f"a request of {len(payload)} bytes")
+        nonce, number = _REQUEST.unpack_from(payload)
+        operation = _OPERATIONS.get(number)
+        if operation is None:
+            raise RequestFault(f"unknown operation {number}")
+        tail = payload[_REQUEST.size :]
+        if operation is Operation.APPEND:
+            return cls(nonce, operation, value=tail)
+        if operation is Operation.PUT:
+            if len(tail) < _KEY_LENGTH.size:
+                raise RequestFault("a put without a key")
+            (length,) = _KEY_LENGTH.unpack_from(tail)
+            end = _KEY_LENGTH.size + length
+            return cls(nonce, operation, key=tail[_KEY_LENGTH.size : end], value=tail[end:])
+        if operation is Operation.READ_LIST:
+            if len(tail) != _READ_LIST.size:
+                raise RequestFault("read_list takes a start and a limit")
+            start, limit = _READ_LIST.unpack(tail)
+            return cls(nonce, operation, start=start, limit=limit)
+        return cls(nonce, operation, key=tail)
+
+    def check_values(self) -> None:
+        """Raises RequestFault if key or value are none: done once, before a request enters the log."""
+        try:
+            if self.operation is Operation.OPEN_SESSION:
+                if self.key:
+                    raise RequestFault("opening a session takes no operands")
+            elif self.operation is not Operation.READ_LIST:
+                if self.operation is not Operation.APPEND:
+                    values.decode(self.key)
+                if self.operation in (Operation.APPEND, Operation.PUT):
+                    values.decode(self.value)
+        except ValueFault as fault:
+            raise RequestFault(str(fault)) from fault
+
+
+_OPERATIONS = {int(operation): operation for operation in Operation}
+_OUTCOMES = {int(outcome): outcome for outcome in Outcome}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A request in the log, with the session that it belongs to."""
+
+    session: int
+    sequence: int
+    lowest: int
+    request: Request
+
+    def pack(self) -> bytes:
+        """As a log entry's data."""
+        return pack_command(self.session, self.sequence, self.lowest, self.request.pack())
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Command:
+        """The inverse of pack. Raises RequestFault."""
+        if len(data) < _COMMAND.size:
+            raise RequestFault("a command cut short")
+        session, sequence, lowest = _COMMAND.unpack_from(data)
+        return cls(session, sequence, lowest, Request.unpack(data[_COMMAND.size :]))
+
+
+def pack_command(session: int, sequence: int, lowest: int, payload: bytes) -> bytes:
+    """A log entry's data from a ClientRequest's header fields and payload."""
+    return _COMMAND.pack(session, sequence, lowest) + payload
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer. ``index`` and ``term`` are those of the log entry that carried the request out, 0 if none did."""
+
+    nonce: int
+    outcome: Outcome
+    leader: int = 0
+    index: int = 0
+    term: int = 0
+    body: bytes = field(default=b"", repr=False)
+
+    def pack(self) -> bytes:
+        """As payload."""
+        return _REPLY.pack(self.nonce, self.outcome, self.leader, self.index, self.term) + self.body
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Reply:
+        """The inverse of pack. Raises RequestFault."""
+        if len(payload) < _REPLY.size:
+            raise RequestFault("a reply cut short")
+        nonce, number, leader, index, term = _REPLY.unpack_from(payload)
+        outcome = _OUTCOMES.get(number)
+        if outcome is None:
+            raise RequestFault(f"unknown outcome {number}")
+        return cls(nonce, outcome, leader, index, term, payload[_REPLY.size :])
+
+    @property
+    def text(self) -> str:
+        """The body of an answer that is not OK."""
+        return self.body.decode(errors="replace")

@@ -1,0 +1,108 @@
+"""Client sessions: a retry is answered, never carried out twice (thesis, section 6.3).
+
+A session is opened by a log entry and bears its index. For each write the reply is kept until the client says, with
+the lowest sequence that it still waits for, that it has it. Every decision follows from the log alone, so that all
+members forget the same sessions at the same entry.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from hosts.requests import Outcome, Reply
+
+MAX_SESSIONS = 4096
+"""When another one opens, the one longest unused goes."""
+
+EXPIRY_ENTRIES = 1_000_000
+"""A session unused for so many log entries has expired."""
+
+MAX_OUTSTANDING = 1024
+"""Sequences from the lowest unanswered one on that a client may use."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One client's. ``replies`` holds those of writes from ``lowest`` on, by sequence."""
+
+    nonce: int
+    used_at: int
+    lowest: int = 0
+    replies: dict[int, Reply] = field(default_factory=dict)
+
+
+class Sessions:
+    """All sessions of a group, in order of their last use."""
+
+    def __init__(self) -> None:
+        self._sessions: OrderedDict[int, Session] = OrderedDict()
+        self._by_nonce: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __contains__(self, session: int) -> bool:
+        return session in self._sessions
+
+    def open(self, nonce: int, index: int) -> int:
+        """The session of the client with this nonce: a new one that is called ``index``, unless it has one."""
+        self._expire(index)
+        known = self._by_nonce.get(nonce)
+        if known is not None:
+            self._touch(known, index)
+            return known
+        if len(self._sessions) >= MAX_SESSIONS:
+            self._forget(next(iter(self._sessions)))
+        self._sessions[index] = Session(nonce, index)
+        self._by_nonce[nonce] = index
+        return index
+
+    def admit(self, session: int, nonce: int, sequence: int, lowest: int, index: int) -> Reply | None:
+        """The answer to a request that must not be carried out (again), or None if it must.
+
+        ``index`` is the entry's that brought it. UNKNOWN_SESSION, STALE, BAD_REQUEST, or the reply that a write of
+        this sequence had.
+        """
+        self._expire(index)
+        found = self._sessions.get(session)
+        if found is None or found.nonce != nonce:
+            return Reply(nonce, Outcome.UNKNOWN_SESSION, body=b"the session was never opened, or has expired")
+        self._touch(session, index)
+        if lowest > found.lowest:
+            found.lowest = lowest
+            for old in [number for number in found.replies if number < lowest]:
+                del found.replies[old]
+        kept = found.replies.get(sequence)
+        if kept is not None:
+            return kept
+        if sequence < found.lowest:
+            return Reply(nonce, Outcome.STALE, body=b"the client no longer waits for this")
+        if sequence >= found.lowest + MAX_OUTSTANDING:
+            text = f"more than {MAX_OUTSTANDING} requests are outstanding"
+            return Reply(nonce, Outcome.BAD_REQUEST, body=text.encode())
+        return None
+
+    def keep(self, session: int, sequence: int, reply: Reply) -> None:
+        """Remember a write's reply. ``admit`` has let it pass just before."""
+        self._sessions[session].replies[sequence] = reply
+
+    def reply_of(self, session: int, nonce: int, sequence: int) -> Reply | None:
+        """A write's reply, if it is kept: it was carried out, so this may be said at any time."""
+        found = self._sessions.get(session)
+        return found.replies.get(sequence) if found is not None and found.nonce == nonce else None
+
+    def _touch(self, session: int, index: int) -> None:
+        self._sessions[session].used_at = index
+        self._sessions.move_to_end(session)
+
+    def _expire(self, index: int) -> None:
+        while self._sessions:
+            number, session = next(iter(self._sessions.items()))
+            if index - session.used_at <= EXPIRY_ENTRIES:
+                return
+            self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        session = self._sessions.pop(number)
+        del self._by_nonce[session.nonce]

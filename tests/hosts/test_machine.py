@@ -1,0 +1,219 @@
+"""The state machine: results, retries, sessions; all of it a function of the log."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from hosts import machine, sessions, values
+from hosts.machine import Answer, Machine
+from hosts.raft.message import Entry, EntryKind
+from hosts.requests import Command, Operation, Outcome, Reply, Request, RequestFault
+
+NONCE = 77
+
+
+class Log:
+    """Appends entries to a machine."""
+
+    def __init__(self) -> None:
+        self.machine = Machine()
+        self.entries: list[Entry] = []
+
+    def entry(self, kind: EntryKind, data: bytes) -> Answer | None:
+        entry = Entry(3, len(self.entries) + 1, kind, data)
+        self.entries.append(entry)
+        return self.machine.apply(entry)
+
+    def run(self, session: int, sequence: int, lowest: int, request: Request) -> Reply:
+        answer = self.entry(EntryKind.COMMAND, Command(session, sequence, lowest, request).pack())
+        assert answer is not None and (answer.session, answer.sequence) == (session, sequence)
+        return answer.reply
+
+    def open(self, nonce: int = NONCE) -> int:
+        reply = self.run(0, nonce, 0, Request(nonce, Operation.OPEN_SESSION))
+        assert reply.outcome is Outcome.OK
+        session = values.decode(reply.body)
+        assert isinstance(session, int)
+        return session
+
+
+def append(value: object, nonce: int = NONCE) -> Request:
+    return Request(nonce, Operation.APPEND, value=values.encode(value))
+
+
+def result(reply: Reply) -> object:
+    assert reply.outcome is Outcome.OK, reply.text
+    return values.decode(reply.body)
+
+
+def held(log: Log) -> list[object]:
+    return [values.decode(item.value) for item in log.machine.items]
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    yield Log()
+
+
+def test_results(log: Log) -> None:
+    assert log.entry(EntryKind.NOOP, b"") is None
+    me = log.open()
+    assert me == 2
+    assert result(log.run(me, 1, 1, append(0))) == 0
+    assert result(log.run(me, 2, 2, append([1, None]))) == 1
+    key = values.encode("k")
+    get = Request(NONCE, Operation.GET, key=key)
+    assert result(log.run(me, 3, 3, get)) == [False, None]
+    assert result(log.run(me, 4, 4, Request(NONCE, Operation.PUT, key=key, value=values.encode(None)))) is False
+    assert result(log.run(me, 5, 5, get)) == [True, None]
+    assert result(log.run(me, 6, 6, Request(NONCE, Operation.PUT, key=key, value=values.encode(2)))) is True
+    assert result(log.run(me, 7, 7, Request(NONCE, Operation.DELETE, key=key))) is True
+    assert result(log.run(me, 8, 8, Request(NONCE, Operation.DELETE, key=key))) is False
+    assert result(log.run(me, 9, 9, Request(NONCE, Operation.READ_LIST, start=1, limit=9))) == [2, [[1, None]]]
+    assert result(log.run(me, 10, 10, Request(NONCE, Operation.READ_LIST, start=5, limit=9))) == [2, []]
+    assert [item.index for item in log.machine.items] == [3, 4]
+
+
+def test_keys_of_different_types_differ(log: Log) -> None:
+    me = log.open()
+    for sequence, key in enumerate([1, True, 1.0, "1", b"1", None], 1):
+        request = Request(NONCE, Operation.PUT, key=values.encode(key), value=values.encode(sequence))
+        assert result(log.run(me, sequence, sequence, request)) is False
+    assert len(log.machine.pairs) == 6
+
+
+def test_a_long_list_is_read_in_parts(log: Log) -> None:
+    me = log.open()
+    for sequence in range(1, 5):
+        log.run(me, sequence, sequence, append(b"x" * (machine.READ_LIST_BYTES // 2)))
+    first = result(log.run(me, 5, 5, Request(NONCE, Operation.READ_LIST, start=0, limit=100)))
+    assert isinstance(first, list) and first[0] == 4 and len(first[1]) == 1
+    log.run(me, 6, 6, append(b"x" * (machine.READ_LIST_BYTES * 2)))
+    last = result(log.run(me, 7, 7, Request(NONCE, Operation.READ_LIST, start=4, limit=100)))
+    assert isinstance(last, list) and len(last[1]) == 1
+
+
+def test_a_retry_is_answered_and_not_executed(log: Log) -> None:
+    me = log.open()
+    first = log.run(me, 1, 1, append("a"))
+    log.run(me, 2, 1, append("b"))
+    assert log.run(me, 1, 1, append("a")) == first
+    assert held(log) == ["a", "b"]
+
+
+def test_a_gap_is_no_duplicate(log: Log) -> None:
+    """De-duplication by the highest sequence alone would lose sequence 1 here."""
+    me = log.open()
+    log.run(me, 2, 1, append("second"))
+    assert result(log.run(me, 1, 1, append("first"))) == 1
+    assert held(log) == ["second", "first"]
+
+
+def test_what_the_client_gave_up_is_stale(log: Log) -> None:
+    me = log.open()
+    log.run(me, 2, 2, append("b"))
+    assert log.run(me, 1, 1, append("a")).outcome is Outcome.STALE
+    assert held(log) == ["b"]
+    log.run(me, 3, 3, append("c"))
+    assert log.run(me, 2, 2, append("b")).outcome is Outcome.STALE, "its reply is kept no longer"
+    assert held(log) == ["b", "c"]
+
+
+def test_unknown_sessions(log: Log) -> None:
+    assert log.run(9, 1, 1, append("a")).outcome is Outcome.UNKNOWN_SESSION
+    me = log.open()
+    assert log.run(me, 1, 1, append("a", nonce=78)).outcome is Outcome.UNKNOWN_SESSION, "another client's"
+    assert held(log) == []
+
+
+def test_opening_twice_opens_once(log: Log) -> None:
+    assert log.open() == log.open()
+    assert log.open(5) != log.open(6)
+    assert len(log.machine.sessions) == 3
+
+
+def test_too_many_outstanding(log: Log) -> None:
+    me = log.open()
+    assert log.run(me, 1 + sessions.MAX_OUTSTANDING, 1, append("a")).outcome is Outcome.BAD_REQUEST
+    assert log.run(me, sessions.MAX_OUTSTANDING, 1, append("b")).outcome is Outcome.OK
+    assert held(log) == ["b"]
+
+
+def test_expiry_by_progress(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "EXPIRY_ENTRIES", 10)
+    idle, busy = log.open(1), log.open(2)
+    for sequence in range(1, 10):
+        log.run(busy, sequence, sequence, append(sequence, nonce=2))
+    assert idle in log.machine.sessions
+    log.run(busy, 10, 10, append(10, nonce=2))
+    assert idle not in log.machine.sessions and busy in log.machine.sessions
+    assert log.run(idle, 1, 1, append("late", nonce=1)).outcome is Outcome.UNKNOWN_SESSION
+    assert "late" not in held(log)
+    assert log.open(1) != idle
+
+
+def test_the_longest_unused_session_makes_room(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+    first, second, third = log.open(1), log.open(2), log.open(3)
+    log.run(first, 1, 1, append("x", nonce=1))
+    fourth = log.open(4)
+    assert second not in log.machine.sessions
+    assert all(session in log.machine.sessions for session in (first, third, fourth))
+
+
+def test_replaying_the_log_gives_the_same_state(log: Log) -> None:
+    source = random.Random(4)
+    mine = [(log.open(nonce), nonce) for nonce in (1, 2, 3)]
+    for _ in range(500):
+        session, nonce = source.choice(mine)
+        sequence = source.randrange(1, 30)
+        request = append(source.random(), nonce=nonce)
+        if source.random() < 0.3:
+            request = Request(nonce, Operation.PUT, key=values.encode(source.randrange(5)), value=request.value)
+        log.run(session, sequence, source.randrange(1, sequence + 1), request)
+    again = Machine()
+    for entry in log.entries:
+        again.apply(entry)
+    assert again.items == log.machine.items and again.pairs == log.machine.pairs
+    assert 0 < len(again.items) < 90
+
+
+def test_hostile_entries_change_nothing(log: Log) -> None:
+    source = random.Random(5)
+    me = log.open()
+    good = Command(me, 1, 1, append("a")).pack()
+    for _ in range(2000):
+        data = bytearray(good[: source.randrange(len(good) + 1)])
+        for _ in range(source.randrange(3)):
+            if data:
+                data[source.randrange(len(data))] = source.randrange(256)
+        log.entry(EntryKind.COMMAND, bytes(data))
+    with pytest.raises(ValueError, match="was to be applied after"):
+        log.machine.apply(Entry(9, 1, EntryKind.NOOP))
+
+
+def test_requests_round_trip_and_are_checked() -> None:
+    for request in (
+        append({"a": 1}),
+        Request(1, Operation.PUT, key=values.encode("k"), value=values.encode(b"v")),
+        Request(1, Operation.GET, key=values.encode("k")),
+        Request(1, Operation.DELETE, key=values.encode(5)),
+        Request(1, Operation.READ_LIST, start=3, limit=9),
+        Request(1, Operation.OPEN_SESSION),
+    ):
+        assert Request.unpack(request.pack()) == request
+        request.check_values()
+    for broken in (append(1), Request(1, Operation.PUT, key=b"\xc1", value=b"\x01")):
+        with pytest.raises(RequestFault):
+            Request.unpack(broken.pack() + b"\x01\x01" if broken.key == b"" else broken.pack()).check_values()
+    for payload in (b"", bytes(8), bytes(9), bytes(8) + b"\x03", bytes(8) + b"\x06" + bytes(11)):
+        with pytest.raises(RequestFault):
+            Request.unpack(payload)
+    reply = Reply(2**64 - 1, Outcome.NOT_LEADER, leader=3, body=b"10.0.0.1:5")
+    assert Reply.unpack(reply.pack()) == reply
+    for payload in (b"", reply.pack()[:25], reply.pack()[:8] + b"\xff" + reply.pack()[9:]):
+        with pytest.raises(RequestFault):
+            Reply.unpack(payload)
