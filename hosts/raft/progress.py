@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 
-MAX_PATIENCE = 64
+MAX_PATIENCE = 4
 
 
 class Mode(Enum):

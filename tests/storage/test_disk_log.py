@@ -255,6 +255,31 @@ def test_another_logs_segment_is_refused(tmp_path: Path) -> None:
         DiskLog.open(tmp_path / "a")
 
 
+def test_exchanged_frames_are_refused(tmp_path: Path) -> None:
+    """Each frame is whole in itself; only the chain knows their order."""
+    log = DiskLog.open(tmp_path)
+    for term in (1, 2, 3, 4):
+        log.append(HardState(term, 1), [])
+    log.close()
+    data = bytearray(segment(tmp_path).read_bytes())
+    offset, end = last_frame(tmp_path)
+    size = end - offset
+    second, third = slice(end - 3 * size, end - 2 * size), slice(end - 2 * size, end - size)
+    data[second], data[third] = data[third], data[second]
+    segment(tmp_path).write_bytes(data)
+    with pytest.raises(LogDamaged):
+        DiskLog.open(tmp_path)
+
+
+def test_a_segment_that_lost_its_end_cleanly_is_refused(tmp_path: Path) -> None:
+    filled(tmp_path, 40, segment_bytes=1024)
+    offset, _ = last_frame(tmp_path)
+    data = segment(tmp_path).read_bytes()
+    segment(tmp_path).write_bytes(data[:offset] + bytes(len(data) - offset))
+    with pytest.raises(LogDamaged, match="does not follow"):
+        DiskLog.open(tmp_path)
+
+
 def test_a_value_that_looks_like_a_frame_is_not_taken_for_one(tmp_path: Path) -> None:
     """A client must not be able to keep a member with a torn last write from starting."""
     forged, _ = frames.pack_frame(bytes(8), 0, HardState(9, 9), None, [])

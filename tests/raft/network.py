@@ -1,0 +1,390 @@
+"""Cores in memory, a network between them that does its worst, and the invariants that must hold all the same.
+
+One seed decides everything. A member is a core and a disk; a crash leaves the disk, and of what was being written any
+prefix. Invariants are those of the thesis, figure 3.2, and of etcd's TLA+ specification.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import deque
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from hosts.raft.core import Busy, Config, NotLeader, Raft, Ready, Role
+from hosts.raft.message import Entry, HardState, Message, MessageType
+
+ELECTION_TICKS = 10
+HEARTBEAT_TICKS = 2
+
+
+@dataclass
+class Faults:
+    """How bad the network and the machines are; probabilities per message or per tick."""
+
+    loss: float = 0.0
+    duplicate: float = 0.0
+    misdeliver: float = 0.0
+    max_delay: int = 1
+    slow_disk: float = 0.0
+    skew: float = 0.0
+    crash: float = 0.0
+    partition: float = 0.0
+    propose: float = 0.3
+
+    @classmethod
+    def draw(cls, random: Random) -> Faults:
+        def some(most: float) -> float:
+            return random.random() * most if random.random() < 0.7 else 0.0
+
+        return cls(
+            loss=some(0.3),
+            duplicate=some(0.3),
+            misdeliver=some(0.1),
+            max_delay=random.choice((1, 1, 2, 5, 12)),
+            slow_disk=some(0.8),
+            skew=some(0.2),
+            crash=some(0.02),
+            partition=some(0.03),
+            propose=random.choice((0.05, 0.5, 2.0)),
+        )
+
+
+@dataclass
+class Disk:
+    """What a member has made durable."""
+
+    hard_state: HardState = field(default_factory=HardState)
+    entries: list[Entry] = field(default_factory=list)
+
+    def write(self, ready: Ready) -> None:
+        if ready.hard_state is not None:
+            self.hard_state = ready.hard_state
+        if ready.entries:
+            first = ready.entries[0].index
+            assert first <= len(self.entries) + 1, "a gap in what is written"
+            self.entries[first - 1 :] = ready.entries
+
+    def holds(self, entry: Entry) -> bool:
+        return entry.index <= len(self.entries) and self.entries[entry.index - 1].term == entry.term
+
+
+class Member:
+    """One core with its disk."""
+
+    def __init__(self, config: Config, seed: int) -> None:
+        self.config = config
+        self.disk = Disk()
+        self.writing: deque[Ready] = deque()
+        self.starts = 0
+        self.seed = seed
+        self.raft: Raft | None = None
+        self.applied = 0
+        self.start()
+
+    def start(self) -> None:
+        self.starts += 1
+        random = Random(f"{self.seed}/{self.config.id}/{self.starts}")
+        self.raft = Raft(self.config, self.disk.hard_state, self.disk.entries, random)
+        self.applied = 0
+
+    def crash(self, random: Random) -> None:
+        """Whole Readys reach the disk or not: the log writes each as one frame."""
+        self.raft = None
+        for _ in range(random.randrange(len(self.writing) + 1)):
+            self.disk.write(self.writing.popleft())
+        self.writing.clear()
+
+
+class Network:
+    """The members and what flies between them. ``settle`` and ``run`` move time; both check after every event."""
+
+    def __init__(self, seed: int, size: int = 3, faults: Faults | None = None, **options: int) -> None:
+        self.random = Random(seed)
+        self.seed = seed
+        self.faults = faults or Faults()
+        ids = frozenset(range(1, size + 1))
+        options = {"election_timeout_ticks": ELECTION_TICKS, "heartbeat_ticks": HEARTBEAT_TICKS, **options}
+        self.members = {one: Member(Config(one, ids, **options), seed) for one in sorted(ids)}
+        self.now = 0
+        self.flying: list[tuple[int, int, int, Message]] = []
+        self.sent = 0
+        self.cut: set[tuple[int, int]] = set()
+        self.trace = hashlib.sha256()
+        self.counts: dict[str, int] = dict.fromkeys(
+            ("elections", "depositions", "truncations", "crashes", "partitions", "busy", "misdelivered", "lost"), 0
+        )
+        self.proposed: dict[bytes, tuple[int, int]] = {}
+        # what the invariants remember
+        self.leaders: dict[int, int] = {}
+        self.votes: dict[tuple[int, int], int] = {}
+        self.entries: dict[tuple[int, int], tuple[int, Entry]] = {}
+        self.committed: list[Entry] = []
+
+    # -- moving time --------------------------------------------------------------------------------------------
+
+    def run(self, ticks: int) -> None:
+        for _ in range(ticks):
+            self.tick()
+
+    def run_until_leader(self, ticks: int = 20 * ELECTION_TICKS) -> Raft:
+        """Run until some member leads and all that live and can hear it follow it."""
+        for _ in range(ticks):
+            self.tick()
+            leader = self.leader()
+            if leader is not None and leader.commit_index == leader.last_index:
+                return leader
+        raise AssertionError(f"seed {self.seed}: no leader after {ticks} ticks: {self.roles()}")
+
+    def leader(self) -> Raft | None:
+        """The leader of the highest term."""
+        leading = [one.raft for one in self.members.values() if one.raft and one.raft.role is Role.LEADER]
+        return max(leading, key=lambda raft: raft.current_term, default=None)
+
+    def raft(self, member: int) -> Raft:
+        raft = self.members[member].raft
+        assert raft is not None, f"member {member} is down"
+        return raft
+
+    def roles(self) -> dict[int, str]:
+        return {
+            one: f"{member.raft.role.value}@{member.raft.current_term}" if member.raft else "down"
+            for one, member in self.members.items()
+        }
+
+    def tick(self) -> None:
+        """One tick: messages arrive, disks finish, clocks move, faults strike."""
+        self.now += 1
+        random, faults = self.random, self.faults
+        self._strike()
+        while self.flying and self.flying[0][0] <= self.now:
+            _, _, to, message = heapq.heappop(self.flying)
+            member = self.members[to]
+            if member.raft is not None:
+                self._note(f"{self.now} {to} {message}")
+                member.raft.step(message)
+                if random.random() < 0.7:
+                    self._serve(member)
+        for member in self.members.values():
+            if member.raft is None:
+                continue
+            for _ in range(random.choice((0, 2)) if random.random() < faults.skew else 1):
+                member.raft.tick()
+            self._propose(member.raft)
+            self._serve(member)
+        for member in self.members.values():
+            while member.writing and random.random() >= faults.slow_disk:
+                self._finish_write(member)
+                self._serve(member)
+
+    def _strike(self) -> None:
+        random, faults = self.random, self.faults
+        if random.random() < faults.crash:
+            member = random.choice(list(self.members.values()))
+            if member.raft is None:
+                member.start()
+            else:
+                member.crash(random)
+                self.counts["crashes"] += 1
+        if random.random() < faults.partition:
+            self.counts["partitions"] += 1
+            self.cut.clear()
+            ids = sorted(self.members)
+            kind = random.choice(("halves", "one-way", "one", "healed"))
+            if kind == "halves":
+                side = set(random.sample(ids, len(ids) // 2))
+                self.cut = {(a, b) for a in ids for b in ids if (a in side) != (b in side)}
+            elif kind == "one":
+                alone = random.choice(ids)
+                self.cut = {(a, b) for a in ids for b in ids if alone in (a, b)}
+            elif kind == "one-way":
+                self.cut = {(a, b) for a in ids for b in ids if random.random() < 0.3}
+
+    def _propose(self, raft: Raft) -> None:
+        wanted = self.faults.propose
+        while self.random.random() < wanted:
+            wanted -= 1
+            data = f"{self.seed}:{len(self.proposed)}".encode() + bytes(self.random.choice((0, 0, 50)))
+            try:
+                self.proposed[data] = raft.propose(data)
+            except NotLeader:
+                return
+            except Busy:
+                self.counts["busy"] += 1
+                return
+
+    def propose(self, data: bytes) -> tuple[int, int]:
+        """A proposal to the leader, which must exist."""
+        leader = self.leader()
+        assert leader is not None
+        return leader.propose(data)
+
+    # -- what a node does ---------------------------------------------------------------------------------------
+
+    def _serve(self, member: Member) -> None:
+        """Do what Ready says, as a node does: the disk's part is put off."""
+        raft = member.raft
+        while raft is not None and (ready := raft.ready()) is not None:
+            self._check_ready(member, raft, ready)
+            self.send(member, ready.messages)
+            if ready.needs_disk or ready.after:
+                member.writing.append(ready)
+        self._check_roles()
+
+    def _finish_write(self, member: Member) -> None:
+        ready = member.writing.popleft()
+        if ready.entries and ready.entries[0].index <= len(member.disk.entries):
+            self.counts["truncations"] += 1
+        member.disk.write(ready)
+        assert member.raft is not None
+        member.raft.advance(ready)
+        self.send(member, ready.after)
+
+    def send(self, member: Member, messages: tuple[Message, ...]) -> None:
+        random, faults = self.random, self.faults
+        for message in messages:
+            self._check_message(member, message)
+            copies = 1 + (random.random() < faults.duplicate)
+            for _ in range(copies):
+                if random.random() < faults.loss or (message.source, message.target) in self.cut:
+                    self.counts["lost"] += 1
+                    continue
+                self._fly(message.target, message)
+            if random.random() < faults.misdeliver:
+                self.counts["misdelivered"] += 1
+                self._fly(random.choice(sorted(self.members)), message)
+
+    def _fly(self, to: int, message: Message) -> None:
+        self.sent += 1
+        due = self.now + self.random.randrange(1, self.faults.max_delay + 1)
+        heapq.heappush(self.flying, (due, self.sent, to, message))
+
+    def _note(self, text: str) -> None:
+        self.trace.update(text.encode())
+
+    def heal(self) -> None:
+        """Faults end: everyone runs, the network delivers everything in time."""
+        self.faults = Faults(propose=0.0)
+        self.cut.clear()
+        for member in self.members.values():
+            if member.raft is None:
+                member.start()
+
+    # -- invariants ---------------------------------------------------------------------------------------------
+
+    def _fail(self, text: str) -> None:
+        raise AssertionError(f"seed {self.seed}, tick {self.now}: {text}; {self.roles()}")
+
+    def _check_roles(self) -> None:
+        """One leader per term; and a new one holds everything committed (leader completeness)."""
+        for one, member in self.members.items():
+            raft = member.raft
+            if raft is None or raft.role is not Role.LEADER:
+                continue
+            known = self.leaders.setdefault(raft.current_term, one)
+            if known != one:
+                self._fail(f"members {known} and {one} lead in term {raft.current_term}")
+            if member.disk.hard_state != HardState(raft.current_term, one):
+                self._fail(f"member {one} leads in term {raft.current_term} without a durable vote of its own")
+        if len(self.leaders) > self.counts["elections"]:
+            self.counts["elections"] = len(self.leaders)
+            leader = self.leader()
+            if leader is not None and leader.current_term == max(self.leaders):
+                for entry in self.committed:
+                    if leader.log.term_at(entry.index) != entry.term:
+                        self._fail(f"leader {leader.id} of term {leader.current_term} lacks committed {entry}")
+
+    def _check_ready(self, member: Member, raft: Raft, ready: Ready) -> None:
+        self._check_log(raft, ready.entries)
+        for entry in ready.committed:
+            self._check_committed(raft, entry)
+            member.applied += 1
+            if entry.index != member.applied:
+                self._fail(f"member {raft.id} applies {entry.index} after {member.applied - 1}")
+
+    def _check_log(self, raft: Raft, entries: tuple[Entry, ...]) -> None:
+        """Log matching, by induction: index and term decide the entry and its predecessor's term."""
+        for entry in entries:
+            previous = raft.log.term_at(entry.index - 1) or 0
+            known = self.entries.setdefault((entry.index, entry.term), (previous, entry))
+            if known != (previous, entry):
+                self._fail(f"member {raft.id} holds {entry} after term {previous}, others {known}")
+
+    def _check_committed(self, raft: Raft, entry: Entry) -> None:
+        """State-machine agreement; and what one member commits is on a majority of disks."""
+        at = entry.index - 1
+        if at < len(self.committed):
+            if self.committed[at] != entry:
+                self._fail(f"member {raft.id} commits {entry}, another committed {self.committed[at]}")
+            return
+        if at != len(self.committed):
+            self._fail(f"member {raft.id} commits {entry.index} before {len(self.committed) + 1} was")
+        holders = sum(member.disk.holds(entry) for member in self.members.values())
+        if 2 * holders <= len(self.members):
+            self._fail(f"member {raft.id} commits {entry}, which {holders} disks hold")
+        self.committed.append(entry)
+
+    def _check_message(self, member: Member, message: Message) -> None:
+        """Nothing leaves before what it promises is durable."""
+        kind, disk = message.type, member.disk
+        if kind is MessageType.REQUEST_VOTE or (kind is MessageType.REQUEST_VOTE_REPLY and not message.reject):
+            if (disk.hard_state.current_term, message.term) == (message.term, disk.hard_state.current_term):
+                choice = message.source if kind is MessageType.REQUEST_VOTE else message.target
+                if disk.hard_state.voted_for != choice:
+                    self._fail(f"a vote left that is not on disk: {message}")
+                known = self.votes.setdefault((message.source, message.term), choice)
+                if known != choice:
+                    self._fail(f"member {message.source} voted for {known} and {choice} in term {message.term}")
+            elif disk.hard_state.current_term < message.term:
+                self._fail(f"a vote left whose term is not on disk: {message}")
+        elif kind is MessageType.APPEND_ENTRIES_REPLY and not message.reject:
+            if message.index > len(disk.entries) and message.term == disk.hard_state.current_term:
+                self._fail(f"an acknowledgement of what is not on disk: {message}")
+            if message.term > disk.hard_state.current_term:
+                self._fail(f"an acknowledgement in a term that is not on disk: {message}")
+        elif kind is MessageType.APPEND_ENTRIES and not message.entries and message.commit > message.index:
+            self._fail(f"a heartbeat whose commit lies beyond what its receiver is known to hold: {message}")
+
+    def check_end(self) -> None:
+        """After healing and a while: everyone has applied the same, and it is durable everywhere."""
+        for one, member in self.members.items():
+            raft = self.raft(one)
+            if raft.commit_index != len(self.committed) or member.applied != len(self.committed):
+                self._fail(f"member {one} stands at {member.applied} of {len(self.committed)}")
+            if member.disk.entries[: len(self.committed)] != self.committed:
+                self._fail(f"member {one}'s disk differs from what was committed")
+
+
+def soak(seed: int, *, size: int | None = None, ticks: int = 600) -> Network:
+    """A cluster under drawn faults, then healed: a new value commits within ten election timeouts."""
+    random = Random(f"soak {seed}")
+    options = {
+        "max_entries_per_append": random.choice((1, 3, 64)),
+        "max_bytes_per_append": random.choice((64, 1 << 20)),
+        "max_inflight": random.choice((1, 2, 16)),
+        "max_uncommitted_bytes": random.choice((300, 1 << 20)),
+        "max_apply_bytes": random.choice((100, 1 << 20)),
+    }
+    size = size or random.choice((1, 2, 3, 3, 3, 4, 5, 7))
+    network = Network(seed, size, Faults.draw(random), **options)
+    for _ in range(ticks):
+        network.tick()
+        if random.random() < 0.01:
+            network.faults = Faults.draw(random)
+    network.heal()
+    limit = 10 * ELECTION_TICKS
+    network.run(limit)
+    leader = network.leader()
+    assert leader is not None, f"seed {seed}: no leader {limit} ticks after the faults ended: {network.roles()}"
+    backlog = leader.last_index - leader.commit_index
+    term, index = leader.propose(b"after the faults")
+    network.run(limit + 3 * backlog)  # one at a time in the narrowest windows
+    assert len(network.committed) >= index, f"seed {seed}: not committed after the faults: {network.roles()}"
+    assert network.committed[index - 1] == replace(network.committed[index - 1], term=term, data=b"after the faults")
+    for _ in range(limit + 3 * leader.last_index):
+        network.tick()
+        if all(member.applied == leader.last_index for member in network.members.values()):
+            break
+    network.check_end()
+    return network

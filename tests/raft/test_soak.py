@@ -1,0 +1,29 @@
+"""Clusters under seeded faults; the invariants are checked after every event (see network.py)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+from tests.raft.network import soak
+
+SEEDS = int(os.environ.get("RAFT_SEEDS", "160"))
+BLOCK = 20
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+def test_safety_under_faults_and_liveness_after_them(first: int) -> None:
+    totals: Counter[str] = Counter()
+    for seed in range(first, first + BLOCK):
+        network = soak(seed)
+        totals.update(network.counts)
+        totals["committed"] += len(network.committed)
+    for what in ("elections", "truncations", "crashes", "partitions", "busy", "misdelivered", "lost", "committed"):
+        assert totals[what], f"no {what} in seeds {first}..{first + BLOCK - 1}: they test too little"
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    assert soak(7, size=5).trace.digest() == soak(7, size=5).trace.digest()
+    assert soak(7, size=5).trace.digest() != soak(8, size=5).trace.digest()
