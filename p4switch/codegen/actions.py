@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from p4switch.codegen import headers as header_code
-from p4switch.codegen.expressions import Code, Const, Json, Node, Translator, literal
+from p4switch.codegen.expressions import Code, Json, Load, Node, Translator
 from p4switch.codegen.layout import Layout, Names, Place, StackPlace, limbs
 from p4switch.entities import ProgramError
 from p4switch.program import Action, Source
@@ -38,7 +38,7 @@ class Actions:
         self.layout = layout
         program = layout.program
         self.names = Names()
-        self.functions = {a.id: self.names[f"{a.name}"] for a in self._unique(program.actions.values())}
+        self.functions = {a.id: self.names.fresh(a.name) for a in program.actions.values()}
         self.counters = {name: i for i, name in enumerate(program.counters)}
         self.meters = {name: i for i, name in enumerate(program.meters)}
         self.registers = {name: i for i, name in enumerate(program.registers)}
@@ -85,10 +85,6 @@ class Actions:
             "add_to_field": lambda a, t: self._add_to(a, t, "+"),
             "subtract_from_field": lambda a, t: self._add_to(a, t, "-"),
         }
-
-    @staticmethod
-    def _unique(actions: object) -> Sequence[Action]:
-        return list(actions)  # type: ignore[call-overload, no-any-return]
 
     def generate(self) -> str:
         out = ['#include "parser.c"', '#include "checksums.c"', ""]
@@ -294,8 +290,6 @@ class Actions:
         if words > 1:
             lines.append(f"    const uint64_t *cell = {cell} + index * {words};")
             cell = "cell"
-        from p4switch.codegen.expressions import Load
-
         source = Load(Place(cell, register.width, register.signed))
         return [*lines, *(f"    {line}" for line in t.store(t.place(a[0]), source)), "}"]
 
@@ -348,6 +342,3 @@ def log_support() -> str:
     if (record && count) memcpy(record, values, count * 8);
 }
 """
-
-
-_ = (Const, literal)

@@ -289,6 +289,11 @@ class Translator:
         if isinstance(a, HeaderPlace | UnionPlace) and isinstance(b, HeaderPlace | UnionPlace):
             equal = f"equal_{self.layout.types[a.type]}(&{a.code}, &{b.code})"
             return Bool(equal if op == "==" else f"!{equal}")
+        if isinstance(a, Load) and isinstance(b, Load) and a.place.varbit and b.place.varbit:
+            equal = (
+                f"p4_same_bits({a.place.code}.bytes, {a.place.code}.bits, {b.place.code}.bytes, {b.place.code}.bits)"
+            )
+            return Bool(equal if op == "==" else f"!{equal}")
         if isinstance(a, StackPlace | HeaderPlace | UnionPlace) or isinstance(
             b, StackPlace | HeaderPlace | UnionPlace
         ):

@@ -76,6 +76,11 @@ static inline void p4_copy_bits(uint8_t *to, uint64_t to_bit, const uint8_t *fro
     }
 }
 
+/* Two varbit fields are equal if their lengths are, and their bytes. */
+static inline bool p4_same_bits(const uint8_t *a, uint32_t a_bits, const uint8_t *b, uint32_t b_bits) {
+    return a_bits == b_bits && !memcmp(a, b, a_bits / 8);
+}
+
 static inline int64_t p4_sext(uint64_t v, unsigned width) {
     if (width >= 64) return (int64_t)v;
     uint64_t sign = 1ULL << (width - 1);

@@ -1,0 +1,206 @@
+"""The STF language: text to statements.
+
+The P4 community's simple test format, one statement a line, ``#`` comments:
+``packet PORT HEX``, ``expect PORT [HEX]`` (``*`` any digit, ``$`` the packet ends here), ``no_packet``, ``wait``,
+``add TABLE [PRIORITY] KEY:VALUE… ACTION(PARAM:VALUE, …)``, ``setdefault TABLE ACTION(…)``, ``remove all``,
+``check_counter NAME(INDEX) [packets|bytes OP NUMBER]``, and simple_switch_CLI's mirroring_*, mc_*, counter_*,
+register_*, meter_* commands.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+class StfError(Exception):
+    """The test file cannot be understood or carried out; the text names the line."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """An action with its arguments by name."""
+
+    name: str
+    arguments: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Packet:
+    line: int
+    port: int
+    frame: bytes
+
+
+@dataclass(frozen=True)
+class Expect:
+    """`data` None: anything on the port, any number of packets. Else hex digits and ``*``; `exact`: nothing after."""
+
+    line: int
+    port: int
+    data: str | None
+    exact: bool
+
+
+@dataclass(frozen=True)
+class NoPacket:
+    line: int
+
+
+@dataclass(frozen=True)
+class Add:
+    line: int
+    table: str
+    priority: int | None
+    match: tuple[tuple[str, str], ...]
+    action: Call
+
+
+@dataclass(frozen=True)
+class SetDefault:
+    line: int
+    table: str
+    action: Call
+
+
+@dataclass(frozen=True)
+class CheckCounter:
+    """`index`: a cell; for a direct counter an entry's name. `unit` '' : no condition."""
+
+    line: int
+    counter: str
+    index: str
+    unit: str
+    operator: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Command:
+    """One of simple_switch_CLI's, with its words; also wait and remove."""
+
+    line: int
+    name: str
+    words: tuple[str, ...]
+
+
+Statement = Packet | Expect | NoPacket | Add | SetDefault | CheckCounter | Command
+
+COMMANDS = {
+    "wait": (0, 0),
+    "remove": (1, 1),
+    "mirroring_add": (2, 2),
+    "mirroring_add_mc": (2, 2),
+    "mirroring_delete": (1, 1),
+    "mirroring_get": (1, 1),
+    "mc_mgrp_create": (1, 1),
+    "mc_node_create": (1, 99),
+    "mc_node_update": (1, 99),
+    "mc_node_associate": (2, 2),
+    "counter_read": (2, 2),
+    "counter_write": (4, 4),
+    "register_read": (2, 2),
+    "register_write": (3, 3),
+    "register_reset": (1, 1),
+    "meter_get_rates": (2, 2),
+    "meter_set_rates": (3, 4),
+    "meter_array_set_rates": (2, 3),
+}
+"""Name to the least and most number of words after it."""
+
+_ACTION = re.compile(r'("[^"]+"|[\w.$\[\]]+)\s*\(([^)]*)\)\s*(?:=\s*[\w$]+)?\s*$')
+_COUNTER = re.compile(r"([\w.$\"]+)\s*\(\s*([\w$]+)\s*\)\s*(?:(packets|bytes)\s*(==|!=|<=|<|>=|>)\s*(\w+))?\s*$")
+
+
+def number(text: str) -> int:
+    """Decimal, 0x, 0b or 0o."""
+    return int(text, 0) if text[:2].lower() in ("0x", "0b", "0o") else int(text)
+
+
+def parse(text: str) -> list[Statement]:
+    """Raises StfError with the line number."""
+    out: list[Statement] = []
+    for line, raw in enumerate(text.splitlines(), 1):
+        bare = raw.split("#", 1)[0].strip()
+        if not bare:
+            continue
+        word, _, rest = bare.partition(" ") if " " in bare else bare.partition("\t")
+        try:
+            out.append(_statement(line, word.lower(), rest.strip()))
+        except (ValueError, IndexError) as error:
+            raise StfError(f"line {line}: {error}: {bare}") from None
+    return out
+
+
+def _statement(line: int, word: str, rest: str) -> Statement:
+    if word == "packet":
+        port, *data = rest.split()
+        digits = "".join(data)
+        if not re.fullmatch("[0-9a-fA-F]*", digits):
+            raise ValueError("a packet is hex digits")
+        return Packet(line, int(port), bytes.fromhex(digits))
+    if word == "expect":
+        port, *data = rest.split()
+        digits = "".join(data).upper()
+        if not re.fullmatch(r"[0-9A-F*]*\$?", digits):
+            raise ValueError("an expected packet is hex digits and *, and may end with $")
+        return Expect(line, int(port), digits.rstrip("$") if digits else None, digits.endswith("$"))
+    if word == "no_packet":
+        return NoPacket(line)
+    if word == "add":
+        return _add(line, rest)
+    if word == "setdefault":
+        table, action = rest.split(None, 1)
+        return SetDefault(line, _unquote(table), _call(action))
+    if word == "check_counter":
+        return _check_counter(line, rest)
+    if word in COMMANDS:
+        words = tuple(rest.split())
+        least, most = COMMANDS[word]
+        if not least <= len(words) <= most:
+            raise ValueError(f"{word} takes {least} words" + (f" to {most}" if most > least else ""))
+        return Command(line, word, tuple(_unquote(w) for w in words))
+    raise ValueError(f"unknown statement {word}")
+
+
+def _unquote(text: str) -> str:
+    return text.strip('"')
+
+
+def _call(text: str) -> Call:
+    found = _ACTION.fullmatch(text.strip())
+    if not found:
+        raise ValueError("an action is NAME(PARAM:VALUE, …)")
+    arguments = []
+    for part in filter(None, (p.strip() for p in found[2].split(","))):
+        name, colon, value = part.rpartition(":")
+        if not colon:
+            raise ValueError(f"an argument is PARAM:VALUE, not {part}")
+        arguments.append((_unquote(name.strip()), value.strip()))
+    return Call(_unquote(found[1]), tuple(arguments))
+
+
+def _add(line: int, rest: str) -> Add:
+    found = _ACTION.search(rest)
+    if not found:
+        raise ValueError("add ends with an action: NAME(PARAM:VALUE, …)")
+    action = _call(found[0])
+    table, *words = re.sub(r"\s*:\s*", ":", rest[: found.start()]).split()
+    priority = None
+    if words and ":" not in words[0]:
+        priority = number(words.pop(0))
+    match = []
+    for word in words:
+        name, colon, value = word.rpartition(":")
+        if not colon:
+            raise ValueError(f"a match is KEY:VALUE, not {word}")
+        match.append((_unquote(name), value))
+    return Add(line, _unquote(table), priority, tuple(match), action)
+
+
+def _check_counter(line: int, rest: str) -> CheckCounter:
+    found = _COUNTER.fullmatch(rest)
+    if not found:
+        raise ValueError("check_counter NAME(INDEX) [packets|bytes OP NUMBER]")
+    name, index, unit, operator, text = found.groups()
+    return CheckCounter(line, _unquote(name), index, unit or "", operator or "==", number(text) if text else 0)
