@@ -107,6 +107,11 @@ class Loop:
         self._library.loop_use(self._loop, pipeline.native.switch, *functions)
         self.pipeline = pipeline
 
+    @staticmethod
+    def now_us() -> int:
+        """The time that packets see now."""
+        return now_us()
+
     def start(self) -> None:
         error = self._library.loop_start(self._loop)
         if error:

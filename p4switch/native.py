@@ -57,7 +57,12 @@ def _sources_digest() -> bytes:
     """Everything of this package that shapes the C."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for path in (*sorted((here / "codegen").glob("*.py")), here / "program.py", *sorted(RUNTIME.iterdir())):
+    for path in (
+        *sorted((here / "codegen").glob("*.py")),
+        here / "program.py",
+        here / "program_json.py",
+        *sorted(RUNTIME.iterdir()),
+    ):
         if path.suffix in (".py", ".c", ".h"):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.digest()

@@ -39,7 +39,8 @@ from p4switch.entities import (
     UnknownName,
 )
 from p4switch.native import FLAGS, Built, build_program, load_library
-from p4switch.program import Program, load_json, parse_program
+from p4switch.program import Program
+from p4switch.program_json import load_json, parse_program
 from p4switch.tablestate import Native, ProfileState, TableState
 
 __all__ = [
@@ -230,6 +231,12 @@ class Pipeline:
         with self._lock:
             self._state(table).delete(handle)
             self._rates.pop((table, handle), None)
+
+    def release_entries(self, table: str) -> None:
+        """Let the entries that the program gives be changed, and others be added. They begin as const ones: the JSON
+        does not tell ``entries`` from ``const entries``, only the P4Info does."""
+        with self._lock:
+            self._state(table).release()
 
     def set_default(self, table: str, action: Action | None, params: Sequence[int] = ()) -> None:
         """Set the action of a miss; None: back to the program's own. Raises Immutable for a const one."""

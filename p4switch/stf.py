@@ -120,9 +120,7 @@ class Run:
     def _compare_frame(self, where: str, want: Expect, frame: str) -> None:
         data = want.data or ""
         text = f"\n    expected {data}{'$' if want.exact else ''}\n    received {frame}"
-        if len(frame) < len(data):
-            self.differences.append(f"{where}: {len(frame) // 2} bytes came, {len(data) // 2} are expected{text}")
-        elif want.exact and len(frame) > len(data):
+        if len(frame) < len(data) or (want.exact and len(frame) > len(data)):
             self.differences.append(f"{where}: {len(frame) // 2} bytes came, {len(data) // 2} are expected{text}")
         else:
             for i, (a, b) in enumerate(zip(data, frame, strict=False)):
@@ -161,9 +159,8 @@ class Run:
         if not check.unit:
             print(f"{name}[{check.index}]: {packets} packets, {size} bytes")
         elif not _OPERATORS[check.operator](value, check.number):
-            self.differences.append(
-                f"line {check.line}: {name}({check.index}) {check.unit} is {value}, not {check.operator} {check.number}"
-            )
+            what = f"line {check.line}: {name}({check.index}) {check.unit}"
+            self.differences.append(f"{what} is {value}, not {check.operator} {check.number}")
 
     # Commands ----------------------------------------------------------------------------------
 
@@ -289,12 +286,13 @@ def _match(key: KeyField, text: str | None) -> Match:
     """A value as p4c's runner reads it: of a ternary value only the digits that are written count."""
     full = (1 << key.width) - 1
     if text is None:
-        return {
+        any_value: dict[str, Match] = {
             "exact": Exact(0),
             "valid": Exact(0),
             "lpm": Lpm(0, 0),
             "range": Range(0, full),
-        }.get(key.kind, Ternary(0, 0))
+        }
+        return any_value.get(key.kind, Ternary(0, 0))
     bits = {"0x": 4, "0b": 1, "0o": 3}.get(text[:2].lower(), 0)
     if key.kind in ("exact", "valid"):
         return Exact(number(text.replace("*", "0")) & full)

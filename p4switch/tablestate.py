@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from p4switch.encoding import GREATEST_PRIORITY, array, const_match, encode_key, encode_params, normal, rank
 from p4switch.entities import (
@@ -176,6 +176,7 @@ class TableState:
         self._last = 0
         self._own: tuple[str | None, tuple[int, ...]] = (None, ())
         self.current: tuple[str | Member | Group | None, tuple[int, ...]] = (None, ())
+        self.fixed = bool(table.entries)
         self._load()
 
     def _load(self) -> None:
@@ -192,6 +193,11 @@ class TableState:
             name = next(n for n, i in self.actions.items() if i == one.action_id)
             match = tuple(normal(m, k, self.where) for m, k in zip(const_match(one, table), table.key, strict=True))
             self._add(match, name, one.params, first - one.priority if table.ordered else 0, const=True)
+
+    def release(self) -> None:
+        """Let the program's entries be changed: they are not const, which the JSON does not tell."""
+        self.fixed = False
+        self.entries = {handle: replace(entry, const=False) for handle, entry in self.entries.items()}
 
     @property
     def where(self) -> str:
@@ -226,7 +232,7 @@ class TableState:
     def insert(
         self, match: Sequence[Match], action: str | Member | Group, params: Sequence[int], priority: int
     ) -> int:
-        if self.table.entries and any(e.const for e in self.entries.values()):
+        if self.fixed:
             raise Immutable(f"{self.where} has const entries")
         if not self.table.key:
             raise BadValue(f"{self.where} has no key: it takes a default action only")

@@ -475,7 +475,8 @@ class Translator:
                 f"{declare}p4w_copy({name}, {need}, {a}, {need}); p4w_sext({name}, {need}, {_width(node)});"
             )
         elif op in ("usat_cast", "sat_cast"):
-            bounds = f"(const uint64_t[]){words_literal(node.low, need)}, (const uint64_t[]){words_literal(node.high, need)}"
+            low_words, high_words = words_literal(node.low, need), words_literal(node.high, need)
+            bounds = f"(const uint64_t[]){low_words}, (const uint64_t[]){high_words}"
             self.statements.append(
                 f"{declare}p4w_copy({name}, {need}, {a}, {need}); p4w_clamp({name}, {need}, {bounds});"
             )

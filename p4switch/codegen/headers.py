@@ -185,7 +185,10 @@ def _equal(layout: Layout, kind: HeaderType) -> str:
         else:
             terms.append(f"a->{field} == b->{field}")
     body = " &&\n           ".join(terms)
-    return f"static inline bool equal_{name}(const struct {name} *a, const struct {name} *b) {{\n    return {body};\n}}\n"
+    return (
+        f"static inline bool equal_{name}(const struct {name} *a, const struct {name} *b) {{\n"
+        f"    return {body};\n}}\n"
+    )
 
 
 def _union_equal(layout: Layout, name: str, parts: tuple[tuple[str, str, str], ...]) -> str:

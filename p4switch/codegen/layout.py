@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from p4switch.entities import ProgramError
 from p4switch.program import Field, HeaderType, Program
 
-_KEYWORDS = frozenset(
-    """auto break case char const continue default do double else enum extern float for goto if inline int long
-    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-    asm typeof bool true false linux unix packet base next valid""".split()
-)
+_RESERVED = """
+auto break case char const continue default do double else enum extern float for goto if inline int long register
+restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+asm typeof bool true false linux unix packet base next valid
+"""
+_KEYWORDS = frozenset(_RESERVED.split())
 
 
 def limbs(width: int) -> int:

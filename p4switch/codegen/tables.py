@@ -77,9 +77,8 @@ class Tables:
                 out.append(f"static const struct p4_component key_{name}[] = {{{', '.join(parts)}}};")
                 component = f"key_{name}"
             meter = "true" if table.direct_meter else "false"
-            infos.append(
-                f'    {{"{table.name}", {mode(table)}, {words}, {self.param_words(table)}, {len(parts)}, {component}, {meter}}},'
-            )
+            shape = f"{mode(table)}, {words}, {self.param_words(table)}, {len(parts)}, {component}, {meter}"
+            infos.append(f'    {{"{table.name}", {shape}}},')
         out += ["static const struct p4_table_info table_infos[] = {", *infos, "    {0}", "};", ""]
         for control in (self.program.ingress, self.program.egress):
             out += [self._apply(t, control) for t in control.tables if not self.direct(t)]
@@ -88,7 +87,7 @@ class Tables:
     def _apply(self, table: Table, control: Control) -> str:
         number, words = self.numbers[table.name], sum(n for _, n in key_offsets(table))
         lines = [
-            f"/* table {table.name}{f' ({table.source})' if table.source.line else ''}: returns the action that ran, by number, or 0 */",
+            f"/*{table_comment(table)[3:-3] or table.name}: returns the action that ran, by number, or 0 */",
             f"static inline uint32_t {self.functions[table.name]}(struct p4 *sw, struct packet *p, bool *hit) {{",
             f"    struct p4_table *table = &sw->tables[{number}];",
         ]

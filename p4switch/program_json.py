@@ -1,0 +1,310 @@
+"""Reading the BMv2 JSON: behavioral-model's docs/JSON_format.md, version 2.x, as p4c writes it for v1model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from p4switch.entities import ProgramError
+from p4switch.program import (
+    MATCH_KINDS,
+    Action,
+    ActionCall,
+    ActionProfile,
+    Calculation,
+    Checksum,
+    Conditional,
+    ConstEntry,
+    Control,
+    Counter,
+    Deparser,
+    Field,
+    FieldList,
+    Header,
+    HeaderType,
+    Json,
+    KeyField,
+    Meter,
+    Param,
+    Parser,
+    ParseState,
+    Program,
+    Register,
+    Source,
+    Stack,
+    Table,
+    Transition,
+    Union,
+    UnionStack,
+    ValueSet,
+)
+
+
+def load_json(source: str | Path | Json) -> Json:
+    """The JSON object of a file, a text that begins with ``{``, or an object already parsed."""
+    if isinstance(source, Mapping):
+        return source
+    if isinstance(source, str) and source.lstrip().startswith("{"):
+        text, where = source, "the JSON"
+    else:
+        text, where = Path(source).read_text(encoding="utf-8"), str(source)
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise ProgramError(f"{where} is not JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise ProgramError(f"{where} is not a BMv2 JSON: it holds no object")
+    return parsed
+
+
+def parse_program(source: str | Path | Json) -> Program:
+    """Read a BMv2 JSON. Raises ProgramError that names the part at fault."""
+    data = load_json(source)
+    for key in ("header_types", "headers", "parsers", "pipelines", "actions"):
+        if key not in data:
+            raise ProgramError(f"not a BMv2 JSON of a program: it has no {key!r}")
+    version = data.get("__meta__", {}).get("version", [2, 0])
+    if version[0] != 2:
+        raise ProgramError(f"BMv2 JSON version {version[0]}.{version[1]} is not supported, only 2.x")
+    try:
+        return _Reader(data).program()
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise ProgramError(f"malformed BMv2 JSON: {type(error).__name__}: {error}") from error
+
+
+def _source(item: Json) -> Source:
+    info = item.get("source_info") or {}
+    return Source(info.get("filename", ""), int(info.get("line", 0)), info.get("source_fragment", ""))
+
+
+def _number(text: object) -> int:
+    """A hexstr, with or without 0x and sign."""
+    if isinstance(text, bool | int):
+        return int(text)
+    return int(str(text), 16)
+
+
+class _Reader:
+    def __init__(self, data: Json) -> None:
+        self.data = data
+        self.types = {t["name"]: self._header_type(t) for t in data["header_types"]}
+        self.headers = {
+            h["name"]: Header(h["name"], h["id"], h["header_type"], bool(h.get("metadata"))) for h in data["headers"]
+        }
+        self.names = {h.id: h.name for h in self.headers.values()}
+        for header in self.headers.values():
+            if header.type not in self.types:
+                raise ProgramError(f"header {header.name} is of an unknown type {header.type}")
+
+    def _items(self, key: str) -> Sequence[Any]:
+        return self.data.get(key) or ()
+
+    def _header_type(self, item: Json) -> HeaderType:
+        fixed = sum(f[1] for f in item["fields"] if f[1] != "*")
+        fields = []
+        for entry in item["fields"]:
+            name, width = entry[0], entry[1]
+            signed = bool(entry[2]) if len(entry) > 2 else False
+            if width == "*":
+                fields.append(Field(name, int(item.get("max_length") or 0) * 8 - fixed, False, True))
+            else:
+                fields.append(Field(name, int(width), signed))
+        return HeaderType(item["name"], tuple(fields))
+
+    def _width(self, header: str, name: str) -> int:
+        if name == "$valid$":
+            return 1
+        return self.types[self.headers[header].type].field(name).width
+
+    def program(self) -> Program:
+        controls = {p["name"]: self._control(p) for p in self.data["pipelines"]}
+        empty = Control("", None, (), (), (), ())
+        ingress, egress = controls.get("ingress", empty), controls.get("egress", empty)
+        parsers = self.data["parsers"]
+        deparsers = self.data.get("deparsers") or ()
+        union_types = {u["name"]: u for u in self._items("header_union_types")}
+        unions = {
+            u["name"]: Union(
+                u["name"],
+                u["id"],
+                u["union_type"],
+                tuple(m[0] for m in union_types[u["union_type"]]["headers"]),
+                tuple(self.names[i] for i in u["header_ids"]),
+            )
+            for u in self._items("header_unions")
+        }
+        union_names = {u.id: u.name for u in unions.values()}
+        return Program(
+            name=str(self.data.get("program", "")),
+            header_types=self.types,
+            headers=self.headers,
+            stacks={
+                s["name"]: Stack(s["name"], s["header_type"], tuple(self.names[i] for i in s["header_ids"]))
+                for s in self._items("header_stacks")
+            },
+            unions=unions,
+            union_stacks={
+                s["name"]: UnionStack(
+                    s["name"], s["union_type"], tuple(union_names[i] for i in s["header_union_ids"])
+                )
+                for s in self._items("header_union_stacks")
+            },
+            errors={str(e[0]): int(e[1]) for e in self._items("errors")},
+            enums={e["name"]: {str(x[0]): int(x[1]) for x in e["entries"]} for e in self._items("enums")},
+            parser=self._parser(parsers[0]) if parsers else Parser("", None, ()),
+            value_sets={
+                v["name"]: ValueSet(v["name"], v["compressed_bitwidth"], int(v.get("max_size", 0) or 0))
+                for v in self._items("parse_vsets")
+            },
+            deparser=Deparser(
+                deparsers[0]["name"], tuple(deparsers[0]["order"]), tuple(deparsers[0].get("primitives") or ())
+            )
+            if deparsers
+            else Deparser("", (), ()),
+            actions={
+                a["id"]: Action(
+                    a["name"],
+                    a["id"],
+                    tuple(Param(p["name"], int(p["bitwidth"])) for p in a["runtime_data"]),
+                    tuple(a["primitives"]),
+                    _source(a),
+                )
+                for a in self._items("actions")
+            },
+            ingress=ingress,
+            egress=egress,
+            calculations={
+                c["name"]: Calculation(c["name"], c["algo"], tuple(c["input"])) for c in self._items("calculations")
+            },
+            checksums=tuple(
+                Checksum(
+                    c["name"],
+                    (c["target"][0], c["target"][1]),
+                    c["calculation"],
+                    bool(c.get("verify", True)),
+                    bool(c.get("update", True)),
+                    c.get("if_cond"),
+                )
+                for c in self._items("checksums")
+            ),
+            counters={
+                c["name"]: Counter(
+                    c["name"], int(c.get("size") or 0), c.get("binding") if c.get("is_direct") else None
+                )
+                for c in self._items("counter_arrays")
+            },
+            meters={
+                m["name"]: Meter(
+                    m["name"],
+                    int(m.get("size") or 0),
+                    m["type"],
+                    m.get("binding") if m.get("is_direct") else None,
+                    (m["result_target"][0], m["result_target"][1]) if m.get("result_target") else None,
+                )
+                for m in self._items("meter_arrays")
+            },
+            registers={
+                r["name"]: Register(r["name"], int(r["size"]), int(r["bitwidth"]), bool(r.get("signed")))
+                for r in self._items("register_arrays")
+            },
+            digests={
+                d["id"]: FieldList(d["name"], d["id"], tuple(d["elements"])) for d in self._items("learn_lists")
+            },
+            field_lists={
+                d["id"]: FieldList(d["name"], d["id"], tuple(d["elements"])) for d in self._items("field_lists")
+            },
+            aliases={a[0]: (a[1][0], a[1][1]) for a in self._items("field_aliases")},
+            tables={t.name: t for c in (ingress, egress) for t in c.tables},
+            profiles={p.name: p for c in (ingress, egress) for p in c.profiles},
+        )
+
+    def _parser(self, item: Json) -> Parser:
+        return Parser(item["name"], item.get("init_state"), tuple(self._state(s) for s in item["parse_states"]))
+
+    def _state(self, item: Json) -> ParseState:
+        transitions = []
+        for one in item["transitions"]:
+            kind = str(one.get("type") or ("default" if one["value"] == "default" else "hexstr"))
+            if kind == "default" or one["value"] == "default":
+                transitions.append(Transition("default", 0, None, "", one["next_state"]))
+                continue
+            mask = None if one.get("mask") is None else _number(one["mask"])
+            if kind == "parse_vset":
+                transitions.append(Transition(kind, 0, mask, one["value"], one["next_state"]))
+            else:
+                transitions.append(Transition("value", _number(one["value"]), mask, "", one["next_state"]))
+        return ParseState(
+            item["name"],
+            tuple(item["parser_ops"]),
+            tuple(item["transition_key"]),
+            tuple(transitions),
+            _source(item),
+        )
+
+    def _control(self, item: Json) -> Control:
+        return Control(
+            item["name"],
+            item.get("init_table"),
+            tuple(self._table(t) for t in item["tables"]),
+            tuple(
+                Conditional(c["name"], c["expression"], c.get("true_next"), c.get("false_next"), _source(c))
+                for c in item.get("conditionals") or ()
+            ),
+            tuple(ActionCall(c["name"], c["action_id"], c.get("next_node")) for c in item.get("action_calls") or ()),
+            tuple(
+                ActionProfile(
+                    p["name"],
+                    int(p.get("max_size") or 0),
+                    p["selector"]["algo"] if p.get("selector") else "",
+                    tuple(p["selector"]["input"]) if p.get("selector") else (),
+                )
+                for p in item.get("action_profiles") or ()
+            ),
+        )
+
+    def _key(self, item: Json) -> KeyField:
+        kind, target = item["match_type"], item["target"]
+        if kind not in MATCH_KINDS:
+            raise ProgramError(f"unknown match kind {kind}")
+        path = (target,) if isinstance(target, str) else tuple(target)
+        width = 1 if len(path) == 1 else self._width(path[0], path[1])
+        mask = None if item.get("mask") is None else _number(item["mask"])
+        return KeyField(item.get("name") or ".".join(path), kind, width, path, mask)
+
+    def _table(self, item: Json) -> Table:
+        default = item.get("default_entry") or {}
+        return Table(
+            name=item["name"],
+            id=item["id"],
+            key=tuple(self._key(k) for k in item["key"]),
+            match_type=item["match_type"],
+            kind=item.get("type", "simple"),
+            profile=str(item.get("action_profile") or ""),
+            max_size=int(item.get("max_size") or 1024),
+            with_counters=bool(item.get("with_counters")),
+            support_timeout=bool(item.get("support_timeout")),
+            direct_meter=item.get("direct_meters") or None,
+            actions=tuple(item["actions"]),
+            action_ids=tuple(item["action_ids"]) if "action_ids" in item else self._action_ids(item["actions"]),
+            next_tables=dict(item["next_tables"]),
+            base_default_next=item.get("base_default_next"),
+            default_action_id=default.get("action_id"),
+            default_params=tuple(_number(v) for v in default.get("action_data") or ()),
+            default_const=bool(default.get("action_const")),
+            entries=tuple(
+                ConstEntry(
+                    tuple(e["match_key"]),
+                    e["action_entry"]["action_id"],
+                    tuple(_number(v) for v in e["action_entry"]["action_data"]),
+                    int(e.get("priority") or 0),
+                )
+                for e in item.get("entries") or ()
+            ),
+            source=_source(item),
+        )
+
+    def _action_ids(self, names: Sequence[str]) -> tuple[int, ...]:
+        by_name = {a["name"]: a["id"] for a in self.data["actions"]}
+        return tuple(by_name[n] for n in names)
