@@ -28,6 +28,7 @@ _MAX_PATH = 107
 """Bytes of a Unix socket's path (unix(7)); a longer one goes through its folder's descriptor."""
 _MAX_LINE = 1 << 20
 DEFAULT_WAIT_S = 10.0
+_POLL_S = 0.25
 
 
 class ControlError(Exception):
@@ -71,33 +72,35 @@ def ask(path: str | Path, request: dict[str, Any], timeout: float = DEFAULT_WAIT
 
 
 class ControlSocket:
-    """Serves one controller. A second controller on the same path waits until the first one's is gone."""
+    """Serves one controller; of several on the same path, the one that is the switches' primary."""
 
     def __init__(self, controller: Controller, path: str | Path) -> None:
         self._controller = controller
         self._path = Path(path)
 
     async def run(self) -> None:
-        """Serve for ever; cancelled, the socket is removed."""
-        waited = False
-        while await self._is_served():
-            if not waited:
-                log.info("another controller serves %s; waiting for it to end", self._path)
-                waited = True
-            await asyncio.sleep(0.5)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.unlink(missing_ok=True)
-        with short_path(self._path) as name:
-            server = await asyncio.start_unix_server(self._serve, name, limit=_MAX_LINE)
-        inode = self._path.stat().st_ino
-        try:
-            # Not serve_forever: from Python 3.12 its end waits for clients to hang up.
-            await asyncio.get_running_loop().create_future()
-        finally:
-            server.close()
-            with contextlib.suppress(OSError):
-                if self._path.stat().st_ino == inode:
-                    self._path.unlink()
+        """Serve for ever; cancelled, the socket is removed. Raises OSError if the path cannot be used."""
+        while True:
+            told = False
+            while self._controller.stands_by or await self._is_served():
+                if not told:
+                    log.info("control socket %s is left to the controller that rules", self._path)
+                told = True
+                await asyncio.sleep(_POLL_S)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.unlink(missing_ok=True)
+            with short_path(self._path) as name:
+                server = await asyncio.start_unix_server(self._serve, name, limit=_MAX_LINE)
+            inode = self._path.stat().st_ino
+            try:
+                # Not serve_forever: from Python 3.12 its end waits for clients to hang up.
+                while not self._controller.stands_by:
+                    await asyncio.sleep(_POLL_S)
+            finally:
+                server.close()
+                with contextlib.suppress(OSError):
+                    if self._path.stat().st_ino == inode:
+                        self._path.unlink()
 
     async def _is_served(self) -> bool:
         try:

@@ -62,6 +62,12 @@ class Controller:
                 task.cancel()
             await asyncio.gather(*tasks, *self._tasks, return_exceptions=True)
 
+    @property
+    def stands_by(self) -> bool:
+        """Whether another controller is the primary of every switch that can be reached."""
+        standings = {session.standing for session in self.sessions.values()} - {Standing.AWAY}
+        return standings == {Standing.STANDBY}
+
     def set_feature(self, name: str, on: bool) -> None:
         """Take a feature out of all switches, or put it back."""
         if name not in FEATURES:

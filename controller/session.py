@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import grpc
 from finsy import P4ClientError, P4CounterData, P4DigestEntry, P4DigestList, P4PacketIn, P4PacketOut, P4TableEntry
 from finsy.grpcutil import GRPCStatusCode
-from finsy.proto import U128, p4r, rpc_code
+from finsy.proto import p4r
 
 from controller.client import P4RuntimeClient, StreamClosed
 from controller.desired import Entry, Write, apply, batches, diff
@@ -24,6 +24,7 @@ from controller.leaders import Heard, Reading
 from controller.links import Probe
 from controller.log import log
 from controller.network import Switch
+from controller.primacy import Primacy
 from controller.program import DIGEST, Program
 
 POLL_S = 0.05
@@ -91,11 +92,9 @@ class Session:
         self.problem = ""
         """Why the switch is not ready, for people."""
         self._program = program
-        self._election_id = election_id
-        self._conceded = 0
         self._owner = owner
         self._client: P4RuntimeClient | None = None
-        self._primary = asyncio.Event()
+        self._primacy = Primacy(election_id)
         self._unread = True
         self._dirty = asyncio.Event()
         self._wanted_version = 0
@@ -194,25 +193,26 @@ class Session:
                 await asyncio.sleep(POLL_S)
 
     async def _serve(self) -> None:
-        self._primary.clear()
         self._unread = True
         async with P4RuntimeClient(self.switch.grpc, self.switch.device_id, self._program.schema) as client:
-            await asyncio.wait_for(client.arbitrate(self._election_id - self._conceded), GIVE_UP_S)
+            await asyncio.wait_for(self._primacy.ask(client), GIVE_UP_S)
             self._client = client
+            jobs = (self._receive, self._primacy.claim_when_vacant, self._keep_programmed, self._heartbeat)
             try:
-                await _first_end(self._receive(client), self._keep_programmed(client), self._heartbeat(client))
+                await _first_end(*(job(client) for job in jobs))
             finally:
                 self._client = None
 
     def _leave(self, error: BaseException | None) -> None:
         self.problem = _reason(error)
         if isinstance(error, P4ClientError) and error.is_election_id_used:
-            # As finsy does it: bid one less, and stand by.
-            held = self._election_id - self._conceded
-            log.info("%s: another controller holds election id %d; standing by with %d", self.name, held, held - 1)
-            self._conceded += 1
+            held = self._primacy.refused()
+            if held is not None:
+                log.info(
+                    "%s: another controller holds election id %d; standing by with %d", self.name, held, held - 1
+                )
         else:
-            self._conceded = 0
+            self._primacy.restart()
             if self.standing is not Standing.AWAY:
                 log.warning("%s: connection lost: %s", self.name, self.problem)
         self.entries = ()
@@ -240,7 +240,7 @@ class Session:
             message = await client.receive()
             kind = message.WhichOneof("update")
             if kind == "arbitration":
-                await self._arbitrated(client, message.arbitration)
+                self._arbitrated(message.arbitration)
                 continue
             try:
                 if kind == "packet":
@@ -252,25 +252,21 @@ class Session:
             except (KeyError, ValueError) as error:
                 log.warning("%s: a %s that is not of this program: %s", self.name, kind, error)
 
-    async def _arbitrated(self, client: P4RuntimeClient, update: p4r.MasterArbitrationUpdate) -> None:
-        """P4Runtime 1.4, section 5.3. BMv2 says OK to a stand-by that moves up; the specification's NOT_FOUND ("there
-        is no primary") lets it claim the place with the highest id seen."""
-        code, highest = update.status.code, U128.decode(update.election_id)
-        if code == rpc_code.OK and highest == client.election_id:
-            if not self._primary.is_set():
-                log.info("%s: connected, primary with election id %d", self.name, client.election_id)
+    def _arbitrated(self, update: p4r.MasterArbitrationUpdate) -> None:
+        was_primary = self._primacy.held.is_set()
+        self._primacy.told(update)
+        highest = self._primacy.highest
+        if self._primacy.held.is_set():
+            if not was_primary:
+                log.info("%s: connected, primary with election id %d", self.name, highest)
                 self._unread = True
-                self._primary.set()
                 self._dirty.set()
                 self._move(Standing.PROGRAMMING)
-        elif code == rpc_code.NOT_FOUND:
-            await client.arbitrate(max(highest, client.election_id))
-        else:
-            if self.standing is not Standing.STANDBY:
-                log.info("%s: connected, standing by for the primary with election id %d", self.name, highest)
-            self._primary.clear()
-            self.problem = "another controller is the primary"
-            self._move(Standing.STANDBY)
+            return
+        if self.standing is not Standing.STANDBY:
+            log.info("%s: connected, standing by for the primary with election id %d", self.name, highest)
+        self.problem = "another controller is the primary"
+        self._move(Standing.STANDBY)
 
     def _packet_in(self, packet: P4PacketIn) -> None:
         if packet["kind"] == _REGISTERS:
@@ -292,7 +288,7 @@ class Session:
     async def _keep_programmed(self, client: P4RuntimeClient) -> None:
         while True:
             await self._dirty.wait()
-            await self._primary.wait()
+            await self._primacy.held.wait()
             self._dirty.clear()
             version = self._wanted_version
             try:
@@ -301,13 +297,13 @@ class Session:
                 await self._write(client)
             except P4ClientError as error:
                 self._unread = True
-                if not self._primary.is_set():
+                if not self._primacy.held.is_set():
                     continue
                 self._complain(_reason(error))
                 await asyncio.sleep(RETRY_S)
                 self._dirty.set()
                 continue
-            if not self._primary.is_set():
+            if not self._primacy.held.is_set():
                 continue
             if self.problem != _SILENT:
                 self.problem = ""

@@ -57,6 +57,8 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         self.registers: dict[int, Registers] = {}
         self.failures: dict[str, int] = {}
         """Tables whose next so many inserts and modifies fail."""
+        self.tells_of_vacancy = True
+        """As the specification has it; BMv2 makes the next one primary by itself."""
         self.answering = asyncio.Event()
         """Cleared, the switch is as if paused."""
         self._server: Any = None
@@ -64,6 +66,7 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
 
     def _reset(self) -> None:
         self.config: p4r.ForwardingPipelineConfig | None = None
+        self._highest = 0
         self._entries: dict[bytes, p4r.TableEntry] = {}
         self.digest_configured = False
         self.streams: dict[int, asyncio.Queue[p4r.StreamMessageResponse]] = {}
@@ -143,7 +146,7 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
                     election_id = wanted
                     self.streams[election_id] = queue
                     self._arbitrate()
-                elif request.HasField("packet") and election_id == max(self.streams):
+                elif request.HasField("packet") and election_id == self._primary:
                     self._packet_out(request)
             queue.put_nowait(None)
 
@@ -160,17 +163,26 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
                 self._arbitrate()
 
     def _arbitrate(self) -> None:
+        best = max(self.streams, default=0)
+        if self.tells_of_vacancy:
+            # P4Runtime 1.4, section 5.3: nobody below the highest id ever seen becomes the primary.
+            best = self._highest = max(best, self._highest)
         for election_id, queue in self.streams.items():
-            highest = max(self.streams)
-            code = rpc_code.OK if election_id == highest else rpc_code.ALREADY_EXISTS
+            code = rpc_code.OK if election_id == best else rpc_code.ALREADY_EXISTS
+            if best not in self.streams:
+                code = rpc_code.NOT_FOUND
             update = p4r.MasterArbitrationUpdate(
-                device_id=self.device_id, election_id=U128.encode(highest), status=rpc_status.Status(code=code)
+                device_id=self.device_id, election_id=U128.encode(best), status=rpc_status.Status(code=code)
             )
             queue.put_nowait(p4r.StreamMessageResponse(arbitration=update))
 
+    @property
+    def _primary(self) -> int:
+        return self._highest if self.tells_of_vacancy else max(self.streams, default=0)
+
     def _to_primary(self, message: p4r.StreamMessageResponse) -> None:
-        if self.streams:
-            self.streams[max(self.streams)].put_nowait(message)
+        if self._primary in self.streams:
+            self.streams[self._primary].put_nowait(message)
 
     def _packet_out(self, request: p4r.StreamMessageRequest) -> None:
         metadata = self.schema.controller_packet_metadata["packet_out"].decode(request.packet.metadata)
@@ -232,7 +244,7 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         return reply
 
     async def _check_primary(self, request: Any, context: Any) -> None:
-        if not self.streams or U128.decode(request.election_id) != max(self.streams):
+        if U128.decode(request.election_id) != self._primary:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "Not primary")
 
     async def Write(self, request: Any, context: Any) -> p4r.WriteResponse:

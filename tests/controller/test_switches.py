@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
+import pytest
 from finsy.proto import p4r
 
 from controller.controller import Controller
@@ -300,6 +302,26 @@ async def test_a_second_controller_stands_by_and_takes_over(lab: Lab) -> None:
         lab.all_hear(1, 6)
         lab.s1.digest(1, 0, 1, 6)
         await until(lambda: lab.led_by(1, 6))
+
+
+@pytest.mark.parametrize("by_the_specification", [True, False])
+async def test_of_two_that_stand_by_one_takes_all_switches(lab: Lab, by_the_specification: bool) -> None:
+    for switch in lab.switches:
+        switch.tells_of_vacancy = by_the_specification
+    async with contextlib.AsyncExitStack() as stack:
+        first = await stack.enter_async_context(contextlib.AsyncExitStack())
+        await lab.programmed(await first.enter_async_context(lab.controller(1000)))
+        second = await stack.enter_async_context(lab.controller(990))
+        third = await stack.enter_async_context(lab.controller(5))
+        await until(lambda: second.stands_by and third.stands_by)
+        await first.aclose()
+        await lab.programmed(second)
+        await asyncio.sleep(1)
+        assert third.stands_by
+        assert all(session.ready for session in second.sessions.values())
+        lab.all_hear(2, 5)
+        lab.s1.digest(1, 0, 2, 5)
+        await until(lambda: lab.led_by(2, 5))
 
 
 async def test_two_controllers_with_one_election_id(lab: Lab) -> None:
