@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"p4switch: {error}", file=sys.stderr)
         return 2
+    # gRPC's own log would say the same again, in more words.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from p4switch.run import StartError, run
 
     try:

@@ -85,6 +85,7 @@ class Device:
         self.arbiter = Arbiter(device_id)
         self.running: Forwarding | None = None
         self.saved: Forwarding | None = None
+        self.ending = asyncio.Event()
         self._dataplane = dataplane
         self._cache = cache
         self._log = log

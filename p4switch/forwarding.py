@@ -75,6 +75,9 @@ def build_pipeline(config: p4r.ForwardingPipelineConfig, cache: Path | None) -> 
         raise invalid(f"the p4_device_config cannot be realized: {error}") from None
     try:
         check_fit(schema, pipeline)
+        for table in schema.tables.values():
+            if table.initial_entries:
+                pipeline.release_entries(table.name, table.size)
     except RequestError:
         pipeline.close()
         raise

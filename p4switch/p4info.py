@@ -70,6 +70,7 @@ class Table:
     size: int
     const_default: bool
     const_entries: bool
+    initial_entries: bool
     idle_timeout: bool
     profile: int
     direct_counter: int
@@ -281,6 +282,7 @@ def _table(
         size=table.size,
         const_default=table.const_default_action_id != 0,
         const_entries=table.is_const_table,
+        initial_entries=table.has_initial_entries and not table.is_const_table,
         idle_timeout=table.idle_timeout_behavior == p4i.Table.NOTIFY_CONTROL,
         profile=table.implementation_id,
         direct_counter=next((id for id in table.direct_resource_ids if id in counters), 0),

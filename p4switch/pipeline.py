@@ -232,11 +232,11 @@ class Pipeline:
             self._state(table).delete(handle)
             self._rates.pop((table, handle), None)
 
-    def release_entries(self, table: str) -> None:
-        """Let the entries that the program gives be changed, and others be added. They begin as const ones: the JSON
-        does not tell ``entries`` from ``const entries``, only the P4Info does."""
+    def release_entries(self, table: str, size: int) -> None:
+        """Let the entries that the program gives be changed, and others be added, up to `size`. They begin as const
+        ones: the JSON does not tell ``entries`` from ``const entries``, only the P4Info does."""
         with self._lock:
-            self._state(table).release()
+            self._state(table).release(size)
 
     def set_default(self, table: str, action: Action | None, params: Sequence[int] = ()) -> None:
         """Set the action of a miss; None: back to the program's own. Raises Immutable for a const one."""

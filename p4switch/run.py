@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from p4switch.device import Device
 from p4switch.entities import Output, PipelineError
-from p4switch.loop import Loop
 from p4switch.options import Options
 from p4switch.pipeline import Pipeline
 from p4switch.server import ListenError, Tls, start_server
+
+if TYPE_CHECKING:
+    from p4switch.loop import Loop
 
 
 class StartError(Exception):
@@ -30,11 +32,12 @@ class PacketPlane:
         self._options = options
         self._on_events = on_events
         self._loop: Loop | None = None
-        self._started_us = time.monotonic_ns() // 1000
 
     def commit(self, pipeline: Pipeline) -> None:
         """Run this pipeline from the next packet on."""
         if self._loop is None:
+            from p4switch.loop import Loop
+
             options = self._options
             self._loop = Loop(pipeline, options.ports, options.cpu_port, options.pcap)
             self._loop.start()
@@ -53,7 +56,9 @@ class PacketPlane:
 
     def now_us(self) -> int:
         """The time that packets see."""
-        return self._loop.now_us() if self._loop is not None else time.monotonic_ns() // 1000 - self._started_us
+        from p4switch.loop import now_us
+
+        return now_us()
 
     def stop(self) -> None:
         """End the loop and close its sockets."""
@@ -111,7 +116,8 @@ async def _serve(options: Options, log: Callable[[str], None]) -> None:
         _announce(options, port)
         await stopped.wait()
         sweep.cancel()
-        await server.stop(grace=0)
+        device.ending.set()
+        await server.stop(grace=0.2)
     finally:
         plane.stop()
         device.close()

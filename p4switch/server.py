@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import grpc
 from finsy.proto import p4r, p4r_grpc
@@ -138,20 +138,23 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
     ) -> None:
         """Arbitration, packets and notifications of one client."""
         stream = Stream()
+        reader = asyncio.create_task(self._receive_all(stream, requests))
         writer = asyncio.create_task(_send_all(stream, context))
-        failure: RequestError | None = None
+        ending = asyncio.create_task(self.device.ending.wait())
         try:
-            async for request in requests:
-                try:
-                    self.device.receive(stream, request)
-                except RequestError as error:
-                    failure = error
-                    break
+            await asyncio.wait((reader, writer, ending), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.device.leave(stream)
-            writer.cancel()
-        if failure is not None:
-            await _abort(context, failure)
+            for task in (reader, writer, ending):
+                task.cancel()
+        if ending.done() and not ending.cancelled():
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the switch is shutting down")
+        if reader.done() and not reader.cancelled() and isinstance(reader.exception(), RequestError):
+            await _abort(context, cast(RequestError, reader.exception()))
+
+    async def _receive_all(self, stream: Stream, requests: AsyncIterator[p4r.StreamMessageRequest]) -> None:
+        async for request in requests:
+            self.device.receive(stream, request)
 
 
 async def _send_all(stream: Stream, context: Context) -> None:

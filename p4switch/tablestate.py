@@ -176,7 +176,7 @@ class TableState:
         self._last = 0
         self._own: tuple[str | None, tuple[int, ...]] = (None, ())
         self.current: tuple[str | Member | Group | None, tuple[int, ...]] = (None, ())
-        self.fixed = bool(table.entries)
+        self.fixed, self.max_size = bool(table.entries), table.max_size
         self._load()
 
     def _load(self) -> None:
@@ -194,9 +194,9 @@ class TableState:
             match = tuple(normal(m, k, self.where) for m, k in zip(const_match(one, table), table.key, strict=True))
             self._add(match, name, one.params, first - one.priority if table.ordered else 0, const=True)
 
-    def release(self) -> None:
-        """Let the program's entries be changed: they are not const, which the JSON does not tell."""
-        self.fixed = False
+    def release(self, size: int) -> None:
+        """Let the program's entries be changed: they are not const, and the table may hold `size` of them."""
+        self.fixed, self.max_size = False, max(size, self.max_size)
         self.entries = {handle: replace(entry, const=False) for handle, entry in self.entries.items()}
 
     @property
@@ -248,8 +248,8 @@ class TableState:
     ) -> int:
         if (match, priority) in self._by_key:
             raise EntryExists(f"{self.where} has an entry with this match{' and priority' if priority else ''}")
-        if not const and len(self.entries) >= self.table.max_size:
-            raise TableFull(f"{self.where} holds {self.table.max_size} entries already")
+        if not const and len(self.entries) >= self.max_size:
+            raise TableFull(f"{self.where} holds {self.max_size} entries already")
         call = self._call(action, params)
         values, masks = encode_key(match, self.table)
         pointer = self.native.library.p4_edit_insert(

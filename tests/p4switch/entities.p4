@@ -191,7 +191,7 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
       NoAction;
     }
     entries = {
-      const 0x3001 : forward(31);
+      0x3001 : forward(31);
       0x3002 : forward(32);
     }
     default_action = NoAction();

@@ -238,10 +238,10 @@ async def test_members_and_groups_of_an_action_profile(client: Client) -> None:
     assert await client.codes(DELETE, members(client, 5)) == [PRECONDITION]
     await client.delete(by_group, by_member)
     await client.modify(members(client, 5, (2, 1)))
+    bad = [members(client, 6, (9, 1)), members(client, 6, (2, 0)), members(client, 6, (2, 1), (2, 1))]
+    assert await client.codes(INSERT, *bad) == [NOT_FOUND, INVALID, INVALID]
     await client.delete(member(client, 1), members(client, 5), member(client, 2))
     assert await client.read(member(client, 0), members(client, 0)) == []
-    bad = [members(client, 6, (9, 1)), members(client, 6, (2, 0))]
-    assert await client.codes(INSERT, *bad) == [NOT_FOUND, INVALID]
 
 
 async def test_one_shot_action_sets_leave_nothing_behind(client: Client) -> None:

@@ -178,16 +178,15 @@ async def test_const_entries_read_and_nothing_else(client: Client) -> None:
     assert await client.codes(DELETE, old) == [DENIED]
 
 
-async def test_initial_entries_can_go_unless_they_are_const(client: Client) -> None:
+async def test_initial_entries_are_like_any_others(client: Client) -> None:
     names = client.names
-    read = {
-        e.table_entry.match[0].exact.value: e.table_entry.is_const
-        for e in await client.read(names.entry("initial_t"))
-    }
-    assert read == {b"\x30\x01": True, b"\x30\x02": False}
-    assert await client.codes(DELETE, names.entry("initial_t", {1: 0x3001})) == [DENIED]
-    assert await client.codes(DELETE, names.entry("initial_t", {1: 0x3002})) == [0]
-    assert await client.codes(INSERT, names.entry("initial_t", {1: 0x3002}, names.action("forward", 2))) == [0]
+    read = [entity.table_entry for entity in await client.read(names.entry("initial_t"))]
+    assert {entry.match[0].exact.value: entry.is_const for entry in read} == {b"\x30\x01": False, b"\x30\x02": False}
+    await client.modify(names.entry("initial_t", {1: 0x3001}, names.action("forward", 1)))
+    await client.delete(names.entry("initial_t", {1: 0x3002}))
+    await client.insert(*(names.entry("initial_t", {1: n}, names.action("forward", n)) for n in range(7)))
+    assert len(await client.read(names.entry("initial_t"))) == 8
+    assert await client.codes(INSERT, names.entry("initial_t", {1: 9}, names.action("forward", 2))) == [FULL]
 
 
 async def test_reads_filter_by_action_priority_and_metadata(client: Client) -> None:
