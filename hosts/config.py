@@ -1,4 +1,4 @@
-"""``cluster.yaml``: who the members are and how they keep time. Every node and client of a cluster reads the same file.
+"""``cluster.yaml``: who the members are and how they keep time. All nodes and clients read the same file.
 
 Mistakes are reported with file, line and field, and with what to do about them.
 """

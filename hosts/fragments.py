@@ -99,6 +99,10 @@ class Outbox:
         """Message id and header, as given to ``add``, of each message that has not fully arrived."""
         return ((number, message.header) for number, message in self._messages.items())
 
+    def size_of(self, message_id: int) -> int:
+        """Bytes of a queued message's payload. KeyError for an unknown one."""
+        return len(self._messages[message_id].payload)
+
     def add(self, header: Header, payload: bytes, now: float) -> int:
         """Queue a message; ``poll`` then yields its datagrams. Returns its message id."""
         message_id = self._next_id

@@ -1,0 +1,197 @@
+"""One Raft group on a node: the core, the state machine, and the clients that wait for answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hosts.config import Address
+from hosts.machine import Machine
+from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
+from hosts.raft.message import NOBODY, Message, MessageType
+from hosts.requests import Operation, Outcome, Reply, Request, RequestFault, pack_command
+from hosts.wire import Flag, Header
+
+_NONCE_BYTES = 8
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A client's request that is in the log and not yet applied."""
+
+    term: int
+    header: Header
+    nonce: int
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a group reaches the outside: other members, the disk, clients, people."""
+
+    send: Callable[[int, Message], None]
+    write: Callable[[int, Ready], None]
+    reply: Callable[[Header, bytes, Address], None]
+    note: Callable[[str], None]
+
+
+class Group:
+    """Inputs are tick, step, request and durable; after a number of them, ``flush`` does what they led to."""
+
+    def __init__(self, number: int, core: Raft, addresses: dict[int, Address], ways: Ways) -> None:
+        self.number = number
+        self.core = core
+        self.machine = Machine()
+        self._addresses = addresses
+        self._ways = ways
+        self._waiting: dict[int, Waiting] = {}
+        self._asked: dict[tuple[int, int, int], int] = {}
+        self._unwritten = 0
+        self._shown = (Role.FOLLOWER, 0, NOBODY)
+
+    def tick(self) -> None:
+        """A tick of the clock has passed."""
+        self.core.tick()
+
+    def step(self, message: Message) -> None:
+        """A message from another member."""
+        self.core.step(message)
+
+    def durable(self, ready: Ready) -> None:
+        """What was given to the disk is there."""
+        self._unwritten -= 1
+        self.core.advance(ready)
+        for message in ready.after:
+            self._ways.send(self.number, message)
+
+    def flush(self) -> None:
+        """Do what the core wants done: send, write, apply, answer."""
+        core = self.core
+        ready = core.ready()
+        while ready is not None:
+            for message in ready.messages:
+                self._ways.send(self.number, message)
+            if ready.needs_disk or ready.after:
+                # Messages that depend on the disk keep their place in the queue behind what they depend on.
+                self._unwritten += 1
+                self._ways.write(self.number, ready)
+            for entry in ready.committed:
+                answer = self.machine.apply(entry)
+                waiting = self._waiting.pop(entry.index, None)
+                if waiting is not None:
+                    self._forget(waiting)
+                    if answer is not None and waiting.term == entry.term:
+                        self._reply(waiting.header, answer.reply, waiting.address)
+                    else:
+                        self._reply_lost(waiting)
+            ready = core.ready()
+        if self._waiting and core.role is not Role.LEADER:
+            self._give_up_waiting()
+        if (core.role, core.current_term, core.leader) != self._shown:
+            self._show()
+
+    # -- clients ------------------------------------------------------------------------------------------------
+
+    def request(self, header: Header, payload: bytes, address: Address) -> None:
+        """A whole request from a client."""
+        nonce = int.from_bytes(payload[:_NONCE_BYTES], "big")
+        try:
+            known = self.machine.sessions.reply_of(header.log_term, nonce, header.index)
+            if known is not None:
+                self._reply(header, known, address)
+                return
+            if self._turn_away(header, nonce, address):
+                return
+            key = (header.log_term, header.index, nonce)
+            index = self._asked.get(key)
+            if index is not None:
+                self._waiting[index].address = address
+                return
+            request = Request.unpack(payload)
+            request.check_values()
+            if request.operation is not Operation.OPEN_SESSION and self._surely_unknown(header.log_term):
+                text = b"the session was never opened, or has expired"
+                self._reply(header, Reply(nonce, Outcome.UNKNOWN_SESSION, body=text), address)
+                return
+            term, index = self.core.propose(pack_command(header.log_term, header.index, header.commit, payload))
+        except RequestFault as fault:
+            self._reply(header, Reply(nonce, Outcome.BAD_REQUEST, body=str(fault).encode()), address)
+        except NotLeader:
+            self._reply_not_leader(header, nonce, address)
+        except Busy as busy:
+            self._reply(header, Reply(nonce, Outcome.BUSY, self.core.id, body=str(busy).encode()), address)
+        else:
+            self._waiting[index] = Waiting(term, header, nonce, address)
+            self._asked[key] = index
+
+    def refuse(self, header: Header, start: bytes, address: Address) -> bool:
+        """Answer a large request at its first fragment if it is in vain here. True if so."""
+        nonce = int.from_bytes(start[:_NONCE_BYTES], "big")
+        return self._turn_away(header, nonce, address)
+
+    def _turn_away(self, header: Header, nonce: int, address: Address) -> bool:
+        if self.core.role is Role.LEADER:
+            return False
+        self._reply_not_leader(header, nonce, address)
+        return True
+
+    def _surely_unknown(self, session: int) -> bool:
+        """Whether no entry that is yet to be applied can have opened a session that a client knows of: a client knows
+        it from an applied entry, and with one of its own term a leader has applied all that were committed before."""
+        return session not in self.machine.sessions and self.machine.applied_term == self.core.current_term
+
+    def _reply_not_leader(self, header: Header, nonce: int, address: Address) -> None:
+        leader = self.core.leader if self.core.leader != self.core.id else NOBODY
+        where = self._addresses.get(leader)
+        body = f"{where[0]}:{where[1]}".encode() if where is not None else b""
+        self._reply(header, Reply(nonce, Outcome.NOT_LEADER, leader, body=body), address)
+
+    def _reply_lost(self, waiting: Waiting) -> None:
+        self._reply(waiting.header, Reply(waiting.nonce, Outcome.LOST_LEADERSHIP, self.core.leader), waiting.address)
+
+    def _give_up_waiting(self) -> None:
+        for waiting in self._waiting.values():
+            self._reply_lost(waiting)
+        self._waiting.clear()
+        self._asked.clear()
+
+    def _forget(self, waiting: Waiting) -> None:
+        self._asked.pop((waiting.header.log_term, waiting.header.index, waiting.nonce), None)
+
+    def _reply(self, asked: Header, reply: Reply, address: Address) -> None:
+        header = Header(
+            MessageType.CLIENT_REPLY,
+            source=self.core.id,
+            group=self.number,
+            index=asked.index,
+            log_term=asked.log_term,
+            commit=asked.commit,
+            flags=0 if reply.outcome is Outcome.OK else Flag.REJECT,
+        )
+        self._ways.reply(header, reply.pack(), address)
+
+    # -- people -------------------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """For people: the core's status and the state machine's size."""
+        return {
+            "group": self.number,
+            **self.core.status(),
+            "applied": self.machine.applied_index,
+            "values": len(self.machine.items),
+            "keys": len(self.machine.pairs),
+            "sessions": len(self.machine.sessions),
+            "waiting": len(self._waiting),
+            "unwritten": self._unwritten,
+        }
+
+    def _show(self) -> None:
+        core, (role, term, leader) = self.core, self._shown
+        self._shown = (core.role, core.current_term, core.leader)
+        if core.role is Role.LEADER and (role, term) != (core.role, core.current_term):
+            self._ways.note(f"group {self.number}: leads in term {core.current_term}")
+        elif core.role is not Role.LEADER and role is Role.LEADER:
+            self._ways.note(f"group {self.number}: leads no more (term {core.current_term})")
+        elif core.leader not in (NOBODY, core.id) and (leader, term) != (core.leader, core.current_term):
+            self._ways.note(f"group {self.number}: follows member {core.leader} in term {core.current_term}")

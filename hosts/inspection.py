@@ -1,0 +1,95 @@
+"""What a node shows of its groups' contents, as the control socket's lines.
+
+Each answer is a generator over what there was when it was asked; the state machine goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hosts import values
+from hosts.group import Group
+from hosts.raft.message import Entry, EntryKind
+from hosts.requests import Command, Operation, RequestFault
+
+Json = dict[str, Any]
+
+
+def answer(groups: Mapping[int, Group], request: Json) -> Iterator[Json]:
+    """The lines that answer a request about a group's contents, or one that says why not."""
+    views = {"log": applied_values, "raw": raw_log, "kv": pairs}
+    command = request.get("cmd")
+    view = views.get(command) if isinstance(command, str) else None
+    if view is None:
+        return iter([_error(f"unknown command {command!r}; there are status, {', '.join(views)}")])
+    number = request.get("group")
+    if number is None and len(groups) == 1:
+        (number,) = groups
+    group = groups.get(number) if isinstance(number, int) else None
+    if group is None:
+        return iter([_error(f"there is no group {number!r} here; there are {', '.join(map(str, groups))}")])
+    return view(group)
+
+
+def applied_values(group: Group) -> Iterator[Json]:
+    """The list of values that this node has applied, in order."""
+    items = group.machine.items
+    count = len(items)
+    for position in range(count):
+        item = items[position]
+        yield {"position": position, "index": item.index, "term": item.term, **_shown(item.value)}
+    yield {"ok": True, "group": group.number, "count": count, "applied": group.machine.applied_index}
+
+
+def pairs(group: Group) -> Iterator[Json]:
+    """The keys and values that this node holds."""
+    held = list(group.machine.pairs.items())
+    for key, value in held:
+        yield {"key": values.to_json(values.decode(key)), **_shown(value)}
+    yield {"ok": True, "group": group.number, "count": len(held), "applied": group.machine.applied_index}
+
+
+def raw_log(group: Group) -> Iterator[Json]:
+    """The Raft log in memory, also what is not committed."""
+    log = group.core.log
+    last = log.last_index
+    index, count = log.base_index + 1, 0
+    while index <= min(last, log.last_index):
+        for entry in log.between(index, min(last, log.last_index), 64, 1 << 16)[0]:
+            durable, committed = entry.index <= log.durable_index, entry.index <= log.commit_index
+            yield {**_shown_entry(entry), "durable": durable, "committed": committed}
+            index, count = entry.index + 1, count + 1
+    yield {"ok": True, "group": group.number, "count": count, "commit": log.commit_index}
+
+
+def _shown_entry(entry: Entry) -> Json:
+    shown: Json = {
+        "index": entry.index,
+        "term": entry.term,
+        "kind": entry.kind.name.lower(),
+        "bytes": len(entry.data),
+    }
+    if entry.kind is not EntryKind.COMMAND:
+        return shown
+    try:
+        command = Command.unpack(entry.data)
+    except RequestFault as fault:
+        return {**shown, "error": str(fault)}
+    request = command.request
+    shown["operation"] = request.operation.name.lower()
+    shown["session"], shown["sequence"] = command.session, command.sequence
+    if request.key:
+        shown["key"] = values.to_json(values.decode(request.key))
+    if request.operation in (Operation.APPEND, Operation.PUT):
+        shown.update(_shown(request.value))
+    return shown
+
+
+def _shown(encoded: bytes) -> Json:
+    value = values.decode(encoded)
+    return {"type": values.describe_type(value), "value": values.to_json(value)}
+
+
+def _error(text: str) -> Json:
+    return {"ok": False, "error": text}

@@ -1,0 +1,281 @@
+"""A node: one process with one UDP socket, a storage thread and a control socket, for all groups of a member.
+
+    drain the socket -> step -> ready: send what may leave at once -> the storage thread syncs the rest
+    -> send what depended on the disk -> apply what is committed -> answer clients
+
+The loop never waits for the disk, so that a slow one does not silence heartbeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hosts import config, inspection
+from hosts.config import TICK_MS, Cluster, ConfigError
+from hosts.control import ControlServer
+from hosts.group import Group, Ways
+from hosts.ownership import give_to_invoking_user, make_folder
+from hosts.raft.config import Config
+from hosts.raft.core import Raft, Ready
+from hosts.raft.message import Message
+from hosts.storage.log import DiskLog, LogError
+from hosts.transport import Handlers, Transport
+from hosts.wire import Header
+from hosts.writer import Writer
+
+TICK_S = TICK_MS / 1000
+MAX_LATE_TICKS = 3
+"""Ticks made up for after a delay. A process that was stopped for longer treats the time as not passed: it first hears
+what the others have to say before its own timers may run out."""
+
+PAUSE_S = 1.0
+"""A delay worth a line to people."""
+
+STOP_S = 5.0
+
+OpenLog = Callable[[Path], Any]
+"""Opens the log in a folder: ``DiskLog.open``, or a test's."""
+
+
+class NodeError(RuntimeError):
+    """The node cannot start or go on; one line that says what to do."""
+
+
+class Node:
+    """Everything between ``__init__``, which binds and opens, and ``close``."""
+
+    def __init__(self, cluster: Cluster, member: int, open_log: OpenLog = DiskLog.open) -> None:
+        """Raises NodeError."""
+        self.cluster = cluster
+        self.member = member
+        self.name = cluster.name_of(member)
+        self.address = cluster.address_of(member)
+        self.folder = cluster.folder_of(member).absolute()
+        self.notes: Callable[[str], None] = self._print
+        self._started = time.monotonic()
+        self._going = True
+        self._groups: dict[int, Group] = {}
+        self._epoll = select.epoll()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._epoll.close)
+            self._transport = self._open_transport()
+            undo.callback(self._transport.close)
+            logs = self._open_logs(open_log, undo)
+            self._writer = Writer({number: log for number, log in logs.items()})
+            for number, log in logs.items():
+                self._groups[number] = self._make_group(number, log)
+            self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            try:
+                self._control = ControlServer(self.folder / "control.sock", self._epoll, self._answer)
+            except OSError as error:
+                raise NodeError(f"{self.folder}/control.sock: cannot be made: {error.strerror}") from error
+            give_to_invoking_user(self.folder / "control.sock")
+            undo.pop_all()
+        for fd in (self._transport.socket.fileno(), self._writer.wakeup, self._wake):
+            self._epoll.register(fd, select.EPOLLIN)
+
+    # -- opening ------------------------------------------------------------------------------------------------
+
+    def _open_transport(self) -> Transport:
+        peers = {
+            group.id: {member: address for member, address in group.members.items() if member != self.member}
+            for group in self.cluster.groups_of(self.member)
+        }
+        try:
+            return Transport(
+                self.member,
+                self.address,
+                self.cluster.id,
+                peers,
+                self.cluster.reassembly_mib << 20,
+                Handlers(self._on_peer, self._on_request, self._on_large_request),
+                time.monotonic,
+            )
+        except OSError as error:
+            where = f"{self.address[0]}:{self.address[1]}"
+            advice = {
+                98: "another program holds it; stop that one, or choose another port in the cluster file",
+                99: "this machine has no such address; is --id right, and is this the right host?",
+                13: "ports below 1024 need root",
+            }.get(error.errno or 0, "check the cluster file")
+            raise NodeError(f"cannot bind UDP {where}: {error.strerror}: {advice}") from error
+
+    def _open_logs(self, open_log: OpenLog, undo: contextlib.ExitStack) -> dict[int, Any]:
+        logs: dict[int, Any] = {}
+        for group in self.cluster.groups_of(self.member):
+            folder = self.folder / f"group-{group.id}"
+            try:
+                make_folder(folder)
+                logs[group.id] = open_log(folder)
+            except LogError as error:
+                raise NodeError(str(error)) from error
+            except OSError as error:
+                raise NodeError(
+                    f"{folder}: cannot be made: {error.strerror}; 'data' in the cluster file says where nodes write"
+                ) from error
+            undo.callback(logs[group.id].close)
+            for note in logs[group.id].notes:
+                self.notes(f"group {group.id}: {note}")
+        return logs
+
+    def _make_group(self, number: int, log: Any) -> Group:
+        members = dict(self.cluster.group(number).members)
+        core = Raft(
+            Config(
+                id=self.member,
+                members=frozenset(members),
+                election_timeout_ticks=-(-self.cluster.election_timeout_ms // TICK_MS),
+                heartbeat_ticks=-(-self.cluster.heartbeat_ms // TICK_MS),
+            ),
+            log.hard_state,
+            log.entries,
+            random.Random(os.urandom(16)),
+        )
+        ways = Ways(self._transport.send_peer, self._writer.write, self._transport.send_client, self._note)
+        return Group(number, core, members, ways)
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until ``stop``. Raises NodeError if the disk fails."""
+        transport, groups = self._transport, list(self._groups.values())
+        udp, disk = transport.socket.fileno(), self._writer.wakeup
+        control, poll, clock = self._control, self._epoll.poll, time.monotonic
+        next_tick = clock() + TICK_S
+        while self._going:
+            for fd, events in poll(max(0.0, next_tick - clock())):
+                if fd == udp:
+                    transport.drain()
+                elif fd == disk:
+                    self._take_written()
+                elif control.owns(fd):
+                    control.handle(fd, events)
+            now = clock()
+            if now >= next_tick:
+                late = int((now - next_tick) / TICK_S)
+                if late * TICK_S > PAUSE_S:
+                    self._note(f"was not running for {late * TICK_S:.1f} s")
+                ticks = 1 + min(late, MAX_LATE_TICKS)
+                next_tick += TICK_S * (1 + late)
+                for _ in range(ticks):
+                    for group in groups:
+                        group.tick()
+                transport.poll()
+            for group in groups:
+                group.flush()
+
+    def stop(self) -> None:
+        """Let ``run`` return soon. May be called from a signal handler."""
+        self._going = False
+        os.eventfd_write(self._wake, 1)
+
+    def close(self) -> None:
+        """Let go of everything; what was given to the disk is written first."""
+        self._control.close()
+        self._writer.close(STOP_S)
+        self._transport.close()
+        self._epoll.close()
+        os.close(self._wake)
+
+    def _take_written(self) -> None:
+        for number, ready in self._writer.take_done():
+            self._groups[number].durable(ready)
+        failure = self._writer.failure
+        if failure is not None:
+            raise NodeError(f"stopped, because nothing more can be made durable: {failure}") from failure
+
+    def _on_peer(self, group: int, message: Message) -> None:
+        self._groups[group].step(message)
+
+    def _on_request(self, header: Header, payload: bytes, address: tuple[str, int]) -> None:
+        self._groups[header.group].request(header, payload, address)
+
+    def _on_large_request(self, header: Header, start: bytes, address: tuple[str, int]) -> bool:
+        return self._groups[header.group].refuse(header, start, address)
+
+    # -- people -------------------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """What the control socket's ``status`` answers."""
+        return {
+            "ok": True,
+            "name": self.name,
+            "id": self.member,
+            "address": f"{self.address[0]}:{self.address[1]}",
+            "pid": os.getpid(),
+            "uptime_s": round(time.monotonic() - self._started, 3),
+            "groups": [group.status() for group in self._groups.values()],
+            "counters": {**self._transport.counters(), "syncs": self._writer.syncs},
+        }
+
+    def _answer(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if request.get("cmd") == "status":
+            return iter([self.status()])
+        return inspection.answer(self._groups, request)
+
+    def _note(self, text: str) -> None:
+        self.notes(text)
+
+    def _print(self, text: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {self.name}: {text}", file=sys.stderr, flush=True)
+
+
+def run(config_path: str | Path, member: int) -> int:
+    """Run a member's node in the foreground until SIGTERM or SIGINT; the exit code. Mistakes are one line on stderr."""
+    try:
+        loaded = config.load_with_warnings(config_path)
+        if member not in loaded.cluster.member_ids:
+            known = ", ".join(map(str, loaded.cluster.member_ids))
+            raise ConfigError(f"{config_path}: groups: there is no member {member}; there are {known}")
+        for warning in loaded.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        node = Node(loaded.cluster, member)
+    except (ConfigError, NodeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return serve(node)
+
+
+def serve(node: Node) -> int:
+    """Run an opened node until a signal ends it, and close it. The exit code."""
+    # The storage thread must not wait 5 ms for the interpreter while the loop computes.
+    sys.setswitchinterval(0.0005)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 1000)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: node.stop())
+    groups = ", ".join(str(group.id) for group in node.cluster.groups_of(node.member))
+    node.notes(f"member {node.member} serves group {groups} at {node.address[0]}:{node.address[1]}")
+    try:
+        node.run()
+    except NodeError as error:
+        print(f"error: {node.name}: {error}", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        node.close()
+    node.notes("stopped")
+    return 0
+
+
+def main() -> int:
+    """``python -m hosts.node --config FILE --id N``."""
+    parser = argparse.ArgumentParser(prog="python -m hosts.node", description="Run a Raft node.")
+    parser.add_argument("--config", required=True, metavar="FILE", help="cluster.yaml")
+    parser.add_argument("--id", required=True, type=int, metavar="N", help="which member to be")
+    arguments = parser.parse_args()
+    return run(arguments.config, arguments.id)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""Files made under sudo belong to the user who invoked it, so that later work on them needs no root."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def give_to_invoking_user(path: Path) -> None:
+    """Hand a file that this process made as root under sudo to the user behind sudo; else do nothing."""
+    user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if os.geteuid() == 0 and user.isdigit() and group.isdigit():
+        with contextlib.suppress(OSError):
+            os.chown(path, int(user), int(group), follow_symlinks=False)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and what is missing above it, owned by the invoking user. Raises OSError."""
+    missing = []
+    at = path
+    while not at.exists():
+        missing.append(at)
+        at = at.parent
+    path.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        give_to_invoking_user(made)

@@ -1,0 +1,292 @@
+"""A node's UDP socket: what comes in is checked and counted, what goes out is cut to datagrams and paced.
+
+Of peer messages only those pass that name this member as target, a known group, one of its members as source, and
+that come from that member's configured address and port; so members must be reached at the address that they bind,
+without translation on the way. Everything else is dropped and counted under its reason.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hosts.config import Address
+from hosts.fragments import Outbox
+from hosts.raft.message import NOBODY, Message, MessageType
+from hosts.reassembly import Inbox
+from hosts.requests import MAX_REQUEST_BYTES
+from hosts.wire import (
+    FIRST_CLIENT_TYPE,
+    HEADER_BYTES,
+    MAX_DATAGRAM,
+    Flag,
+    Fragment,
+    FragmentStatus,
+    Header,
+    WireError,
+    pack_peer,
+    split_append,
+    unpack_fragment,
+    unpack_peer,
+)
+
+RECEIVE_BYTES = 2048
+"""Room for a datagram; a longer one is none of ours."""
+
+SOCKET_BUFFER_BYTES = 4 << 20
+MAX_DRAIN = 256
+"""Datagrams taken from the socket before anything else has its turn."""
+
+MAX_PEER_OUTBOX_BYTES = 64 << 20
+MAX_CLIENT_OUTBOXES = 1024
+MAX_CLIENT_OUTBOX_BYTES = 64 << 20
+MESSAGE_OVERHEAD_BYTES = 1 << 20
+"""An AppendEntries may carry this much beside the largest value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """Whom the transport tells. ``refuse`` is asked about the first fragment of a large request, and answers it
+    itself if this node cannot serve it; the rest of it is then not gathered."""
+
+    peer: Callable[[int, Message], None]
+    request: Callable[[Header, bytes, Address], None]
+    refuse: Callable[[Header, bytes, Address], bool]
+
+
+class Transport:
+    """The socket at ``address``. ``peers`` maps each group to its other members' addresses."""
+
+    def __init__(
+        self,
+        member: int,
+        address: Address,
+        cluster: int,
+        peers: Mapping[int, Mapping[int, Address]],
+        reassembly_bytes: int,
+        handlers: Handlers,
+        clock: Callable[[], float],
+    ) -> None:
+        """Raises OSError if the address cannot be bound."""
+        self._member = member
+        self._cluster = cluster
+        self._peers = {group: dict(members) for group, members in peers.items()}
+        self._handlers = handlers
+        self._clock = clock
+        self.received: Counter[int] = Counter()
+        self.sent: Counter[int] = Counter()
+        self.drops: Counter[str] = Counter()
+        largest = MAX_REQUEST_BYTES + MESSAGE_OVERHEAD_BYTES
+        self._peer_inbox = Inbox(reassembly_bytes, reassembly_bytes, largest)
+        self._client_inbox = Inbox(reassembly_bytes, reassembly_bytes // 2, MAX_REQUEST_BYTES)
+        self._peer_outboxes: dict[Address, Outbox] = {}
+        self._client_outboxes: dict[Address, Outbox] = {}
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self.socket.setblocking(False)
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                self.socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+            self.socket.bind(address)
+        except OSError:
+            self.socket.close()
+            raise
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Datagrams received and sent by type, dropped by reason."""
+        drops = self.drops + self._peer_inbox.drops + self._client_inbox.drops
+        return {
+            "received": {MessageType(kind).name: count for kind, count in sorted(self.received.items())},
+            "sent": {MessageType(kind).name: count for kind, count in sorted(self.sent.items())},
+            "drops": dict(sorted(drops.items())),
+        }
+
+    # -- in -----------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Take what has come, up to MAX_DRAIN datagrams, and hand on what is complete and right."""
+        receive = self.socket.recvfrom
+        for _ in range(MAX_DRAIN):
+            try:
+                datagram, address = receive(RECEIVE_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.drops["socket_error"] += 1
+                return
+            self._take(datagram, address)
+
+    def _take(self, datagram: bytes, address: Address) -> None:
+        try:
+            header = Header.unpack(datagram)
+            self.received[header.type] += 1
+            if header.type < FIRST_CLIENT_TYPE:
+                self._take_peer(header, datagram, address)
+            else:
+                self._take_client(header, datagram, address)
+        except WireError:
+            self.drops["malformed"] += 1
+
+    def _take_peer(self, header: Header, datagram: bytes, address: Address) -> None:
+        if header.target != self._member:
+            self.drops["misdelivered"] += 1
+            return
+        members = self._peers.get(header.group)
+        if members is None:
+            self.drops["unknown_group"] += 1
+            return
+        expected = members.get(header.source)
+        if expected is None:
+            self.drops["not_member"] += 1
+            return
+        if expected != address:
+            self.drops["wrong_address"] += 1
+            return
+        payload = datagram[HEADER_BYTES:]
+        if header.flags & Flag.FRAGMENT:
+            whole = self._gather(self._peer_inbox, header, datagram, unpack_fragment(payload), address)
+            if whole is None:
+                return
+            payload = whole
+        message = unpack_peer(header, payload, cluster=self._cluster)
+        if message.type is MessageType.FRAGMENT_STATUS:
+            self._on_status(self._peer_outboxes, FragmentStatus.unpack(message.data), address)
+        else:
+            self._handlers.peer(header.group, message)
+
+    def _take_client(self, header: Header, datagram: bytes, address: Address) -> None:
+        payload = datagram[HEADER_BYTES:]
+        if header.source != NOBODY or header.type == MessageType.CLIENT_REPLY:
+            self.drops["not_a_request"] += 1
+        elif header.group not in self._peers:
+            self.drops["unknown_group"] += 1
+        elif header.type == MessageType.CLIENT_FRAGMENT_STATUS:
+            self._on_status(self._client_outboxes, FragmentStatus.unpack(payload), address)
+        elif not header.flags & Flag.FRAGMENT:
+            self._handlers.request(header, payload, address)
+        else:
+            fragment = unpack_fragment(payload)
+            if fragment.offset == 0 and self._handlers.refuse(header, fragment.data, address):
+                return
+            whole = self._gather(self._client_inbox, header, datagram, fragment, address)
+            if whole is not None:
+                self._handlers.request(header, whole, address)
+
+    def _gather(
+        self, inbox: Inbox, header: Header, datagram: bytes, fragment: Fragment, address: Address
+    ) -> bytes | None:
+        now = self._clock()
+        inbox.expire(now)
+        received = inbox.receive(address, datagram[:HEADER_BYTES], fragment, now)
+        if received.status is not None:
+            body = received.status.pack()
+            if header.type < FIRST_CLIENT_TYPE:
+                kind, target = MessageType.FRAGMENT_STATUS, header.source
+                answer = Message(kind, self._member, target, header.term, data=body)
+                reply, body = pack_peer(answer, group=header.group, cluster=self._cluster)
+            else:
+                kind = MessageType.CLIENT_FRAGMENT_STATUS
+                reply = Header(kind, self._member, NOBODY, header.group, index=header.index, log_term=header.log_term)
+            self._put(kind, reply.pack() + body, address)
+        return received.payload
+
+    def _on_status(self, outboxes: dict[Address, Outbox], status: FragmentStatus, address: Address) -> None:
+        outbox = outboxes.get(address)
+        if outbox is not None:
+            outbox.on_status(status, address, self._clock())
+            self._pump(outboxes, address, outbox)
+
+    # -- out ----------------------------------------------------------------------------------------------------
+
+    def send_peer(self, group: int, message: Message) -> None:
+        """Send a message to another member: now if it is small, else in fragments."""
+        address = self._peers[group].get(message.target)
+        if address is None:
+            return
+        if not message.entries:
+            self._send_whole(group, message, address)
+            return
+        for part in split_append(message, MAX_DATAGRAM):
+            self._send_whole(group, part, address)
+
+    def _send_whole(self, group: int, message: Message, address: Address) -> None:
+        header, payload = pack_peer(message, group=group, cluster=self._cluster)
+        outbox = self._peer_outboxes.get(address)
+        # What follows a large AppendEntries queues up behind it, or it would be rejected for the gap.
+        queue = outbox is not None and len(outbox) > 0 and bool(message.entries)
+        if HEADER_BYTES + len(payload) <= MAX_DATAGRAM and not queue:
+            self._put(message.type, header.pack() + payload, address)
+            return
+        if outbox is None:
+            outbox = self._peer_outboxes[address] = _new_outbox()
+        if self._makes_room(outbox, header, len(payload)):
+            outbox.add(header, payload, self._clock())
+            self._pump(self._peer_outboxes, address, outbox)
+
+    def _makes_room(self, outbox: Outbox, header: Header, size: int) -> bool:
+        """Forget what an older term left behind. False if the same is on its way already, or too much is."""
+        for number, other in list(outbox.headers()):
+            if other.group != header.group:
+                continue
+            if other.term < header.term:
+                outbox.remove(number)
+            elif (other.type, other.term, other.index) == (header.type, header.term, header.index):
+                if outbox.size_of(number) >= size:
+                    self.drops["sent_already"] += 1
+                    return False
+                outbox.remove(number)
+        if outbox.payload_bytes + size > MAX_PEER_OUTBOX_BYTES and len(outbox) > 0:
+            self.drops["outbox_full"] += 1
+            return False
+        return True
+
+    def send_client(self, header: Header, payload: bytes, address: Address) -> None:
+        """Send a reply to a client's address: now if it is small, else in fragments."""
+        if HEADER_BYTES + len(payload) <= MAX_DATAGRAM:
+            self._put(header.type, header.pack() + payload, address)
+            return
+        outboxes = self._client_outboxes
+        outbox = outboxes.get(address)
+        if outbox is None:
+            held = sum(other.payload_bytes for other in outboxes.values())
+            if len(outboxes) >= MAX_CLIENT_OUTBOXES or held > MAX_CLIENT_OUTBOX_BYTES:
+                self.drops["outbox_full"] += 1
+                return
+            outbox = outboxes[address] = _new_outbox()
+        for number, other in list(outbox.headers()):
+            if other == header:
+                outbox.remove(number)
+        if outbox.payload_bytes > MAX_CLIENT_OUTBOX_BYTES:
+            self.drops["outbox_full"] += 1
+            return
+        outbox.add(header, payload, self._clock())
+        self._pump(outboxes, address, outbox)
+
+    def poll(self) -> None:
+        """Send what is due again; to be called now and then, at least every tick."""
+        for outboxes in (self._peer_outboxes, self._client_outboxes):
+            for address, outbox in list(outboxes.items()):
+                self._pump(outboxes, address, outbox)
+
+    def _pump(self, outboxes: dict[Address, Outbox], address: Address, outbox: Outbox) -> None:
+        for datagram in outbox.poll(self._clock()):
+            self._put(datagram[1], datagram, address)
+        if not outbox and outboxes is self._client_outboxes:
+            outboxes.pop(address, None)
+
+    def _put(self, kind: int, datagram: bytes, address: Address) -> None:
+        try:
+            self.socket.sendto(datagram, address)
+            self.sent[kind] += 1
+        except OSError:
+            # A full buffer or no route: for Raft the same as a datagram lost on the way.
+            self.drops["not_sent"] += 1
+
+
+def _new_outbox() -> Outbox:
+    return Outbox(int.from_bytes(os.urandom(8), "big"))

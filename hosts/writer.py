@@ -1,0 +1,108 @@
+"""The storage thread: takes what must be durable, makes it durable in as few syncs as possible, reports back.
+
+While one sync runs, more work queues up; the next sync covers all of it (group commit).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from queue import SimpleQueue
+from typing import Protocol
+
+from hosts.raft.core import Ready
+from hosts.raft.message import Entry, HardState
+
+
+class Log(Protocol):
+    """What the thread needs of ``hosts.storage.log.DiskLog``."""
+
+    def append(self, hard_state: HardState | None, entries: Sequence[Entry]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Writer:
+    """One thread for all groups of a node. ``logs`` maps groups to their logs, which it owns from now on."""
+
+    def __init__(self, logs: dict[int, Log]) -> None:
+        self._logs = logs
+        self._queue: SimpleQueue[tuple[int, Ready] | None] = SimpleQueue()
+        self._done: deque[tuple[int, Ready]] = deque()
+        self.failure: BaseException | None = None
+        """Why the thread has stopped; the node must stop too."""
+        self.syncs = 0
+        self.wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        """Readable when ``take_done`` has something to give, or the thread has failed."""
+        self._thread = threading.Thread(target=self._run, name="storage", daemon=True)
+        self._thread.start()
+
+    def write(self, group: int, ready: Ready) -> None:
+        """Make a Ready durable, after all that came before it."""
+        self._queue.put((group, ready))
+
+    def take_done(self) -> list[tuple[int, Ready]]:
+        """What has become durable since the last call, in order."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.wakeup)
+        done = []
+        while self._done:
+            done.append(self._done.popleft())
+        return done
+
+    def close(self, timeout_s: float) -> None:
+        """Finish what is queued, then end the thread and close the logs. Gives up after ``timeout_s``."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+        if not self._thread.is_alive():
+            os.close(self.wakeup)
+
+    def _run(self) -> None:
+        try:
+            going = True
+            while going:
+                going = self._write_batch()
+        except BaseException as error:
+            self.failure = error
+            os.eventfd_write(self.wakeup, 1)
+        finally:
+            for log in self._logs.values():
+                log.close()
+
+    def _write_batch(self) -> bool:
+        """Wait for work and do all there is. False at the end."""
+        item = self._queue.get()
+        batch: list[tuple[int, Ready]] = []
+        while item is not None:
+            batch.append(item)
+            if self._queue.empty():
+                break
+            item = self._queue.get()
+        for group in {group for group, _ in batch}:
+            state, entries = merge(ready for number, ready in batch if number == group)
+            if state is not None or entries:
+                self._logs[group].append(state, entries)
+                self.syncs += 1
+        self._done.extend(batch)
+        if batch:
+            os.eventfd_write(self.wakeup, 1)
+        return item is not None
+
+
+def merge(readies: Iterable[Ready]) -> tuple[HardState | None, list[Entry]]:
+    """What several Readys leave on disk, as one: the last state, and entries less those that later ones replace."""
+    state: HardState | None = None
+    entries: list[Entry] = []
+    for ready in readies:
+        state = ready.hard_state or state
+        if ready.entries:
+            if entries:
+                keep = ready.entries[0].index - entries[0].index
+                if keep < 0:
+                    keep = 0
+                del entries[keep:]
+            entries.extend(ready.entries)
+    return state, entries
