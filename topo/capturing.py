@@ -87,6 +87,9 @@ class Capture:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
 
     def packets(self, seconds: float | None = None) -> Iterator[Packet]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from topo.lab import Lab
 from topo.live import Live
 from topo.options import Options
 from topo.owner import Asked, running
-from topo.process import Process
 from topo.sending import answer_text, ask
 
 CLIENT = "h11"
@@ -149,7 +147,7 @@ class Demo:
             way, result = ask(CLIENT, target, None, seconds, lambda client: client.append(value))
             return answer_text(way, result)
 
-        return on_host(live.holder(CLIENT), call)
+        return namespace.on_host(live.holder(CLIENT), call)
 
     def _committed_everywhere(self, live: Live) -> None:
         """Every member has applied every value sent, in the same order. A value whose client gave up may follow."""
@@ -211,23 +209,3 @@ class Demo:
 
     def _painted(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour else text
-
-
-def on_host(holder: Process, call: Callable[[], Result]) -> Result:
-    """Run ``call`` in a thread of its own that has entered a host's namespace. Raises what it raises."""
-    results: list[Result] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            namespace.enter(holder)
-            results.append(call())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from topo import jsonlines, paths
+from hosts import control
+from topo import paths
 from topo.errors import LabError, UsageError
 from topo.process import Process
 from topo.record import Record, load
@@ -49,7 +50,7 @@ class Live:
     def change(self, request: dict[str, Any]) -> str:
         """Have the lab change something; returns what was done. Raises LabError."""
         try:
-            answer = jsonlines.ask_one(paths.lab_socket(), request, timeout_s=120.0)
+            answer = first_line(paths.lab_socket(), request, 120.0)
         except PermissionError:
             raise LabError("the lab is another user's: use sudo") from None
         except (OSError, ValueError) as error:
@@ -61,7 +62,7 @@ class Live:
 
     def links(self) -> dict[str, list[str]]:
         """What is cut or parted."""
-        answer = jsonlines.ask_one(paths.lab_socket(), {"cmd": "status"})
+        answer = first_line(paths.lab_socket(), {"cmd": "status"}, 10.0)
         links: dict[str, list[str]] = answer["links"]
         return links
 
@@ -76,7 +77,7 @@ class Live:
 
 def _ask(who: str, path: Path, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     try:
-        answer = jsonlines.ask_one(path, request, timeout_s)
+        answer = first_line(path, request, timeout_s)
     except PermissionError:
         raise LabError(f"{who}'s control socket is another user's: use sudo") from None
     except (OSError, ValueError) as error:
@@ -84,3 +85,10 @@ def _ask(who: str, path: Path, request: dict[str, Any], timeout_s: float) -> dic
     if answer.get("ok") is False:
         raise LabError(f"{who}: {answer.get('error')}")
     return answer
+
+
+def first_line(path: Path, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    """The answer to a request that is answered in one line. Raises OSError or ValueError."""
+    for answer in control.ask(path, request, timeout_s):
+        return answer
+    raise ConnectionError("closed without an answer")

@@ -5,12 +5,16 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from topo.errors import LabError
 from topo.process import Process
 
 CLONE_NEWNET = 0x40000000
+
+Result = TypeVar("Result")
 
 
 def enter(process: Process) -> None:
@@ -23,6 +27,26 @@ def enter(process: Process) -> None:
             raise LabError(f"cannot enter the host's network namespace: {os.strerror(ctypes.get_errno())}")
     finally:
         os.close(descriptor)
+
+
+def on_host(holder: Process, call: Callable[[], Result]) -> Result:
+    """Run ``call`` in a thread of its own that has entered a host's namespace. Raises what it raises."""
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            enter(holder)
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 def wrap(process: Process, command: Sequence[str]) -> list[str]:

@@ -7,7 +7,8 @@ import socket
 import threading
 from typing import Any
 
-from topo import jsonlines, paths
+from hosts import control
+from topo import paths
 from topo.errors import LabError, UsageError
 from topo.lab import Lab
 
@@ -20,7 +21,8 @@ class Server:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._listening = jsonlines.listen(paths.lab_socket())
+        self._listening = control.bind(paths.lab_socket())
+        self._listening.setblocking(True)
         paths.give(paths.lab_socket())
         threading.Thread(target=self._accept, name="lab socket", daemon=True).start()
 
@@ -40,7 +42,7 @@ class Server:
         connection.settimeout(PATIENCE_S)
         try:
             with connection, connection.makefile("rb") as lines:
-                line = lines.readline(jsonlines.LONGEST_LINE)
+                line = lines.readline(control.LONGEST_REQUEST)
                 if line:
                     connection.settimeout(None)
                     connection.sendall(json.dumps(self._answer(line)).encode() + b"\n")

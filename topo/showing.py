@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 REFRESH_S = 0.5
+PIPE_COLUMNS = 120
 
 
 def print_json(data: Any) -> None:
@@ -25,12 +26,21 @@ def show(gather: Callable[[], Any], render: Callable[[Any], Any], *, watch: bool
     from rich.console import Console
 
     console = Console()
+    if not console.is_terminal:
+        console.width = PIPE_COLUMNS
     if not watch:
-        console.print(render(gather()))
+        console.print(_drawn(render(gather())), soft_wrap=True)
         return
     from rich.live import Live
 
-    with Live(render(gather()), console=console, auto_refresh=False, screen=console.is_terminal) as shown:
+    with Live(_drawn(render(gather())), console=console, auto_refresh=False, screen=console.is_terminal) as shown:
         while True:
             time.sleep(REFRESH_S)
-            shown.update(render(gather()), refresh=True)
+            shown.update(_drawn(render(gather())), refresh=True)
+
+
+def _drawn(rendered: Any) -> Any:
+    """Plain text as it is, without rich's markup."""
+    from rich.text import Text
+
+    return Text(rendered, no_wrap=True, overflow="ignore") if isinstance(rendered, str) else rendered

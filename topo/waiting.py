@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from topo import jsonlines, paths
+from topo import paths
 from topo.errors import LabError
+from topo.live import first_line
 from topo.process import Child
 from topo.topology import Topology
 
@@ -42,7 +43,7 @@ def until(what: str, look: Callable[[], Result | None], watched: Iterable[Child]
 def ask_quietly(path: Any, request: dict[str, Any]) -> dict[str, Any] | None:
     """An answer, or None while nobody answers."""
     try:
-        return jsonlines.ask_one(path, request, timeout_s=2.0)
+        return first_line(path, request, 2.0)
     except (OSError, ValueError):
         return None
 
@@ -96,13 +97,20 @@ def wait_for_leader(children: Mapping[str, Child], topology: Topology) -> str:
     """Until every group has a leader that has committed in its term, to which the switches steer. Says who."""
 
     def look() -> str | None:
-        led: dict[int, str] = {}
+        led: dict[int, tuple[str, int]] = {}
         for name in topology.members:
             status = ask_quietly(node_socket(name), {"cmd": "status"}) or {}
             for group in status.get("groups", []):
-                if group.get("role") == "leader" and group.get("commit", 0) > 0:
-                    led[group["group"]] = f"{name} leads group {group['group']} in term {group['term']}"
-        complete = all(group.id in led for group in topology.groups)
-        return "; ".join(led.values()) if complete else None
+                if group["role"] == "leader" and group["commit"] > 0:
+                    led[group["group"]] = name, group["term"]
+        known = (ask_quietly(paths.controller_socket(), {"cmd": "leader"}) or {}).get("groups", [])
+        for group in known:
+            steered = {entry["leader"] for entry in group["switches"].values()}
+            if steered != {group["leader"]} or group["host"] != led.get(group["group"], (None, 0))[0]:
+                return None
+        if not known or len(led) < len(topology.groups):
+            return None
+        leaders = sorted(led.items())
+        return "; ".join(f"{name} leads group {number} in term {term}" for number, (name, term) in leaders)
 
-    return until("leader", look, [children[name] for name in topology.members])
+    return until("leader to whom the switches steer", look, [children[name] for name in topology.members])

@@ -8,7 +8,7 @@ from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
 from topo import namespace
-from topo.errors import UsageError
+from topo.errors import LabError, UsageError
 from topo.live import Live
 from topo.root import check_root
 
@@ -71,23 +71,29 @@ def _servers(live: Live, target: str | None) -> tuple[Address, ...]:
 
 
 def _in_cluster(file: Path, target: str | None) -> Way:
-    from hosts.config import load
+    from hosts.config import ConfigError, load
 
-    config = load(file)
-    group = config.groups[0]
-    servers = dict(group.members.items())
-    names = {address[0]: config.names.get(number, str(number)) for number, address in servers.items()}
-    if target is None:
-        return Way(tuple(servers.values()), group.id, None, names)
-    by_name = {config.names.get(number, str(number)): address for number, address in servers.items()}
-    address = _address(target)
-    if target in by_name:
-        return Way((by_name[target],), group.id, None, names)
-    if target == "service" and group.service is not None:
-        return Way(((str(group.service), config.port),), group.id, None, names)
-    if address is None:
-        raise UsageError(f"unknown member {target!r}: the members are {', '.join(by_name)}")
-    return Way(((address[0], address[1] or config.port),), group.id, None, names)
+    try:
+        cluster = load(file)
+    except ConfigError as error:
+        raise LabError(str(error)) from error
+    group = cluster.groups[0]
+    names = {address[0]: cluster.name_of(member) for member, address in group.members.items()}
+    if len(names) < len(group.members):  # members that differ by port only
+        names = {}
+    servers: tuple[Address, ...] = tuple(group.members.values())
+    if target is not None:
+        address = _address(target)
+        if target == "service" and group.service is not None:
+            servers = ((group.service, cluster.port),)
+        elif address is not None:
+            servers = ((address[0], address[1] or cluster.port),)
+        else:
+            try:
+                servers = (group.members[cluster.member_named(target)],)
+            except (ConfigError, KeyError) as error:
+                raise UsageError(str(error)) from error
+    return Way(servers, group.id, None, names)
 
 
 def _address(text: str) -> tuple[str, int | None] | None:

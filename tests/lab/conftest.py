@@ -1,4 +1,5 @@
-"""A lab for each file of tests, on the switch that SWITCHRAFT_SWITCH names (default: the embedded one).
+"""A lab for each file of tests, on the switch that SWITCHRAFT_SWITCH names (default: embedded); SWITCHRAFT_COMPILER
+chooses the compiler.
 
 It lives in ``build/test``, so a user's node data stays untouched. After each test whatever was broken is mended.
 """
@@ -81,8 +82,9 @@ class Shell:
 
     def lab(self, *arguments: str) -> str:
         """Start a lab on the switch under test."""
-        kind = os.environ.get("SWITCHRAFT_SWITCH", "embedded")
-        return self.run("lab", "--detach", "--switch", kind, *arguments)
+        kind, compiler = os.environ.get("SWITCHRAFT_SWITCH", "embedded"), os.environ.get("SWITCHRAFT_COMPILER")
+        choice = ["--switch", kind, *(["--compiler", compiler] if compiler else [])]
+        return self.run("lab", "--detach", *choice, *arguments)
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,11 @@ class Lab(Shell):
 
     def drops(self, switch: str) -> dict[str, int]:
         """Packets that a switch dropped, by reason."""
-        drops: dict[str, int] = self.json("counters")[switch]["drops"]
-        return drops
+        return {reason: count["packets"] for reason, count in self.json("counters")[switch]["drops"].items()}
+
+    def term(self) -> int:
+        """The leader's term."""
+        return int(self.json("leader")[0]["term"])
 
     def mend(self) -> None:
         """Start and heal everything, and wait until it serves."""

@@ -1,0 +1,46 @@
+"""Running one node in the foreground: in a lab host's namespace, or on any machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from hosts.config import Cluster, ConfigError, load
+from topo.errors import LabError, UsageError
+
+
+def run(config: Path | None, index: int | None, member: int | None) -> None:
+    """Run the node that ``member`` (an id) or ``index`` (a place in the file, from 0) names; without either, the one
+    whose address this host has. Raises LabError."""
+    if config is None:
+        raise UsageError("which cluster? Give --config cluster.yaml, or set SWITCHRAFT_CLUSTER")
+    if index is not None and member is not None:
+        raise UsageError("INDEX and --id both say which member: give one of them")
+    try:
+        cluster = load(config)
+    except ConfigError as error:
+        raise LabError(str(error)) from error
+    if member is None:
+        member = _at(cluster.member_ids, index) if index is not None else _of_this_host(cluster)
+    elif member not in cluster.member_ids:
+        raise UsageError(f"no member has id {member}: the ids are {', '.join(map(str, cluster.member_ids))}")
+    from hosts import node
+
+    sys.exit(node.run(config, member))
+
+
+def _at(ids: list[int], index: int) -> int:
+    if not 0 <= index < len(ids):
+        raise UsageError(f"no member has index {index}: they go from 0 to {len(ids) - 1}")
+    return ids[index]
+
+
+def _of_this_host(cluster: Cluster) -> int:
+    shown = subprocess.run(["ip", "-o", "-4", "addr", "show"], capture_output=True, text=True, check=False).stdout
+    own = {line.split()[3].partition("/")[0] for line in shown.splitlines()}
+    found = [member for member in cluster.member_ids if cluster.address_of(member)[0] in own]
+    if len(found) != 1:
+        addresses = ", ".join(f"{member}: {cluster.address_of(member)[0]}" for member in cluster.member_ids)
+        raise UsageError(f"which member? This host's addresses do not tell; give --id ({addresses})")
+    return found[0]
