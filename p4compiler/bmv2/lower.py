@@ -1,0 +1,53 @@
+"""The whole BMv2 JSON document of a program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from p4compiler import elaborate, ir
+from p4compiler import types as t
+from p4compiler.bmv2.checksums import ChecksumWriter, DeparserWriter
+from p4compiler.bmv2.controls import ControlWriter
+from p4compiler.bmv2.externs import Externs
+from p4compiler.bmv2.output import Output
+from p4compiler.bmv2.parsers import ParserWriter
+from p4compiler.elaborate_values import Fault, Values
+from p4compiler.source import CompileFailed, Diagnostics
+from p4compiler.storage import STANDARD_METADATA
+from p4compiler.tidy import tidy
+
+
+def lower(program: elaborate.Program, name: str, diagnostics: Diagnostics) -> dict[str, Any]:
+    """The JSON document; `name` is the program's file. CompileFailed after errors."""
+    values = Values(program.facts, diagnostics)
+    values.storage = program.storage
+    output = Output(program, name)
+    externs = Externs(output, values.leaves)
+    try:
+        _write(program, output, externs, diagnostics)
+    except Fault as fault:
+        diagnostics.error(str(fault), fault.loc)
+        raise CompileFailed from None
+    diagnostics.stop_if_errors()
+    return output.root
+
+
+def _write(program: elaborate.Program, output: Output, externs: Externs, diagnostics: Diagnostics) -> None:
+    standard = program.standard_metadata.type
+    assert isinstance(standard, t.Struct)
+    output.root["errors"] = [[n, v] for n, v in program.facts.errors.items()]
+    ParserWriter(output, externs, diagnostics).write(program.parser_start, program.parser_states)
+    controls = ControlWriter(output, externs, diagnostics)
+    for role in (elaborate.INGRESS, elaborate.EGRESS):
+        controls.write(role, tidy(program.controls[role]), program.control_locs[role])
+    DeparserWriter(output, diagnostics).write(
+        program.controls[elaborate.DEPARSER], program.control_locs[elaborate.DEPARSER]
+    )
+    checksums = ChecksumWriter(output, externs, diagnostics)
+    checksums.write(program.controls[elaborate.COMPUTE], verify=False)
+    checksums.write(program.controls[elaborate.VERIFY], verify=True)
+    externs.write_objects(program.externs)
+    output.write_headers()
+
+
+__all__ = ["STANDARD_METADATA", "ir", "lower"]

@@ -1,0 +1,164 @@
+"""Tables with their actions, entries and action profiles as BMv2 JSON."""
+
+from __future__ import annotations
+
+from p4compiler import ir
+from p4compiler import types as t
+from p4compiler.bmv2.expressions import Json, hexstr, read
+from p4compiler.bmv2.externs import Externs
+from p4compiler.bmv2.output import Output, source_info
+from p4compiler.bmv2.primitives import action_primitives
+from p4compiler.elaborate_values import Fault
+
+DEFAULT_SIZE = 1024
+
+
+class TableWriter:
+    def __init__(self, output: Output, externs: Externs, block: str) -> None:
+        self.output = output
+        self.externs = externs
+        self.block = block
+
+    def table(self, table: ir.TableObject, successors: Json, profiles: list[Json]) -> Json:
+        """The table's object; its actions are added to the document."""
+        entry: Json = {"name": table.name, "id": self.output.number("tables"), **source_info(table.loc)}
+        matched = [key for key in table.keys if key.match_kind != "selector"]
+        entry["key"] = [self._key(key) for key in matched]
+        entry["match_type"] = match_type(table)
+        simple = self._implementation(table, entry, profiles)
+        entry["max_size"] = len(table.entries) or table.size or DEFAULT_SIZE
+        self._direct_objects(table, entry)
+        ids = {action: self._action(action) for action in table.actions}
+        entry["action_ids"] = list(ids.values())
+        entry["actions"] = [action.name for action in table.actions]
+        entry.update(successors)
+        if simple and table.default_action is not None:
+            entry["default_entry"] = {
+                "action_id": ids[table.default_action],
+                "action_const": table.default_const,
+                "action_data": [hexstr(v)["value"] for v in table.default_arguments],
+                "action_entry_const": table.default_const,
+            }
+        if table.entries or table.declaration.entries is not None:
+            entry["entries"] = [self._entry(table, e, n, ids) for n, e in enumerate(table.entries)]
+        return entry
+
+    def _key(self, key: ir.Key) -> Json:
+        kind = "ternary" if key.match_kind == "optional" else key.match_kind
+        return {"match_type": kind, "name": key.name, "target": key_target(key.expression), "mask": None}
+
+    def _action(self, action: ir.ActionObject) -> int:
+        data = [{"name": p.name, "bitwidth": _width(p.type)} for p in action.data]
+        primitives = action_primitives(action.body, self.externs, self.block)
+        entry: Json = {"name": action.name, "id": 0, "runtime_data": data, "primitives": primitives}
+        return self.output.add("actions", entry)
+
+    def _direct_objects(self, table: ir.TableObject, entry: Json) -> None:
+        counters, meters = table.properties.get("counters"), table.properties.get("meters")
+        for made in (counters, meters):
+            if isinstance(made, ir.ExternObject):
+                other = self.externs.owners.setdefault(made, table)
+                if other is not table:
+                    raise Fault(f"'{made.name}' belongs to two tables, {other.name} and {table.name}", table.loc)
+        timeout = table.properties.get("support_timeout")
+        entry["with_counters"] = counters is not None
+        entry["support_timeout"] = isinstance(timeout, ir.Const) and bool(timeout.value)
+        entry["direct_meters"] = meters.name if isinstance(meters, ir.ExternObject) else None
+
+    # Action profiles
+
+    def _implementation(self, table: ir.TableObject, entry: Json, profiles: list[Json]) -> bool:
+        """Whether the table holds its actions itself."""
+        made = table.properties.get("implementation")
+        if not isinstance(made, ir.ExternObject):
+            entry["type"] = "simple"
+            return True
+        selector = made.kind == "action_selector"
+        entry["type"] = "indirect_ws" if selector else "indirect"
+        entry["action_profile"] = made.name
+        if all(p["name"] != made.name for p in profiles):
+            profiles.append(self._profile(table, made, selector))
+        return False
+
+    def _profile(self, table: ir.TableObject, made: ir.ExternObject, selector: bool) -> Json:
+        size = made.arguments[1 if selector else 0]
+        assert isinstance(size, ir.Const)
+        profile: Json = {"name": made.name, "id": self.output.number("action_profiles"), **source_info(made.loc)}
+        profile["max_size"] = size.value
+        if selector:
+            algorithm = made.arguments[0]
+            assert isinstance(algorithm, ir.Const)
+            chosen = [key for key in table.keys if key.match_kind == "selector"]
+            inputs = [{"type": "field", "value": key_target(key.expression)} for key in chosen]
+            profile["selector"] = {"algo": algorithm.label, "input": inputs}
+        return profile
+
+    # Entries
+
+    def _entry(self, table: ir.TableObject, entry: ir.EntryObject, number: int, ids: dict[ir.ActionObject, int]) -> Json:
+        keys = [self._match(key, value, entry) for key, value in zip(table.keys, entry.keyset, strict=True)]
+        action = {
+            "action_id": ids[entry.action],
+            "action_data": [hexstr(v)["value"] for v in entry.arguments],
+        }
+        priority = entry.priority if entry.priority is not None else number + 1
+        return {**source_info(entry.loc), "match_key": keys, "action_entry": action, "priority": priority}
+
+    def _match(self, key: ir.Key, value: ir.KeyValue, entry: ir.EntryObject) -> Json:
+        width = _width(key.expression.type)
+        full = (1 << width) - 1
+        kind = key.match_kind
+        if kind in ("ternary", "optional"):
+            mask = {"exact": full, "any": 0}.get(value.kind, value.other)
+            if value.kind == "range":
+                raise Fault("a ternary key takes a value and mask, not a range", entry.loc)
+            return {"match_type": "ternary", "key": text(value.value & mask, width), "mask": text(mask, width)}
+        if kind == "lpm":
+            length = {"exact": width, "any": 0}.get(value.kind)
+            if length is None:
+                length = bin(value.other).count("1")
+                if value.kind != "mask" or value.other != full ^ ((1 << (width - length)) - 1):
+                    raise Fault("the mask of an lpm key is a row of ones, then zeroes", entry.loc)
+            return {"match_type": "lpm", "key": text(value.value, width), "prefix_length": length}
+        if kind == "range":
+            if value.kind == "mask":
+                raise Fault("a range key takes a value or range, not a mask", entry.loc)
+            low = 0 if value.kind == "any" else value.value
+            high = {"any": full, "exact": value.value}.get(value.kind, value.other)
+            return {"match_type": "range", "start": text(low, width), "end": text(high, width)}
+        if value.kind != "exact":
+            raise Fault("an exact key takes one value", entry.loc)
+        return {"match_type": "exact", "key": text(value.value, width)}
+
+
+def text(value: int, width: int) -> str:
+    return str(hexstr(value, width)["value"])
+
+
+def key_target(expression: ir.Expr) -> list[str]:
+    if isinstance(expression, ir.Valid):
+        assert isinstance(expression.header, (ir.Header, ir.UnionPlace))
+        return [expression.header.name, "$valid$"]
+    assert isinstance(expression, ir.Scalar)
+    target: list[str] = read(expression)["value"]
+    return target
+
+
+def match_type(table: ir.TableObject) -> str:
+    """The table's own match type, from those of its keys."""
+    kinds = {key.match_kind for key in table.keys}
+    if "range" in kinds:
+        return "range"
+    if kinds & {"ternary", "optional"}:
+        return "ternary"
+    if "lpm" in kinds:
+        if sum(key.match_kind == "lpm" for key in table.keys) > 1:
+            raise Fault(f"table '{table.name}' has more than one lpm key", table.loc)
+        return "lpm"
+    return "exact"
+
+
+def _width(type_: t.Type) -> int:
+    if isinstance(type_, t.Bits):
+        return type_.width
+    return 1 if type_ == t.BOOL else 32

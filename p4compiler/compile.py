@@ -1,0 +1,60 @@
+"""All passes in a row: text to BMv2 JSON and P4Info."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p4compiler.bmv2.lower import lower
+from p4compiler.checker import check
+from p4compiler.elaborate import Program, elaborate
+from p4compiler.parser import parse
+from p4compiler.preprocessor import Preprocessor
+from p4compiler.source import Diagnostics, Source
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a program became. `files`: the program and everything that it includes."""
+
+    program: Program
+    json: dict[str, Any]
+    files: tuple[Path, ...]
+
+    def p4info_text(self) -> str:
+        """P4Info in protobuf's text format."""
+        from p4compiler.p4info import p4info_text
+
+        return p4info_text(self.program)
+
+
+def compile_file(
+    path: Path, diagnostics: Diagnostics, include_dirs: Sequence[Path] = (), defines: Mapping[str, str] | None = None
+) -> Compiled:
+    """Compiles a file. CompileFailed if it has errors (see `diagnostics`); OSError if it cannot be read."""
+    preprocessor = Preprocessor(diagnostics, include_dirs, defines)
+    tokens = preprocessor.run(path)
+    return _compile(tokens, preprocessor, diagnostics, str(path), path)
+
+
+def compile_text(text: str, diagnostics: Diagnostics, name: str = "program.p4") -> Compiled:
+    """The same for a text in memory, which may include the compiler's own files."""
+    preprocessor = Preprocessor(diagnostics)
+    tokens = preprocessor.run_source(Source(name, text))
+    return _compile(tokens, preprocessor, diagnostics, name, Path(name))
+
+
+def _compile(
+    tokens: list[Any], preprocessor: Preprocessor, diagnostics: Diagnostics, name: str, path: Path
+) -> Compiled:
+    program = parse(tokens, diagnostics)
+    # What could be parsed is checked too, so that one run reports more; but an unread declaration makes
+    # everything that uses it look wrong.
+    diagnostics.stop_if_errors()
+    facts = check(program, diagnostics)
+    diagnostics.stop_if_errors()
+    elaborated = elaborate(facts, diagnostics)
+    json = lower(elaborated, name, diagnostics)
+    return Compiled(elaborated, json, (path, *preprocessor.included))
