@@ -17,10 +17,10 @@ from finsy.proto import p4r
 
 from p4switch.arbitration import Arbiter, Notice
 from p4switch.digests import DigestList
-from p4switch.entities import Output
+from p4switch.entities import Output, PipelineError
 from p4switch.errors import Code, RequestError, invalid
 from p4switch.forwarding import Forwarding, build_pipeline
-from p4switch.p4info import find
+from p4switch.p4info import Schema, find
 from p4switch.pipeline import Pipeline
 from p4switch.reconcile import carry_over
 from p4switch.roles import ALL, Permissions, permissions
@@ -38,8 +38,11 @@ Message = p4r.StreamMessageResponse
 class DataPlane(Protocol):
     """The packet side: what carries packets through the pipeline that was committed last."""
 
+    def prepare(self) -> None:
+        """Build what `commit` needs. Slow at first; called in a thread. Raises PipelineError, OSError."""
+
     def commit(self, pipeline: Pipeline) -> None:
-        """Run this pipeline from the next packet on."""
+        """Run this pipeline from the next packet on. Raises OSError if the ports cannot be opened."""
 
     def inject(self, frame: bytes) -> None:
         """Let a frame enter at the CPU port."""
@@ -164,7 +167,7 @@ class Device:
                 raise invalid("the action is missing")
             if not request.HasField("config"):
                 raise invalid("the config is missing")
-            schema, pipeline = await asyncio.to_thread(build_pipeline, request.config, self._cache)
+            schema, pipeline = await asyncio.to_thread(self._build, request.config)
             try:
                 check()
                 config = p4r.ForwardingPipelineConfig()
@@ -183,6 +186,13 @@ class Device:
             else:
                 self._commit(built)
 
+    def _build(self, config: p4r.ForwardingPipelineConfig) -> tuple[Schema, Pipeline]:
+        try:
+            self._dataplane.prepare()
+            return build_pipeline(config, self._cache)
+        except (PipelineError, OSError) as error:
+            raise RequestError(Code.INTERNAL, f"the pipeline cannot be built: {error}") from None
+
     def _commit_saved(self, request: Action) -> None:
         if request.HasField("config"):
             raise invalid("COMMIT takes no config: it realizes the one that was saved")
@@ -192,9 +202,13 @@ class Device:
         self._commit(built)
 
     def _commit(self, built: Forwarding) -> None:
+        try:
+            self._dataplane.commit(built.pipeline)
+        except OSError as error:
+            built.pipeline.close()
+            raise RequestError(Code.INTERNAL, f"the pipeline cannot run: {error}") from None
         self._forget_saved()
         old, self.running = self.running, built
-        self._dataplane.commit(built.pipeline)
         if old is not None:
             old.pipeline.close()
         self._log(

@@ -33,15 +33,22 @@ class PacketPlane:
         self._on_events = on_events
         self._loop: Loop | None = None
 
+    def prepare(self) -> None:
+        """Build the packet loop's library, unless it is there."""
+        from p4switch.native import build_loop
+
+        build_loop(self._options.cache)
+
     def commit(self, pipeline: Pipeline) -> None:
         """Run this pipeline from the next packet on."""
         if self._loop is None:
             from p4switch.loop import Loop
 
             options = self._options
-            self._loop = Loop(pipeline, options.ports, options.cpu_port, options.pcap)
-            self._loop.start()
-            asyncio.get_running_loop().add_reader(self._loop.events_fd, self._on_events)
+            loop = Loop(pipeline, options.ports, options.cpu_port, options.pcap, cache=options.cache)
+            loop.start()
+            self._loop = loop
+            asyncio.get_running_loop().add_reader(loop.events_fd, self._on_events)
         else:
             self._loop.replace(pipeline)
 
@@ -127,11 +134,12 @@ async def _start_program(plane: PacketPlane, program: Path, cache: Path | None) 
     """Run a program from the command line; P4Runtime clients push theirs, with its P4Info, over it."""
     try:
         pipeline = await asyncio.to_thread(Pipeline.load, program, cache=cache)
+        await asyncio.to_thread(plane.prepare)
+        plane.commit(pipeline)
     except PipelineError as error:
         raise StartError(str(error)) from None
     except OSError as error:
-        raise StartError(f"cannot read {program}: {error.strerror}") from None
-    plane.commit(pipeline)
+        raise StartError(f"cannot run {program}: {error}") from None
 
 
 def _announce(options: Options, port: int) -> None:

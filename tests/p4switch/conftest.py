@@ -73,6 +73,8 @@ class StepPlane:
     clock_us: int = 1_000_000
     _waiting: list[Output] = field(default_factory=list)
 
+    def prepare(self) -> None: ...
+
     def commit(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
 
