@@ -186,13 +186,15 @@ class Controller:
 
     async def _watch_leaders(self) -> None:
         """Take leaders that nobody hears out of the switches, and find a stand-in for their service address."""
+        limit_us = leaders.silent_after_us(self.network.filter_window_ms)
         while True:
             await asyncio.sleep(WATCH_S)
             for group in self.network.groups:
                 current = self.leaders[group.id]
                 if not current.leader:
                     continue
-                if leaders.is_silent(await self._read_registers(group)) and self.leaders[group.id] == current:
+                readings = await self._read_registers(group)
+                if leaders.is_silent(readings, limit_us) and self.leaders[group.id] == current:
                     self.leaders[group.id] = Leadership(0, current.term, current.standin)
                     self._refresh(f"group {group.id}: nobody hears {self._who(group, current)}; taken out")
             if any(not held.leader for held in self.leaders.values()):

@@ -13,10 +13,6 @@ from enum import Enum, auto
 
 from controller.desired import Leadership
 
-SILENT_AFTER_US = 1_000_000
-"""A leader that no switch has heard for this long is taken out of the switches: clients then get an answer from the
-member that they address, instead of silence."""
-
 
 @dataclass(frozen=True)
 class Heard:
@@ -52,6 +48,12 @@ def fresh_within_us(filter_window_ms: int) -> int:
     return max(2 * filter_window_ms, 300) * 1000
 
 
+def silent_after_us(filter_window_ms: int) -> int:
+    """How long a leader may be unheard at every switch before it is taken out of them, so that clients get an answer
+    from the member that they address, not silence: ten filter windows (twenty heartbeats), at least a second."""
+    return max(10 * filter_window_ms, 1000) * 1000
+
+
 def decide(current: Leadership, members: Collection[int], heard: Heard) -> Verdict:
     """What a digest calls for."""
     if heard.leader not in members:
@@ -73,9 +75,9 @@ def judge(current: Leadership, members: Collection[int], readings: Iterable[Read
     return Heard(best.leader, best.term)
 
 
-def is_silent(readings: Collection[Reading]) -> bool:
-    """Whether no switch has heard a leader lately. Nobody asked, nobody silent."""
-    return bool(readings) and all(reading.leader == 0 or reading.age_us > SILENT_AFTER_US for reading in readings)
+def is_silent(readings: Collection[Reading], limit_us: int) -> bool:
+    """Whether no switch has heard a leader for ``limit_us``. Nobody asked, nobody silent."""
+    return bool(readings) and all(reading.leader == 0 or reading.age_us > limit_us for reading in readings)
 
 
 def recover(current: Leadership | None, installed: Leadership) -> Leadership:

@@ -6,7 +6,6 @@ import pytest
 
 from controller.desired import Leadership
 from controller.leaders import (
-    SILENT_AFTER_US,
     Heard,
     Reading,
     Verdict,
@@ -16,6 +15,7 @@ from controller.leaders import (
     is_silent,
     judge,
     recover,
+    silent_after_us,
 )
 
 MEMBERS = (1, 2, 3)
@@ -68,9 +68,11 @@ def test_who_leads_when_terms_do_not_say(readings: list[Reading], found: Heard |
 def test_a_window_of_silence() -> None:
     assert fresh_within_us(100) == 300_000
     assert fresh_within_us(500) == 1_000_000
-    assert not is_silent([])
-    assert is_silent([Reading(0, 0, 5), Reading(1, 3, SILENT_AFTER_US + 1)])
-    assert not is_silent([Reading(0, 0, 5), Reading(1, 3, SILENT_AFTER_US)])
+    assert silent_after_us(100) == 1_000_000
+    assert silent_after_us(500) == 5_000_000
+    assert not is_silent([], 1000)
+    assert is_silent([Reading(0, 0, 5), Reading(1, 3, 1001)], 1000)
+    assert not is_silent([Reading(0, 0, 5), Reading(1, 3, 1000)], 1000)
 
 
 def test_a_new_controller_takes_the_highest_term_it_finds() -> None:
