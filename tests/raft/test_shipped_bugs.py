@@ -204,6 +204,17 @@ def test_an_entry_that_was_cut_off_and_came_back_is_durable_only_when_written_ag
     assert raft.durable_index == 3
 
 
+def test_what_was_cut_off_is_no_longer_durable() -> None:
+    raft = member([1, 1, 1], term=2)
+    raft.step(append(2, 1, 1, [2, 2]))
+    (stalled,) = readies(raft)
+    raft.step(append(2, 3, 2))
+    (ready,) = readies(raft)
+    assert [one.index for one in ready.messages] == [1] and raft.durable_index == 1
+    raft.advance(stalled)
+    assert raft.durable_index == 3
+
+
 def test_a_restart_with_a_log_newer_than_its_term_is_refused() -> None:
     with pytest.raises(ValueError, match="older than"):
         Raft(Config(1, frozenset({1})), HardState(1), entries([2]), Random(0))
