@@ -17,7 +17,7 @@ from topo.lab import Lab
 from topo.live import Live
 from topo.options import Options
 from topo.owner import Asked, running
-from topo.sending import answer_text, ask
+from topo.sending import Route, append, ask, how
 
 CLIENT = "h11"
 PATIENCE_S = 20.0
@@ -144,8 +144,7 @@ class Demo:
 
     def _ask(self, live: Live, value: str, target: str, seconds: float) -> str:
         def call() -> str:
-            way, result = ask(CLIENT, target, None, seconds, lambda client: client.append(value))
-            return answer_text(way, result)
+            return how(*ask(Route(CLIENT, target, None, seconds), append(value)))
 
         return namespace.on_host(live.holder(CLIENT), call)
 

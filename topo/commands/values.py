@@ -49,7 +49,8 @@ def send(
     from topo import sending
 
     parsed = _parse(value, as_str, as_hex, file)
-    sending.show(origin, target, cluster, timeout, as_json, lambda client: client.append(parsed))
+    route = sending.Route(origin, target, cluster, timeout)
+    sending.show(route, sending.append(parsed), as_json)
 
 
 def put(
@@ -68,7 +69,8 @@ def put(
     from topo import sending
 
     parsed = _parse(value, as_str, as_hex, file)
-    sending.show(origin, target, cluster, timeout, as_json, lambda client: client.put(key, parsed))
+    route = sending.Route(origin, target, cluster, timeout)
+    sending.show(route, sending.put(key, parsed), as_json)
 
 
 def get(
@@ -82,7 +84,8 @@ def get(
     """Read the value under a key. Exit code 1 if there is none."""
     from topo import sending
 
-    sending.show(origin, target, cluster, timeout, as_json, lambda client: client.get(key))
+    route = sending.Route(origin, target, cluster, timeout)
+    sending.show(route, sending.get(key), as_json)
 
 
 def delete(
@@ -96,7 +99,8 @@ def delete(
     """Remove a key."""
     from topo import sending
 
-    sending.show(origin, target, cluster, timeout, as_json, lambda client: client.delete(key))
+    route = sending.Route(origin, target, cluster, timeout)
+    sending.show(route, sending.delete(key), as_json)
 
 
 def client(
@@ -109,7 +113,7 @@ def client(
     from topo import sending
 
     parsed = _parse(data, False, False, None)
-    sending.show_from(source, destination, timeout, parsed)
+    sending.show_from(source, destination, parsed, timeout)
 
 
 def _parse(text: str | None, as_str: bool, as_hex: bool, file: Path | None) -> object:
