@@ -27,7 +27,7 @@ from hosts.control import ControlServer
 from hosts.group import Group, Ways
 from hosts.ownership import give_to_invoking_user, make_folder
 from hosts.raft.config import Config
-from hosts.raft.core import Raft, Ready
+from hosts.raft.core import Raft
 from hosts.raft.message import Message
 from hosts.storage.log import DiskLog, LogError
 from hosts.transport import Handlers, Transport
@@ -36,8 +36,8 @@ from hosts.writer import Writer
 
 TICK_S = TICK_MS / 1000
 MAX_LATE_TICKS = 3
-"""Ticks made up for after a delay. A process that was stopped for longer treats the time as not passed: it first hears
-what the others have to say before its own timers may run out."""
+"""Ticks made up for after a delay. A process that was stopped for longer treats the time as not passed: it first
+hears what the others have to say before its own timers may run out."""
 
 PAUSE_S = 1.0
 """A delay worth a line to people."""
@@ -72,7 +72,8 @@ class Node:
             self._transport = self._open_transport()
             undo.callback(self._transport.close)
             logs = self._open_logs(open_log, undo)
-            self._writer = Writer({number: log for number, log in logs.items()})
+            self._writer = Writer(dict(logs))
+            undo.callback(self._writer.close, STOP_S)
             for number, log in logs.items():
                 self._groups[number] = self._make_group(number, log)
             self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -232,7 +233,7 @@ class Node:
 
 
 def run(config_path: str | Path, member: int) -> int:
-    """Run a member's node in the foreground until SIGTERM or SIGINT; the exit code. Mistakes are one line on stderr."""
+    """Run a member's node until SIGTERM or SIGINT; the exit code. Mistakes are one line on stderr."""
     try:
         loaded = config.load_with_warnings(config_path)
         if member not in loaded.cluster.member_ids:

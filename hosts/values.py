@@ -1,8 +1,8 @@
 """Typed values: what clients store and read back, exactly as they stored it.
 
-A value is None, a bool, an int of any size, a float, a str, bytes, a list or a map of such values; a tuple counts as a
-list. On the wire and in the log it is msgpack. Integers outside msgpack's 64 bits travel as extension type 1: two's
-complement, big-endian, as many bytes as needed.
+A value is None, a bool, an int of any size, a float, a str, bytes, a list or a map of such values; a tuple counts as
+a list. On the wire and in the log it is msgpack. Integers outside msgpack's 64 bits travel as extension type 1:
+two's complement, big-endian, as many bytes as needed.
 
 For people and programs that read JSON, ``to_json`` keeps what JSON has and tags the rest, so that ``from_json`` gives
 back the same value: bytes are ``{"$bytes": "<hex>"}``, NaN and the infinities ``{"$float": "nan" | "inf" | "-inf"}``,

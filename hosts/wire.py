@@ -149,7 +149,7 @@ MAX_RANGES = 100
 
 @dataclass(frozen=True, slots=True)
 class FragmentStatus:
-    """What a receiver has of a message: all below ``highest`` except ``missing`` (ranges of bytes, rising, disjoint)."""
+    """What a receiver has of a message: all bytes below ``highest`` except ``missing``, rising disjoint ranges."""
 
     message_id: int
     total: int

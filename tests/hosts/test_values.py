@@ -58,9 +58,12 @@ def test_json_round_trip(value: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, -5, 2**31, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**5000, -(10**5000), 3.5, -0.0]
-    + [float("nan"), float("inf"), "héllo", "", "\ud800", b"\x00\xff", None, True, {}, [], {"a": [1, {"b": b""}]}]
-    + [{1: "int", "1": "str", b"1": "bytes"}, {"$bytes": "00"}, "x" * 2_000_000],
+    [
+        *(0, -1, -5, 2**31, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**5000, -(10**5000)),
+        *(3.5, -0.0, float("nan"), float("inf"), "héllo", "", "\ud800", b"\x00\xff", None, True),
+        *({}, [], {"a": [1, {"b": b""}]}, {1: "int", "1": "str", b"1": "bytes"}, {"$bytes": "00"}),
+        "x" * 2_000_000,
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_notable_values(value: object) -> None:
