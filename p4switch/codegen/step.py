@@ -224,7 +224,7 @@ static void clone_at_egress(struct p4 *sw, const struct packet *from, const stru
         keep_fields(from->base.clone_list, p, from);
         p->base.clone_session = p->base.recirculate = p->base.resubmit = p->base.digest = 0;
         p->base.exit = p->base.dropped = false;
-        if (set->truncate) p->base.truncate = set->truncate;
+        p->base.truncate = set->truncate ? set->truncate : UINT32_MAX;
         @set_EGRESS_CLONE
         @set_rid
     }
@@ -244,7 +244,8 @@ static void leave(struct p4 *sw, struct packet *p, uint32_t port) {
     before_deparsing(sw, p);
     uint32_t head = deparsed_size(p), rest = p->base.frame_size - p->base.parsed;
     if (head > P4_MAX_HEADERS || head + rest > P4_MAX_FRAME) return;
-    uint32_t size = (uint32_t)p4_umin(head + rest, p->base.truncate);
+    /* What goes around again is whole, as on BMv2; so are multicast copies and clones. */
+    uint32_t size = p->base.recirculate ? head + rest : (uint32_t)p4_umin(head + rest, p->base.truncate);
     uint8_t *d;
     if (p->base.recirculate) d = p4_arena(sw, head + rest);
     else if (size == head + rest) d = p4_record(sw, P4_PACKET, port, size);
@@ -305,6 +306,7 @@ static void multicast(struct p4 *sw, const struct packet *from, uint64_t group) 
         sw->budget--;
         memcpy(p, from, sizeof *p);
         p->base.clone_session = p->base.resubmit = p->base.recirculate = p->base.digest = 0;
+        p->base.truncate = UINT32_MAX;
         @set_REPLICATED
         @set_rid
         leave(sw, p, replica->port);

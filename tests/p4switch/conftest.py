@@ -132,3 +132,9 @@ async def client(switch: Switch) -> AsyncIterator[Client]:
         await primary.become_primary()
         await primary.push(switch.program.config)
         yield primary
+
+
+@pytest.fixture(scope="session")
+def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of built programs for one run of the tests."""
+    return tmp_path_factory.getbasetemp() / "p4switch-cache"
