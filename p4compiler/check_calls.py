@@ -113,7 +113,6 @@ class CallChecks(ExpressionChecks):
         self, node: s.Node, syntax: s.TypeSyntax, type_: t.Type, arguments: tuple[s.Argument, ...]
     ) -> t.Type:
         """Checks `T(arguments)`, as an expression or a declaration; its type is what is made."""
-        explicit = isinstance(syntax, s.NamedTypeSyntax) and syntax.arguments is not None
         candidates: list[s.Declaration]
         if isinstance(type_, t.Extern):
             candidates = [m for m in type_.declaration.methods if m.result is None]
@@ -136,6 +135,8 @@ class CallChecks(ExpressionChecks):
                     self.expression(argument.value)
             return t.UNKNOWN
         parameters = type_.declaration.type_parameters
+        # `T x(...)` without <> leaves T's own parameters open, to be inferred from the arguments.
+        explicit = type_.arguments != tuple(t.TypeVar(p) for p in parameters)
         bindings = t.bind(parameters, type_.arguments) if explicit else {}
         result: t.Type = type_
         if parameters and not explicit:

@@ -216,7 +216,8 @@ class Elaborator(Tables):
         assert isinstance(frame, Frame)
         frame.types.update({p: self.concrete(b) for p, b in fact.bindings.items() if b != t.TypeVar(p)})
         short = instance.name.rsplit(".", 1)[-1]
-        back = self.bind_parameters(frame, fact.parameters, fact.arguments, short)
+        # The instance may stand for a constructor parameter, whose type has parameters of its own.
+        back = self.bind_parameters(frame, instance.declaration.parameters, fact.arguments, short)
         instance.applied += 1
         if isinstance(instance.declaration, s.Parser):
             suffix = f"_{instance.applied}" if instance.applied > 1 else ""

@@ -309,7 +309,7 @@ class Calls(Expressions):
         """A new object; with an empty name it is anonymous."""
         declaration = fact.declaration
         if isinstance(declaration, (s.Parser, s.Control)):
-            shown = name or control_plane_name(declaration)
+            shown = name or declaration.name
             return self.instantiate(declaration, fact, shown, annotations)
         type_ = self.concrete(fact.result)
         if not isinstance(type_, t.Extern):

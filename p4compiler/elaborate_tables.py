@@ -151,7 +151,7 @@ class Tables(Statements):
             made = self.value(value)
             if isinstance(made, ir.ExternObject) and made.anonymous and not made.name:
                 annotation = s.find_annotation(property_.annotations, "name")
-                made.name = self.full_name(s.string_body(annotation) or "") if annotation is not None else ""
+                made.name = s.string_body(annotation) or "" if annotation is not None else ""
                 made.name = made.name or f"{table.name}.{property_.name}"
             table.properties[property_.name] = made
         else:

@@ -29,6 +29,8 @@ _EXTERN_PREFIXES = {
     "register": REGISTER,
 }
 DEFAULT_TABLE_SIZE = 1024
+# P4Info has fields of its own for what these say.
+SELECTOR_ANNOTATIONS = ("max_group_size", "selector_size_semantics", "max_member_weight")
 _HEADER = "# proto-file: p4/config/v1/p4info.proto\n# proto-message: p4.config.v1.P4Info\n\n"
 
 
@@ -266,11 +268,13 @@ class _Writer:
         calls = [c for body in self.program.controls.values() for c in extern_calls(body)]
         return any(call.object is None for call in calls)
 
-    def _preamble(self, preamble: Any, prefix: int, name: str, annotations: s.Annotations) -> None:
+    def _preamble(
+        self, preamble: Any, prefix: int, name: str, annotations: s.Annotations, skip: tuple[str, ...] = ()
+    ) -> None:
         preamble.id = self.ids[(prefix, name)]
         preamble.name = name
         preamble.alias = self.aliases[name]
-        annotate(preamble, annotations)
+        annotate(preamble, annotations, skip)
         document(preamble, annotations)
 
     def _package(self) -> None:
@@ -442,7 +446,8 @@ class _Writer:
             REGISTER: self.info.registers,
         }
         message = kinds[prefix].add()
-        self._preamble(message.preamble, prefix, made.name, made.annotations)
+        skip = SELECTOR_ANNOTATIONS if prefix == PROFILE else ()
+        self._preamble(message.preamble, prefix, made.name, made.annotations, skip)
         numbers = [a.value for a in made.arguments if isinstance(a, ir.Const) and a.label is None]
         units = next((a.label for a in made.arguments if isinstance(a, ir.Const) and a.label is not None), None)
         if prefix == PROFILE:
@@ -476,9 +481,20 @@ class _Writer:
         for table in self.program.tables:
             if table.properties.get("implementation") is made:
                 message.table_ids.append(self.ids[(TABLE, table.name)])
+        if not selector:
+            return
         maximum = annotation_number(made.annotations, "max_group_size")
         if maximum is not None:
             message.max_group_size = maximum
+        semantics = s.find_annotation(made.annotations, "selector_size_semantics")
+        text = (s.string_body(semantics) or "").lower() if semantics is not None else ""
+        if text == "sum_of_weights":
+            message.sum_of_weights.SetInParent()
+        elif text == "sum_of_members":
+            message.sum_of_members.SetInParent()
+            weight = annotation_number(made.annotations, "max_member_weight")
+            if weight is not None:
+                message.sum_of_members.max_member_weight = weight
 
     def _owner(self, made: ir.ExternObject) -> ir.TableObject | None:
         for table in self.program.tables:

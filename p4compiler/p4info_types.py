@@ -31,8 +31,6 @@ def type_width(type_: t.Type) -> int:
     translated = translation(type_)
     if translated is not None:
         return translated[1] or 0
-    if isinstance(type_, t.NewType):
-        return type_width(type_.base)
     plain = t.value_type(type_)
     if isinstance(plain, t.Bits):
         return plain.width

@@ -38,7 +38,9 @@ class Externs:
             return self._method(call, call.object)
         handler = _FUNCTIONS.get(call.name)
         if handler is None:
-            raise Fault(f"'{call.name}' is not supported on this target", call.loc)
+            if call.name in _ELSEWHERE:
+                raise Fault(f"'{call.name}' cannot be called here", call.loc)
+            return self._primitive(call, call.name, *[self._own_argument(a) for a in call.arguments])
         return handler(self, call, block)
 
     def _primitive(self, call: ir.Call, op: str, *parameters: Json) -> list[Json]:
@@ -65,7 +67,20 @@ class Externs:
             if self.meter_results.setdefault(made, result) != result:
                 raise Fault(f"direct meter '{made.name}' is read into two different fields", call.loc)
             return []
-        raise Fault(f"'{kind}.{name}' is not supported on this target", call.loc)
+        if kind in _OBJECTS or kind in ("packet_in", "packet_out", "action_profile", "action_selector"):
+            raise Fault(f"'{kind}.{name}' cannot be called here", call.loc)
+        reference = {"type": "extern", "value": made.name}
+        return self._primitive(call, f"_{kind}_{name}", reference, *[self._own_argument(a) for a in arguments])
+
+    def _own_argument(self, value: ir.Value) -> Json:
+        """An argument of an extern that simple_switch does not know: somebody has built it in."""
+        if isinstance(value, ir.Expr):
+            return data(value)
+        if isinstance(value, ir.Header):
+            return {"type": "header", "value": value.name}
+        if isinstance(value, ir.StackPlace):
+            return {"type": "header_stack", "value": value.name}
+        raise Fault("this argument is not supported for an extern of the target", None)
 
     def _mark_to_drop(self, call: ir.Call, block: str) -> list[Json]:
         return self._primitive(call, "mark_to_drop", {"type": "header", "value": STANDARD_METADATA})
@@ -196,6 +211,20 @@ class Externs:
             handler = _OBJECTS.get(made.kind)
             if handler is not None:
                 handler(self, made)
+            elif made.kind not in ("action_profile", "action_selector", "packet_in", "packet_out"):
+                self._own_object(made)
+
+    def _own_object(self, made: ir.ExternObject) -> None:
+        constructor = next((m for m in made.declaration.methods if m.result is None), None)
+        names = [p.name for p in constructor.parameters] if constructor is not None else []
+        attributes: list[Json] = []
+        for name, value in zip(names, made.arguments, strict=False):
+            if isinstance(value, ir.Text):
+                attributes.append({"name": name, "type": "string", "value": value.value})
+            elif isinstance(value, ir.Const):
+                attributes.append({"name": name, **hexstr(value.value)})
+        entry: Json = {"name": made.name, "id": 0, "type": made.kind, **source_info(made.loc)}
+        self.output.add("extern_instances", {**entry, "attribute_values": attributes})
 
     def _size(self, made: ir.ExternObject) -> int:
         size = made.arguments[0]
@@ -273,6 +302,10 @@ _FUNCTIONS: dict[str, Callable[[Externs, ir.Call, str], list[Json]]] = {
     "recirculate": Externs._again,
     "recirculate_preserving_field_list": Externs._again,
 }
+
+_ELSEWHERE = frozenset(
+    "verify verify_checksum update_checksum verify_checksum_with_payload update_checksum_with_payload".split()
+)
 
 _OBJECTS: dict[str, Callable[[Externs, ir.ExternObject], Any]] = {
     "counter": Externs._counter,

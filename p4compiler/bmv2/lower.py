@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from p4compiler import elaborate, ir
+from p4compiler import elaborate
 from p4compiler import types as t
 from p4compiler.bmv2.checksums import ChecksumWriter, DeparserWriter
 from p4compiler.bmv2.controls import ControlWriter
+from p4compiler.bmv2.expressions import register_fields
 from p4compiler.bmv2.externs import Externs
 from p4compiler.bmv2.output import Output
 from p4compiler.bmv2.parsers import ParserWriter
 from p4compiler.elaborate_values import Fault, Values
 from p4compiler.source import CompileFailed, Diagnostics
-from p4compiler.storage import STANDARD_METADATA
 from p4compiler.tidy import tidy
 
 
@@ -33,8 +33,10 @@ def lower(program: elaborate.Program, name: str, diagnostics: Diagnostics) -> di
 
 
 def _write(program: elaborate.Program, output: Output, externs: Externs, diagnostics: Diagnostics) -> None:
-    standard = program.standard_metadata.type
-    assert isinstance(standard, t.Struct)
+    for stack in program.storage.stacks:
+        element = t.strip(stack.type.element)
+        if isinstance(element, t.Struct) and element.kind == "header":
+            register_fields(element, [name for name, _ in output.flat_fields(element)])
     output.root["errors"] = [[n, v] for n, v in program.facts.errors.items()]
     ParserWriter(output, externs, diagnostics).write(program.parser_start, program.parser_states)
     controls = ControlWriter(output, externs, diagnostics)
@@ -49,5 +51,3 @@ def _write(program: elaborate.Program, output: Output, externs: Externs, diagnos
     externs.write_objects(program.externs)
     output.write_headers()
 
-
-__all__ = ["STANDARD_METADATA", "ir", "lower"]

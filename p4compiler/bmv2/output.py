@@ -8,7 +8,7 @@ from typing import Any
 from p4compiler import ir
 from p4compiler import syntax as s
 from p4compiler import types as t
-from p4compiler.bmv2.expressions import Json, register_fields
+from p4compiler.bmv2.expressions import Json
 from p4compiler.elaborate import Program
 from p4compiler.elaborate_values import Fault
 from p4compiler.fold import erase
@@ -112,7 +112,6 @@ class Output:
         entry: Json = {"name": name}
         self.add("header_types", entry)
         fields = self.flat_fields(type_)
-        register_fields(type_, [n for n, _ in fields])
         entry["fields"] = [self._field(n, f) for n, f in fields]
         bits = sum(_width(f) for _, f in fields)
         if type_.kind == "header":
