@@ -18,11 +18,13 @@ from typing import Any
 
 from hosts.raft.config import Config
 from hosts.raft.election import Ballot
+from hosts.raft.errors import Busy, NotLeader
 from hosts.raft.leadership import Leadership
 from hosts.raft.log import MemoryLog
 from hosts.raft.message import MAX_TERM, NOBODY, Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.quorum import Membership
 from hosts.raft.ready import Ready
+from hosts.raft.validity import entries_fit, in_range
 
 __all__ = ["Busy", "Config", "NotLeader", "Raft", "Ready", "Role"]
 
@@ -36,25 +38,16 @@ class Role(Enum):
     LEADER = "leader"
 
 
-class NotLeader(RuntimeError):
-    """This member does not lead. ``leader`` is who does, 0 if unknown."""
-
-    def __init__(self, leader: int) -> None:
-        super().__init__(f"not the leader; it is member {leader}" if leader else "not the leader, and none is known")
-        self.leader = leader
-
-
-class Busy(RuntimeError):
-    """The leader holds as many uncommitted bytes as it may; the proposal was not taken, try again later."""
-
-
 _REPLY_TO = {
     MessageType.PRE_VOTE: MessageType.PRE_VOTE_REPLY,
     MessageType.REQUEST_VOTE: MessageType.REQUEST_VOTE_REPLY,
     MessageType.APPEND_ENTRIES: MessageType.APPEND_ENTRIES_REPLY,
 }
 _VOTE_REQUESTS = frozenset({MessageType.PRE_VOTE, MessageType.REQUEST_VOTE})
-_UNDERSTOOD = frozenset(_REPLY_TO) | frozenset(_REPLY_TO.values())
+_UNDERSTOOD = frozenset(_REPLY_TO) | frozenset(_REPLY_TO.values()) | {MessageType.TIMEOUT_NOW}
+
+_TRANSFER = b"transfer"
+"""Data of a RequestVote that the leader itself has called for: members grant it although they hear that leader."""
 
 
 class Raft:
@@ -80,6 +73,7 @@ class Raft:
         self._messages: list[Message] = []
         self._after: list[Message] = []
         self._outstanding: deque[tuple[Ready, int, int]] = deque()
+        self._reads_asked = 0
         self._reset_election_timer()
 
     # -- what the caller may look at --------------------------------------------------------------------------
@@ -134,18 +128,40 @@ class Raft:
         leadership = self._leadership
         if leadership is None:
             raise NotLeader(self.leader)
+        if leadership.successor != NOBODY:
+            raise Busy(f"member {leadership.successor} takes over")
         if not leadership.has_room() or self.log.last_index >= MAX_TERM:
             raise Busy(f"{leadership.uncommitted_bytes} bytes wait to be committed")
         entry = leadership.append(EntryKind.COMMAND, data)
         return entry.term, entry.index
 
+    def read(self) -> int:
+        """Ask for a linearizable read; its number, never used again. Ready.reads names it once it is safe, or never
+        if this member stops leading before. Raises NotLeader."""
+        if self._leadership is None:
+            raise NotLeader(self.leader)
+        self._reads_asked += 1
+        self._leadership.reads.ask(self._reads_asked)
+        return self._reads_asked
+
+    def transfer(self, successor: int) -> None:
+        """Hand leadership over: bring ``successor`` up to date and have it campaign at once (thesis, section 3.10).
+        Proposals are Busy meanwhile; after an election timeout in vain this member leads on. Raises NotLeader, and
+        ValueError for a member that cannot lead."""
+        if self._leadership is None:
+            raise NotLeader(self.leader)
+        if not self.membership.is_voter(successor):
+            raise ValueError(f"member {successor} cannot lead: the voters are {sorted(self.membership.voters)}")
+        if successor != self.id:
+            self._leadership.hand_over(successor)
+
     def step(self, message: Message) -> None:
         """Take a message from another member."""
         if message.target != self.id or message.source == self.id or message.source not in self._everyone:
             return
-        if message.type not in _UNDERSTOOD or not _in_range(message):
+        if message.type not in _UNDERSTOOD or not in_range(message):
             return
-        if message.type in _VOTE_REQUESTS and self._hears_leader():
+        if message.type in _VOTE_REQUESTS and self._hears_leader() and not _called_for(message):
             return
         if message.term > self.current_term:
             self._meet_higher_term(message)
@@ -159,6 +175,8 @@ class Raft:
         elif message.type is MessageType.APPEND_ENTRIES_REPLY:
             if self._leadership is not None:
                 self._leadership.on_append_reply(message)
+        elif message.type is MessageType.TIMEOUT_NOW:
+            self._on_timeout_now(message)
         else:
             self._on_vote_reply(message)
 
@@ -167,8 +185,10 @@ class Raft:
     def ready(self) -> Ready | None:
         """What must be done now, None if nothing. What it holds has left the core: do it, or crash."""
         leadership, log = self._leadership, self.log
+        reads: tuple[tuple[int, int], ...] = ()
         if leadership is not None:
             leadership.replicate()
+            reads = leadership.take_reads()
         state: HardState | None = None
         if self.current_term != self._handed_state.current_term or self.voted_for != self._handed_state.voted_for:
             state = self._handed_state = HardState(self.current_term, self.voted_for)
@@ -180,9 +200,9 @@ class Raft:
         if self._after and not needs_disk and not self._outstanding:
             self._messages += self._after
             self._after = []
-        if not (needs_disk or committed or self._messages or self._after):
+        if not (needs_disk or committed or self._messages or self._after or reads):
             return None
-        ready = Ready(tuple(self._messages), state, entries, tuple(self._after), committed)
+        ready = Ready(tuple(self._messages), state, entries, tuple(self._after), committed, reads)
         self._messages.clear()
         self._after.clear()
         if needs_disk:
@@ -248,20 +268,25 @@ class Raft:
         self._ask_everyone(MessageType.PRE_VOTE, self.current_term + 1, self._messages)
         self._count_vote(self.id, granted=True)
 
-    def _become_candidate(self) -> None:
+    def _on_timeout_now(self, message: Message) -> None:
+        """The leader wants this member to take over, without a pre-vote: nobody needs to have missed the leader."""
+        if self.leader == message.source and self.membership.is_voter(self.id) and self.current_term < MAX_TERM:
+            self._become_candidate(_TRANSFER)
+
+    def _become_candidate(self, reason: bytes = b"") -> None:
         self._reset_election_timer()
         self.role = Role.CANDIDATE
         self.leader = NOBODY
         self.current_term += 1
         self.voted_for = self.id
         self._ballot = Ballot(self.membership)
-        self._ask_everyone(MessageType.REQUEST_VOTE, self.current_term, self._after)
+        self._ask_everyone(MessageType.REQUEST_VOTE, self.current_term, self._after, reason)
 
-    def _ask_everyone(self, kind: MessageType, term: int, out: list[Message]) -> None:
+    def _ask_everyone(self, kind: MessageType, term: int, out: list[Message], reason: bytes = b"") -> None:
         log = self.log
         for member in sorted(self.membership.voters | self.membership.outgoing):
             if member != self.id:
-                out.append(Message(kind, self.id, member, term, log.last_index, log.last_term))
+                out.append(Message(kind, self.id, member, term, log.last_index, log.last_term, data=reason))
 
     def _become_leader(self) -> None:
         self.role = Role.LEADER
@@ -323,7 +348,7 @@ class Raft:
     def _on_append_entries(self, message: Message) -> None:
         if self.role is Role.LEADER or self.leader not in (NOBODY, message.source):
             return  # two leaders in one term: the message is forged
-        if not _well_formed(message):
+        if not entries_fit(message):
             return
         self._become_follower(self.current_term, message.source)
         self._elapsed = 0
@@ -390,23 +415,5 @@ class Raft:
         return Message(kind, self.id, message.source, term, index, log_term, commit, reject, round=message.round)
 
 
-def _in_range(message: Message) -> bool:
-    return (
-        0 < message.term <= MAX_TERM
-        and 0 <= message.index <= MAX_TERM
-        and 0 <= message.log_term <= MAX_TERM
-        and 0 <= message.commit <= MAX_TERM
-    )
-
-
-def _well_formed(message: Message) -> bool:
-    """Whether entries follow prev_log_index and do not come from after the message's term."""
-    entries = message.entries
-    if not entries:
-        return True
-    return (
-        entries[0].index == message.index + 1
-        and entries[-1].index == message.index + len(entries)
-        and message.log_term <= entries[0].term
-        and entries[-1].term <= message.term
-    )
+def _called_for(message: Message) -> bool:
+    return message.type is MessageType.REQUEST_VOTE and message.data == _TRANSFER

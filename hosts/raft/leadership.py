@@ -7,9 +7,10 @@ from typing import Any
 
 from hosts.raft.config import Config
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
-from hosts.raft.message import Entry, EntryKind, Message, MessageType
+from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
 from hosts.raft.progress import Progress
 from hosts.raft.quorum import Membership
+from hosts.raft.reads import Reads
 
 
 class Leadership:
@@ -29,7 +30,11 @@ class Leadership:
         "_progress",
         "_round_began",
         "_send",
+        "_served",
+        "_transfer_began",
+        "reads",
         "round",
+        "successor",
         "term",
         "uncommitted_bytes",
     )
@@ -48,6 +53,10 @@ class Leadership:
         self._now = 0
         self._last_beat = 0
         self._own_match = log.durable_index
+        self.reads = Reads()
+        self._served: list[tuple[int, int]] = []
+        self.successor = NOBODY
+        self._transfer_began = 0
         self._progress = {
             member: Progress(log.last_index + 1, self._now) for member in sorted(membership.everyone() - {config.id})
         }
@@ -110,6 +119,8 @@ class Leadership:
     def tick(self) -> bool:
         """One tick. False if no quorum has answered a round that began within an election timeout: step down."""
         self._now += 1
+        if self.successor != NOBODY and self._now - self._transfer_began >= self._config.election_timeout_ticks:
+            self.successor = NOBODY
         contact = {member: progress.contact_tick for member, progress in self._progress.items()}
         contact[self._config.id] = self._now
         if self._now - self._membership.reached(contact) >= self._config.election_timeout_ticks:
@@ -126,8 +137,13 @@ class Leadership:
         self._last_beat = self._now
         began = self._round_began
         began[self.round] = self._now
-        for old in [number for number, at in began.items() if self._now - at >= self._config.election_timeout_ticks]:
-            del began[old]
+        while True:
+            oldest = next(iter(began))
+            if self._now - began[oldest] < self._config.election_timeout_ticks:
+                break
+            del began[oldest]
+        if self._may_read():
+            self.reads.begin(self.round, self._log.commit_index)
         for member, progress in self._progress.items():
             self._send_heartbeat(member, progress)
 
@@ -159,16 +175,23 @@ class Leadership:
         began = self._round_began.get(reply.round)
         if began is not None and began > progress.contact_tick:
             progress.contact_tick = began
+        if progress.answered_round < reply.round <= self.round:
+            progress.answered_round = reply.round
+            if self.reads.waiting:
+                self._release_reads()
         if reply.reject:
             retry_after = self._log.last_with_term_at_most(reply.log_term, reply.commit)
             if progress.rejected(reply.index, retry_after):
                 self._fill_window(reply.source, progress)
             return False
-        if not progress.acknowledged(reply.index):
-            if progress.give_up_waiting(self._now, self._config.heartbeat_ticks, self._config.bytes_per_tick):
-                self._fill_window(reply.source, progress)
-            return False
-        return self._advance_commit()
+        news = progress.acknowledged(reply.index)
+        if reply.source == self.successor:
+            self._complete_transfer()
+        if news:
+            return self._advance_commit()
+        if progress.give_up_waiting(self._now, self._config.heartbeat_ticks, self._config.bytes_per_tick):
+            self._fill_window(reply.source, progress)
+        return False
 
     def _advance_commit(self) -> bool:
         """Only an entry of the own term commits by counting; older ones commit with it (thesis, section 3.6.2)."""
@@ -187,6 +210,41 @@ class Leadership:
             if entry.term == self.term:
                 self.uncommitted_bytes -= len(entry.data) + ENTRY_OVERHEAD
 
+    # -- reads --------------------------------------------------------------------------------------------------
+
+    def _may_read(self) -> bool:
+        """Only with an entry of the own term does a leader know all that is committed (thesis, section 6.4)."""
+        return self._log.term_at(self._log.commit_index) == self.term
+
+    def take_reads(self) -> tuple[tuple[int, int], ...]:
+        """Begin a round for reads that wait for one; the reads that are safe since the last call."""
+        if self.reads.want_round and self._may_read():
+            self.begin_round()
+            self._release_reads()  # a single member's quorum is itself
+        if not self._served:
+            return ()
+        served, self._served = tuple(self._served), []
+        return served
+
+    def _release_reads(self) -> None:
+        rounds = {member: progress.answered_round for member, progress in self._progress.items()}
+        rounds[self._config.id] = self.round
+        self._served += self.reads.answered(self._membership.reached(rounds))
+
+    # -- handing over -------------------------------------------------------------------------------------------
+
+    def hand_over(self, successor: int) -> None:
+        """Take no proposals until ``successor`` leads, or an election timeout has passed."""
+        if successor != self.successor:
+            self.successor = successor
+            self._transfer_began = self._now
+        self._complete_transfer()
+
+    def _complete_transfer(self) -> None:
+        progress = self._progress[self.successor]
+        if progress.match_index == self._log.last_index:
+            self._send(Message(MessageType.TIMEOUT_NOW, self._config.id, self.successor, self.term))
+
     # -- people -------------------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
@@ -194,6 +252,7 @@ class Leadership:
         return {
             "round": self.round,
             "uncommitted_bytes": self.uncommitted_bytes,
+            "successor": self.successor,
             "progress": {
                 str(member): {
                     "match_index": progress.match_index,

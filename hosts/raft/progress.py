@@ -21,6 +21,7 @@ class Progress:
     __slots__ = (
         "_inflight",
         "_patience",
+        "answered_round",
         "commit_sent",
         "contact_tick",
         "inflight_bytes",
@@ -35,6 +36,7 @@ class Progress:
         self.mode = Mode.PROBE
         self.contact_tick = now
         """The tick at which the latest round that it answered began."""
+        self.answered_round = 0
         self.commit_sent = 0
         self.inflight_bytes = 0
         self._inflight: deque[tuple[int, int, int]] = deque()

@@ -21,6 +21,8 @@ class Ready:
     """Leave only once this Ready and all before it are durable: votes, vote requests, acknowledgements."""
     committed: tuple[Entry, ...]
     """To apply, in order. They may be applied before the own disk holds them: a quorum does."""
+    reads: tuple[tuple[int, int], ...] = ()
+    """(number, index): the read of that number may be answered once everything up to that index is applied."""
 
     @property
     def needs_disk(self) -> bool:

@@ -32,6 +32,8 @@ class Faults:
     crash: float = 0.0
     partition: float = 0.0
     propose: float = 0.3
+    read: float = 0.1
+    transfer: float = 0.0
 
     @classmethod
     def draw(cls, random: Random) -> Faults:
@@ -48,6 +50,7 @@ class Faults:
             crash=some(0.02),
             partition=some(0.03),
             propose=random.choice((0.05, 0.5, 2.0)),
+            transfer=some(0.02),
         )
 
 
@@ -113,7 +116,18 @@ class Network:
         self.cut: set[tuple[int, int]] = set()
         self.trace = hashlib.sha256()
         self.counts: dict[str, int] = dict.fromkeys(
-            ("elections", "depositions", "truncations", "crashes", "partitions", "busy", "misdelivered", "lost"), 0
+            (
+                "elections",
+                "truncations",
+                "crashes",
+                "partitions",
+                "busy",
+                "misdelivered",
+                "lost",
+                "transfers",
+                "reads",
+            ),
+            0,
         )
         self.proposed: dict[bytes, tuple[int, int]] = {}
         # what the invariants remember
@@ -121,6 +135,7 @@ class Network:
         self.votes: dict[tuple[int, int], int] = {}
         self.entries: dict[tuple[int, int], tuple[int, Entry]] = {}
         self.committed: list[Entry] = []
+        self.reads: dict[tuple[int, int, int], int] = {}
 
     # -- moving time --------------------------------------------------------------------------------------------
 
@@ -172,6 +187,7 @@ class Network:
             for _ in range(random.choice((0, 2)) if random.random() < faults.skew else 1):
                 member.raft.tick()
             self._propose(member.raft)
+            self._lead(member)
             self._serve(member)
         for member in self.members.values():
             while member.writing and random.random() >= faults.slow_disk:
@@ -213,6 +229,17 @@ class Network:
             except Busy:
                 self.counts["busy"] += 1
                 return
+
+    def _lead(self, member: Member) -> None:
+        """What only a leader may be asked: reads, and to hand over."""
+        raft, random = member.raft, self.random
+        if raft is None or raft.role is not Role.LEADER:
+            return
+        if random.random() < self.faults.read:
+            self.reads[raft.id, member.starts, raft.read()] = len(self.committed)
+        if random.random() < self.faults.transfer:
+            raft.transfer(random.choice(sorted(self.members)))
+            self.counts["transfers"] += 1
 
     def propose(self, data: bytes) -> tuple[int, int]:
         """A proposal to the leader, which must exist."""
@@ -302,6 +329,11 @@ class Network:
             member.applied += 1
             if entry.index != member.applied:
                 self._fail(f"member {raft.id} applies {entry.index} after {member.applied - 1}")
+        for number, index in ready.reads:
+            self.counts["reads"] += 1
+            before = self.reads[raft.id, member.starts, number]
+            if index < before:
+                self._fail(f"member {raft.id} reads at {index} what was at {before} when it was asked")
 
     def _check_log(self, raft: Raft, entries: tuple[Entry, ...]) -> None:
         """Log matching, by induction: index and term decide the entry and its predecessor's term."""

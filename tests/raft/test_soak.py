@@ -20,7 +20,18 @@ def test_safety_under_faults_and_liveness_after_them(first: int) -> None:
         network = soak(seed)
         totals.update(network.counts)
         totals["committed"] += len(network.committed)
-    for what in ("elections", "truncations", "crashes", "partitions", "busy", "misdelivered", "lost", "committed"):
+    for what in (
+        "elections",
+        "truncations",
+        "crashes",
+        "partitions",
+        "busy",
+        "misdelivered",
+        "lost",
+        "committed",
+        "transfers",
+        "reads",
+    ):
         assert totals[what], f"no {what} in seeds {first}..{first + BLOCK - 1}: they test too little"
 
 
