@@ -19,6 +19,9 @@ FIRST_BACKOFF_S = 0.02
 MAX_BACKOFF_S = 0.2
 """Between answers that say "not now"; doubles likewise."""
 
+PATIENCE_S_PER_BYTE = 0.5 / (1 << 20)
+"""More of it for large requests: they have to reach other members and their disks."""
+
 DISTRUST_S = 1.0
 """How long others' word that a silent one leads counts for nothing."""
 
@@ -100,7 +103,8 @@ class Call:
 
     def heard_of(self, now: float) -> None:
         """It was sent, or part of it has arrived, or part of the answer."""
-        self.next_send = now + min(FIRST_PATIENCE_S * 2.0 ** min(self.silences, 8), MAX_PATIENCE_S)
+        patience = min(FIRST_PATIENCE_S * 2.0 ** min(self.silences, 8), MAX_PATIENCE_S)
+        self.next_send = now + patience + len(self.payload) * PATIENCE_S_PER_BYTE
 
     def refused(self, now: float, jitter: float) -> None:
         """It is to be sent again after a while. ``jitter`` is a factor up to 1."""

@@ -396,6 +396,9 @@ class Client:
 
     def _postpone(self, call: Call, address: Address, said: str, now: float) -> None:
         self._servers.spoke(address, said)
+        if call.message_id is not None:
+            self._outbox.remove(call.message_id)
+            call.message_id = None
         call.refused(now, self._random.uniform(0.5, 1.0))
         self._look_again_at(call.next_send)
 

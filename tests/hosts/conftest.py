@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from hosts import control
 from hosts.client import Client
 
 DEADLINE_S = 60.0
+
+settings.register_profile("no time limits", deadline=None)
+settings.load_profile("no time limits")
 
 
 def eventually(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
