@@ -10,9 +10,9 @@ from finsy.proto import p4r
 from p4switch.entities import MeterRates
 from p4switch.errors import Code, RequestError, invalid
 from p4switch.matches import decode_key
-from p4switch.meters import decode_rates, encode_rates
 from p4switch.p4info import Array, MatchType, Register, Schema, find
 from p4switch.pipeline import Pipeline
+from p4switch.resources import decode_counts, decode_rates, encode_counts, encode_rates
 from p4switch.values import data_width, decode_data, encode, encode_data
 
 MODIFY = p4r.Update.MODIFY
@@ -22,23 +22,24 @@ A = TypeVar("A", bound=Array)
 def write_counter(schema: Schema, pipeline: Pipeline, entry: p4r.CounterEntry) -> None:
     """Set one cell, or all if no index is given; without data nothing changes."""
     array = find(schema.counters, entry.counter_id, "counter")
+    packets, byte_count = decode_counts(entry.data)
     for index in _indexes(array, entry):
         if entry.HasField("data"):
-            pipeline.set_counter(array.name, index, entry.data.packet_count, entry.data.byte_count)
+            pipeline.set_counter(array.name, index, packets, byte_count)
 
 
 def read_counters(schema: Schema, pipeline: Pipeline, query: p4r.CounterEntry) -> Iterator[p4r.CounterEntry]:
     """One cell, all of a counter, or all of all counters."""
     for array in _selected(schema.counters, query.counter_id, "counter"):
-        if query.HasField("index"):
+        if query.HasField("index") and query.counter_id:
             index = _indexes(array, query)[0]
             cells = [(index, pipeline.counter(array.name, index))]
         else:
             cells = list(enumerate(pipeline.counters(array.name)))
-        for index, (packets, byte_count) in cells:
+        for index, counts in cells:
             answer = p4r.CounterEntry(counter_id=array.id)
             answer.index.index = index
-            answer.data.packet_count, answer.data.byte_count = packets, byte_count
+            encode_counts(counts, answer.data)
             yield answer
 
 
@@ -55,7 +56,7 @@ def read_meters(schema: Schema, pipeline: Pipeline, query: p4r.MeterEntry) -> It
     """One cell, all of a meter, or all of all meters; a cell without a limit has no config."""
     _no_colour_counts(query)
     for array in _selected(schema.meters, query.meter_id, "meter"):
-        for index in _indexes(array, query):
+        for index in _indexes(array, query) if query.meter_id else range(array.size):
             yield _meter_entry(array, index, pipeline.meter(array.name, index))
 
 
@@ -75,7 +76,7 @@ def write_register(schema: Schema, pipeline: Pipeline, entry: p4r.RegisterEntry)
 def read_registers(schema: Schema, pipeline: Pipeline, query: p4r.RegisterEntry) -> Iterator[p4r.RegisterEntry]:
     """One cell, all of a register, or all of all registers."""
     for register in _selected(schema.registers, query.register_id, "register"):
-        if query.HasField("index"):
+        if query.HasField("index") and query.register_id:
             index = _indexes(register, query)[0]
             cells = [(index, pipeline.register(register.name, index))]
         else:

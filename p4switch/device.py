@@ -207,24 +207,25 @@ class Device:
         except OSError as error:
             built.pipeline.close()
             raise RequestError(Code.INTERNAL, f"the pipeline cannot run: {error}") from None
+        self.on_events()  # what the old pipeline still had to tell
         self._forget_saved()
         old, self.running = self.running, built
         if old is not None:
-            old.pipeline.close()
+            old.retire()
         self._log(
             f"pipeline committed: {len(built.tables)} tables, {len(built.config.p4_device_config)} bytes of JSON"
         )
 
     def _forget_saved(self) -> None:
         if self.saved is not None:
-            self.saved.pipeline.close()
+            self.saved.retire()
             self.saved = None
 
     def close(self) -> None:
         """Free the pipelines; the packet loop has ended."""
         self._forget_saved()
         if self.running is not None:
-            self.running.pipeline.close()
+            self.running.retire()
             self.running = None
         if self._digest_timer is not None:
             self._digest_timer.cancel()

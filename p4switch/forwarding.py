@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -20,12 +21,12 @@ from p4switch.entities import (
     TableFull,
 )
 from p4switch.errors import Code, RequestError, invalid
-from p4switch.meters import decode_rates, encode_rates
 from p4switch.p4info import Schema, find, read_schema, register_width
 from p4switch.packetio import ControllerHeader
 from p4switch.pipeline import Pipeline
 from p4switch.profiles import ProfileStore
 from p4switch.replication import ReplicationStore
+from p4switch.resources import decode_counts, decode_rates, encode_counts, encode_rates
 from p4switch.tables import TableStore
 
 CODES: dict[type[PipelineError], Code] = {
@@ -144,6 +145,25 @@ class Forwarding:
         self.packet_in = ControllerHeader(schema.packet_in)
         self.packet_out = ControllerHeader(schema.packet_out)
         self._ageing = [store for store in self.tables.values() if store.table.idle_timeout]
+        self._readers = 0
+        self._retired = False
+
+    def retire(self) -> None:
+        """Free the pipeline, once the reads under way have ended."""
+        self._retired = True
+        if self._readers == 0:
+            self.pipeline.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep the pipeline while a read goes on that lets others run in between."""
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+            if self._retired:
+                self.retire()
 
     def idle_entries(self, now_us: int) -> list[p4r.TableEntry]:
         """Entries to report as idle."""
@@ -203,8 +223,7 @@ class Forwarding:
     def _write_direct_counter(self, entry: p4r.DirectCounterEntry) -> None:
         store, handle = self._direct(entry, "counter")
         if entry.HasField("data"):
-            data = entry.data
-            self.pipeline.set_entry_counter(store.table.name, handle, data.packet_count, data.byte_count)
+            self.pipeline.set_entry_counter(store.table.name, handle, *decode_counts(entry.data))
 
     def _write_direct_meter(self, entry: p4r.DirectMeterEntry) -> None:
         if entry.HasField("counter_data"):
@@ -289,11 +308,11 @@ class Forwarding:
     def _read_direct_counters(self, query: p4r.Entity) -> Iterator[p4r.DirectCounterEntry]:
         for answer, store, handle in self._direct_cells(query.direct_counter_entry.table_entry, "counter"):
             try:
-                packets, byte_count = self.pipeline.entry_counter(store.table.name, handle)
+                counts = self.pipeline.entry_counter(store.table.name, handle)
             except NoSuchEntry:
                 continue
             cell = p4r.DirectCounterEntry(table_entry=answer)
-            cell.data.packet_count, cell.data.byte_count = packets, byte_count
+            encode_counts(counts, cell.data)
             yield cell
 
     def _read_direct_meters(self, query: p4r.Entity) -> Iterator[p4r.DirectMeterEntry]:
@@ -331,9 +350,12 @@ class Forwarding:
         self, key: p4r.TableEntry, resource: str
     ) -> Iterator[tuple[p4r.TableEntry, TableStore, int | None]]:
         """The entries whose direct resource a read selects: one, all of a table, or all of all tables."""
-        stores = (
-            [self._table(key.table_id)] if key.table_id else [s for s in self.tables.values() if _has(s, resource)]
-        )
+        if key.table_id:
+            stores = [self._table(key.table_id)]
+        elif key.match:
+            raise invalid("a read of all tables cannot be filtered by a match: name the table")
+        else:
+            stores = [store for store in self.tables.values() if _has(store, resource)]
         for store in stores:
             if not _has(store, resource):
                 raise invalid(f"the table {store.table.name} has no direct {resource}")

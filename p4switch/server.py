@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -67,7 +68,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
         """Specification, "Read RPC": valid queries are answered even if others are not."""
         device = self.device
         outcomes: list[RequestError | None] = []
-        found = []
+        found: list[Iterator[p4r.Entity]] = []
         try:
             device.check_device(request.device_id)
             forwarding = device.forwarding()
@@ -76,18 +77,17 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
                     found.append(forwarding.read(query))
                     outcomes.append(None)
                 except RequestError as error:
+                    found.append(iter(()))
                     outcomes.append(error)
         except RequestError as error:
             await _abort(context, error)
-        response = p4r.ReadResponse()
-        for results in found:
-            for entity in results:
-                response.entities.append(entity)
-                if len(response.entities) >= READ_CHUNK:
-                    await context.write(response)
-                    response = p4r.ReadResponse()
-        if response.entities:
-            await context.write(response)
+        with forwarding.reading():
+            for number, results in enumerate(found):
+                try:
+                    while chunk := list(islice(results, READ_CHUNK)):
+                        await context.write(p4r.ReadResponse(entities=chunk))
+                except RequestError as error:
+                    outcomes[number] = error
         if any(outcomes):
             await _abort_batch(context, "Read", outcomes)
 

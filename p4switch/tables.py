@@ -11,10 +11,10 @@ from finsy.proto import p4r
 from p4switch.entities import Entry, Group, Match, Member, NoSuchEntry, PipelineError
 from p4switch.errors import Code, RequestError, invalid
 from p4switch.matches import check_priority, decode_action, decode_key, encode_action, encode_key
-from p4switch.meters import decode_rates, encode_rates
 from p4switch.p4info import Table
 from p4switch.pipeline import Pipeline
 from p4switch.profiles import ProfileStore
+from p4switch.resources import decode_counts, decode_rates, encode_counts, encode_rates
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 Action = str | Member | Group
@@ -83,8 +83,7 @@ class TableStore:
         if rates is not None:
             self._pipeline.set_entry_meter(table.name, handle, rates)
         if entry.HasField("counter_data"):
-            data = entry.counter_data
-            self._pipeline.set_entry_counter(table.name, handle, data.packet_count, data.byte_count)
+            self._pipeline.set_entry_counter(table.name, handle, *decode_counts(entry.counter_data))
         self._attach(handle, entry)
 
     def _modify(self, entry: p4r.TableEntry) -> None:
@@ -106,8 +105,7 @@ class TableStore:
         if table.direct_meter:
             self._pipeline.set_entry_meter(table.name, handle, rates)
         if entry.HasField("counter_data"):
-            data = entry.counter_data
-            self._pipeline.set_entry_counter(table.name, handle, data.packet_count, data.byte_count)
+            self._pipeline.set_entry_counter(table.name, handle, *decode_counts(entry.counter_data))
         self._attach(handle, entry)
 
     def _delete(self, entry: p4r.TableEntry) -> None:
@@ -144,8 +142,7 @@ class TableStore:
         if table.direct_meter:
             self._pipeline.set_entry_meter(table.name, None, rates)
         if entry.HasField("counter_data"):
-            data = entry.counter_data
-            self._pipeline.set_entry_counter(table.name, None, data.packet_count, data.byte_count)
+            self._pipeline.set_entry_counter(table.name, None, *decode_counts(entry.counter_data))
         elif table.direct_counter and not entry.HasField("action"):
             self._pipeline.set_entry_counter(table.name, None, 0, 0)
 
@@ -303,8 +300,10 @@ class TableStore:
         table = self.table
         if entry.HasField("meter_config") and not table.direct_meter:
             raise invalid(f"the table {table.name} has no direct meter")
-        if entry.HasField("counter_data") and not table.direct_counter:
-            raise invalid(f"the table {table.name} has no direct counter")
+        if entry.HasField("counter_data"):
+            decode_counts(entry.counter_data)
+            if not table.direct_counter:
+                raise invalid(f"the table {table.name} has no direct counter")
         if entry.HasField("meter_counter_data"):
             raise RequestError(Code.UNIMPLEMENTED, "meters have no counters per colour here")
 
@@ -328,8 +327,7 @@ class TableStore:
         """Add the direct resources that the query asks for; False if the entry has gone since."""
         try:
             if query.HasField("counter_data"):
-                packets, byte_count = self._pipeline.entry_counter(self.table.name, handle)
-                answer.counter_data.packet_count, answer.counter_data.byte_count = packets, byte_count
+                encode_counts(self._pipeline.entry_counter(self.table.name, handle), answer.counter_data)
             if query.HasField("meter_config"):
                 rates = self._pipeline.entry_meter(self.table.name, handle)
                 if rates is not None:

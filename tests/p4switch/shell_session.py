@@ -102,14 +102,14 @@ packet.metadata["egress_port"] = "0"
 packet.metadata["kind"] = "1"
 packet.metadata["arg"] = "0"
 packet.send()
-[back] = packet_in.sniff(timeout=5)
+[back] = list(packet_in.sniff(timeout=3))
 assert back.packet.payload[6:] == data[6:], back
 
 print("packet-out through the multicast group")
 packet.metadata["kind"] = "2"
 packet.metadata["arg"] = "4"
 packet.send()
-[back] = packet_in.sniff(timeout=5)
+[back] = list(packet_in.sniff(timeout=3))
 assert [int.from_bytes(one.value, "big") for one in back.packet.metadata] == [510, 5, 12], back
 
 print("digest")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import grpc
 import pytest
 from finsy.proto import p4r
 
@@ -139,3 +140,19 @@ async def test_configs_that_cannot_be_realized_are_refused_and_the_old_one_runs_
     with pytest.raises(Refused, match="INVALID_ARGUMENT"):
         await client.push(good, Set.UNSPECIFIED)
     assert switch.plane.pipeline is running
+
+
+async def test_a_push_in_the_middle_of_a_long_read_harms_neither(client: Client, switch: Switch) -> None:
+    names = client.names
+    entries = [names.entry("lpm_t", {1: f"{n << 16}/16"}, names.action("forward", 1)) for n in range(1, 1001)]
+    await client.insert(*entries)
+    hits = p4r.Entity(direct_counter_entry=p4r.DirectCounterEntry(table_entry=p4r.TableEntry()))
+    counters = p4r.Entity(counter_entry=p4r.CounterEntry())
+    call = client.stub.Read(p4r.ReadRequest(device_id=1, entities=[names.entry("lpm_t"), hits, counters, counters]))
+    first = await call.read()
+    await client.push(switch.program.config)
+    found = list(first.entities)
+    while (response := await call.read()) is not grpc.aio.EOF:
+        found += response.entities
+    assert len(found) >= 1000
+    assert await client.read(names.entry("lpm_t")) == []

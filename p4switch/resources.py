@@ -1,4 +1,4 @@
-"""Meter configurations between P4Runtime messages and a pipeline's rates: specification, "MeterEntry"."""
+"""Counter values and meter configurations between P4Runtime messages and the pipeline's numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,26 @@ from finsy.proto import p4r
 
 from p4switch.entities import MeterRates
 from p4switch.errors import invalid
+
+MAX_COUNT = (1 << 63) - 1
+"""P4Runtime's counts are signed."""
+
+
+def decode_counts(data: p4r.CounterData) -> tuple[int, int]:
+    """(packets, bytes).
+
+    Raises:
+        RequestError: INVALID_ARGUMENT for negative numbers.
+    """
+    if data.packet_count < 0 or data.byte_count < 0:
+        raise invalid("a counter's values cannot be negative")
+    return data.packet_count, data.byte_count
+
+
+def encode_counts(counts: tuple[int, int], out: p4r.CounterData) -> None:
+    """Fill in a message; `SetInParent` keeps zeros visible as set."""
+    out.SetInParent()
+    out.packet_count, out.byte_count = min(counts[0], MAX_COUNT), min(counts[1], MAX_COUNT)
 
 
 def decode_rates(config: p4r.MeterConfig) -> MeterRates:
