@@ -246,7 +246,8 @@ def _parse_address(text: str, default_port: int) -> Address:
 
 def _explain(error: ValidationError, root: Any, source: str) -> str:
     """The first mistake as 'file:line: field: what is wrong' and how many more there are."""
-    problems = error.errors()
+    # A misspelt field is both unknown and missing; the unknown one has a line.
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")
     first = problems[0]
     path = [part for part in first["loc"] if part != "[key]"]
     message = first["msg"].removeprefix("Value error, ")
@@ -254,6 +255,8 @@ def _explain(error: ValidationError, root: Any, source: str) -> str:
     if not path and named:
         path = [int(part) if part.isdigit() else part for part in named[1].split(".")]
         message = message[named.end() :]
+    if first["type"] == "missing":
+        message = "this field is missing"
     if first["type"] == "extra_forbidden":
         known = ", ".join((_GroupFile if len(path) > 1 else _ClusterFile).model_fields)
         message = f"unknown field; known are {known}"
