@@ -1,4 +1,4 @@
-"""Expressions in C give what infinite precision gives, at every width: random trees against an evaluation in Python."""
+"""Expressions in C give what infinite precision gives, at every width: random trees against Python."""
 
 from __future__ import annotations
 
