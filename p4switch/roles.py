@@ -24,11 +24,16 @@ class Permissions:
 
     def check_update(self, update: p4r.Update) -> None:
         """Raises PERMISSION_DENIED for an entity outside the role."""
-        if self.ids is None:
-            return
-        id = entity_id(update.entity)
-        if id and id not in self.ids:
+        if not self.includes(update.entity):
+            id = entity_id(update.entity)
             raise RequestError(Code.PERMISSION_DENIED, f"the role of this client does not include {id:#010x}")
+
+    def includes(self, entity: p4r.Entity) -> bool:
+        """Whether an entity is within the role."""
+        if self.ids is None:
+            return True
+        id = entity_id(entity)
+        return id == 0 or id in self.ids
 
     def wants(self, packet: p4r.PacketIn) -> bool:
         """Whether a packet-in is for the role."""

@@ -72,9 +72,10 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
         try:
             device.check_device(request.device_id)
             forwarding = device.forwarding()
+            includes = device.permissions(request.role).includes
             for query in request.entities:
                 try:
-                    found.append(forwarding.read(query))
+                    found.append(filter(includes, forwarding.read(query)))
                     outcomes.append(None)
                 except RequestError as error:
                     found.append(iter(()))

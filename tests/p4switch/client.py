@@ -209,7 +209,7 @@ class Client:
         found: list[p4r.Entity] = []
         try:
             async for response in self.stub.Read(
-                p4r.ReadRequest(device_id=self.device_id, entities=queries), timeout=WAIT_S
+                p4r.ReadRequest(device_id=self.device_id, role=self.role, entities=queries), timeout=WAIT_S
             ):
                 found += response.entities
         except grpc.aio.AioRpcError as error:

@@ -102,14 +102,14 @@ packet.metadata["egress_port"] = "0"
 packet.metadata["kind"] = "1"
 packet.metadata["arg"] = "0"
 packet.send()
-[back] = list(packet_in.sniff(timeout=3))
+back = packet_in.packet_in_queue.get(timeout=30)
 assert back.packet.payload[6:] == data[6:], back
 
 print("packet-out through the multicast group")
 packet.metadata["kind"] = "2"
 packet.metadata["arg"] = "4"
 packet.send()
-[back] = list(packet_in.sniff(timeout=3))
+back = packet_in.packet_in_queue.get(timeout=30)
 assert [int.from_bytes(one.value, "big") for one in back.packet.metadata] == [510, 5, 12], back
 
 print("digest")
@@ -120,7 +120,7 @@ packet.metadata["egress_port"] = "5"
 packet.metadata["kind"] = "3"
 packet.metadata["arg"] = "0xabc"
 packet.send()
-[told] = digest_list.sniff(timeout=5)
+told = digest_list.digest_list_queue.get(timeout=30)
 assert told.digest.data[0].struct.members[0].bitstring == b"\x0a\xbc", told
 digest.delete()
 
@@ -136,4 +136,5 @@ route.delete()
 entry(8).delete()
 for name in ("exact_t", "mixed_t", "lpm_t"):
     assert read(table_entry["ingress." + name]) == [], name
+assert packet_in.packet_in_queue.empty() and digest_list.digest_list_queue.empty()
 print("SESSION OK")

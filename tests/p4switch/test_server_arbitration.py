@@ -170,6 +170,10 @@ async def test_each_role_has_its_own_primary_and_its_own_tables(clients: Clients
     routes.role = "routes"
     await routes.insert(names.entry("lpm_t", {}, names.action("drop")))
     assert await routes.codes(p4r.Update.INSERT, names.entry("exact_t", {1: 1, 2: 1})) == [7]
+    await everything.insert(names.entry("exact_t", {1: 1, 2: 1}, names.action("forward", 1)))
+    every_table = p4r.Entity(table_entry=p4r.TableEntry())
+    assert {entity.table_entry.table_id for entity in await routes.read(every_table)} == {names.id("lpm_t")}
+    assert names.id("exact_t") in {entity.table_entry.table_id for entity in await everything.read(every_table)}
     with pytest.raises(Refused, match="PERMISSION_DENIED"):
         await routes.push(clients.switch.program.config)
     everything.role = "nobody"
