@@ -14,6 +14,8 @@ from random import Random
 
 from hosts.raft.core import Busy, Config, NotLeader, Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
+from hosts.storage.log import DiskLog
+from tests.storage.power import PowerDisk, PowerLoss
 
 ELECTION_TICKS = 10
 HEARTBEAT_TICKS = 2
@@ -69,16 +71,45 @@ class Disk:
             assert first <= len(self.entries) + 1, "a gap in what is written"
             self.entries[first - 1 :] = ready.entries
 
+    def crash(self, writing: deque[Ready], random: Random) -> None:
+        """Of what waits to be written, any number of whole Readys reach the disk: the log makes each one frame."""
+        for _ in range(random.randrange(len(writing) + 1)):
+            self.write(writing.popleft())
+
     def holds(self, entry: Entry) -> bool:
         return entry.index <= len(self.entries) and self.entries[entry.index - 1].term == entry.term
+
+
+class PowerLossDisk(Disk):
+    """The real log on a disk that loses power: a crash forgets what was not synced, and tears the last write."""
+
+    def __init__(self, random: Random) -> None:
+        super().__init__()
+        self._power = PowerDisk(random)
+        self._log = DiskLog(self._power, segment_bytes=4096)
+
+    def write(self, ready: Ready) -> None:
+        super().write(ready)
+        self._log.append(ready.hard_state, ready.entries)
+
+    def crash(self, writing: deque[Ready], random: Random) -> None:
+        self._power.fuse = random.randrange(12)
+        try:
+            for ready in writing:
+                self._log.append(ready.hard_state, ready.entries)
+        except PowerLoss:
+            pass
+        self._power.lose_power()
+        self._log = DiskLog(self._power, segment_bytes=4096)
+        self.hard_state, self.entries = self._log.hard_state, list(self._log.entries)
 
 
 class Member:
     """One core with its disk."""
 
-    def __init__(self, config: Config, seed: int) -> None:
+    def __init__(self, config: Config, seed: int, disk: Disk) -> None:
         self.config = config
-        self.disk = Disk()
+        self.disk = disk
         self.writing: deque[Ready] = deque()
         self.starts = 0
         self.seed = seed
@@ -93,23 +124,26 @@ class Member:
         self.applied = 0
 
     def crash(self, random: Random) -> None:
-        """Whole Readys reach the disk or not: the log writes each as one frame."""
         self.raft = None
-        for _ in range(random.randrange(len(self.writing) + 1)):
-            self.disk.write(self.writing.popleft())
+        self.disk.crash(self.writing, random)
         self.writing.clear()
 
 
 class Network:
     """The members and what flies between them. ``settle`` and ``run`` move time; both check after every event."""
 
-    def __init__(self, seed: int, size: int = 3, faults: Faults | None = None, **options: int) -> None:
+    def __init__(
+        self, seed: int, size: int = 3, faults: Faults | None = None, *, power: bool = False, **options: int
+    ) -> None:
         self.random = Random(seed)
         self.seed = seed
         self.faults = faults or Faults()
         ids = frozenset(range(1, size + 1))
         options = {"election_timeout_ticks": ELECTION_TICKS, "heartbeat_ticks": HEARTBEAT_TICKS, **options}
-        self.members = {one: Member(Config(one, ids, **options), seed) for one in sorted(ids)}
+        self.members = {
+            one: Member(Config(one, ids, **options), seed, PowerLossDisk(self.random) if power else Disk())
+            for one in sorted(ids)
+        }
         self.now = 0
         self.flying: list[tuple[int, int, int, Message]] = []
         self.sent = 0
@@ -388,7 +422,7 @@ class Network:
                 self._fail(f"member {one}'s disk differs from what was committed")
 
 
-def soak(seed: int, *, size: int | None = None, ticks: int = 600) -> Network:
+def soak(seed: int, *, size: int | None = None, ticks: int = 600, power: bool = False) -> Network:
     """A cluster under drawn faults, then healed: a new value commits within ten election timeouts."""
     random = Random(f"soak {seed}")
     options = {
@@ -399,7 +433,7 @@ def soak(seed: int, *, size: int | None = None, ticks: int = 600) -> Network:
         "max_apply_bytes": random.choice((100, 1 << 20)),
     }
     size = size or random.choice((1, 2, 3, 3, 3, 4, 5, 7))
-    network = Network(seed, size, Faults.draw(random), **options)
+    network = Network(seed, size, Faults.draw(random), power=power, **options)
     for _ in range(ticks):
         network.tick()
         if random.random() < 0.01:

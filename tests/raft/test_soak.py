@@ -35,6 +35,14 @@ def test_safety_under_faults_and_liveness_after_them(first: int) -> None:
         assert totals[what], f"no {what} in seeds {first}..{first + BLOCK - 1}: they test too little"
 
 
+def test_safety_over_the_real_log_when_machines_lose_power() -> None:
+    """Every vote, term and acknowledgement that has left is still there: the same invariants, over the real log."""
+    crashes = 0
+    for seed in range(1000, 1040):
+        crashes += soak(seed, power=True, ticks=300).counts["crashes"]
+    assert crashes > 40
+
+
 def test_the_same_seed_gives_the_same_run() -> None:
     assert soak(7, size=5).trace.digest() == soak(7, size=5).trace.digest()
     assert soak(7, size=5).trace.digest() != soak(8, size=5).trace.digest()
