@@ -332,7 +332,8 @@ class Translator:
         if isinstance(node, Code):
             return f"(uint64_t){node.code}" if node.low < 0 else node.code
         if isinstance(node, Choice):
-            return f"({node.condition} ? {self.u64(node.left)} : {self.u64(node.right)})"
+            # The cast keeps two small literals from making an int.
+            return f"(uint64_t)({node.condition} ? {self.u64(node.left)} : {self.u64(node.right)})"
         op = node.operator
         if op in _RING:
             return f"({self.u64(node.operands[0])} {op} {self.u64(node.operands[1])})"
