@@ -44,7 +44,7 @@ bench: setup
 	@$(ROOT) $(BIN)/python -m bench commit
 
 shell: setup
-	@$(ROOT) scripts/shell.sh $(SW)
+	@scripts/shell.sh $(SW)
 
 stop:
 	@if [ -x $(BIN)/switchraft ] && [ -d build ]; then $(ROOT) $(BIN)/switchraft stop; fi
