@@ -338,6 +338,10 @@ class ExpressionChecks(TypeChecks):
         left, right = self.value(first), self.value(second)
         if t.UNKNOWN in (left, right):
             return t.Set(t.UNKNOWN)
+        if isinstance(left, t.Enum) and left.underlying is not None and right != left:
+            left = left.underlying
+        if isinstance(right, t.Enum) and right.underlying is not None and right != left:
+            right = right.underlying
         for type_ in (left, right):
             if not (isinstance(t.value_type(type_), t.Bits) or type_ is t.INT):
                 self.error(f"a keyset is made of integers, not {type_}", expression)

@@ -260,6 +260,8 @@ class StatementChecks(CallChecks):
         actual = self.value(item)
         if isinstance(actual, t.Set):
             actual = actual.element
+        if isinstance(wanted, t.Enum) and wanted.underlying is not None and isinstance(item, (s.Masked, s.Range)):
+            wanted = wanted.underlying
         if not self.fits(actual, wanted):
             self.error(f"a value of type {actual} cannot be compared with a key of type {wanted}", item)
 
@@ -290,12 +292,30 @@ class StatementChecks(CallChecks):
             for item, key in zip(keyset.items, keys, strict=True):
                 self.keyset_item(item, key)
             return
+        if isinstance(keyset, s.Name) and self._is_value_set(keyset, keys):
+            return
         if len(keys) == 1:
             self.keyset_item(keyset, keys[0])
             return
         actual = self.value(keyset)
         if not isinstance(actual, t.Set):
             self.error(f"this case has 1 value for {len(keys)} keys", keyset)
+
+    def _is_value_set(self, keyset: s.Name, keys: list[t.Type]) -> bool:
+        """Whether a case names a value set; then checks that its elements fit the keys."""
+        actual = self.value(keyset)
+        if not isinstance(actual, t.Set):
+            return False
+        element = t.strip(actual.element)
+        parts = [element]
+        if isinstance(element, t.Struct):
+            parts = list(self.field_types(element).values())
+        elif isinstance(element, t.Tuple):
+            parts = list(element.items)
+        fits = len(parts) == len(keys) and all(self.fits(p, k) or self.fits(k, p) for p, k in zip(parts, keys, strict=True))
+        if not fits:
+            self.error(f"a value set of {actual.element} does not fit the keys of this select", keyset)
+        return True
 
     def _state_name(self, name: str, node: s.Node, names: set[str]) -> None:
         if name not in names:

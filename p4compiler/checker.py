@@ -173,6 +173,8 @@ class Checker(StatementChecks):
                 self.facts.errors.setdefault(member.name, len(self.facts.errors))
             else:
                 self.facts.match_kinds.append(member.name)
+                self.facts.declared[member] = t.MATCH_KIND
+                self.globals.add(member)
 
     def typedef(self, declaration: s.Typedef) -> None:
         base = self.resolve(declaration.type)

@@ -61,6 +61,17 @@ def reads(value: object) -> set[Place]:
     return found
 
 
+def indexes(place: object) -> list[ir.Expr]:
+    """Index expressions in a place to be written."""
+    if isinstance(place, ir.Bitfield):
+        return indexes(place.scalar)
+    if isinstance(place, ir.Scalar):
+        return indexes(place.owner)
+    if isinstance(place, ir.StructPlace):
+        return [index for part in place.fields.values() for index in indexes(part)][:1]
+    return list(fold.place_indexes(place))
+
+
 def overlap(first: Iterable[Place], second: Iterable[Place]) -> bool:
     by_root: dict[str, set[str | None]] = {}
     for name, field in second:

@@ -117,7 +117,7 @@ class Elaborator(Tables):
         for parameter, value in zip(control.declaration.parameters, values, strict=False):
             frame.values[parameter] = value
         self.out = []
-        self._control_body(control, control.declaration.loc)
+        self._control_body(control, control.declaration.loc, [])
         program.controls[role] = self.out
         program.control_names[role] = control.name
         program.control_locs[role] = control.declaration.loc
@@ -224,10 +224,12 @@ class Elaborator(Tables):
             start, states = self.parser_states(instance, f"{instance.name}{suffix}.")
             self.emit(ir.ParserCall(loc, start, states))
         else:
-            self._control_body(instance, loc)
+            self._control_body(instance, loc, back)
         self.copy_back(back)
 
-    def _control_body(self, instance: ir.Instantiated, loc: Location) -> None:
+    def _control_body(
+        self, instance: ir.Instantiated, loc: Location, back: list[tuple[ir.Value, ir.Value]]
+    ) -> None:
         declaration = instance.declaration
         assert isinstance(declaration, s.Control) and declaration.body is not None
         assert isinstance(instance.frame, Frame)
@@ -237,7 +239,7 @@ class Elaborator(Tables):
         first, self.out = self.out, outer_out
         self.frame = outer_frame
         self.out += first
-        self.out += self.inline(declaration.body, instance.frame, None, loc)
+        self.out += self.inline(declaration.body, instance.frame, None, loc, back)
 
     # Parsers
 

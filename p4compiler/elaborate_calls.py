@@ -30,6 +30,8 @@ class Calls(Expressions):
         # Where `return` goes in the bodies being inlined: label, and place of the result.
         self.returns: list[tuple[int, ir.Value | None]] = []
         self.loops: list[tuple[int, int]] = []
+        # Copies that the calls being inlined make at their end; `exit` makes them too (P4_16, section 12.4).
+        self.pending: list[list[tuple[ir.Value, ir.Value]]] = []
         self.externs: list[ir.ExternObject] = []
 
     def block(self, block: s.Block) -> None:
@@ -188,8 +190,18 @@ class Calls(Expressions):
 
     # Functions and actions
 
-    def inline(self, body: s.Block, frame: Frame, result: ir.Value | None, loc: Location) -> list[ir.Stmt]:
-        """The statements of a body in its frame; `return` leaves the Labelled around them."""
+    def inline(
+        self,
+        body: s.Block,
+        frame: Frame,
+        result: ir.Value | None,
+        loc: Location,
+        back: list[tuple[ir.Value, ir.Value]],
+    ) -> list[ir.Stmt]:
+        """The statements of a body in its frame; `return` leaves the Labelled around them.
+
+        `back` is what the caller copies after the body.
+        """
         self.inline_depth += 1
         if self.inline_depth > MAX_INLINE_DEPTH:
             raise Fault("calls are nested too deeply", loc)
@@ -198,10 +210,12 @@ class Calls(Expressions):
         outer_out, self.out = self.out, []
         outer_loops, self.loops = self.loops, []
         self.returns.append((label, result))
+        self.pending.append(back)
         try:
             self.block(body)
         finally:
             self.returns.pop()
+            self.pending.pop()
             statements, self.out = self.out, outer_out
             self.frame, self.loops = outer_frame, outer_loops
             self.inline_depth -= 1
@@ -227,7 +241,7 @@ class Calls(Expressions):
                 self.copy_back(back)
                 return result
             result = self.temporary(f"{declaration.name}.result", result_type)
-        self.out += self.inline(declaration.body, frame, result, call.loc)
+        self.out += self.inline(declaration.body, frame, result, call.loc, back)
         self.copy_back(back)
         return result
 
@@ -251,7 +265,7 @@ class Calls(Expressions):
             frame = Frame(owner)
             back = self.bind_parameters(frame, fact.parameters, fact.arguments, declaration.name, pure)
             outer_in_action, self.in_action = self.in_action, True
-            body = self.inline(declaration.body, frame, None, call.loc)
+            body = self.inline(declaration.body, frame, None, call.loc, back)
             self.in_action = outer_in_action
             if not pure or not self._interferes(frame, declaration, body):
                 break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p4compiler import fold, ir
+from p4compiler import effects, fold, ir
 from p4compiler import syntax as s
 from p4compiler.elaborate_calls import Calls
 from p4compiler.elaborate_values import Fault
@@ -47,6 +47,8 @@ class Statements(Calls):
         elif isinstance(statement, s.Return):
             self._return(statement)
         elif isinstance(statement, s.Exit):
+            for back in reversed(self.pending):
+                self.copy_back(back)
             self.emit(ir.Exit(statement.loc))
         elif isinstance(statement, s.For):
             self._for(statement)
@@ -85,29 +87,44 @@ class Statements(Calls):
         return f"{frame.prefix}.{name}" if frame.prefix else name
 
     def _assignment(self, statement: s.Assignment) -> None:
-        if statement.operator is None:
-            target_type = self.type_of(statement.target)
-            if not self._has_effects(statement.target):
-                value = self.typed(statement.value, target_type)
-                self.assign(self.place(statement.target), value)
-                return
-            place = self.place(statement.target)
-            self.assign(place, self.typed(statement.value, target_type))
-            return
         place = self.place(statement.target)
-        old = self._read(place)
+        before = len(self.out)
+        if statement.operator is None:
+            value = self.typed(statement.value, self.type_of(statement.target))
+            self.assign(self._settled(place, before), value)
+            return
         right = self.scalar(statement.value)
+        place = self._settled(place, before)
+        old = self._read(place)
         assert isinstance(old, ir.Expr)
         operator = statement.operator
         self.assign(place, self.folded(lambda: fold.binary(operator, old, right), statement.loc))
 
-    def _has_effects(self, target: s.Expression) -> bool:
-        """Whether evaluating an l-value calls something, as in `stack[f(x)]`."""
-        if isinstance(target, s.Index):
-            return isinstance(target.index, s.Call) or self._has_effects(target.base)
-        if isinstance(target, (s.Member, s.Slice)):
-            return self._has_effects(target.base)
-        return False
+    def _settled(self, place: ir.Value, before: int) -> ir.Value:
+        """The place with its index as it was before the statements from `before` on, which may change it."""
+        indexes = effects.indexes(place)
+        written = effects.writes(self.out[before:])
+        if not any(effects.overlap(effects.reads(index), written) for index in indexes):
+            return place
+        later, self.out = self.out[before:], self.out[:before]
+        settled = self._with_index(place, self.pin(indexes[0], "index"))
+        self.out += later
+        return settled
+
+    def _with_index(self, place: ir.Value, index: ir.Expr) -> ir.Value:
+        if isinstance(place, ir.Element):
+            return ir.Element(place.stack, index, place.type)
+        if isinstance(place, ir.Scalar):
+            return ir.Scalar(place.type, self._with_index(place.owner, index), place.field)  # type: ignore[arg-type]
+        if isinstance(place, ir.Bitfield):
+            return ir.Bitfield(self._with_index(place.scalar, index), place.high, place.low)  # type: ignore[arg-type]
+        if isinstance(place, ir.UnionPlace) and isinstance(place.of, ir.Element):
+            return ir.UnionPlace(place.type, of=self._with_index(place.of, index))  # type: ignore[arg-type]
+        if isinstance(place, ir.Member):
+            return ir.Member(self._with_index(place.union, index), place.name, place.type)  # type: ignore[arg-type]
+        if isinstance(place, ir.StructPlace):
+            return ir.StructPlace(place.type, {n: self._with_index(p, index) for n, p in place.fields.items()})
+        return place
 
     def _if(self, statement: s.If) -> None:
         direct = self._apply_condition(statement.condition)

@@ -110,7 +110,7 @@ class Tables(Statements):
         outer_in_action, self.in_action = self.in_action, True
         try:
             back = self.bind_parameters(frame, directed, arguments, declaration.name, pure=not directed)
-            self.out += self.inline(declaration.body, frame, None, loc)
+            self.out += self.inline(declaration.body, frame, None, loc, back)
             self.copy_back(back)
         finally:
             body, self.out = self.out, outer
