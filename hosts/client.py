@@ -338,7 +338,7 @@ class Client:
                 self._outbox.on_status(status, address, now)
                 self._pump(now)
         elif header.type == MessageType.CLIENT_REPLY:
-            if header.flags & Flag.FRAGMENT:
+            if header.is_fragment:
                 payload = self._gather(call, header, datagram, address)
             if payload:
                 self._on_reply(call, header.source, Reply.unpack(payload), address)

@@ -187,7 +187,7 @@ class Outbox:
         self._in_flight += 1
         piece.state, piece.order, piece.sent_at = _State.FLYING, self._order, now
         data = message.payload[piece.offset : piece.offset + self._fragment_bytes]
-        header = replace(message.header, flags=message.header.flags | Flag.FRAGMENT)
+        header = replace(message.header, flags=message.header.flags | int(Flag.FRAGMENT))
         return pack_fragment(header, Fragment(message.message_id, piece.offset, len(message.payload), data))
 
     def _mark_arrived(self, message: _Outgoing, status: FragmentStatus, now: float) -> bool:

@@ -14,6 +14,7 @@ from hosts.requests import Operation, Outcome, Reply, Request, RequestFault, pac
 from hosts.wire import Flag, Header
 
 _NONCE_BYTES = 8
+_REJECT = int(Flag.REJECT)
 
 
 @dataclass(slots=True)
@@ -167,7 +168,7 @@ class Group:
             index=asked.index,
             log_term=asked.log_term,
             commit=asked.commit,
-            flags=0 if reply.outcome is Outcome.OK else Flag.REJECT,
+            flags=0 if reply.outcome is Outcome.OK else _REJECT,
         )
         self._ways.reply(header, reply.pack(), address)
 

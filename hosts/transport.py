@@ -22,7 +22,6 @@ from hosts.wire import (
     FIRST_CLIENT_TYPE,
     HEADER_BYTES,
     MAX_DATAGRAM,
-    Flag,
     Fragment,
     FragmentStatus,
     Header,
@@ -148,7 +147,7 @@ class Transport:
             self.drops["wrong_address"] += 1
             return
         payload = datagram[HEADER_BYTES:]
-        if header.flags & Flag.FRAGMENT:
+        if header.is_fragment:
             whole = self._gather(self._peer_inbox, header, datagram, unpack_fragment(payload), address)
             if whole is None:
                 return
@@ -167,7 +166,7 @@ class Transport:
             self.drops["unknown_group"] += 1
         elif header.type == MessageType.CLIENT_FRAGMENT_STATUS:
             self._on_status(self._client_outboxes, FragmentStatus.unpack(payload), address)
-        elif not header.flags & Flag.FRAGMENT:
+        elif not header.is_fragment:
             self._handlers.request(header, payload, address)
         else:
             fragment = unpack_fragment(payload)

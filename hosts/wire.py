@@ -51,6 +51,9 @@ class Flag(IntFlag):
 
 ALL_FLAGS = 0x3F
 
+# Arithmetic with plain integers is several times as fast as with flags, and this is done for every datagram.
+_REJECT, _FANOUT, _MORE, _FRAGMENT = int(Flag.REJECT), int(Flag.FANOUT), int(Flag.MORE), int(Flag.FRAGMENT)
+
 
 class WireError(ValueError):
     """A datagram that is not of this wire format; its text says why."""
@@ -71,6 +74,11 @@ class Header:
     flags: int = 0
     reserved: int = 0
     version: int = VERSION
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether a fragment follows, and not a whole payload."""
+        return self.flags & _FRAGMENT != 0
 
     def pack(self) -> bytes:
         """The header's 40 bytes. Raises WireError for a field that does not fit its width."""
@@ -106,7 +114,7 @@ class Header:
             raise WireError(f"unknown message type {kind}")
         if flags & ~ALL_FLAGS or reserved:
             raise WireError(f"unknown flags {flags:#x} or reserved byte {reserved:#x}")
-        if flags & Flag.FANOUT and kind != MessageType.APPEND_ENTRIES:
+        if flags & _FANOUT and kind != MessageType.APPEND_ENTRIES:
             raise WireError("FANOUT is for AppendEntries only")
         if kind < FIRST_CLIENT_TYPE and max(term, index, log_term, commit) > MAX_TERM:
             raise WireError("a term or index of 2^63 or above")
@@ -218,7 +226,7 @@ def _part(message: Message, start: int, end: int) -> Message:
 
 def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = False) -> tuple[Header, bytes]:
     """A message between members as header and payload; the payload may be larger than a datagram."""
-    flags = (Flag.REJECT if message.reject else 0) | (Flag.MORE if message.more else 0)
+    flags = (_REJECT if message.reject else 0) | (_MORE if message.more else 0)
     header = Header(
         type=message.type,
         source=message.source,
@@ -228,7 +236,7 @@ def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = Fals
         index=message.index,
         log_term=message.log_term,
         commit=message.commit,
-        flags=flags | (Flag.FANOUT if fanout else 0),
+        flags=flags | (_FANOUT if fanout else 0),
     )
     parts = [_PEER_PREFIX.pack(cluster, message.round)]
     for entry in message.entries:
@@ -261,8 +269,8 @@ def unpack_peer(header: Header, payload: bytes, *, cluster: int) -> Message:
         index=header.index,
         log_term=header.log_term,
         commit=header.commit,
-        reject=bool(header.flags & Flag.REJECT),
-        more=bool(header.flags & Flag.MORE),
+        reject=bool(header.flags & _REJECT),
+        more=bool(header.flags & _MORE),
         round=round_number,
         entries=entries,
         data=data,
