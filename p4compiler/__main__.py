@@ -14,7 +14,9 @@ from p4compiler.source import CompileFailed, Diagnostics
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 errors in the program, 2 wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m p4compiler", description="P4_16 (v1model) to BMv2 JSON and P4Info")
+    parser = argparse.ArgumentParser(
+        prog="python -m p4compiler", description="P4_16 (v1model) to BMv2 JSON and P4Info"
+    )
     parser.add_argument("program", type=Path, help="the P4 program")
     parser.add_argument("-o", "--output", type=Path, default=Path("."), metavar="DIR", help="folder for both files")
     parser.add_argument("-I", dest="include", type=Path, action="append", default=[], metavar="DIR")

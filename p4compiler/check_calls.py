@@ -67,7 +67,11 @@ class CallChecks(ExpressionChecks):
         if isinstance(base, t.Applicable) and function.name == "apply":
             declaration = base.declaration
             bindings = t.bind(declaration.type_parameters, base.arguments)
-            open_ = {p: b for p, b in bindings.items() if b != t.TypeVar(p) or not isinstance(function.base, s.TypeExpression)}
+            open_ = {
+                p: b
+                for p, b in bindings.items()
+                if b != t.TypeVar(p) or not isinstance(function.base, s.TypeExpression)
+            }
             return self.finish_call(call, CallKind.APPLY, [declaration], open_, t.VOID)
         if isinstance(base, t.Table):
             if call.arguments:
@@ -196,7 +200,7 @@ class CallChecks(ExpressionChecks):
                     solved[parameter] = None if type_ is t.ANYTHING else type_
         self._check_arguments(chosen, parameters, ordered, bindings, solved)
         missing = [p.name for p, b in solved.items() if b is None]
-        if missing and not (kind is CallKind.CONSTRUCT):
+        if missing and kind is not CallKind.CONSTRUCT:
             self.error(f"cannot infer the type {', '.join(missing)} of '{chosen.name}'; write it in <>", node)
         full = {**bindings, **{p: b if b is not None else t.TypeVar(p) for p, b in solved.items()}}
         if result is None:
@@ -231,7 +235,11 @@ class CallChecks(ExpressionChecks):
         return ordered
 
     def _report_arguments(
-        self, node: s.Node, chosen: s.Declaration, parameters: tuple[s.Parameter, ...], arguments: tuple[s.Argument, ...]
+        self,
+        node: s.Node,
+        chosen: s.Declaration,
+        parameters: tuple[s.Parameter, ...],
+        arguments: tuple[s.Argument, ...],
     ) -> None:
         names = {p.name for p in parameters}
         here = ("it is declared here", chosen.loc)

@@ -53,7 +53,9 @@ class ExpressionChecks(TypeChecks):
         found = (self.globals if expression.absolute else self.scope).find(expression.name)
         if not found:
             hint = self.scope.similar(expression.name)
-            self.error(f"'{expression.name}' is not declared" + (f"; did you mean '{hint}'?" if hint else ""), expression)
+            self.error(
+                f"'{expression.name}' is not declared" + (f"; did you mean '{hint}'?" if hint else ""), expression
+            )
             return t.UNKNOWN
         declaration = found[0]
         self.facts.uses[expression] = declaration
@@ -369,7 +371,11 @@ class ExpressionChecks(TypeChecks):
             if isinstance(declaration, s.Parameter):
                 if declaration.direction in _WRITABLE:
                     return None
-                how = f"an '{declaration.direction}' parameter" if declaration.direction else "a parameter without direction"
+                how = (
+                    f"an '{declaration.direction}' parameter"
+                    if declaration.direction
+                    else "a parameter without direction"
+                )
                 return f"'{expression.name}' cannot be written: it is {how}"
             return f"'{expression.name}' cannot be written"
         if isinstance(expression, s.Member):
@@ -389,7 +395,7 @@ class ExpressionChecks(TypeChecks):
         return "this cannot be assigned to"
 
 
-_BOOLEAN = frozenset("== != < <= > >= && ||".split())
+_BOOLEAN = frozenset({"==", "!=", "<", "<=", ">", ">=", "&&", "||"})
 
 _HANDLERS: dict[type, Callable[..., t.Type]] = {
     s.IntLiteral: ExpressionChecks._int,

@@ -62,9 +62,12 @@ class StatementChecks(CallChecks):
         if t.UNKNOWN in (target, value):
             return
         if statement.operator is not None:
-            result = self.binary_type(statement.operator, target, value, s.Binary(
-                statement.loc, statement.operator, statement.target, statement.value
-            ))
+            result = self.binary_type(
+                statement.operator,
+                target,
+                value,
+                s.Binary(statement.loc, statement.operator, statement.target, statement.value),
+            )
             if result is None:
                 self.error(f"'{statement.operator}=' does not apply to {target} and {value}", statement)
                 return
@@ -129,9 +132,7 @@ class StatementChecks(CallChecks):
         else:
             collection = self.value(statement.collection)
             element: t.Type = t.UNKNOWN
-            if isinstance(collection, t.Set):
-                element = collection.element
-            elif isinstance(collection, t.Stack):
+            if isinstance(collection, (t.Set, t.Stack)):
                 element = collection.element
             elif isinstance(collection, t.List):
                 element = collection.item
@@ -312,7 +313,9 @@ class StatementChecks(CallChecks):
             parts = list(self.field_types(element).values())
         elif isinstance(element, t.Tuple):
             parts = list(element.items)
-        fits = len(parts) == len(keys) and all(self.fits(p, k) or self.fits(k, p) for p, k in zip(parts, keys, strict=True))
+        fits = len(parts) == len(keys) and all(
+            self.fits(p, k) or self.fits(k, p) for p, k in zip(parts, keys, strict=True)
+        )
         if not fits:
             self.error(f"a value set of {actual.element} does not fit the keys of this select", keyset)
         return True

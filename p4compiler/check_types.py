@@ -223,22 +223,20 @@ class TypeChecks:
             and formal.declaration is actual.declaration
         ):
             pairs = zip(formal.arguments, actual.arguments, strict=False)
-            return all([self.unify(f, a, bindings) for f, a in pairs])
+            return all(self.unify(f, a, bindings) for f, a in pairs)
         if isinstance(formal, t.Stack) and isinstance(actual, t.Stack):
             return formal.size == actual.size and self.unify(formal.element, actual.element, bindings)
         if isinstance(formal, t.Tuple) and isinstance(actual, t.Tuple) and len(formal.items) == len(actual.items):
-            return all([self.unify(f, a, bindings) for f, a in zip(formal.items, actual.items, strict=True)])
+            return all(self.unify(f, a, bindings) for f, a in zip(formal.items, actual.items, strict=True))
         if isinstance(formal, t.List) and isinstance(actual, (t.List, t.Tuple)):
             items = (actual.item,) if isinstance(actual, t.List) else actual.items
-            return all([self.unify(formal.item, a, bindings) for a in items])
+            return all(self.unify(formal.item, a, bindings) for a in items)
         if isinstance(formal, t.Struct) and formal.arguments and isinstance(actual, (t.Tuple, t.Record)):
             fields = self.field_types(formal)
             given = (
-                dict(actual.fields)
-                if isinstance(actual, t.Record)
-                else dict(zip(fields, actual.items, strict=False))
+                dict(actual.fields) if isinstance(actual, t.Record) else dict(zip(fields, actual.items, strict=False))
             )
-            return all([self.unify(fields[n], a, bindings) for n, a in given.items() if n in fields])
+            return all(self.unify(fields[n], a, bindings) for n, a in given.items() if n in fields)
         known = {k: v for k, v in bindings.items() if v is not None}
         return self.fits(actual, t.substitute(formal, known))
 

@@ -142,7 +142,11 @@ class Checker(StatementChecks):
 
     def enum(self, declaration: s.Enum) -> None:
         underlying = self.resolve(declaration.underlying) if declaration.underlying is not None else None
-        if underlying is not None and not isinstance(t.value_type(underlying), t.Bits) and underlying is not t.UNKNOWN:
+        if (
+            underlying is not None
+            and not isinstance(t.value_type(underlying), t.Bits)
+            and underlying is not t.UNKNOWN
+        ):
             self.error(f"the members of an enum have a type bit<N> or int<N>, not {underlying}", declaration)
         type_ = t.Enum(declaration, underlying)
         seen: set[str] = set()
@@ -280,9 +284,9 @@ class Checker(StatementChecks):
             self.declare(parameter)
         self.parameters(declaration.parameters)
         self.parameters(declaration.constructor_parameters)
-        for parameter in declaration.constructor_parameters:
-            if parameter.direction:
-                self.error("a constructor parameter has no direction", parameter)
+        for constructed in declaration.constructor_parameters:
+            if constructed.direction:
+                self.error("a constructor parameter has no direction", constructed)
 
     def package(self, declaration: s.Package) -> None:
         self.declare(declaration)
@@ -301,9 +305,7 @@ def always_returns(statement: s.Node) -> bool:
         return any(always_returns(inner) for inner in statement.statements)
     if isinstance(statement, s.If):
         return (
-            statement.otherwise is not None
-            and always_returns(statement.then)
-            and always_returns(statement.otherwise)
+            statement.otherwise is not None and always_returns(statement.then) and always_returns(statement.otherwise)
         )
     if isinstance(statement, s.Switch):
         has_default = any(isinstance(c.label, s.Anything) for c in statement.cases)

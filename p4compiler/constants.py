@@ -42,7 +42,8 @@ class ConstantEvaluator:
         if isinstance(expression, s.Index):
             base, index = self.evaluate(expression.base), self.evaluate(expression.index)
             if isinstance(base, tuple) and isinstance(index, int) and 0 <= index < len(base):
-                return base[index]
+                item: object = base[index]
+                return item
             return None
         if isinstance(expression, s.Call):
             fact = self.facts.calls.get(expression)
@@ -58,7 +59,9 @@ class ConstantEvaluator:
             return None
         if expression.operator == "!":
             return not value
-        return arithmetic.unary(expression.operator, value, self._type(expression)) if isinstance(value, int) else None
+        return (
+            arithmetic.unary(expression.operator, value, self._type(expression)) if isinstance(value, int) else None
+        )
 
     def _binary(self, expression: s.Binary) -> object | None:
         left = self.evaluate(expression.left)

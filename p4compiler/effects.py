@@ -87,9 +87,7 @@ def writes(statements: Iterable[ir.Stmt]) -> set[Place]:
     """The storage that statements may change."""
     found: set[Place] = set()
     for statement in statements:
-        if isinstance(statement, ir.Assign):
-            found |= places(statement.target)
-        elif isinstance(statement, ir.Copy):
+        if isinstance(statement, (ir.Assign, ir.Copy)):
             found |= places(statement.target)
         elif isinstance(statement, ir.SetValid):
             found |= places(statement.header)

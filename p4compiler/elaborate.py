@@ -101,7 +101,7 @@ class Elaborator(Tables):
         return ir.ExternObject("packet", type_.declaration, (), (), (), instance.declaration.loc)
 
     def _run_parser(self, program: Program, parser: ir.Instantiated) -> None:
-        values = [self._packet(parser, 0), program.headers, program.user_metadata, program.standard_metadata]
+        values: list[ir.Value] = [self._packet(parser, 0), program.headers, program.user_metadata, program.standard_metadata]
         frame = parser.frame
         assert isinstance(frame, Frame)
         for parameter, value in zip(parser.declaration.parameters, values, strict=True):
@@ -227,9 +227,7 @@ class Elaborator(Tables):
             self._control_body(instance, loc, back)
         self.copy_back(back)
 
-    def _control_body(
-        self, instance: ir.Instantiated, loc: Location, back: list[tuple[ir.Value, ir.Value]]
-    ) -> None:
+    def _control_body(self, instance: ir.Instantiated, loc: Location, back: list[tuple[ir.Value, ir.Value]]) -> None:
         declaration = instance.declaration
         assert isinstance(declaration, s.Control) and declaration.body is not None
         assert isinstance(instance.frame, Frame)

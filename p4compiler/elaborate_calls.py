@@ -14,10 +14,10 @@ from p4compiler.source import Location
 from p4compiler.storage import control_plane_name
 
 # Extern functions whose arguments may be any expression; for all others the target wants fields and constants.
-FREE_ARGUMENTS = frozenset(
-    """verify assert assume log_msg advance extract verify_checksum update_checksum verify_checksum_with_payload
-    update_checksum_with_payload""".split()
-)
+FREE_ARGUMENTS = frozenset({
+    "verify", "assert", "assume", "log_msg", "advance", "extract", "verify_checksum", "update_checksum",
+    "verify_checksum_with_payload", "update_checksum_with_payload",
+})  # fmt: skip
 MAX_INLINE_DEPTH = 100
 
 
@@ -235,7 +235,7 @@ class Calls(Expressions):
                 before = len(self.out)
                 value = self.typed(single, result_type)
                 self.frame = outer
-                if not back or len(self.out) == before and not back:
+                if not back or (len(self.out) == before and not back):
                     return value
                 result = self.copy_of(value, result_type, f"{declaration.name}.result")
                 self.copy_back(back)
@@ -273,7 +273,9 @@ class Calls(Expressions):
         if self.in_action or self.in_parser:
             self.out += body
         else:
-            self.emit(ir.DirectAction(call.loc, ir.ActionObject(full, declaration, (), body, declaration.annotations)))
+            self.emit(
+                ir.DirectAction(call.loc, ir.ActionObject(full, declaration, (), body, declaration.annotations))
+            )
         self.copy_back(back)
 
     def _interferes(self, frame: Frame, declaration: s.Action, body: list[ir.Stmt]) -> bool:
@@ -332,7 +334,9 @@ class Calls(Expressions):
         for parameter, argument in zip(fact.parameters, fact.arguments, strict=True):
             if argument is None:
                 continue
-            wanted = t.substitute(self.facts.declared[parameter], t.bind(type_.declaration.type_parameters, type_.arguments))
+            wanted = t.substitute(
+                self.facts.declared[parameter], t.bind(type_.declaration.type_parameters, type_.arguments)
+            )
             value = self.typed(argument, wanted)
             if isinstance(value, ir.Expr) and not isinstance(value, (ir.Const, ir.Text)):
                 raise Fault(f"'{parameter.name}' must be known at compile time", argument.loc)
@@ -389,7 +393,12 @@ class Calls(Expressions):
             arguments[index] = value
 
     def _out_argument(
-        self, place: ir.Value, type_: t.Type, parameter: s.Parameter, fact: CallFact, back: list[tuple[ir.Value, ir.Value]]
+        self,
+        place: ir.Value,
+        type_: t.Type,
+        parameter: s.Parameter,
+        fact: CallFact,
+        back: list[tuple[ir.Value, ir.Value]],
     ) -> ir.Value:
         if fact.name == "extract" or self._fixed(place):
             return place

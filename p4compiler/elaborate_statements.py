@@ -311,5 +311,3 @@ class Statements(Calls):
             self.emit(ir.Loop(statement.loc, inside))
         body, self.out = self.out, outer
         self.emit(ir.Labelled(statement.loc, after, body))
-
-

@@ -66,7 +66,7 @@ class Tables(Statements):
         annotation = s.find_annotation(key.annotations, "name")
         name = s.string_body(annotation) if annotation is not None else key_name(key.expression, self.facts)
         if name is None:
-            self.diagnostics.error("this key needs a name: add @name(\"...\")", key.loc)
+            self.diagnostics.error('this key needs a name: add @name("...")', key.loc)
             name = "key"
         if not plain:
             place = self.temporary("key", self.type_of(key.expression))

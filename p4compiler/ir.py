@@ -156,7 +156,7 @@ class Member:
     type: t.Type
 
 
-HeaderPlace = Union[Header, Element, Edge, Member]
+HeaderPlace = Header | Element | Edge | Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class StructPlace:
     """A struct or tuple whose fields have places of their own."""
 
     type: t.Type
-    fields: dict[str, "Value"]
+    fields: dict[str, Value]
 
     __hash__ = object.__hash__
 
@@ -183,7 +183,7 @@ class Aggregate:
     """A struct, tuple, header or list value made of parts; `type` as the program has it."""
 
     type: t.Type
-    fields: dict[str, "Value"]
+    fields: dict[str, Value]
 
     __hash__ = object.__hash__
 
@@ -205,7 +205,7 @@ class ExternObject:
     name: str
     declaration: s.Extern
     type_arguments: tuple[t.Type, ...]
-    arguments: tuple["Value", ...]
+    arguments: tuple[Value, ...]
     annotations: s.Annotations
     loc: Location
     anonymous: bool = False
@@ -239,7 +239,7 @@ class ActionObject:
     name: str
     declaration: s.Action
     data: tuple[ActionParameter, ...]
-    body: list["Stmt"]
+    body: list[Stmt]
     annotations: s.Annotations = ()
 
 
@@ -259,7 +259,7 @@ class Key:
 class EntryObject:
     """`keyset`: per key (value, mask), ("range", low, high) as `KeyValue`s."""
 
-    keyset: tuple["KeyValue", ...]
+    keyset: tuple[KeyValue, ...]
     action: ActionObject
     arguments: tuple[int, ...]
     priority: int | None
@@ -289,7 +289,7 @@ class TableObject:
     default_action: ActionObject | None = None
     default_arguments: tuple[int, ...] = ()
     default_const: bool = False
-    properties: dict[str, "Value"] = field(default_factory=dict)
+    properties: dict[str, Value] = field(default_factory=dict)
     size: int | None = None
     loc: Location | None = None
 
@@ -336,7 +336,7 @@ class Call(Stmt):
 
     name: str
     object: ExternObject | None
-    arguments: tuple["Value", ...]
+    arguments: tuple[Value, ...]
     type_arguments: tuple[t.Type, ...] = ()
 
 
@@ -394,7 +394,7 @@ class ParserCall(Stmt):
     """A sub-parser: its states, entered at `start`; its accept goes on after this statement."""
 
     start: str
-    states: dict[str, "ParserState"]
+    states: dict[str, ParserState]
 
 
 # Parsers

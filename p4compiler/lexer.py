@@ -27,14 +27,16 @@ class Token:
     loc: Location
 
 
-KEYWORDS = frozenset(
-    """abstract action actions apply bit bool break const continue control default else entries enum error exit
-    extern false for header header_union if in inout int key list match_kind out package parser priority
-    return select state string struct switch table this transition true tuple type typedef varbit value_set void _""".split()
-)
+KEYWORDS = frozenset({
+    "abstract", "action", "actions", "apply", "bit", "bool", "break", "const", "continue", "control", "default",
+    "else", "entries", "enum", "error", "exit", "extern", "false", "for", "header", "header_union", "if", "in",
+    "inout", "int", "key", "list", "match_kind", "out", "package", "parser", "priority", "return", "select", "state",
+    "string", "struct", "switch", "table", "this", "transition", "true", "tuple", "type", "typedef", "varbit",
+    "value_set", "void", "_",
+})  # fmt: skip
 
 # Keywords that may also serve as the name of a field, parameter, table and so on.
-SOFT_KEYWORDS = frozenset("actions apply entries key list priority state type".split())
+SOFT_KEYWORDS = frozenset({"actions", "apply", "entries", "key", "list", "priority", "state", "type"})
 
 _PATTERN = re.compile(
     r"""
@@ -42,7 +44,8 @@ _PATTERN = re.compile(
   | (?P<newline>\n)
   | (?P<comment>//(?:[^\n\\]|\\.|\\\n)*|/\*.*?\*/)
   | (?P<unclosed>/\*.*)
-  | (?P<number>(?:[0-9]+[ws])?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|0[dD][0-9_]+|[0-9][0-9_]*)(?P<junk>[A-Za-z0-9_]*))
+  | (?P<number>(?:[0-9]+[ws])?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|0[dD][0-9_]+|[0-9][0-9_]*)
+      (?P<junk>[A-Za-z0-9_]*))
   | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<string>"(?:[^"\\\n]|\\.)*")
   | (?P<symbol>\|\+\|=|\|-\|=|&&&|\|\+\||\|-\||<<=|>>=|\.\.\.|\.\.|\+\+|&&|\|\||==|!=|<=|>=|<<|>>

@@ -90,7 +90,12 @@ def _annotation_text(annotation: s.Annotation) -> str:
         return f"@{annotation.name}"
     text = ""
     for number, token in enumerate(annotation.body):
-        if number and token.text != "," and annotation.body[number - 1].text not in ("(", "[", ".") and token.text != ".":
+        if (
+            number
+            and token.text != ","
+            and annotation.body[number - 1].text not in ("(", "[", ".")
+            and token.text != "."
+        ):
             text += " " if annotation.body[number - 1].text == "," or token.text not in (")", "(", "]", "[") else ""
         text += token.text
     return f"@{annotation.name}({text})" if annotation.body else f"@{annotation.name}"
@@ -293,8 +298,7 @@ class _Writer:
         if annotation == "pkginfo" and key in ("name", "version", "organization", "contact", "url", "arch"):
             setattr(package, key, s.unquote(value))
         elif annotation == "platform_property" and hasattr(package, "platform_properties"):
-            if hasattr(package.platform_properties, key):
-                setattr(package.platform_properties, key, int(value, 0))
+            setattr(package.platform_properties, key, int(value, 0))
 
     def _table(self, table: ir.TableObject) -> None:
         message = self.info.tables.add()
@@ -327,7 +331,7 @@ class _Writer:
 
     def _match_fields(self, message: Any, table: ir.TableObject) -> None:
         numbers = field_ids([key.annotations for key in table.keys])
-        kinds = p4i.MatchField.MatchType
+        kinds = dict(p4i.MatchField.MatchType.items())
         for number, key in zip(numbers, table.keys, strict=True):
             if key.match_kind == "selector":
                 continue
@@ -337,8 +341,8 @@ class _Writer:
             annotate(field, key.annotations)
             document(field, key.annotations)
             field.bitwidth = type_width(key.declared)
-            if key.match_kind.upper() in kinds.keys():
-                field.match_type = kinds.Value(key.match_kind.upper())
+            if key.match_kind.upper() in kinds:
+                field.match_type = kinds[key.match_kind.upper()]
             else:
                 field.other_match_type = key.match_kind
             self.types.describe(key.declared)
@@ -389,13 +393,13 @@ class _Writer:
         document(message.preamble, declaration.annotations)
         fields = self.types.flat_fields(t.Struct(declaration))
         numbers = field_ids([a for _, _, a in fields])
-        for number, (field_name, type_, annotations) in zip(numbers, fields, strict=True):
-            if is_hidden(annotations):
+        for number, (field_name, type_, marks) in zip(numbers, fields, strict=True):
+            if is_hidden(marks):
                 continue
             metadata = message.metadata.add()
             metadata.id = number
             metadata.name = field_name
-            annotate(metadata, annotations)
+            annotate(metadata, marks)
             metadata.bitwidth = type_width(type_)
             self.types.describe(type_)
             named = type_name(type_)
@@ -437,7 +441,7 @@ class _Writer:
         owner = self._owner(made)
         if made.kind.startswith("direct_") and owner is None:
             return
-        kinds = {
+        kinds: dict[int, Any] = {
             PROFILE: self.info.action_profiles,
             COUNTER: self.info.counters,
             DIRECT_COUNTER: self.info.direct_counters,

@@ -78,7 +78,7 @@ class TypeDescriptions:
                 spec.bitstring.varbit.max_bitwidth = type_.width
         elif type_ == t.BOOL:
             if spec is not None:
-                getattr(spec, "bool").SetInParent()
+                spec.bool.SetInParent()
         elif type_ == t.ERROR:
             if spec is not None:
                 spec.error.SetInParent()

@@ -10,7 +10,7 @@ from p4compiler import syntax as s
 from p4compiler.lexer import SOFT_KEYWORDS, Kind, Token, describe, parse_number
 from p4compiler.source import Diagnostics, Location
 
-BASE_TYPES = frozenset("bool error bit int varbit string void match_kind tuple list".split())
+BASE_TYPES = frozenset({"bool", "error", "bit", "int", "varbit", "string", "void", "match_kind", "tuple", "list"})
 
 # Binary operators, loosest first (P4_16 specification, appendix on the grammar).
 PRECEDENCE: dict[str, int] = {

@@ -138,9 +138,7 @@ class Preprocessor:
             self.diagnostics.error(f"unknown preprocessor directive '#{name}'", loc)
         return active
 
-    def _branch(
-        self, name: str, rest: list[Token], loc: Location, sections: list[_Section], active: bool
-    ) -> bool:
+    def _branch(self, name: str, rest: list[Token], loc: Location, sections: list[_Section], active: bool) -> bool:
         if not sections:
             self.diagnostics.error(f"#{name} without #if", loc)
             return active

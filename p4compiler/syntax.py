@@ -16,7 +16,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotation(Node):
-    """`@name`, `@name(...)` or `@name[...]`; the body is kept as tokens because each annotation has its own syntax."""
+    """`@name`, `@name(...)` or `@name[...]`; the body stays tokens: each annotation has its own syntax."""
 
     name: str
     body: tuple[Token, ...] | None = None

@@ -13,7 +13,7 @@ from p4compiler.bmv2.output import Output, source_info
 from p4compiler.elaborate_values import Fault
 from p4compiler.storage import STANDARD_METADATA, struct_type_name
 
-ALGORITHMS = frozenset("crc32 crc32_custom crc16 crc16_custom random identity csum16 xor16".split())
+ALGORITHMS = frozenset({"crc32", "crc32_custom", "crc16", "crc16_custom", "random", "identity", "csum16", "xor16"})
 INGRESS, EGRESS = "ingress", "egress"
 
 
@@ -303,9 +303,9 @@ _FUNCTIONS: dict[str, Callable[[Externs, ir.Call, str], list[Json]]] = {
     "recirculate_preserving_field_list": Externs._again,
 }
 
-_ELSEWHERE = frozenset(
-    "verify verify_checksum update_checksum verify_checksum_with_payload update_checksum_with_payload".split()
-)
+_ELSEWHERE = frozenset({
+    "verify", "verify_checksum", "update_checksum", "verify_checksum_with_payload", "update_checksum_with_payload",
+})  # fmt: skip
 
 _OBJECTS: dict[str, Callable[[Externs, ir.ExternObject], Any]] = {
     "counter": Externs._counter,

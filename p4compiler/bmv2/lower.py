@@ -50,4 +50,3 @@ def _write(program: elaborate.Program, output: Output, externs: Externs, diagnos
     checksums.write(program.controls[elaborate.VERIFY], verify=True)
     externs.write_objects(program.externs)
     output.write_headers()
-

@@ -116,7 +116,9 @@ class Output:
         bits = sum(_width(f) for _, f in fields)
         if type_.kind == "header":
             if bits % 8:
-                raise Fault(f"header '{name}' has {bits} bits; simple_switch needs whole bytes", type_.declaration.loc)
+                raise Fault(
+                    f"header '{name}' has {bits} bits; simple_switch needs whole bytes", type_.declaration.loc
+                )
             if sum(isinstance(f, t.Varbit) for _, f in fields) > 1:
                 raise Fault(f"header '{name}' has more than one varbit field", type_.declaration.loc)
             if any(isinstance(f, t.Varbit) for _, f in fields):

@@ -96,7 +96,8 @@ class ParserWriter:
                     current["transitions"].append(self._default(self.after[statement.label]))
                     return None
                 elif isinstance(statement, ir.Loop):
-                    return self._loop(statement, current)
+                    self._loop(statement, current)
+                    return None
                 elif isinstance(statement, ir.ParserCall):
                     current = self._call(statement, current)
                 elif isinstance(statement, ir.Exit):
@@ -262,7 +263,7 @@ def expand_ranges(keyset: tuple[ir.KeyValue, ...], widths: list[int]) -> list[tu
             pieces = [(value.value, value.other)]
         else:
             pieces = [(value.value, full if value.kind == "exact" else 0)]
-        combinations = [c + (p,) for c in combinations for p in pieces]
+        combinations = [(*c, p) for c in combinations for p in pieces]
         if len(combinations) > MAX_RANGE_PIECES:
             raise Fault("the ranges of this case make too many values and masks", None)
     return combinations

@@ -118,7 +118,10 @@ class Body:
         last = self.primitives[-1] if self.primitives else None
         if last is not None and last["op"] == "_jump" and last["parameters"] == [hexstr(len(self.primitives))]:
             used = {p["parameters"][-1]["value"] for p in self.primitives[:-1] if p["op"].startswith("_jump")}
-            if hexstr(len(self.primitives))["value"] not in used and hexstr(len(self.primitives) - 1)["value"] not in used:
+            if (
+                hexstr(len(self.primitives))["value"] not in used
+                and hexstr(len(self.primitives) - 1)["value"] not in used
+            ):
                 self.primitives.pop()
         return self.primitives
 

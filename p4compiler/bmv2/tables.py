@@ -95,7 +95,9 @@ class TableWriter:
 
     # Entries
 
-    def _entry(self, table: ir.TableObject, entry: ir.EntryObject, number: int, ids: dict[ir.ActionObject, int]) -> Json:
+    def _entry(
+        self, table: ir.TableObject, entry: ir.EntryObject, number: int, ids: dict[ir.ActionObject, int]
+    ) -> Json:
         keys = [self._match(key, value, entry) for key, value in zip(table.keys, entry.keyset, strict=True)]
         action = {
             "action_id": ids[entry.action],
