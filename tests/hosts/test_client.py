@@ -1,0 +1,363 @@
+"""The client against scripted servers, and against a cluster behind a bad network."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from hosts import calls, config, sessions, values
+from hosts.calls import NoLeader, Refused, Servers, SessionExpired, Timeout
+from hosts.client import Client, ClientError
+from hosts.machine import Machine
+from hosts.node import Node
+from hosts.raft.message import Entry, EntryKind, MessageType
+from hosts.requests import Operation, Outcome, Reply, Request, pack_command
+from hosts.values import ValueFault
+from hosts.wire import HEADER_BYTES, Flag, Header
+
+Address = tuple[str, int]
+Script = Callable[["Server", Header, Request, Address], "Reply | None"]
+
+
+class Server:
+    """A scripted node: ``script`` answers each request, or None for silence. Keeps a real state machine."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.machine = Machine()
+        self.seen: list[tuple[Header, Request]] = []
+        self.socket = udp()
+        self.answers_from = self.socket
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    @property
+    def address(self) -> Address:
+        name = self.socket.getsockname()
+        return name[0], name[1]
+
+    def execute(self, header: Header, request: Request) -> Reply:
+        data = pack_command(header.log_term, header.index, header.commit, request.pack())
+        entry = Entry(1, self.machine.applied_index + 1, EntryKind.COMMAND, data)
+        answer = self.machine.apply(entry)
+        assert answer is not None
+        return answer.reply
+
+    def run(self) -> None:
+        while True:
+            datagram, address = self.socket.recvfrom(2048)
+            if not datagram:
+                return
+            header, request = Header.unpack(datagram), Request.unpack(datagram[HEADER_BYTES:])
+            self.seen.append((header, request))
+            reply = self.script(self, header, request, address)
+            if reply is not None:
+                self.send(header, reply, address)
+
+    def send(self, header: Header, reply: Reply, address: Address, **change: Any) -> None:
+        fields = {"source": 1, "group": header.group, "index": header.index, "log_term": header.log_term, **change}
+        self.answers_from.sendto(Header(MessageType.CLIENT_REPLY, **fields).pack() + reply.pack(), address)
+
+    def close(self) -> None:
+        with udp() as stopper:
+            stopper.sendto(b"", self.address)
+        self.thread.join()
+        self.socket.close()
+
+
+def udp() -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("127.0.0.1", 0))
+    return made
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Script], Server]]:
+    made: list[Server] = []
+
+    def start(script: Script) -> Server:
+        made.append(Server(script))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.close()
+
+
+Serve = Callable[[Script], Server]
+
+
+def obey(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
+    return server.execute(header, request)
+
+
+def say(outcome: Outcome, body: str = "") -> Script:
+    return lambda server, header, request, address: Reply(request.nonce, outcome, body=body.encode())
+
+
+def test_answers_may_come_from_another_address(serve: Serve) -> None:
+    server = serve(obey)
+    with udp() as other, Client([server.address], timeout_s=60) as client:
+        server.answers_from = other
+        result = client.append("steered")
+        assert result.address == other.getsockname() and result.served_by == 1
+
+
+def test_foreign_answers_are_ignored(serve: Serve) -> None:
+    def confuse(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
+        wrong = Reply(request.nonce ^ 1, Outcome.OK, index=99, body=values.encode(99))
+        right = Reply(request.nonce, Outcome.OK, index=99, body=values.encode(99))
+        server.send(header, wrong, address)
+        server.send(header, right, address, index=header.index + 1)
+        server.send(header, right, address, log_term=header.log_term + 1)
+        server.send(header, right, address, group=header.group + 1)
+        server.send(header, right, address, source=0)
+        server.answers_from.sendto(b"\x01", address)
+        server.answers_from.sendto(header.pack(), address)
+        return server.execute(header, request)
+
+    with Client([serve(confuse).address], timeout_s=60) as client:
+        assert client.append("x").index == 2
+        assert client.append("y").value == 1
+        assert client.drops >= 7
+
+
+def test_a_lost_answer_is_asked_for_again_under_the_same_sequence(serve: Serve) -> None:
+    def lose_first(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
+        reply = server.execute(header, request)
+        again = [seen for seen, _ in server.seen].count(header) > 1
+        return reply if again else None
+
+    server = serve(lose_first)
+    with Client([server.address], timeout_s=60) as client:
+        for position in range(3):
+            assert client.append(position).value == position
+        assert client.read_list().value == [0, 1, 2]
+    assert len(server.machine.items) == 3
+
+
+def test_silence_makes_it_turn_to_another(serve: Serve) -> None:
+    silent, serving = serve(lambda *_: None), serve(obey)
+    with Client([silent.address, serving.address], timeout_s=60) as client:
+        assert client.append(1).address == serving.address
+        assert client.append(2).value == 1
+    assert {header.index for header, _ in serving.seen} >= {1, 2}
+
+
+def test_who_does_not_lead_says_who_does(serve: Serve) -> None:
+    leader = serve(obey)
+    follower = serve(say(Outcome.NOT_LEADER, f"{leader.address[0]}:{leader.address[1]}"))
+    with Client([follower.address], timeout_s=60) as client:
+        assert client.append(1).address == leader.address
+        assert client.append(2).elapsed_s < 60
+    assert len(follower.seen) == 1, "from then on the leader is asked"
+
+
+def test_the_word_of_others_for_a_silent_leader_is_doubted(serve: Serve) -> None:
+    silent, serving = serve(lambda *_: None), serve(obey)
+    stubborn = serve(say(Outcome.NOT_LEADER, f"{silent.address[0]}:{silent.address[1]}"))
+    with Client([stubborn.address, serving.address], timeout_s=60) as client:
+        assert client.append(1).address == serving.address
+
+
+def test_busy_and_lost_leadership_are_repeated(serve: Serve) -> None:
+    outcomes = iter([Outcome.BUSY, Outcome.LOST_LEADERSHIP, Outcome.BUSY])
+
+    def hesitate(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
+        outcome = next(outcomes, None)
+        return server.execute(header, request) if outcome is None else Reply(request.nonce, outcome)
+
+    with Client([serve(hesitate).address], timeout_s=60) as client:
+        assert client.append(1).value == 0
+
+
+def test_no_leader_and_no_answer_are_told_apart(serve: Serve) -> None:
+    clueless, silent = serve(say(Outcome.NOT_LEADER)), serve(lambda *_: None)
+    with Client([clueless.address, silent.address], timeout_s=1.5) as client, pytest.raises(NoLeader) as none:
+        client.append(1)
+    for part in ("no quorum", "not committed", f"{clueless.address[1]} knows no leader", "no answer from"):
+        assert part in str(none.value)
+    with Client([silent.address], timeout_s=0.5) as client, pytest.raises(Timeout, match="no answer") as timeout:
+        client.append(1)
+    assert "may still be committed" in str(timeout.value)
+
+
+def test_a_forgotten_session_is_opened_again(serve: Serve) -> None:
+    server = serve(obey)
+    with Client([server.address], timeout_s=60) as client:
+        client.append("before")
+        server.machine = Machine()
+        assert client.append("after").value == 0
+        assert client.read_list().value == ["after"]
+
+
+def test_a_forgotten_session_leaves_repeated_writes_open(serve: Serve) -> None:
+    server = serve(obey)
+    with Client([server.address], timeout_s=60) as client:
+        client.append("before")
+        silent = [True]
+
+        def forget(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
+            reply = server.execute(header, request)
+            return None if silent and silent.pop() else reply
+
+        server.machine, server.script = Machine(), forget
+        with pytest.raises(SessionExpired, match="not known"):
+            client.append("maybe executed")
+        server.script = obey
+        assert client.append("next").value == 0
+
+
+def test_given_up_sequences_are_never_carried_out_later(serve: Serve) -> None:
+    server = serve(obey)
+    with Client([server.address], timeout_s=60) as client:
+        client.append("first")
+        server.script = lambda *_: None
+        call = client.submit_append("given up", timeout_s=0.3)
+        with pytest.raises(ClientError):
+            client.wait(call)
+        server.script = obey
+        client.append("after")
+        (late,) = [seen for seen in server.seen if seen[0].index == 2][:1]
+        assert server.execute(*late).outcome is Outcome.STALE
+        assert client.read_list().value == ["first", "after"]
+
+
+def test_what_no_node_carries_out(serve: Serve) -> None:
+    with Client([serve(obey).address], timeout_s=60) as client:
+        with pytest.raises(ValueFault):
+            client.append(object())
+        with pytest.raises(ValueFault, match="8388608"):
+            client.append(b"x" * (9 << 20))
+        with pytest.raises(Refused, match="8388608"):
+            client.put(b"x" * (5 << 20), b"y" * (5 << 20))
+        assert client.append("fine").value == 0
+    with (
+        pytest.raises(Refused, match="nonsense"),
+        Client([serve(say(Outcome.BAD_REQUEST, "nonsense")).address]) as client,
+    ):
+        client.append(1)
+    with pytest.raises(ClientError, match="this machine's address"):
+        Client([("127.0.0.1", 1)], bind="192.0.2.1")
+    with pytest.raises(ClientError, match="no address"):
+        Client([])
+
+
+def test_too_many_outstanding(serve: Serve) -> None:
+    server = serve(obey)
+    with Client([server.address], timeout_s=60) as client:
+        client.append(0)
+        server.script = lambda *_: None
+        for number in range(sessions.MAX_OUTSTANDING):
+            client.submit_append(number)
+        with pytest.raises(Refused, match="outstanding"):
+            client.submit_append("one more")
+
+
+def test_the_flag_against_steering_and_the_own_address(serve: Serve) -> None:
+    server = serve(obey)
+    with udp() as spare:
+        own = spare.getsockname()
+    asked: list[Address] = []
+
+    def note(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
+        asked.append(address)
+        return server.execute(header, request)
+
+    server.script = note
+    with Client([server.address], bind=own, steer=False, timeout_s=60, group=9) as client:
+        client.append(1)
+    assert set(asked) == {own}
+    assert all(header.flags == Flag.NO_STEER and header.group == 9 for header, _ in server.seen)
+    with Client([server.address], bind="127.0.0.5", timeout_s=60) as client:
+        client.append(1)
+    assert asked[-1][0] == "127.0.0.5" and server.seen[-1][0].flags == 0
+
+
+def test_many_outstanding(serve: Serve) -> None:
+    server = serve(obey)
+    with Client([server.address], timeout_s=60) as client:
+        results = list(client.append_many(range(500), 64))
+        assert sorted(result.value for result in results) == list(range(500))
+        assert sorted(client.read_list().value) == list(range(500))
+        running = [client.submit_append(number) for number in range(10)]
+        done = client.collect(running, 10)
+        assert len(done) == 10 and client.result(done[0]).index
+        assert server.seen[-1][0].commit > 480, "the lowest unanswered sequence moves on"
+
+
+def test_operations_are_known() -> None:
+    assert {operation.name for operation in Operation} == {
+        *("OPEN_SESSION", "APPEND", "PUT", "GET", "DELETE", "READ_LIST")
+    }
+
+
+def test_turning() -> None:
+    a, b, c = ("a", 1), ("b", 1), ("c", 1)
+    servers = Servers([a, b, a])
+    assert servers.everyone() == [a, b]
+    servers.turn()
+    assert servers.current == b
+    assert servers.follow(c, 0.0) and servers.current == c
+    servers.turn()
+    assert servers.current != c
+    servers.fell_silent(c, 10.0)
+    assert not servers.follow(c, 10.0 + calls.DISTRUST_S / 2)
+    assert servers.follow(c, 10.1 + calls.DISTRUST_S)
+    only = Servers([a])
+    only.turn()
+    assert only.current == a
+
+
+class BadSocket:
+    """A socket that loses, repeats and reorders what is sent."""
+
+    def __init__(self, real: socket.socket, seed: int, loss: float) -> None:
+        self.real, self.random, self.loss = real, random.Random(seed), loss
+        self.held: list[tuple[bytes, Address]] = []
+
+    def sendto(self, data: bytes, address: Address) -> int:
+        if self.random.random() < self.loss:
+            return len(data)
+        self.held.append((data, address))
+        if self.random.random() < 0.05:
+            self.held.append((data, address))
+        if self.random.random() < 0.05:
+            return len(data)  # it leaves behind the next one
+        while self.held:
+            self.real.sendto(*self.held.pop())
+        return len(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+@pytest.mark.parametrize("loss", [0.02, 0.15])
+def test_values_of_all_sizes_through_a_bad_network(make_cluster: Callable[..., Any], loss: float) -> None:
+    made = make_cluster(extra="election_timeout_ms: 600")
+    cluster = config.load(made.config)
+    nodes = [Node(cluster, member) for member in made.members]
+    for number, node in enumerate(nodes):
+        node._transport.socket = BadSocket(node._transport.socket, number, loss)  # type: ignore[assignment]
+    threads = [threading.Thread(target=node.run) for node in nodes]
+    for thread in threads:
+        thread.start()
+    try:
+        sent = [1, "x" * 5000, random.Random(1).randbytes(1 << 20), *range(100), b"y" * 70_000]
+        with made.client() as client:
+            client._socket = BadSocket(client._socket, 9, loss)  # type: ignore[assignment]
+            for value in sent:
+                client.append(value)
+            assert client.read_list().value == sent, "each once, in order"
+    finally:
+        for node in nodes:
+            node.stop()
+        for thread in threads:
+            thread.join()
+        for node in nodes:
+            node.close()
