@@ -114,7 +114,10 @@ class Controller:
             self._seen.add(session.name)
             self._absent.discard(session.name)
         elif session.standing is Standing.STANDBY:
+            # Another controller decides now; what this one knows grows old.
             self._known.clear()
+            if self.stands_by:
+                self.leaders = {group.id: Leadership() for group in self.network.groups}
         self.monitor.restart(session.name)
         self._links_changed()
         self._spawn(self._notify())

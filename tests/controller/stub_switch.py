@@ -78,8 +78,10 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
     def schema(self) -> P4Schema:
         return self._program.schema
 
-    async def start(self) -> None:
-        self._reset()
+    async def start(self, *, reset: bool = True) -> None:
+        """Without ``reset`` it was only the connection that failed: entries are still there."""
+        if reset:
+            self._reset()
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         p4r_grpc.add_P4RuntimeServicer_to_server(self, self._server)
         if self._server.add_insecure_port(self.address) == 0:
@@ -119,6 +121,12 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         digest = self.schema.digests["leader_digest_t"]
         message = p4r.DigestList(digest_id=digest.id, list_id=1, data=[digest.type_spec.encode_data(data)])
         self._to_primary(p4r.StreamMessageResponse(digest=message))
+
+    def table(self, update: p4r.Update) -> str:
+        """The table that an update concerns; nothing if it concerns none."""
+        if not update.entity.HasField("table_entry"):
+            return ""
+        return str(self.schema.tables[update.entity.table_entry.table_id].alias)
 
     def lose_entry(self, table: str) -> None:
         """Forget a table's entries, as if somebody had deleted them."""
