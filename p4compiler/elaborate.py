@@ -60,8 +60,9 @@ class Elaborator(Tables):
             self.diagnostics.error("'main' is not a V1Switch", main.loc)
             raise CompileFailed
         blocks: list[ir.Instantiated] = []
-        for argument in fact.arguments:
+        for number, argument in enumerate(fact.arguments):
             assert argument is not None
+            self.block_number = number
             value = self.value(argument)
             assert isinstance(value, ir.Instantiated)
             blocks.append(value)
@@ -83,10 +84,13 @@ class Elaborator(Tables):
         fields = self.field_types(standard_type)
         standard = ir.StructPlace(standard_type, {n: ir.Scalar(fold.erase(f), owner, n) for n, f in fields.items()})
         program = Program(self.facts, self.storage, headers, metadata, standard)
+        self.block_number = 0
         self._run_parser(program, parser)
         for role, control in zip(_CONTROLS, blocks[1:], strict=True):
+            self.block_number += 1
             self._run_control(program, role, control)
-        program.tables, program.externs, program.value_sets = self.tables, self.externs, self.value_sets
+        program.tables, program.value_sets = self.tables, self.value_sets
+        program.externs = sorted(self.externs, key=lambda e: self.extern_blocks[e])
         program.instances = self.instances
         return program
 
@@ -101,7 +105,8 @@ class Elaborator(Tables):
         return ir.ExternObject("packet", type_.declaration, (), (), (), instance.declaration.loc)
 
     def _run_parser(self, program: Program, parser: ir.Instantiated) -> None:
-        values: list[ir.Value] = [self._packet(parser, 0), program.headers, program.user_metadata, program.standard_metadata]
+        packet = self._packet(parser, 0)
+        values: list[ir.Value] = [packet, program.headers, program.user_metadata, program.standard_metadata]
         frame = parser.frame
         assert isinstance(frame, Frame)
         for parameter, value in zip(parser.declaration.parameters, values, strict=True):

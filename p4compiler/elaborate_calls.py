@@ -33,6 +33,9 @@ class Calls(Expressions):
         # Copies that the calls being inlined make at their end; `exit` makes them too (P4_16, section 12.4).
         self.pending: list[list[tuple[ir.Value, ir.Value]]] = []
         self.externs: list[ir.ExternObject] = []
+        # Which block of the package is being instantiated or run, and for which one each object was made.
+        self.block_number = 0
+        self.extern_blocks: dict[ir.ExternObject, int] = {}
 
     def block(self, block: s.Block) -> None:
         raise NotImplementedError
@@ -343,6 +346,7 @@ class Calls(Expressions):
             arguments.append(value)
         made = ir.ExternObject(name, type_.declaration, type_.arguments, tuple(arguments), annotations, loc, not name)
         self.externs.append(made)
+        self.extern_blocks[made] = self.block_number
         return made
 
     # Externs
