@@ -101,7 +101,6 @@ class Node:
                 peers,
                 self.cluster.reassembly_mib << 20,
                 Handlers(self._on_peer, self._on_request, self._on_large_request),
-                time.monotonic,
             )
         except OSError as error:
             where = f"{self.address[0]}:{self.address[1]}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,6 +57,34 @@ class Handlers:
     refuse: Callable[[Header, bytes, Address], bool]
 
 
+def open_socket(address: Address) -> socket.socket:
+    """A bound socket that never blocks. Raises OSError if the address cannot be bound."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        opened.setblocking(False)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            opened.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+        opened.bind(address)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def draw_message_id() -> int:
+    """Where an outbox's message ids begin: unlike those of an earlier life."""
+    return int.from_bytes(os.urandom(8), "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a transport takes from outside itself; a simulator has its own. ``clock`` is monotonic, in seconds."""
+
+    clock: Callable[[], float] = time.monotonic
+    open_socket: Callable[[Address], socket.socket] = open_socket
+    draw_message_id: Callable[[], int] = draw_message_id
+
+
 class Transport:
     """The socket at ``address``. ``peers`` maps each group to its other members' addresses."""
 
@@ -67,14 +96,15 @@ class Transport:
         peers: Mapping[int, Mapping[int, Address]],
         reassembly_bytes: int,
         handlers: Handlers,
-        clock: Callable[[], float],
+        surroundings: Surroundings = Surroundings(),
     ) -> None:
         """Raises OSError if the address cannot be bound."""
         self._member = member
         self._cluster = cluster
         self._peers = {group: dict(members) for group, members in peers.items()}
         self._handlers = handlers
-        self._clock = clock
+        self._clock = surroundings.clock
+        self._draw_message_id = surroundings.draw_message_id
         self.received: Counter[int] = Counter()
         self.sent: Counter[int] = Counter()
         self.drops: Counter[str] = Counter()
@@ -83,15 +113,7 @@ class Transport:
         self._client_inbox = Inbox(reassembly_bytes, reassembly_bytes // 2, MAX_REQUEST_BYTES)
         self._peer_outboxes: dict[Address, Outbox] = {}
         self._client_outboxes: dict[Address, Outbox] = {}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            self.socket.setblocking(False)
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                self.socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
-            self.socket.bind(address)
-        except OSError:
-            self.socket.close()
-            raise
+        self.socket = surroundings.open_socket(address)
 
     def close(self) -> None:
         self.socket.close()
@@ -222,7 +244,7 @@ class Transport:
             self._put(message.type, header.pack() + payload, address)
             return
         if outbox is None:
-            outbox = self._peer_outboxes[address] = _new_outbox()
+            outbox = self._peer_outboxes[address] = self._new_outbox()
         if self._makes_room(outbox, header, len(payload)):
             outbox.add(header, payload, self._clock())
             self._pump(self._peer_outboxes, address, outbox)
@@ -256,7 +278,7 @@ class Transport:
             if len(outboxes) >= MAX_CLIENT_OUTBOXES or held > MAX_CLIENT_OUTBOX_BYTES:
                 self.drops["outbox_full"] += 1
                 return
-            outbox = outboxes[address] = _new_outbox()
+            outbox = outboxes[address] = self._new_outbox()
         for number, other in list(outbox.headers()):
             if other == header:
                 outbox.remove(number)
@@ -272,6 +294,11 @@ class Transport:
             for address, outbox in list(outboxes.items()):
                 self._pump(outboxes, address, outbox)
 
+    @property
+    def waits(self) -> bool:
+        """Whether ``poll`` may have something to do."""
+        return bool(self._client_outboxes) or any(self._peer_outboxes.values())
+
     def _pump(self, outboxes: dict[Address, Outbox], address: Address, outbox: Outbox) -> None:
         for datagram in outbox.poll(self._clock()):
             self._put(datagram[1], datagram, address)
@@ -286,6 +313,5 @@ class Transport:
             # A full buffer or no route: for Raft the same as a datagram lost on the way.
             self.drops["not_sent"] += 1
 
-
-def _new_outbox() -> Outbox:
-    return Outbox(int.from_bytes(os.urandom(8), "big"))
+    def _new_outbox(self) -> Outbox:
+        return Outbox(self._draw_message_id())

@@ -90,6 +90,12 @@ class Raft:
     def durable_index(self) -> int:
         return self.log.durable_index
 
+    @property
+    def idle_ticks(self) -> int:
+        """The tick that may do something next: 1 for the very next one. Those before it may be given late, all at
+        once, if that is done before any other input."""
+        return 1 if self._leadership is not None else max(1, self._timeout - self._elapsed)
+
     def status(self) -> dict[str, Any]:
         """For people: plain values that json can write."""
         log = self.log
