@@ -11,7 +11,7 @@ from hosts.config import Address
 from hosts.requests import Reply, Request
 from hosts.values import Value
 
-FIRST_PATIENCE_S = 0.25
+FIRST_PATIENCE_S = 0.2
 MAX_PATIENCE_S = 1.0
 """How long whoever was asked may stay silent before another is asked; doubles from one to the other."""
 

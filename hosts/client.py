@@ -245,7 +245,15 @@ class Client:
             self._outbox.restart(call.message_id, now)
             self._pump(now)
             return
-        header = Header(
+        header = self._header(call)
+        if _is_small(call):
+            self._put(header.pack() + call.payload, call.asked)
+        else:
+            call.message_id = self._outbox.add(header, call.payload, now)
+            self._pump(now)
+
+    def _header(self, call: Call) -> Header:
+        return Header(
             MessageType.CLIENT_REQUEST,
             group=self._group,
             index=call.sequence,
@@ -253,11 +261,6 @@ class Client:
             commit=self._lowest if call.session else 0,
             flags=self._flags,
         )
-        if HEADER_BYTES + len(call.payload) <= MAX_DATAGRAM:
-            self._put(header.pack() + call.payload, call.asked)
-        else:
-            call.message_id = self._outbox.add(header, call.payload, now)
-            self._pump(now)
 
     def _put(self, datagram: bytes, address: Address) -> None:
         try:
@@ -306,6 +309,10 @@ class Client:
             self._servers.fell_silent(self._servers.current, now)
             self._servers.turn()
         for call in due:
+            former = call.asked
+            if call.expects and former != self._servers.current and _is_small(call):
+                # Most often just a datagram was lost, and who was asked still is the right one.
+                self._put(self._header(call).pack() + call.payload, former)
             self._send(call, now)
         self._next_check = min(
             (min(call.next_send, call.deadline) for call in self._calls.values()), default=now + 60.0
@@ -411,6 +418,11 @@ class Client:
         if call.session == self._session and call.sequence == self._lowest:
             while self._lowest < self._next_sequence and (self._session, self._lowest) not in self._calls:
                 self._lowest += 1
+
+
+def _is_small(call: Call) -> bool:
+    """Whether it goes in one datagram."""
+    return HEADER_BYTES + len(call.payload) <= MAX_DATAGRAM
 
 
 def _is_safe_to_repeat(call: Call) -> bool:
