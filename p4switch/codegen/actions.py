@@ -38,7 +38,7 @@ class Actions:
         self.layout = layout
         program = layout.program
         self.names = Names()
-        self.functions = {a.id: self.names.fresh(a.name) for a in program.actions.values()}
+        self.functions = {a.id: f"do_{self.names.fresh(a.name)}" for a in program.actions.values()}
         self.counters = {name: i for i, name in enumerate(program.counters)}
         self.meters = {name: i for i, name in enumerate(program.meters)}
         self.registers = {name: i for i, name in enumerate(program.registers)}

@@ -16,7 +16,7 @@ def generate_deparser(layout: Layout, actions: Actions) -> str:
     for name in deparser.order:
         header = layout.header(name)
         kind = layout.types[header.type]
-        size.append(f"    if ({header.code}.valid) size += size_{kind}(&{header.code});")
+        size.append(f"    if ({header.code}.valid) size += bytes_of_{kind}(&{header.code});")
         emit.append(f"    if ({header.code}.valid) d = emit_{kind}(&{header.code}, d);")
     prepare = ["static void before_deparsing(struct p4 *sw, struct packet *p) {", "    (void)sw, (void)p;"]
     prepare += [f"    {line}" for line in before]

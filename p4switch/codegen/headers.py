@@ -62,7 +62,7 @@ def _size(layout: Layout, kind: HeaderType) -> str:
     name = layout.types[kind.name]
     return (
         f"/* Bytes of a {kind.name} on the wire. */\n"
-        f"static inline uint32_t size_{name}(const struct {name} *h) {{\n"
+        f"static inline uint32_t bytes_of_{name}(const struct {name} *h) {{\n"
         f"{unused}    return {kind.bits // 8}{extra};\n}}\n"
     )
 
@@ -215,7 +215,7 @@ def set_valid(layout: Layout, header: HeaderPlace) -> list[str]:
         f"if (!{header.code}.valid) {{",
         f"    memset(&{header.code}, 0, sizeof {header.code});",
         f"    {header.code}.valid = 1;",
-        f"    p->base.length += size_{name}(&{header.code});",
+        f"    p->base.length += bytes_of_{name}(&{header.code});",
         "}",
     ]
     return lines + invalidate_siblings(header)
@@ -224,7 +224,7 @@ def set_valid(layout: Layout, header: HeaderPlace) -> list[str]:
 def set_invalid(layout: Layout, header: HeaderPlace) -> list[str]:
     name = layout.types[header.type]
     return [
-        f"if ({header.code}.valid) p->base.length -= size_{name}(&{header.code});",
+        f"if ({header.code}.valid) p->base.length -= bytes_of_{name}(&{header.code});",
         f"{header.code}.valid = 0;",
     ]
 

@@ -18,6 +18,7 @@ _RESERVED = """
 auto break case char const continue default do double else enum extern float for goto if inline int long register
 restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
 asm typeof bool true false linux unix packet base next valid
+NULL EOF errno stdin stdout stderr major minor assert offsetof
 """
 _KEYWORDS = frozenset(_RESERVED.split())
 
@@ -41,7 +42,7 @@ class Names:
 
     def fresh(self, name: str) -> str:
         base = re.sub(r"\W+", "_", name).strip("_") or "unnamed"
-        if base[0].isdigit() or base in _KEYWORDS or base.startswith(("p4_", "p4w_", "P4_")):
+        if base[0].isdigit() or base in _KEYWORDS or base.startswith(("p4_", "p4w_", "P4_", "varbit_")):
             base += "_" if not base[0].isdigit() else ""
             base = f"n{base}" if base[0].isdigit() else base
         chosen, count = base, 2

@@ -270,6 +270,7 @@ class Programs:
     # The whole ---------------------------------------------------------------------------------
 
     def _pipeline(self, name: str, nodes: list[Json]) -> Json:
+        nodes = [dict(node) for node in nodes]
         for at, node in enumerate(nodes):
             following = nodes[at + 1]["name"] if at + 1 < len(nodes) else None
             if "expression" not in node and node["next_tables"] is None:

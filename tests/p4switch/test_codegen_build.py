@@ -1,0 +1,171 @@
+"""What is generated: the same text each time, built once however many ask, clean under the sanitizers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from p4switch import native
+from p4switch.codegen import generate
+from p4switch.native import FLAGS
+from p4switch.pipeline import BuildError, Exact, Pipeline, ProgramError
+from p4switch.program_json import parse_program
+from tests.p4switch.bmv2json import Programs, assign, fld, op, send_to
+from tests.p4switch.everything import everything
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_the_same_program_gives_the_same_text() -> None:
+    texts = [generate(parse_program(everything().json())).files for _ in range(2)]
+    assert texts[0] == texts[1]
+
+
+def test_p4_names_and_lines_stand_in_the_text() -> None:
+    p = Programs(parse=["h"])
+    p.header("h", {"a": 8})
+    info = {"filename": "dir/prog.p4", "line": 17, "source_fragment": "hdr.h.a = 5 */"}
+    p.run({**assign(("h", "a"), 5), "source_info": info})
+    text = generate(parse_program(p.json())).files["actions.c"]
+    assert "prog.p4:17 hdr.h.a = 5 * /" in text
+
+
+@pytest.mark.parametrize("flags", [("-O0",), ("-O2", "-fno-strict-aliasing"), ("-Os",)])
+def test_optimisation_changes_nothing(flags: tuple[str, ...], build_cache: Path) -> None:
+    program = everything().json()
+    with (
+        Pipeline.load(program, cache=build_cache) as a,
+        Pipeline.load(program, cache=build_cache, flags=(*flags, *FLAGS[1:])) as b,
+    ):
+        for i in range(200):
+            frame = bytes((i * 7 + j * j * (i % 5)) & 0xFF for j in range(i % 90))
+            assert a.step(i % 4, frame, i, i) == b.step(i % 4, frame, i, i)
+
+
+def test_a_built_program_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = everything().json()
+    Pipeline.load(program, cache=tmp_path).close()
+    monkeypatch.setattr(native, "generate", None)
+    Pipeline.load(program, cache=tmp_path).close()
+
+
+def test_a_new_program_text_or_flag_is_built_anew(tmp_path: Path) -> None:
+    p = Programs(parse=["h"])
+    p.header("h", {"a": 8})
+    p.run(send_to(1))
+    Pipeline.load(p.json(), cache=tmp_path).close()
+    Pipeline.load(p.json(), cache=tmp_path, flags=("-O0", *FLAGS[1:])).close()
+    p.run(assign(("h", "a"), op("+", fld("h", "a"), 1)))
+    with Pipeline.load(p.json(), cache=tmp_path) as pipeline:
+        assert pipeline.step(0, b"\1", 0).packets == ((1, b"\2"),)
+    assert len(list(tmp_path.glob("*/program.so"))) == 3
+
+
+def test_many_processes_build_once(tmp_path: Path) -> None:
+    """Eight start at the same time on an empty cache; a compiler that counts its calls says how many compiled."""
+    log = tmp_path / "calls"
+    compiler = tmp_path / "cc"
+    compiler.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec cc "$@"\n')
+    compiler.chmod(0o755)
+    code = f"""
+from pathlib import Path
+from p4switch.pipeline import Pipeline
+from tests.p4switch.everything import everything
+pipeline = Pipeline.load(everything().json(), cache=Path({str(tmp_path / "cache")!r}))
+print(len(pipeline.step(0, b"abc", 0).packets))
+"""
+    environment = {**os.environ, "CC": str(compiler), "PYTHONPATH": str(REPOSITORY)}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(8)
+    ]
+    outputs = {p.communicate()[0] for p in processes}
+    assert len(outputs) == 1 and all(p.returncode == 0 for p in processes)
+    calls = log.read_text().splitlines()
+    assert sum("-c step.c" in call for call in calls) == 1
+    assert len(calls) == 3
+
+
+def test_names_that_mean_something_in_c(build_cache: Path) -> None:
+    names = ["leave", "int", "packet", "p4_step", "size_t", "NULL", "9lives", "a.b", "a_b", "memcpy", "varbit_8", "t"]
+    p = Programs()
+    for name in names:
+        p.header(name, dict.fromkeys((*names, "valid", "p", "sw"), 8))
+        p.action(name, assign((name, name), op("+", fld(name, "valid"), 1)))
+        p.table(name, [], [name], default=name)
+    p.run(send_to(1))
+    p.parse = names[:2]
+    with Pipeline.load(p.json(), cache=build_cache) as pipeline:
+        ((_, frame),) = pipeline.step(0, bytes(2 * 15), 0).packets
+        assert [frame[0], frame[15 + 1]] == [1, 1]
+
+
+def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(BuildError, match="no-such-compiler is not on the PATH"):
+        Pipeline.load(everything().json(), cache=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("{", "not JSON"),
+        ("{}", "header_types"),
+        (
+            '{"header_types":[],"headers":[],"parsers":[],"pipelines":[],"actions":[],"__meta__":{"version":[3,0]}}',
+            "3.0",
+        ),
+        ('{"header_types":[{}],"headers":[],"parsers":[],"pipelines":[],"actions":[]}', "malformed"),
+    ],
+)
+def test_what_is_not_a_program_is_refused(source: str, what: str, tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match=what):
+        Pipeline.load(source, cache=tmp_path)
+
+
+def test_an_unknown_primitive_is_named(tmp_path: Path) -> None:
+    p = Programs(parse=["h"])
+    p.header("h", {"a": 8})
+    p.action("odd", {"op": "explode", "parameters": []})
+    with pytest.raises(ProgramError, match=r"odd.*explode"):
+        Pipeline.load(p.json(), cache=tmp_path)
+
+
+SANITIZED = ("-O1", "-g", *FLAGS[1:], "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def test_random_packets_and_edits_under_the_sanitizers(build_cache: Path) -> None:
+    """In a process of its own, because the address sanitizer must be loaded first."""
+    runtime = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
+    if not Path(runtime).is_absolute():
+        pytest.fail("the C compiler has no address sanitizer (install libasan)")
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": runtime,
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONMALLOC": "malloc",
+    }
+    command = [sys.executable, "-m", "tests.p4switch.everything", str(build_cache), "6000"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "6000 packets" in done.stdout
+
+
+def test_closing_twice_and_tables_of_their_own(build_cache: Path) -> None:
+    p = Programs(parse=["h"])
+    p.header("h", {"a": 8})
+    p.action("to", send_to(2))
+    p.table("t", [("exact", "h", "a")], ["to"])
+    one, two = (Pipeline.load(p.json(), cache=build_cache) for _ in range(2))
+    one.insert("t", [Exact(1)], "to")
+    assert one.step(0, b"\1", 0).packets == ((2, b"\1"),)
+    assert two.step(0, b"\1", 0).packets == ((0, b"\1"),)
+    one.close()
+    one.close()
+    assert two.step(0, b"\1", 0).packets == ((0, b"\1"),)
+    two.close()
