@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -27,6 +28,9 @@ MAX_VALUE_BYTES = 8 * 1024 * 1024
 
 MAX_DEPTH = 100
 """Lists and maps inside one another; deeper ones are refused, on encoding and on decoding."""
+
+MAX_CONTAINERS = 200_000
+"""Lists and maps in one value, itself included: what bounds the time and memory that any bytes can cost."""
 
 _BIG_INT = 1
 _LONG_INT_BITS = 4096
@@ -44,8 +48,8 @@ def encode(value: Value) -> bytes:
         # Either a type that msgpack asks about, or one it refuses: look closer, which costs time only here.
         data = _PACKER.pack(_prepare(value, 0))
     else:
-        if isinstance(value, (list, tuple, dict)):
-            _check(value, 0)
+        if type(value) not in _PLAIN:
+            _Checker().check(value)
     if len(data) > MAX_VALUE_BYTES:
         raise ValueFault(f"the value takes {len(data)} bytes; at most {MAX_VALUE_BYTES} are possible")
     return bytes(data)
@@ -53,13 +57,20 @@ def encode(value: Value) -> bytes:
 
 def decode(data: bytes) -> Value:
     """The inverse of encode. Raises ValueFault for bytes that encode would not have written."""
+    hooks: dict[str, Any] = {}
+    if len(data) > MAX_CONTAINERS:
+        limit = _limited_list()
+        hooks = {"list_hook": limit, "object_hook": limit}
     try:
-        value = msgpack.unpackb(data, strict_map_key=False, ext_hook=_extension, unicode_errors="surrogatepass")
+        value = msgpack.unpackb(
+            data, strict_map_key=False, ext_hook=_extension, unicode_errors="surrogatepass", **hooks
+        )
     except ValueFault:
         raise
     except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
         raise ValueFault(f"not a value: {error or type(error).__name__}") from error
-    _check(value, 0)
+    if type(value) not in _PLAIN:
+        _Checker().check(value)
     return value
 
 
@@ -80,7 +91,7 @@ def to_json(value: Value) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return value if value.bit_length() <= _LONG_INT_BITS else {"$int": hex(value)}
     if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
+        return list(value) if _JSON_ALIKE.issuperset(map(type, value)) else [to_json(item) for item in value]
     if isinstance(value, dict):
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
             return {key: to_json(item) for key, item in value.items()}
@@ -169,21 +180,61 @@ def _key(key: Value) -> Value:
     return key
 
 
-def _check(value: Value, depth: int) -> None:
-    """Refuses depth, tuples as keys and msgpack's own extra types, which decoding alone would let through."""
-    if isinstance(value, (list, tuple)):
+class _Checker:
+    """Refuses depth, too many containers, tuples as keys and msgpack's own extra types. Plain items cost next to
+    nothing: their types are looked at all at once."""
+
+    def __init__(self) -> None:
+        self._left = MAX_CONTAINERS
+
+    def check(self, value: Value, depth: int = 0) -> None:
+        if isinstance(value, msgpack.ExtType):  # which is a tuple, too
+            raise ValueFault(f"extension types cannot be stored; use {_TYPES}")
+        if isinstance(value, (list, tuple)):
+            self._enter(depth)
+            self._check_items(value, depth)
+        elif isinstance(value, dict):
+            self._enter(depth)
+            for key in () if _PLAIN.issuperset(map(type, value)) else value:
+                self.check(_key(key), depth + 1)
+            self._check_items(value.values(), depth)
+        elif value is not None and not isinstance(value, (int, float, str, bytes, bytearray)):
+            raise ValueFault(f"a {type(value).__name__} cannot be stored; use {_TYPES}")
+
+    def _enter(self, depth: int) -> None:
+        self._left -= 1
         if depth >= MAX_DEPTH:
             raise ValueFault(f"lists and maps deeper than {MAX_DEPTH} cannot be stored")
-        for item in value:
-            _check(item, depth + 1)
-    elif isinstance(value, dict):
-        if depth >= MAX_DEPTH:
-            raise ValueFault(f"lists and maps deeper than {MAX_DEPTH} cannot be stored")
-        for key, item in value.items():
-            _check(_key(key), depth + 1)
-            _check(item, depth + 1)
-    elif isinstance(value, (msgpack.Timestamp, msgpack.ExtType)):
-        raise ValueFault(f"a {type(value).__name__} cannot be stored; use {_TYPES}")
+        if self._left < 0:
+            raise _too_many()
+
+    def _check_items(self, items: Iterable[Value], depth: int) -> None:
+        if not _PLAIN.issuperset(map(type, items)):
+            for item in items:
+                if type(item) not in _PLAIN:
+                    self.check(item, depth + 1)
+
+
+_JSON_ALIKE = frozenset({type(None), bool, str})
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+
+
+def _too_many() -> ValueFault:
+    return ValueFault(f"more than {MAX_CONTAINERS} lists and maps in one value cannot be stored")
+
+
+def _limited_list() -> Callable[[list[Any]], list[Any]]:
+    """A hook that lets so many lists pass and no more, so that hostile bytes do not swell into gigabytes."""
+    count = 0
+
+    def pass_on(made: list[Any]) -> list[Any]:
+        nonlocal count
+        count += 1
+        if count > MAX_CONTAINERS:
+            raise _too_many()
+        return made
+
+    return pass_on
 
 
 def _extension(code: int, data: bytes) -> Value:

@@ -84,7 +84,9 @@ def test_text_is_json_or_itself() -> None:
     assert values.parse_text("-1" + "0" * 6000) == -(10**6000)
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, 1j, [object()], {(1, 2): 3}])
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, 1j, [object()], {(1, 2): 3}, msgpack.ExtType(5, b""), [msgpack.ExtType(1, b"\x01")]]
+)
 def test_other_types_are_refused(value: object) -> None:
     with pytest.raises(ValueFault):
         values.encode(value)
@@ -104,6 +106,18 @@ def test_too_large_and_too_deep() -> None:
         deep = [deep]
     with pytest.raises(ValueFault):
         values.encode(deep)
+
+
+def test_hostile_bytes_cost_little() -> None:
+    size = values.MAX_VALUE_BYTES - 10
+    for unit in (b"\x90", b"\x91\x91\x91\x00", b"\x80", b"\x92\x80\x90"):
+        count = size // len(unit)
+        with pytest.raises(ValueFault, match="more than 200000"):
+            values.decode(b"\xdd" + count.to_bytes(4, "big") + unit * count)
+    assert len(values.decode(b"\xdd" + size.to_bytes(4, "big") + bytes(size))) == size
+    with pytest.raises(ValueFault, match="more than 200000"):
+        values.encode([[] for _ in range(values.MAX_CONTAINERS)])
+    assert values.decode(values.encode([[]] * (values.MAX_CONTAINERS - 1)))
 
 
 @given(st.binary(max_size=200))
