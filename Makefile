@@ -15,13 +15,15 @@ NODES ?= auto
 SW ?= s1
 VENV := .venv
 BIN := $(VENV)/bin
+ROOMS := p4compiler p4switch controller hosts topo sim bench
 # The lab needs root; everything else runs as whoever calls make.
-ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY")
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
 .PHONY: setup run demo test lint test-bmv2 bench shell stop clean
 
 setup:
 	@scripts/setup.sh
+	@$(BIN)/python -m compileall -q $(ROOMS)
 
 run: setup
 	@$(ROOT) $(BIN)/switchraft lab --topology $(TOPOLOGY) --switch $(SWITCH) --nodes $(NODES)
