@@ -119,12 +119,17 @@ class Demo:
         self._chapter(f"Two of three die: {leader} and {follower}. One alone must not commit anything")
         lab.node("kill", leader)
         lab.node("kill", follower)
+        survivor = next(name for name in live.topology.members if name not in (leader, follower))
+        before = self._commit_index(live, survivor)
         try:
             answer = self._ask(live, "never", "service", REFUSAL_S)
         except LabError as error:
             self._true(f"the client is told: {error}")
         else:
             raise Untrue(f"one node of three committed a value: {answer}")
+        if self._commit_index(live, survivor) != before:
+            raise Untrue(f"{survivor} alone has moved its commit index")
+        self._true(f"{survivor}'s commit index stays at {before}")
 
     def _back_again(self, lab: Lab, live: Live) -> None:
         self._chapter("Both start again")
@@ -147,6 +152,9 @@ class Demo:
             return how(*ask(Route(CLIENT, target, None, seconds), append(value)))
 
         return namespace.on_host(live.holder(CLIENT), call)
+
+    def _commit_index(self, live: Live, node: str) -> int:
+        return int(live.ask_node(node, {"cmd": "status"})["groups"][0]["commit"])
 
     def _committed_everywhere(self, live: Live) -> None:
         """Every member has applied every value sent, in the same order. A value whose client gave up may follow."""

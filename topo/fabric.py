@@ -97,13 +97,15 @@ def _route_by_gateway(host: Host, process: Process) -> None:
     """All that leaves goes to the gateway, whose address nobody asks for: also what stays in the host's own /24, as
     switches forward by IP and answer no ARP."""
     interface = host.interface
-    # Strict reverse-path filtering: what a partition keeps from being sent is not received either.
+    # rp_filter: what a partition keeps from being sent is not received either. accept_local: a client on the leader's
+    # own host gets its request back from the switch, with that host's address as source.
     script = f"""
         set -e
         ip route del {host.network} dev {interface}
         ip neighbour replace {host.gateway} lladdr {host.gateway_mac} nud permanent dev {interface}
         ip route replace default via {host.gateway} dev {interface} onlink
         echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter
+        echo 1 >/proc/sys/net/ipv4/conf/all/accept_local
         ethtool -K {interface} {" ".join(f"{feature} off" for feature in OFFLOADS)} >/dev/null
     """
     namespace.run(process, ["sh", "-c", script])

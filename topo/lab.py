@@ -133,6 +133,7 @@ class Lab:
         token = secrets.token_hex(16)
         os.environ[TOKEN_VARIABLE] = token
         os.environ["SWITCHRAFT_CLUSTER"] = str(paths.cluster())
+        os.environ["P4SWITCH_CACHE"] = str(paths.build() / "p4switch-cache")
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         own = Process.of(os.getpid())
         assert own is not None

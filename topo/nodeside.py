@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from hosts.config import Cluster, ConfigError, load
+from topo import paths
 from topo.errors import LabError, UsageError
+from topo.process import TOKEN_VARIABLE
 
 
 def run(config: Path | None, index: int | None, member: int | None) -> None:
@@ -27,7 +30,28 @@ def run(config: Path | None, index: int | None, member: int | None) -> None:
         raise UsageError(f"no member has id {member}: the ids are {', '.join(map(str, cluster.member_ids))}")
     from hosts import node
 
+    if TOKEN_VARIABLE in os.environ and _writes_where_nobody_reads():
+        _log_to_file(cluster.name_of(member))
     sys.exit(node.run(config, member))
+
+
+def _writes_where_nobody_reads() -> bool:
+    """Whether this is a background job on a terminal, as at Mininet's prompt: that one is read only while a command
+    runs there, and a full terminal would stop the node."""
+    try:
+        return os.isatty(2) and os.tcgetpgrp(2) != os.getpgrp()
+    except OSError:
+        return True
+
+
+def _log_to_file(name: str) -> None:
+    path = paths.logs() / f"{name}.log"
+    print(f"{name} writes its log to {paths.shown(path)}", flush=True)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    paths.give(path)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def _at(ids: list[int], index: int) -> int:

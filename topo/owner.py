@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from types import FrameType
 
-from topo import paths
+from topo import paths, switches, topology
 from topo.errors import LabError
 from topo.lab import Lab
 from topo.options import Options
@@ -74,6 +74,8 @@ def in_foreground(options: Options) -> None:
 def detached(options: Options) -> None:
     """Start a lab that outlives this process; returns once it serves. Raises LabError with its reason."""
     check_root("the lab")
+    switches.choose(options.switch, options.compiler)
+    topology.find(options.topology)
     paths.make(paths.logs())
     with (paths.logs() / "lab.log").open("ab") as log:
         owner = subprocess.Popen(

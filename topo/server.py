@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import traceback
 from typing import Any
 
 from hosts import control
@@ -61,6 +62,9 @@ class Server:
             return {"ok": False, "error": f"a field is missing or of the wrong type: {error}", "usage": True}
         except LabError as error:
             return {"ok": False, "error": str(error), "usage": isinstance(error, UsageError)}
+        except Exception as error:  # a fault of the lab's own: it is told, and the lab goes on
+            traceback.print_exc()
+            return {"ok": False, "error": f"{type(error).__name__}: {error}; see the lab's log"}
 
     def _do(self, request: dict[str, Any]) -> dict[str, Any]:
         lab, command = self._lab, request.get("cmd")

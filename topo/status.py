@@ -31,7 +31,7 @@ def gather(live: Live) -> dict[str, Any]:
         def state(name: str) -> str:
             process = running.get(name)
             if process is None:
-                return "not the lab's"
+                return "not started" if "error" in nodes[name].result() else "started by hand"
             return process.state if process.alive or process.state.startswith("dead") else "dead"
 
         told = controller.result()

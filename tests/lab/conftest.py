@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from topo import paths, record
+from topo import applied, paths, record, status
 from topo.errors import LabError
 from topo.live import Live
 from topo.process import with_token
@@ -97,11 +97,9 @@ class Lab(Shell):
 
     def leader(self, *, other_than: str | None = None, seconds: float = PATIENCE_S) -> str:
         """Wait for a leader to whom all switches that run steer."""
-        from topo import status
 
         def settled() -> str | None:
-            live = self.live
-            group = status.leaders(live)[0]
+            group = status.leaders(self.live)[0]
             routes = {entry["leader"] for entry in group["switches"].values()}
             leader = group["leader"]
             if leader == other_than or routes != {leader}:
@@ -112,8 +110,7 @@ class Lab(Shell):
 
     def values(self, node: str) -> list[Any]:
         """The JSON form of what a node has applied."""
-        listed: list[Any] = self.json("log", node)["values"]
-        return listed
+        return applied.values_of(self.live, node)
 
     def equal_values(self, nodes: tuple[str, ...] = ("h1", "h2", "h3")) -> list[Any]:
         """Wait until the nodes hold the same list."""
@@ -130,12 +127,12 @@ class Lab(Shell):
 
     def term(self) -> int:
         """The leader's term."""
-        return int(self.json("leader")[0]["term"])
+        return int(status.leaders(self.live)[0]["term"])
 
     def mend(self) -> None:
         """Start and heal everything, and wait until it serves."""
         live = self.live
-        self.run("heal")
+        live.change({"cmd": "heal"})
         for running in live.record.processes:
             if running.state == "paused":
                 live.change(_request(running.kind, "resume", running.name))
@@ -188,8 +185,7 @@ def module_lab(build_folder: Path) -> Iterator[Lab]:
 
 @pytest.fixture
 def lab(module_lab: Lab) -> Iterator[Lab]:
-    """The file's lab, whole before and after each test."""
-    module_lab.mend()
+    """The file's lab, whole before each test as the one before it left it so."""
     yield module_lab
     module_lab.mend()
 

@@ -12,6 +12,7 @@ from hosts.raft.message import MAX_TERM, MessageType
 from hosts.wire import Header
 from tests.lab.conftest import Lab, wait
 from tests.lab.forge import datagram, send
+from topo import status
 from topo.capturing import Capture
 
 COPIES = 5
@@ -37,7 +38,8 @@ def a_follower(lab: Lab, leader: str) -> str:
 
 
 def nodes_terms(lab: Lab) -> set[int]:
-    return {entry["term"] for node in lab.json("status")["nodes"].values() for entry in node["groups"]}
+    nodes = status.gather(lab.live)["nodes"]
+    return {entry["term"] for node in nodes.values() for entry in node["groups"]}
 
 
 @pytest.mark.parametrize("kind", [MessageType.APPEND_ENTRIES, MessageType.REQUEST_VOTE])

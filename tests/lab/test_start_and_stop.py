@@ -176,6 +176,10 @@ def test_the_prompt(shell: Shell) -> None:
         type_("raft status", "h1-eth0, s1-eth1")
         type_("h1 cat /sys/class/net/h1-eth0/operstate", "up")
         type_("link s1 h1 up", "up")
+        for index, host in enumerate(("h1", "h2", "h3")):
+            type_(f"{host} switchraft node run {index} &", "\n")
+        type_("h11 switchraft client -s 10.0.1.11 -d 10.0.1.1 -da 1", "1 (int) is value 0 of the list")
+        type_("raft status", "started by hand")
         type_("h11 ping h1", "bytes from")
         os.write(master, b"\x03")
         type_("exit", "exit")
@@ -226,3 +230,23 @@ def test_garbage_on_the_labs_socket(shell: Shell) -> None:
             assert not answer or b'"ok": false' in answer
     assert Process.of(lab.lab.pid) == lab.lab
     assert shell.run("heal").strip() == "nothing was broken"
+
+
+def test_what_sudo_writes_belongs_to_who_called_it(tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    shell, owner = Shell(build), {"SUDO_UID": "65534", "SUDO_GID": "65534"}
+    kind = os.environ.get("SWITCHRAFT_SWITCH", "embedded")
+    Shell().run("stop")
+    started = shell.try_("lab", "--detach", "--switch", kind, **owner)
+    try:
+        assert started.returncode == 0, started.stderr
+        assert shell.try_("node", "kill", "h1", **owner).returncode == 0
+        assert shell.try_("node", "start", "h1", **owner).returncode == 0
+        strangers = [path for path in build.rglob("*") if path.lstat().st_uid != 65534]
+        # Nodes write on; what they make while they run is handed over when they end.
+        assert [
+            path for path in strangers if path.name in ("lab.json", "lab.sock", "control.sock", "raft.json")
+        ] == []
+    finally:
+        assert shell.try_("stop", **owner).returncode == 0
+    assert [path for path in (build, *build.rglob("*")) if path.lstat().st_uid != 65534] == []

@@ -14,6 +14,8 @@ import pytest
 from hosts.values import from_json, to_json
 from tests.lab.conftest import Lab, wait
 from topo import paths
+from topo.namespace import on_host
+from topo.sending import Route, append, ask
 
 LARGE = "".join(random.Random(3).choices(string.printable, k=1 << 20))
 
@@ -57,11 +59,21 @@ def test_keys(lab: Lab) -> None:
         assert missing.stderr.strip() == "switchraft: there is no key 'colour'"
 
 
-@pytest.mark.parametrize("target", ["h1", "h2", "h3", "service", "10.0.2.2", "10.0.100.1:26410"])
-@pytest.mark.parametrize("origin", ["h11", "h22", "h3"])
-def test_from_everywhere_to_everywhere(lab: Lab, origin: str, target: str) -> None:
-    answer = lab.json("send", f"{origin} to {target}", "--from", origin, "--to", target)
-    assert answer["type"] == "str" and answer["served_by"] == lab.leader()
+@pytest.mark.parametrize("origin", ["h1", "h11", "h2", "h22", "h3"])
+def test_from_everywhere_to_everywhere(lab: Lab, origin: str) -> None:
+    """From the leader's own host too, whose requests come back to it."""
+    leader = lab.leader()
+    for target in ("h1", "h2", "h3", "service", "10.0.2.2", "10.0.100.1:26410"):
+        route, errand = Route(origin, target), append(f"{origin} to {target}")
+        way, result = on_host(lab.live.holder(origin), lambda route=route, errand=errand: ask(route, errand))
+        assert way.name(result.address[0]) == leader
+
+
+def test_the_answer_for_programs(lab: Lab) -> None:
+    answer = lab.json("send", "x", "--from", "h22", "--to", "h3")
+    assert answer["served_by"] == lab.leader()
+    assert (answer["type"], answer["value"], answer["position"]) == ("str", "x", len(lab.values("h1")) - 1)
+    assert answer["index"] > answer["position"] and answer["term"] >= 1 and answer["ms"] > 0
 
 
 def test_at_a_hosts_own_prompt(lab: Lab) -> None:
