@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 VENV=${SWITCHRAFT_VENV:-.venv}
-PACKAGES="mininet gcc libc6-dev python3 python3-venv iproute2 iputils-ping ethtool tcpdump net-tools procps util-linux"
+PACKAGES="mininet gcc libc6-dev python3 python3-venv iproute2 iputils-ping ethtool tcpdump net-tools openssl procps util-linux"
 
 missing=""
 for package in $PACKAGES; do
