@@ -95,7 +95,7 @@ class CallChecks(ExpressionChecks):
             self.require_writable(function.base)
         values = tuple(a.value for a in call.arguments)
         if len(values) != wanted or None in values:
-            self.error(f"'{name}' takes {wanted or 'no'} argument{'s' if wanted != 1 else ''}", call)
+            self.error(f"'{name}' takes {wanted or 'no'} argument{'' if wanted else 's'}", call)
         for value in values:
             if value is not None:
                 self.value(value)

@@ -10,9 +10,10 @@ from typing import Any
 from p4compiler.bmv2.lower import lower
 from p4compiler.checker import check
 from p4compiler.elaborate import Program, elaborate
+from p4compiler.lexer import Token
 from p4compiler.parser import parse
 from p4compiler.preprocessor import Preprocessor
-from p4compiler.source import Diagnostics, Source
+from p4compiler.source import Diagnostics, Source, deep_recursion
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,14 @@ def compile_text(text: str, diagnostics: Diagnostics, name: str = "program.p4") 
 
 
 def _compile(
-    tokens: list[Any], preprocessor: Preprocessor, diagnostics: Diagnostics, name: str, path: Path
+    tokens: list[Token], preprocessor: Preprocessor, diagnostics: Diagnostics, name: str, path: Path
+) -> Compiled:
+    with deep_recursion():
+        return _passes(tokens, preprocessor, diagnostics, name, path)
+
+
+def _passes(
+    tokens: list[Token], preprocessor: Preprocessor, diagnostics: Diagnostics, name: str, path: Path
 ) -> Compiled:
     program = parse(tokens, diagnostics)
     # What could be parsed is checked too, so that one run reports more; but an unread declaration makes

@@ -18,7 +18,7 @@ PRECEDENCE: dict[str, int] = {
     "<<": 8, ">>": 8, "++": 9, "+": 9, "-": 9, "|+|": 9, "|-|": 9, "*": 10, "/": 10, "%": 10,
 }  # fmt: skip
 
-MAX_DEPTH = 400
+MAX_DEPTH = 200
 
 TYPE, GENERIC, VALUE = "type", "generic", "value"
 

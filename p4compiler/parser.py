@@ -8,14 +8,15 @@ from p4compiler import syntax as s
 from p4compiler.lexer import Kind, Token
 from p4compiler.parse_expressions import SyntaxFault
 from p4compiler.parse_statements import StatementParser
-from p4compiler.source import Diagnostics
+from p4compiler.source import Diagnostics, deep_recursion
 
 _T = TypeVar("_T")
 
 
 def parse(tokens: list[Token], diagnostics: Diagnostics) -> s.Program:
     """The program's tree. Errors go to `diagnostics`; what could be read is returned."""
-    return Parser(tokens, diagnostics).program()
+    with deep_recursion():
+        return Parser(tokens, diagnostics).program()
 
 
 class Parser(StatementParser):

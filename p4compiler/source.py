@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -92,6 +94,17 @@ def excerpt(location: Location) -> str:
     width = max(1, min(location.end - location.start, len(text) - column + 1))
     lead = "".join("\t" if c == "\t" else " " for c in text[: column - 1])
     return f"  {text}\n  {lead}{'^' * width}"
+
+
+@contextmanager
+def deep_recursion() -> Iterator[None]:
+    """Room for trees as deep as the parser lets them be, and for long chains of operators."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 10_000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 class CompileFailed(Exception):
