@@ -40,7 +40,7 @@ from p4switch.entities import (
 )
 from p4switch.native import FLAGS, Built, build_program, load_library
 from p4switch.program import Program
-from p4switch.program_json import load_json, parse_program
+from p4switch.program_json import load_json, malformed, parse_program
 from p4switch.tablestate import Native, ProfileState, TableState
 
 __all__ = [
@@ -115,7 +115,9 @@ class Pipeline:
         """
         data = load_json(bmv2_json)
         program = parse_program(data)
-        return cls(program, build_program(data, program, cache, flags))
+        built = build_program(data, program, cache, flags)
+        with malformed():
+            return cls(program, built)
 
     def close(self) -> None:
         """Free it all. No loop may be running on it, and no other call may follow."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ from p4switch.program import (
     ValueSet,
 )
 
+MOST_HEADER_BITS = 65536
+
 
 def load_json(source: str | Path | Json) -> Json:
     """The JSON object of a file, a text that begins with ``{``, or an object already parsed."""
@@ -65,12 +68,21 @@ def parse_program(source: str | Path | Json) -> Program:
     for key in ("header_types", "headers", "parsers", "pipelines", "actions"):
         if key not in data:
             raise ProgramError(f"not a BMv2 JSON of a program: it has no {key!r}")
-    version = data.get("__meta__", {}).get("version", [2, 0])
-    if version[0] != 2:
-        raise ProgramError(f"BMv2 JSON version {version[0]}.{version[1]} is not supported, only 2.x")
-    try:
+    with malformed():
+        version = list(data.get("__meta__", {}).get("version", [2, 0]))
+        if version[0] != 2:
+            raise ProgramError(f"BMv2 JSON version {'.'.join(map(str, version))} is not supported, only 2.x")
         return _Reader(data).program()
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+
+
+@contextmanager
+def malformed() -> Iterator[None]:
+    """Whatever a JSON of the wrong shape does to code that reads it becomes a ProgramError."""
+    try:
+        yield
+    except ProgramError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration, RecursionError) as error:
         raise ProgramError(f"malformed BMv2 JSON: {type(error).__name__}: {error}") from error
 
 
@@ -86,6 +98,14 @@ def _number(text: object) -> int:
     return int(str(text), 16)
 
 
+def _width(value: object) -> int:
+    """A width in bits."""
+    width = int(str(value))
+    if not 1 <= width <= MOST_HEADER_BITS:
+        raise ProgramError(f"a width of {width} bits is not supported")
+    return width
+
+
 class _Reader:
     def __init__(self, data: Json) -> None:
         self.data = data
@@ -97,6 +117,8 @@ class _Reader:
         for header in self.headers.values():
             if header.type not in self.types:
                 raise ProgramError(f"header {header.name} is of an unknown type {header.type}")
+            if not header.metadata and self.types[header.type].bits % 8:
+                raise ProgramError(f"header {header.name} does not fill whole bytes")
 
     def _items(self, key: str) -> Sequence[Any]:
         return self.data.get(key) or ()
@@ -110,13 +132,20 @@ class _Reader:
             if width == "*":
                 fields.append(Field(name, int(item.get("max_length") or 0) * 8 - fixed, False, True))
             else:
-                fields.append(Field(name, int(width), signed))
-        return HeaderType(item["name"], tuple(fields))
+                fields.append(Field(str(name), _width(width), signed))
+        kind = HeaderType(str(item["name"]), tuple(fields))
+        if sum(f.width for f in fields) > MOST_HEADER_BITS or any(f.width < 0 for f in fields):
+            raise ProgramError(f"header type {kind.name} is wider than {MOST_HEADER_BITS} bits")
+        return kind
 
     def _width(self, header: str, name: str) -> int:
         if name == "$valid$":
             return 1
         return self.types[self.headers[header].type].field(name).width
+
+    def _field_lists(self, key: str) -> dict[int, FieldList]:
+        lists = [FieldList(str(d["name"]), int(d["id"]), tuple(d["elements"])) for d in self._items(key)]
+        return {one.id: one for one in lists}
 
     def program(self) -> Program:
         controls = {p["name"]: self._control(p) for p in self.data["pipelines"]}
@@ -155,7 +184,7 @@ class _Reader:
             enums={e["name"]: {str(x[0]): int(x[1]) for x in e["entries"]} for e in self._items("enums")},
             parser=self._parser(parsers[0]) if parsers else Parser("", None, ()),
             value_sets={
-                v["name"]: ValueSet(v["name"], v["compressed_bitwidth"], int(v.get("max_size", 0) or 0))
+                v["name"]: ValueSet(v["name"], _width(v["compressed_bitwidth"]), int(v.get("max_size", 0) or 0))
                 for v in self._items("parse_vsets")
             },
             deparser=Deparser(
@@ -164,10 +193,10 @@ class _Reader:
             if deparsers
             else Deparser("", (), ()),
             actions={
-                a["id"]: Action(
+                int(a["id"]): Action(
                     a["name"],
-                    a["id"],
-                    tuple(Param(p["name"], int(p["bitwidth"])) for p in a["runtime_data"]),
+                    int(a["id"]),
+                    tuple(Param(p["name"], _width(p["bitwidth"])) for p in a["runtime_data"]),
                     tuple(a["primitives"]),
                     _source(a),
                 )
@@ -206,14 +235,16 @@ class _Reader:
                 for m in self._items("meter_arrays")
             },
             registers={
-                r["name"]: Register(r["name"], int(r["size"]), int(r["bitwidth"]), bool(r.get("signed")))
+                r["name"]: Register(r["name"], int(r["size"]), _width(r["bitwidth"]), bool(r.get("signed")))
                 for r in self._items("register_arrays")
             },
             digests={
-                d["id"]: FieldList(d["name"], d["id"], tuple(d["elements"])) for d in self._items("learn_lists")
+                int(d["id"]): FieldList(str(d["name"]), int(d["id"]), tuple(d["elements"]))
+                for d in self._items("learn_lists")
             },
             field_lists={
-                d["id"]: FieldList(d["name"], d["id"], tuple(d["elements"])) for d in self._items("field_lists")
+                int(d["id"]): FieldList(str(d["name"]), int(d["id"]), tuple(d["elements"]))
+                for d in self._items("field_lists")
             },
             aliases={a[0]: (a[1][0], a[1][1]) for a in self._items("field_aliases")},
             tables={t.name: t for c in (ingress, egress) for t in c.tables},
@@ -290,7 +321,7 @@ class _Reader:
             action_ids=tuple(item["action_ids"]) if "action_ids" in item else self._action_ids(item["actions"]),
             next_tables=dict(item["next_tables"]),
             base_default_next=item.get("base_default_next"),
-            default_action_id=default.get("action_id"),
+            default_action_id=None if default.get("action_id") is None else int(default["action_id"]),
             default_params=tuple(_number(v) for v in default.get("action_data") or ()),
             default_const=bool(default.get("action_const")),
             entries=tuple(

@@ -15,6 +15,7 @@ from p4switch.codegen.step import Step, digest_width
 from p4switch.codegen.tables import Tables, key_offsets, mode
 from p4switch.entities import ProgramError
 from p4switch.program import Program
+from p4switch.program_json import malformed
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Generated:
 
 def generate(program: Program) -> Generated:
     """The C of a program. The same program gives the same text. Raises ProgramError."""
+    with malformed():
+        return _generate(program)
+
+
+def _generate(program: Program) -> Generated:
     layout = Layout(program)
     actions = Actions(layout)
     _name_selectors(program)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from p4switch.codegen import headers as header_code
 from p4switch.codegen.expressions import Code, Json, Load, Node, Translator
 from p4switch.codegen.layout import Layout, Names, Place, StackPlace, limbs
+from p4switch.codegen.text import comment, plain
 from p4switch.entities import ProgramError
 from p4switch.program import Action, Source
 
@@ -22,13 +23,6 @@ _ALU = {
     "shift_left": "<<",
     "shift_right": ">>",
 }
-
-
-def comment(source: Source, text: str) -> str:
-    """A comment with the P4 line, safe to stand in C."""
-    fragment = (source.text if source.line else text).replace("*/", "* /").replace("/*", "/ *").replace("\n", " ")
-    where = f"{source} " if source.line else ""
-    return f" /* {where}{fragment} */" if where or fragment else ""
 
 
 class Actions:
@@ -107,7 +101,7 @@ class Actions:
         if members:
             lines += [f"struct {name}_params {{", *members, "};"]
         lines += [
-            f"/* action {action.name}{f' ({action.source})' if action.source.line else ''} */",
+            f"/* action {plain(action.name)}{f' ({plain(str(action.source))})' if action.source.line else ''} */",
             f"static void {name}(struct p4 *sw, struct packet *p, const uint64_t *params) {{",
         ]
         if members:

@@ -6,6 +6,7 @@ from p4switch.codegen.actions import Actions
 from p4switch.codegen.expressions import Json, Translator, literal, words_literal
 from p4switch.codegen.headers import emit_lines
 from p4switch.codegen.layout import Layout, Place, limbs
+from p4switch.codegen.text import plain
 from p4switch.entities import ProgramError
 from p4switch.program import Calculation, Checksum, Field
 
@@ -57,7 +58,7 @@ class Checksums:
     def _calculation(self, calculation: Calculation) -> str:
         name = self.actions.calculations[calculation.name]
         lines = [
-            f"/* calculation {calculation.name}: {calculation.algorithm} */",
+            f"/* calculation {plain(calculation.name)}: {plain(calculation.algorithm)} */",
             f"static inline uint64_t calculate_{name}(struct p4 *sw, const struct packet *p) {{",
             "    (void)sw, (void)p;",
         ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from p4switch.codegen.actions import Actions, comment
+from p4switch.codegen.actions import Actions
 from p4switch.codegen.expressions import Translator, words_literal
 from p4switch.codegen.layout import Layout, Names, limbs
 from p4switch.codegen.tables import Tables
+from p4switch.codegen.text import comment, plain
 from p4switch.entities import ProgramError
 from p4switch.program import ActionCall, Conditional, Control, Table
 
@@ -134,7 +135,7 @@ class _Function:
         lines.append("switch (action) {")
         lines += [
             f"case {tables.action_numbers[action_id]}: {self._goto(target, None)[0]}"
-            f" /* {self.parts.layout.program.actions[action_id].name} */"
+            f" /* {plain(self.parts.layout.program.actions[action_id].name)} */"
             for action_id, target in by_action.items()
         ]
         return [*lines, "}", *self._goto(table.base_default_next, following)]

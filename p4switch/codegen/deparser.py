@@ -5,6 +5,7 @@ from __future__ import annotations
 from p4switch.codegen.actions import Actions
 from p4switch.codegen.expressions import Translator
 from p4switch.codegen.layout import Layout
+from p4switch.codegen.text import plain
 
 
 def generate_deparser(layout: Layout, actions: Actions) -> str:
@@ -31,7 +32,7 @@ def generate_deparser(layout: Layout, actions: Actions) -> str:
             "    return size;",
             "}",
             "",
-            f"/* deparser {deparser.name}; d has room for deparsed_size() bytes */",
+            f"/* deparser {plain(deparser.name)}; d has room for deparsed_size() bytes */",
             *emit,
             "}",
             "",

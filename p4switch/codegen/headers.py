@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from p4switch.codegen.layout import HeaderPlace, Layout, StackPlace, UnionPlace, limbs
+from p4switch.codegen.text import plain
 from p4switch.program import Field, HeaderType
 
 
@@ -61,7 +62,7 @@ def _size(layout: Layout, kind: HeaderType) -> str:
     unused = "" if varbit else "    (void)h;\n"
     name = layout.types[kind.name]
     return (
-        f"/* Bytes of a {kind.name} on the wire. */\n"
+        f"/* Bytes of a {plain(kind.name)} on the wire. */\n"
         f"static inline uint32_t bytes_of_{name}(const struct {name} *h) {{\n"
         f"{unused}    return {kind.bits // 8}{extra};\n}}\n"
     )
@@ -78,7 +79,7 @@ def _extract(layout: Layout, kind: HeaderType) -> str:
     """`bits` is the length of the varbit field; the caller has checked that there are bytes enough."""
     name, before, varbit, after = layout.types[kind.name], *_split(kind)
     lines = [
-        f"/* header {kind.name}: {kind.bits} bits{' and a varbit' if varbit else ''} */",
+        f"/* header {plain(kind.name)}: {kind.bits} bits{' and a varbit' if varbit else ''} */",
         f"static void extract_{name}(struct {name} *h, const uint8_t *d{', uint32_t bits' if varbit else ''}) {{",
     ]
     if not kind.fields:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from p4switch.codegen.text import plain
 from p4switch.entities import ProgramError
 from p4switch.program import Field, HeaderType, Program
 
@@ -237,7 +238,7 @@ def struct_definitions(layout: Layout) -> str:
         lines += ["    uint8_t valid;", "};\n"]
         out.append("\n".join(lines))
     for name, members in layout.union_types.items():
-        lines = [f"struct {layout.types[name]} {{ /* header_union {name}: at most one is valid */"]
+        lines = [f"struct {layout.types[name]} {{ /* header_union {plain(name)}: at most one is valid */"]
         lines += [f"    struct {layout.types[kind]} {member};" for _, member, kind in members]
         out.append("\n".join([*lines, "};\n"]))
     out.append(_packet(layout))

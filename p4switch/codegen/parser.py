@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from p4switch.codegen.actions import Actions, comment
+from p4switch.codegen.actions import Actions
 from p4switch.codegen.expressions import Json, Load, Translator, literal, words_literal
 from p4switch.codegen.headers import invalidate_siblings
 from p4switch.codegen.layout import HeaderPlace, Layout, Names, Place, UnionPlace, limbs
+from p4switch.codegen.text import comment, plain
 from p4switch.entities import ProgramError
 from p4switch.program import ParseState, Transition
 
@@ -51,7 +52,7 @@ class ParserGenerator:
         lines = [
             '#include "headers.c"',
             "",
-            f"/* parser {self.parser.name} */",
+            f"/* parser {plain(self.parser.name)} */",
             "static void parse(struct p4 *sw, struct packet *p) {",
             "    const uint8_t *d = p->base.frame;",
             "    uint32_t at = 0, size = p->base.frame_size, states = 0;",
@@ -162,7 +163,7 @@ class ParserGenerator:
 
     def _set(self, place: Place, source: Json, t: Translator) -> list[str]:
         if source["type"] == "lookahead":
-            offset, width = source["value"]
+            offset, width = (int(v) for v in source["value"])
             name = t.name()
             peeked = Load(Place(name, width))
             return [*self._need(offset + width), *self._peek(name, offset, width), *t.store(place, peeked)]
@@ -190,7 +191,7 @@ class ParserGenerator:
         for i, part in enumerate(state.key):
             name = f"k{i}"
             if part["type"] == "lookahead":
-                offset, width = part["value"]
+                offset, width = (int(v) for v in part["value"])
                 lines += self._need(offset + width) + self._peek(name, offset, width)
             else:
                 place = t.place(part)
@@ -264,9 +265,10 @@ class ParserGenerator:
             key += [f"{name}[{i}]" for i in range(limbs(width))] if width > 64 else [name]
             mask.append(words_literal((1 << width) - 1 if part is None else part, limbs(width))[1:-1])
         number = self.value_sets[case.value_set]
+        arrays = [f"(const uint64_t[]){{{', '.join(words)}}}" for words in (key, mask)]
         return [
-            f"if (p4_value_set_has(&sw->value_sets[{number}], (const uint64_t[]){{{', '.join(key)}}},",
-            f"                     (const uint64_t[]){{{', '.join(mask)}}})) goto {target}; /* {case.value_set} */",
+            f"if (p4_value_set_has(&sw->value_sets[{number}], {', '.join(arrays)})) /* {plain(case.value_set)} */",
+            f"    goto {target};",
         ]
 
 

@@ -6,6 +6,7 @@ from p4switch.codegen.actions import Actions
 from p4switch.codegen.expressions import Load, Translator
 from p4switch.codegen.layout import Layout, limbs
 from p4switch.codegen.tables import Tables
+from p4switch.codegen.text import plain, quoted
 from p4switch.entities import ProgramError
 from p4switch.program import FieldList
 
@@ -98,7 +99,7 @@ class Step:
                 body += [*translator.take(), f"p4w_copy(w + {words}, {count}, {code}, {count});"]
             words += count
         return [
-            f"    case {digest.id}: /* {digest.name} */",
+            f"    case {digest.id}: /* {plain(digest.name)} */",
             f"        if (!(w = p4_record(sw, P4_DIGEST, {digest.id}, {8 * words}))) break;",
             *(f"        {line}" for line in body),
             "        break;",
@@ -161,20 +162,21 @@ class Step:
             return [f"static const struct p4_array_info {name}[] = {{", *(f"    {r}," for r in rows), "    {0}", "};"]
 
         lines = [
-            *array("counter_infos", [f'{{"{c.name}", {c.size}, 0, true}}' for c in p.counters.values()]),
+            *array("counter_infos", [f"{{{quoted(c.name)}, {c.size}, 0, true}}" for c in p.counters.values()]),
             *array(
                 "meter_infos",
                 [
-                    f'{{"{m.name}", {m.size}, 0, {"true" if m.unit == "bytes" else "false"}}}'
+                    f"{{{quoted(m.name)}, {m.size}, 0, {'true' if m.unit == 'bytes' else 'false'}}}"
                     for m in p.meters.values()
                 ],
             ),
             *array(
-                "register_infos", [f'{{"{r.name}", {r.size}, {limbs(r.width)}, false}}' for r in p.registers.values()]
+                "register_infos",
+                [f"{{{quoted(r.name)}, {r.size}, {limbs(r.width)}, false}}" for r in p.registers.values()],
             ),
             *array(
                 "value_set_infos",
-                [f'{{"{v.name}", 0, {sum(map(limbs, sets[v.name]))}, false}}' for v in p.value_sets.values()],
+                [f"{{{quoted(v.name)}, 0, {sum(map(limbs, sets[v.name]))}, false}}" for v in p.value_sets.values()],
             ),
             "",
             "static const struct p4_program program = {",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from p4switch.codegen.actions import Actions, comment
+from p4switch.codegen.actions import Actions
 from p4switch.codegen.expressions import literal
 from p4switch.codegen.layout import Layout, Names, Place, limbs
+from p4switch.codegen.text import comment, plain, quoted
 from p4switch.entities import ProgramError
 from p4switch.program import Control, KeyField, Table
 
@@ -78,7 +79,7 @@ class Tables:
                 component = f"key_{name}"
             meter = "true" if table.direct_meter else "false"
             shape = f"{mode(table)}, {words}, {self.param_words(table)}, {len(parts)}, {component}, {meter}"
-            infos.append(f'    {{"{table.name}", {shape}}},')
+            infos.append(f"    {{{quoted(table.name)}, {shape}}},")
         out += ["static const struct p4_table_info table_infos[] = {", *infos, "    {0}", "};", ""]
         for control in (self.program.ingress, self.program.egress):
             out += [self._apply(t, control) for t in control.tables if not self.direct(t)]
@@ -87,7 +88,7 @@ class Tables:
     def _apply(self, table: Table, control: Control) -> str:
         number, words = self.numbers[table.name], sum(n for _, n in key_offsets(table))
         lines = [
-            f"/*{table_comment(table)[3:-3] or table.name}: returns the action that ran, by number, or 0 */",
+            f"/*{table_comment(table)[3:-3]}: returns the action that ran, by number, or 0 */",
             f"static inline uint32_t {self.functions[table.name]}(struct p4 *sw, struct packet *p, bool *hit) {{",
             f"    struct p4_table *table = &sw->tables[{number}];",
         ]
@@ -118,7 +119,7 @@ class Tables:
         return "\n".join(lines)
 
     def _key_comment(self, key: KeyField) -> str:
-        return f" /* {key.name}: {key.kind} */"
+        return f" /* {plain(key.name)}: {key.kind} */"
 
     def _place(self, key: KeyField) -> Place:
         if key.kind == "valid" or len(key.target) == 1:

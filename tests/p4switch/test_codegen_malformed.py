@@ -1,0 +1,66 @@
+"""A JSON that is broken anywhere is refused in words, or works; never an exception of another kind."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from p4switch.codegen import generate
+from p4switch.pipeline import PipelineError
+from p4switch.program_json import parse_program
+from tests.p4switch.everything import everything
+
+VALUES = [None, -1, 0, 1, 2**40, "x", "0xzz", "", [], {}, True, 3.5, 'a"*/\\\n']
+
+
+def paths(item: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    if isinstance(item, dict):
+        for key, value in item.items():
+            yield from paths(value, (*path, key))
+    elif isinstance(item, list):
+        for key, value in enumerate(item):
+            yield from paths(value, (*path, key))
+
+
+def break_one(program: Any, path: tuple[Any, ...], r: random.Random) -> None:
+    for key in path[:-1]:
+        program = program[key]
+    if r.random() < 0.2:
+        del program[path[-1]]
+    else:
+        program[path[-1]] = r.choice([*VALUES, [program[path[-1]]]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_broken_json(seed: int) -> None:
+    r = random.Random(seed)
+    whole = everything().json()
+    places = list(paths(whole))
+    refused = 0
+    for _ in range(300):
+        broken = copy.deepcopy(whole)
+        break_one(broken, r.choice(places), r)
+        try:
+            generate(parse_program(json.loads(json.dumps(broken))))
+        except PipelineError as error:
+            assert str(error)
+            refused += 1
+    assert 30 < refused < 300
+
+
+def test_names_cannot_leave_a_comment_or_a_string() -> None:
+    program = everything()
+    evil = 'x */ #error "\\" \n#error'
+    text = json.dumps(program.json()).replace("in.drop", "x").replace('"shape"', json.dumps(evil))
+    for name in ("ternary", "crc", "d_t", "ap", "set", "labels"):
+        text = text.replace(f'"name": "{name}"', f'"name": {json.dumps(name)}')
+    files = generate(parse_program(text)).files
+    assert not any(line.lstrip().startswith("#error") for body in files.values() for line in body.splitlines())
+    assert "x * / #error" in files["actions.c"]
