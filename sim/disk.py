@@ -1,0 +1,200 @@
+"""A member's disk in memory, behind the seam of ``hosts.storage.disk``. It can lose power in the middle of any call.
+
+What was written and not synced is then there, in part, or not at all: any subset of the writes, and any sectors of
+the last one. After ``kill -9`` instead, everything written is still there.
+"""
+
+from __future__ import annotations
+
+import errno
+from random import Random
+
+SECTOR = 512
+
+_Change = tuple[int, bytes] | int
+"""A write at an offset, or a new size."""
+
+
+class PowerLoss(BaseException):
+    """The machine stopped in the middle of a call."""
+
+
+def _apply(content: bytearray, change: _Change) -> None:
+    if isinstance(change, int):
+        del content[change:]
+        content.extend(bytes(change - len(content)))
+        return
+    offset, data = change
+    if len(content) < offset:
+        content.extend(bytes(offset - len(content)))
+    content[offset : offset + len(data)] = data
+
+
+class _Inode:
+    """``live`` is what the process sees, ``durable`` what would be left without ``pending``."""
+
+    __slots__ = ("durable", "live", "pending")
+
+    def __init__(self) -> None:
+        self.live = bytearray()
+        self.durable = bytearray()
+        self.pending: list[_Change] = []
+
+    def do(self, change: _Change) -> None:
+        _apply(self.live, change)
+        self.pending.append(change)
+
+    def sync(self) -> None:
+        for change in self.pending:
+            _apply(self.durable, change)
+        self.pending.clear()
+
+    def lose_power(self, random: Random) -> bool:
+        """Whether the last write was torn."""
+        torn = False
+        for change in self.pending[:-1]:
+            if random.random() < 0.5:
+                _apply(self.durable, change)
+        if self.pending:
+            last, fate = self.pending[-1], random.random()
+            if fate < 0.3:
+                _apply(self.durable, last)
+            elif fate < 0.85 and not isinstance(last, int):
+                torn = self._tear(last, random)
+        self.live = bytearray(self.durable)
+        self.pending.clear()
+        return torn
+
+    def _tear(self, write: tuple[int, bytes], random: Random) -> bool:
+        offset, data = write
+        if random.random() < 0.5:
+            kept = random.randrange(len(data))
+            _apply(self.durable, (offset, data[:kept]))
+            return kept > 0
+        whole = True
+        for at in range(-(offset % SECTOR), len(data), SECTOR):
+            start, stop = max(at, 0), min(at + SECTOR, len(data))
+            if random.random() < 0.5:
+                _apply(self.durable, (offset + start, data[start:stop]))
+            else:
+                whole = False
+        return not whole
+
+
+class SimDisk:
+    """Implements ``hosts.storage.disk.Disk`` for one folder. ``fuse``: calls until the power fails, None for never.
+    ``broken``: every write and sync fails with an I/O error."""
+
+    def __init__(self, random: Random, name: str) -> None:
+        self._random = random
+        self._name = name
+        self._live: dict[str, _Inode] = {}
+        self._durable: dict[str, _Inode] = {}
+        self._pending: list[dict[str, _Inode]] = []
+        self.fuse: int | None = None
+        self.broken = False
+        self.torn_writes = 0
+        self.syncs = 0
+
+    def burn(self) -> None:
+        """A call that changes something begins or ends."""
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse < 0:
+                raise PowerLoss
+        if self.broken:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def lose_power(self) -> None:
+        """Forget some of what was not synced, and come up again."""
+        names = self._durable
+        for later in self._pending:  # a folder's changes reach the disk in their order
+            if self._random.random() < 0.5:
+                break
+            names = later
+        self._pending.clear()
+        self._live, self._durable = dict(names), dict(names)
+        for inode in self._live.values():
+            self.torn_writes += inode.lose_power(self._random)
+        self.fuse, self.broken = None, False
+
+    def kill_process(self) -> None:
+        """kill -9: the page cache survives."""
+        self.fuse, self.broken = None, False
+
+    def _changed_names(self) -> None:
+        self._pending.append(dict(self._live))
+
+    # -- the seam -----------------------------------------------------------------------------------------------
+
+    def names(self) -> list[str]:
+        return sorted(self._live)
+
+    def read(self, name: str) -> bytes:
+        return bytes(self._live[name].live)
+
+    def create(self, name: str, size: int) -> SimFile:
+        self.burn()
+        inode = _Inode()
+        self._live[name] = inode
+        self._changed_names()
+        inode.do(size)
+        return SimFile(self, inode)
+
+    def open(self, name: str) -> SimFile:
+        return SimFile(self, self._live[name])
+
+    def rename(self, old: str, new: str) -> None:
+        self.burn()
+        self._live[new] = self._live.pop(old)
+        self._changed_names()
+        self.burn()
+
+    def remove(self, name: str) -> None:
+        self.burn()
+        del self._live[name]
+        self._changed_names()
+
+    def sync_folder(self) -> None:
+        self.burn()
+        self._durable = dict(self._live)
+        self._pending.clear()
+        self.burn()
+
+    def lock(self) -> None:
+        """One process per folder is what the simulator runs anyway."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def path(self, name: str) -> str:
+        return f"{self._name}/{name}"
+
+
+class SimFile:
+    """Implements ``hosts.storage.disk.File``."""
+
+    __slots__ = ("_disk", "_inode")
+
+    def __init__(self, disk: SimDisk, inode: _Inode) -> None:
+        self._disk = disk
+        self._inode = inode
+
+    def write(self, data: bytes, offset: int) -> None:
+        self._disk.burn()
+        self._inode.do((offset, bytes(data)))
+        self._disk.burn()
+
+    def sync(self) -> None:
+        self._disk.burn()
+        self._inode.sync()
+        self._disk.syncs += 1
+        self._disk.burn()
+
+    def resize(self, size: int) -> None:
+        self._disk.burn()
+        self._inode.do(size)
+        self._disk.burn()
+
+    def close(self) -> None:
+        """Says nothing of durability."""

@@ -1,0 +1,211 @@
+"""The switches and the links between them. Every packet passes the compiled raft.p4.
+
+A frame goes from switch to switch in no time, unless a link makes it late; delays lie at its end. After each step the
+safety rule is checked: what leaves a switch is what entered it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from controller.desired import Entry, Operation, Write
+from controller.names import DropReason
+from hosts.raft.message import MessageType
+from hosts.wire import Flag
+from p4switch.native import FLAGS
+from p4switch.pipeline import Exact, Lpm, Match, Pipeline
+from sim.frames import PAYLOAD_AT, fold, word_sum
+from sim.violation import Violation
+from topo.configs import CPU_PORT
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+_STAMP = struct.Struct(">QHH")
+_REDIRECTABLE = bytes([MessageType.CLIENT_REQUEST])
+
+
+@lru_cache(maxsize=4)
+def _load(program: Path, optimize: str) -> Pipeline:
+    flags = tuple(optimize if flag.startswith("-O") else flag for flag in FLAGS)
+    return Pipeline.load(program, flags=flags)
+
+
+class SimSwitch:
+    """One switch. A restart loses tables, registers and counters."""
+
+    def __init__(self, name: str, number: int, template: Pipeline, counts: Counter[str]) -> None:
+        self.name = name
+        self.number = number
+        self.life = 0
+        self.up = False
+        self.started_us = 0
+        self.held: dict[object, tuple[Entry, int]] = {}
+        """What the tables hold: key -> entry and handle."""
+        self._template = template
+        self._counts = counts
+        self._tables = {one.rsplit(".", 1)[-1]: one for one in template.program.tables}
+        self.pipeline = self._new()
+
+    def _new(self) -> Pipeline:
+        return Pipeline(self._template.program, self._template.built)
+
+    def start(self, now_us: int) -> None:
+        """Come up with nothing in the tables."""
+        self.up, self.started_us = True, now_us
+        self.life += 1
+
+    def stop(self) -> None:
+        """Forget everything."""
+        self.up = False
+        self.collect()
+        self.pipeline.close()
+        self.pipeline = self._new()
+        self.held = {}
+
+    def collect(self) -> None:
+        """Add the program's counters to the run's."""
+        name = self._counter("drops")
+        for reason, (packets, _) in enumerate(self.pipeline.counters(name)):
+            if packets:
+                text = DropReason(reason).name.lower() if reason < len(DropReason) else f"reason {reason}"
+                self._counts[f"dropped: {text}"] += packets
+        self._counts["redirects"] += sum(packets for packets, _ in self.pipeline.counters(self._counter("redirects")))
+
+    def _counter(self, alias: str) -> str:
+        return next(name for name in self.pipeline.program.counters if name.rsplit(".", 1)[-1] == alias)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """What a controller reads back."""
+        return tuple(entry for entry, _ in self.held.values())
+
+    def write(self, write: Write) -> None:
+        """Carry out one update. KeyError where an entry is not as the controller believes."""
+        entry = write.entry
+        table = self._tables[entry.table]
+        action = f"{table.rsplit('.', 1)[0]}.{entry.action}"
+        params = [value for _, value in entry.params]
+        if write.operation is Operation.INSERT:
+            if entry.key in self.held:
+                raise KeyError(entry)
+            handle = self.pipeline.insert(table, [_match(value) for _, value in entry.match], action, params)
+            self.held[entry.key] = entry, handle
+            return
+        _, handle = self.held[entry.key]
+        if write.operation is Operation.MODIFY:
+            self.pipeline.modify(table, handle, action, params)
+            self.held[entry.key] = entry, handle
+        else:
+            self.pipeline.delete(table, handle)
+            del self.held[entry.key]
+
+    def packets_of(self, entry: Entry) -> int:
+        """How many packets have hit an entry."""
+        return self.pipeline.entry_counter(self._tables[entry.table], self.held[entry.key][1])[0]
+
+
+def _match(value: int | tuple[int, int]) -> Match:
+    return Exact(value) if isinstance(value, int) else Lpm(*value)
+
+
+class Fabric:
+    """All switches and links of the topology."""
+
+    def __init__(self, world: World, program: Path, optimize: str) -> None:
+        self.world = world
+        self._events = world.events
+        topology = world.plan.topology
+        template = _load(program, optimize)
+        self.switches = {
+            switch.name: SimSwitch(switch.name, number, template, world.counts)
+            for number, switch in enumerate(topology.switches)
+        }
+        self._ports: dict[tuple[str, int], tuple[str, int]] = {}
+        for link in topology.links:
+            self._ports[link.a, link.a_port] = link.b, link.b_port
+            self._ports[link.b, link.b_port] = link.a, link.a_port
+        self._hosts = {(host.switch, host.port): host.name for host in topology.hosts}
+        self._edges = {host.name: (host.switch, host.port) for host in topology.hosts}
+        self.cut: Counter[tuple[str, int]] = Counter()
+        """Directions of links that lose everything, by sending end."""
+        self.late_links = 0.0
+        self._random = Random(f"fabric/{world.plan.seed}")
+
+    def from_host(self, host: str, frame: bytes) -> None:
+        """A frame enters at a host's port."""
+        switch, port = self._edges[host]
+        self.enter(switch, port, frame)
+
+    def enter(self, switch: str, port: int, frame: bytes) -> None:
+        """A frame enters a switch, and goes on from there."""
+        todo = [(switch, port, frame)]
+        now = self._events.now
+        while todo:
+            name, port, frame = todo.pop()
+            one = self.switches[name]
+            if not one.up:
+                self.world.counts["met a dead switch"] += 1
+                continue
+            output = one.pipeline.step(port, frame, now - one.started_us)
+            for egress, left in output.packets:
+                if egress == CPU_PORT:
+                    self.world.packet_in(one, left)
+                    continue
+                if port != CPU_PORT:
+                    self._check_unforged(one, frame, left)
+                host = self._hosts.get((name, egress))
+                if host is not None:
+                    self.world.network.from_switch(host, left)
+                    continue
+                end = self._ports.get((name, egress))
+                if end is None or self.cut[name, egress]:
+                    self.world.counts["lost on a cut link"] += 1
+                elif self.late_links and self._random.random() < self.late_links:
+                    self._events.after(self._random.randrange(30_000), self.enter, *end, left)
+                else:
+                    todo.append((*end, left))
+            for _, fields in output.digests:
+                self.world.trace.add(_STAMP.pack(now, one.number, 0), repr(fields).encode())
+                self.world.digest(one, fields)
+
+    def tick(self, one: SimSwitch, slot: int) -> None:
+        """The controller's question for a slot's registers."""
+        self.enter(one.name, CPU_PORT, _packet_out(0, 1, slot))
+
+    def send_probe(self, one: SimSwitch, port: int, frame: bytes) -> None:
+        """The controller sends a frame out of a port."""
+        self.enter(one.name, CPU_PORT, _packet_out(port, 0, 0) + frame)
+
+    def _check_unforged(self, one: SimSwitch, entered: bytes, left: bytes) -> None:
+        """Header and payload of Raft as they came; addresses too, but for client requests that may be steered.
+
+        A copy of an AppendEntries with FANOUT to all may have one member as target.
+        """
+        if left[PAYLOAD_AT:] != entered[PAYLOAD_AT:]:
+            same = len(left) == len(entered) and left[PAYLOAD_AT + 5 :] == entered[PAYLOAD_AT + 5 :]
+            copied = entered[PAYLOAD_AT + 2] & Flag.FANOUT and entered[PAYLOAD_AT + 4] == 255
+            if not (same and copied and left[PAYLOAD_AT : PAYLOAD_AT + 4] == entered[PAYLOAD_AT : PAYLOAD_AT + 4]):
+                self._fail(one, "changed a Raft header or payload", entered, left)
+        if left[26:PAYLOAD_AT] == entered[26:PAYLOAD_AT]:
+            return
+        redirectable = entered[PAYLOAD_AT + 1 : PAYLOAD_AT + 2] == _REDIRECTABLE
+        if not redirectable or entered[PAYLOAD_AT + 2] & Flag.NO_STEER:
+            self._fail(one, "redirected what it may not", entered, left)
+        if left[26:30] != entered[26:30] or left[34:36] != entered[34:36]:
+            self._fail(one, "changed the sender's address", entered, left)
+        if left[40:42] != b"\0\0":
+            length = len(left) - 34
+            if fold(word_sum(left[26:34]) + 17 + length + word_sum(left[34:])) != 0xFFFF:
+                self._fail(one, "spoiled the UDP checksum", entered, left)
+
+    def _fail(self, one: SimSwitch, text: str, entered: bytes, left: bytes) -> None:
+        raise Violation("nothing is forged", f"{one.name} {text}: {entered.hex()} became {left.hex()}")
+
+
+def _packet_out(egress_port: int, kind: int, slot: int) -> bytes:
+    return (egress_port << 7 | kind).to_bytes(2, "big") + bytes([slot])

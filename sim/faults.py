@@ -1,0 +1,337 @@
+"""What befalls the cluster, as the plan has drawn it, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from controller.network import FEATURES
+from hosts.raft.core import NotLeader, Role
+from sim.events import MS, SECOND
+from sim.plan import Fault, Kind
+
+if TYPE_CHECKING:
+    from sim.node import Node
+    from sim.world import World
+
+Undo = Callable[[], None]
+
+
+class Nemesis:
+    """Begins faults and ends them. Several may last at the same time; ``heal`` ends all that is left."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._open: list[Undo] = []
+        self._healed = False
+        self._begin = {
+            Kind.POWER_LOSS: self._power_loss,
+            Kind.KILL: self._kill,
+            Kind.PAUSE: self._pause,
+            Kind.DISK_ERROR: self._disk_error,
+            Kind.SLOW_DISK: self._slow_disk,
+            Kind.ISOLATE: self._isolate,
+            Kind.ONE_WAY: self._one_way,
+            Kind.HALVES: self._halves,
+            Kind.LOSS: self._loss,
+            Kind.DUPLICATION: self._duplication,
+            Kind.DELAY: self._delay,
+            Kind.MISDELIVERY: self._misdelivery,
+            Kind.REPLAY: self._replay,
+            Kind.TRANSFER: self._transfer,
+            Kind.LINK: self._link,
+            Kind.SWITCH: self._switch,
+            Kind.CONTROLLER: self._controller,
+            Kind.SLOW_CONTROLLER: self._slow_controller,
+            Kind.LOST_DIGESTS: self._lost_digests,
+            Kind.FEATURE: self._feature,
+        }
+
+    def plan_all(self) -> None:
+        """Put the plan's faults among the events."""
+        for fault in self.world.plan.faults:
+            self.world.events.at(fault.at_us, self._strike, fault)
+        self.world.events.after(SECOND, self._read)
+
+    def _strike(self, fault: Fault) -> None:
+        if self._healed:
+            return
+        self.world.counts["faults"] += 1
+        self.world.counts[f"fault: {fault.kind.value}"] += 1
+        random = Random(fault.draw)
+        undo = self._begin[fault.kind](random)
+        if undo is None:
+            return
+
+        def end() -> None:
+            if undo in self._open:
+                self._open.remove(undo)
+                undo()
+
+        self._open.append(undo)
+        self.world.events.after(fault.lasts_us, end)
+
+    def heal(self) -> None:
+        """All faults end, everything that is down starts, and nothing happens any more."""
+        self._healed = True
+        self.world.note("faults", "all end")
+        while self._open:
+            self._open.pop()()
+        world = self.world
+        world.network.conditions.end()
+        world.network.changed()
+        for node in world.nodes.values():
+            node.disk_us = world.plan.disk_us
+            node.start()
+        for switch in world.switches().values():
+            if not switch.up:
+                switch.start(world.events.now)
+        if world.fabric is not None:
+            world.fabric.cut.clear()
+            world.fabric.late_links = 0.0
+        world.start_controller()
+
+    def _note(self, text: str) -> None:
+        self.world.note("faults", text)
+
+    # -- whom -----------------------------------------------------------------------------------------------------
+
+    def _victim(self, random: Random) -> Node:
+        """Often a leader: there it hurts."""
+        nodes = list(self.world.nodes.values())
+        leaders = [
+            node
+            for node in nodes
+            if node.process and any(group.core.role is Role.LEADER for group in node.process.groups.values())
+        ]
+        return random.choice(leaders if leaders and random.random() < 0.5 else nodes)
+
+    # -- members --------------------------------------------------------------------------------------------------
+
+    def _crash(self, random: Random, *, power: bool) -> Undo:
+        nodes = list(self.world.nodes.values())
+        chosen = nodes if random.random() < 0.1 else [self._victim(random)]
+        for node in chosen:
+            node.crash(power=power, random=random)
+
+        def restart() -> None:
+            for node in chosen:
+                node.start()
+
+        return restart
+
+    def _power_loss(self, random: Random) -> Undo:
+        return self._crash(random, power=True)
+
+    def _kill(self, random: Random) -> Undo:
+        return self._crash(random, power=False)
+
+    def _pause(self, random: Random) -> Undo | None:
+        process = self._victim(random).process
+        if process is None:
+            return None
+        self._note(f"{process.node.host} is paused")
+        process.pause()
+        return process.resume
+
+    def _disk_error(self, random: Random) -> Undo:
+        node = self._victim(random)
+        self._note(f"{node.host}'s disk fails")
+        for disk in node.disks.values():
+            disk.broken = True
+
+        def repair() -> None:
+            for disk in node.disks.values():
+                disk.broken = False
+            node.start()
+
+        return repair
+
+    def _slow_disk(self, random: Random) -> Undo:
+        node = self._victim(random)
+        before, node.disk_us = node.disk_us, random.choice((5, 30, 200, 1000)) * MS
+        self._note(f"{node.host}'s disk takes {node.disk_us // MS} ms")
+
+        def recover() -> None:
+            node.disk_us = before
+
+        return recover
+
+    def _transfer(self, random: Random) -> None:
+        process = self._victim(random).process
+        if process is None:
+            return
+        for group in process.groups.values():
+            successor = random.choice(self.world.watches[group.number].members)
+            try:
+                group.core.transfer(successor)
+            except NotLeader:
+                continue
+            self.world.counts["transfers"] += 1
+            self._note(f"group {group.number}: {process.node.host} hands over to member {successor}")
+
+    # -- the network ----------------------------------------------------------------------------------------------
+
+    def _cut(self, pairs: list[tuple[str, str]], random: Random, text: str) -> Undo:
+        conditions = self.world.network.conditions
+        conditions.cut_after_switches = random.random() < 0.5
+        for pair in pairs:
+            conditions.cut[pair] = conditions.cut.get(pair, 0) + 1
+        self._note(text)
+
+        def mend() -> None:
+            for pair in pairs:
+                left = conditions.cut.get(pair, 0) - 1
+                if left > 0:
+                    conditions.cut[pair] = left
+                else:
+                    conditions.cut.pop(pair, None)
+
+        return mend
+
+    def _isolate(self, random: Random) -> Undo:
+        alone = self._victim(random).host
+        others = [host.name for host in self.world.plan.topology.hosts if host.name != alone]
+        pairs = [(alone, other) for other in others] + [(other, alone) for other in others]
+        return self._cut(pairs, random, f"{alone} is cut off")
+
+    def _one_way(self, random: Random) -> Undo:
+        alone = self._victim(random).host
+        others = [node.host for node in self.world.nodes.values() if node.host != alone]
+        others = random.sample(others, random.randint(1, len(others)))
+        out = random.random() < 0.5
+        pairs = [(alone, other) if out else (other, alone) for other in others]
+        return self._cut(
+            pairs, random, f"{alone} {'is not heard by' if out else 'does not hear'} {', '.join(others)}"
+        )
+
+    def _halves(self, random: Random) -> Undo:
+        hosts = [host.name for host in self.world.plan.topology.hosts]
+        side = set(random.sample(hosts, len(hosts) // 2))
+        pairs = [(a, b) for a in hosts for b in hosts if (a in side) != (b in side)]
+        return self._cut(pairs, random, f"{', '.join(sorted(side))} are parted from the rest")
+
+    def _worse(self, name: str, most: float, random: Random, late_us: int = 0) -> Undo:
+        network = self.world.network
+        conditions = network.conditions
+        before, before_late = getattr(conditions, name), conditions.late_us
+        setattr(conditions, name, before + random.uniform(0.05, most))
+        if late_us:
+            conditions.late_us = late_us
+        network.changed()
+        self._note(f"{name} at {getattr(conditions, name):.2f}")
+
+        def improve() -> None:
+            setattr(conditions, name, before)
+            conditions.late_us = before_late
+            network.changed()
+
+        return improve
+
+    def _loss(self, random: Random) -> Undo:
+        return self._worse("loss", 0.4, random)
+
+    def _duplication(self, random: Random) -> Undo:
+        return self._worse("duplicate", 0.5, random)
+
+    def _misdelivery(self, random: Random) -> Undo:
+        return self._worse("misdeliver", 0.2, random)
+
+    def _delay(self, random: Random) -> Undo:
+        if self.world.fabric is not None:
+            self.world.fabric.late_links = random.choice((0.0, 0.1, 0.4))
+        return self._worse("late", 0.5, random, late_us=random.choice((5, 50, 400, 2000)) * MS)
+
+    def _replay(self, random: Random) -> None:
+        """Datagrams of a while ago turn up once more, at their first switch or at their end."""
+        network = self.world.network
+        kept = list(network.sent)
+        for host, port, target, datagram in random.sample(kept, min(len(kept), 30)):
+            self.world.events.after(random.randrange(200 * MS), network.enter, host, port, target, datagram)
+            self.world.counts["replayed"] += 1
+
+    # -- the switches ---------------------------------------------------------------------------------------------
+
+    def _link(self, random: Random) -> Undo | None:
+        fabric = self.world.fabric
+        links = self.world.plan.topology.links
+        if fabric is None or not links:
+            return None
+        link = random.choice(links)
+        ends = [(link.a, link.a_port), (link.b, link.b_port)]
+        if random.random() < 0.3:
+            ends = [random.choice(ends)]
+        fabric.cut.update(ends)
+        self._note(f"link {link.a}-{link.b} {'is down' if len(ends) == 2 else f'is deaf from {ends[0][0]}'}")
+
+        def mend() -> None:
+            fabric.cut.subtract(ends)
+
+        return mend
+
+    def _switch(self, random: Random) -> Undo:
+        switch = random.choice(list(self.world.switches().values()))
+        down_us = 0 if random.random() < 0.5 else 1
+        self._note(f"switch {switch.name} {'goes down' if down_us else 'restarts'}")
+        if switch.up:
+            switch.stop()
+            self.world.counts["switch restarts"] += 1
+
+        def up() -> None:
+            if not switch.up:
+                switch.start(self.world.events.now)
+
+        if not down_us:
+            self.world.events.after(random.randrange(20 * MS, 200 * MS), up)
+        return up
+
+    def _controller(self, random: Random) -> Undo:
+        self.world.stop_controller()
+        return self.world.start_controller
+
+    def _slow_controller(self, random: Random) -> Undo:
+        self.world.controller_slowness = random.choice((5.0, 30.0, 100.0))
+        self._note(f"the controller is {self.world.controller_slowness:.0f} times slower")
+
+        def recover() -> None:
+            self.world.controller_slowness = 1.0
+
+        return recover
+
+    def _lost_digests(self, random: Random) -> Undo:
+        self.world.digest_loss = random.choice((0.5, 1.0))
+        self._note("digests are lost")
+
+        def recover() -> None:
+            self.world.digest_loss = 0.0
+
+        return recover
+
+    def _feature(self, random: Random) -> Undo | None:
+        """Taken out of all switches at run time, and put back. A controller that starts later has it on."""
+        controller = self.world.controller
+        name = random.choice([name for name in FEATURES if name != "member_guard"])
+        if controller is None or name not in controller.features:
+            return None
+        self._note(f"{name} is taken away")
+        controller.set_feature(name, False)
+
+        def put_back() -> None:
+            if controller.alive:
+                controller.set_feature(name, True)
+
+        return put_back
+
+    # -- not a fault, but asked at random moments -------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """Linearizable reads of the core, at whoever believes to lead."""
+        for node in self.world.nodes.values():
+            if node.process is None:
+                continue
+            for number, group in node.process.groups.items():
+                if group.core.role is Role.LEADER:
+                    watch = self.world.watches[number]
+                    watch.asked_to_read(group.core, group.core.read())
+        self.world.events.after(170 * MS, self._read)

@@ -1,0 +1,140 @@
+"""Whoever sends what must not pass: garbage, and forged messages from client hosts' ports.
+
+A forged peer message carries a mark. Where switches guard members, none may arrive at a member.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from hosts.raft.message import MessageType
+from hosts.wire import Flag, Header
+from sim import frames
+from sim.frames import PAYLOAD_AT, Sender, fold, word_sum
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+MARK = 0xBAD0_BAD0_BAD0_BAD0
+"""The round of forged messages."""
+
+_UNKNOWN_HOST = "10.9.9.9"
+
+
+class Hostile:
+    """Sends something every now and then. Other hosts check a sender's address, so without switches nothing is
+    forged under a member's: on a plain network that would need a cluster key."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._random = Random(f"hostile/{world.plan.seed}")
+        self._going = True
+        self._cluster = world.plan.topology.cluster
+        self._next()
+
+    def stop(self) -> None:
+        self._going = False
+
+    def _next(self) -> None:
+        if self._going:
+            self.world.events.after(1 + self._random.randrange(2 * self.world.plan.hostile_us), self._send)
+
+    def _send(self) -> None:
+        if not self._going:
+            return
+        self.world.counts["hostile packets"] += 1
+        topology = self.world.plan.topology
+        host = topology.host(self._random.choice(topology.clients or topology.members))
+        group = self._random.choice(topology.groups)
+        member = self._random.choice(list(group.members))
+        target = self.world.member_addresses[member]
+        if self.world.fabric is None:
+            datagram = self._random.choice((bytes(2), bytes(50), b"\x01" * 60, self._forged(group.id, member)))
+            self.world.network.send(host.name, topology.port, target, datagram)
+        elif self._random.random() < 0.05:
+            self._bad_packet_out()
+        else:
+            sender = Sender(str(host.ip), host.mac, host.gateway_mac)
+            self.world.network.raw(host.name, self._frame(sender, group.id, member, target))
+        self._next()
+
+    def _bad_packet_out(self) -> None:
+        fabric = self.world.fabric
+        assert fabric is not None
+        switch = self._random.choice(list(fabric.switches))
+        kind = self._random.choice((2, 9))
+        fabric.enter(switch, 510, bytes([0, kind, self._random.choice((0, 200))]) + bytes(60))
+
+    def _forged(self, group: int, member: int, kind: MessageType | None = None, **fields: int) -> bytes:
+        """A message that claims to come from another member of the group."""
+        random = self._random
+        source = random.choice([other for other in self.world.watches[group].members if other != member])
+        kind = kind or random.choice(
+            (
+                MessageType.APPEND_ENTRIES,
+                MessageType.APPEND_ENTRIES_REPLY,
+                MessageType.REQUEST_VOTE,
+                MessageType.REQUEST_VOTE_REPLY,
+                MessageType.PRE_VOTE,
+                MessageType.TIMEOUT_NOW,
+            )
+        )
+        term = random.choice((1, 5, 1000, 2**62))
+        header = Header(kind, source, member, group, **{"term": term, "index": random.randrange(100), **fields})
+        return header.pack() + self._cluster.to_bytes(8, "big") + MARK.to_bytes(8, "big")
+
+    def _frame(self, sender: Sender, group: int, member: int, target: tuple[str, int]) -> bytes:
+        random, port = self._random, target[1]
+        forged = self._forged(group, member)
+        # Claims a member's address as well, so that hosts would take it.
+        source = random.choice([other for other in self.world.watches[group].members if other != member])
+        impostor = Sender(self.world.member_addresses[source][0], sender.mac, sender.gateway_mac)
+
+        def whole(datagram: bytes = forged, who: Sender = sender, to: tuple[str, int] = target) -> bytearray:
+            return bytearray(frames.pack(who, port, to, datagram, checksum=False))
+
+        choice = random.randrange(16)
+        frame = whole()
+        if choice == 0:
+            frame[12:14] = random.choice((b"\x08\x06", b"\x86\xdd"))
+        elif choice == 1:
+            frame[14] = 0x46
+        elif choice == 2:
+            frame[24] ^= 0x5A
+        elif choice == 3:
+            frame[22] = 1
+            _fix(frame)
+        elif choice == 4:
+            frame = whole(forged[: random.randrange(1, 40)])
+        elif choice == 5:
+            frame[PAYLOAD_AT] = 9
+        elif choice == 6:
+            frame[PAYLOAD_AT + 8] = 0x80
+        elif choice == 7:
+            frame = whole(self._forged(group, member, MessageType.REQUEST_VOTE, flags=int(Flag.FANOUT)))
+        elif choice == 8:
+            frame = whole(to=(_UNKNOWN_HOST, port), datagram=bytes([64]) * 60)
+        elif choice == 9:
+            frame[12:14] = b"\x88\xb5"
+        elif choice == 10:
+            frame = frame[: random.randrange(1, 34)]
+        elif choice == 11:
+            frame[PAYLOAD_AT + 4] = 255
+        elif choice == 12:
+            frame[20] = 0x20
+            _fix(frame)
+        elif self.world.guarded:
+            frame = whole(who=impostor)
+        return bytes(frame)
+
+
+def _fix(frame: bytearray) -> None:
+    """Make the IPv4 header's checksum right again."""
+    frame[24:26] = b"\0\0"
+    frame[24:26] = (~fold(word_sum(bytes(frame[14:34]))) & 0xFFFF).to_bytes(2, "big")
+
+
+def is_forged(datagram: bytes) -> bool:
+    """Whether a datagram is one that was forged here."""
+    return datagram[48:56] == MARK.to_bytes(8, "big") and len(datagram) == 56

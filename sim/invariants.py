@@ -1,0 +1,191 @@
+"""What must hold after every step (thesis, figure 3.2; etcd/raft's TLA+ specification).
+
+Each check looks only at what has just changed; by induction all of it holds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hosts.machine import Answer
+from hosts.raft.core import Raft, Ready, Role
+from hosts.raft.message import Entry, HardState, Message, MessageType
+from sim.violation import Violation
+
+
+@dataclass(slots=True)
+class Promised:
+    """What a member's disk has acknowledged to hold: it must all be there after any crash."""
+
+    hard_state: HardState = field(default_factory=HardState)
+    entries: list[Entry] = field(default_factory=list)
+
+    def write(self, state: HardState | None, entries: Sequence[Entry]) -> None:
+        if state is not None:
+            self.hard_state = state
+        if entries:
+            del self.entries[entries[0].index - 1 :]
+            self.entries.extend(entries)
+
+    def holds(self, entry: Entry) -> bool:
+        return entry.index <= len(self.entries) and self.entries[entry.index - 1].term == entry.term
+
+    def copy(self) -> Promised:
+        return Promised(self.hard_state, list(self.entries))
+
+
+class Watch:
+    """One group, seen from above."""
+
+    def __init__(self, group: int, members: Sequence[int], counts: Counter[str]) -> None:
+        self.group = group
+        self.members = tuple(members)
+        self.counts = counts
+        self.disks = {member: Promised() for member in members}
+        self.committed: list[Entry] = []
+        self.leaders: dict[int, int] = {}
+        self._votes: dict[tuple[int, int], int] = {}
+        self._entries: dict[tuple[int, int], tuple[int, Entry]] = {}
+        self._answers: list[bytes] = []
+        self._reads: dict[tuple[int, int], int] = {}
+        self._highest: tuple[int, Raft] | None = None
+
+    def fail(self, rule: str, text: str) -> None:
+        raise Violation(rule, f"group {self.group}: {text}")
+
+    # -- after every step of a member -----------------------------------------------------------------------------
+
+    def look(self, core: Raft) -> None:
+        """A member has done something."""
+        if core.role is Role.LEADER and self.leaders.get(core.current_term) != core.id:
+            self._new_leader(core)
+        if core.commit_index > len(self.committed):
+            self._new_commits(core)
+
+    def _new_leader(self, core: Raft) -> None:
+        term = core.current_term
+        if term in self.leaders:
+            self.fail("one leader per term", f"members {self.leaders[term]} and {core.id} lead in term {term}")
+        self.leaders[term] = core.id
+        self.counts["elections"] += 1
+        if self.disks[core.id].hard_state != HardState(term, core.id):
+            self.fail("votes are durable", f"member {core.id} leads in term {term} without its own vote on disk")
+        if self._highest is None or term > self._highest[0]:
+            self._highest = (term, core)
+        if self.committed:
+            self._check_complete(core, self.committed[-1])
+
+    def _check_complete(self, core: Raft, entry: Entry) -> None:
+        """With log matching, holding the last committed entry is holding all."""
+        if core.current_term >= entry.term and core.log.term_at(entry.index) != entry.term:
+            self.fail(
+                "leader completeness",
+                f"member {core.id}, leader of term {core.current_term}, lacks committed entry {entry.index} "
+                f"of term {entry.term}",
+            )
+
+    def _new_commits(self, core: Raft) -> None:
+        known = len(self.committed)
+        if core.commit_index > core.last_index:
+            self.fail("commit within the log", f"member {core.id}: {core.commit_index} of {core.last_index}")
+        entries, _ = core.log.between(known + 1, core.commit_index, 1 << 30, 1 << 60)
+        for entry in entries:
+            holders = [member for member, disk in self.disks.items() if disk.holds(entry)]
+            if 2 * len(holders) <= len(self.members):
+                self.fail(
+                    "committed is durable",
+                    f"member {core.id} commits entry {entry.index} of term {entry.term}, which only the disks of "
+                    f"{holders} hold",
+                )
+            self.committed.append(entry)
+        if self._highest is not None and entries:
+            term, leader = self._highest
+            if leader.role is Role.LEADER and leader.current_term == term:
+                self._check_complete(leader, entries[-1])
+
+    # -- what leaves a core ---------------------------------------------------------------------------------------
+
+    def ready(self, core: Raft, ready: Ready) -> None:
+        """Log matching by induction: index and term decide the entry and its predecessor's term."""
+        for entry in ready.entries:
+            previous = core.log.term_at(entry.index - 1) or 0
+            known = self._entries.setdefault((entry.index, entry.term), (previous, entry))
+            if known[0] != previous or known[1] != entry:
+                self.fail("log matching", f"member {core.id} holds {entry} after term {previous}, others {known}")
+        for number, index in ready.reads:
+            self.counts["quorum reads"] += 1
+            before = self._reads.pop((id(core), number), 0)
+            if index < before:
+                self.fail("reads", f"member {core.id} reads at {index} what was at {before} when it was asked")
+
+    def asked_to_read(self, core: Raft, number: int) -> None:
+        """A member was asked for a linearizable read."""
+        self._reads[id(core), number] = len(self.committed)
+
+    def sending(self, message: Message) -> None:
+        """Nothing leaves before what it promises is durable."""
+        kind, member = message.type, message.source
+        state = self.disks[member].hard_state
+        if kind is MessageType.REQUEST_VOTE or (kind is MessageType.REQUEST_VOTE_REPLY and not message.reject):
+            choice = member if kind is MessageType.REQUEST_VOTE else message.target
+            if self._votes.setdefault((member, message.term), choice) != choice:
+                first = self._votes[member, message.term]
+                self.fail(
+                    "one vote per term", f"member {member} votes for {first} and {choice} in term {message.term}"
+                )
+            if state.current_term < message.term or (
+                state.current_term == message.term and state.voted_for != choice
+            ):
+                self.fail("votes are durable", f"not on disk ({state}): {message}")
+        elif kind is MessageType.APPEND_ENTRIES_REPLY:
+            if message.term > state.current_term:
+                self.fail("terms are durable", f"not on disk ({state}): {message}")
+            elif (
+                not message.reject
+                and message.term == state.current_term
+                and message.index > len(self.disks[member].entries)
+            ):
+                self.fail("acknowledged is durable", f"{len(self.disks[member].entries)} entries on disk: {message}")
+
+    # -- the state machine ----------------------------------------------------------------------------------------
+
+    def applies(self, member: int, entry: Entry) -> None:
+        """A member's state machine takes an entry."""
+        if entry.index > len(self.committed) or self.committed[entry.index - 1] != entry:
+            known = self.committed[entry.index - 1] if entry.index <= len(self.committed) else "nothing"
+            self.fail("state machines agree", f"member {member} applies {entry}; committed is {known}")
+
+    def answered(self, member: int, entry: Entry, answer: Answer | None) -> None:
+        """What applying an entry led to must be the same everywhere."""
+        packed = b"" if answer is None else answer.reply.pack()
+        if entry.index == len(self._answers) + 1:
+            self._answers.append(packed)
+        elif self._answers[entry.index - 1] != packed:
+            self.fail("state machines agree", f"member {member} answers entry {entry.index} unlike another")
+
+    # -- disks ----------------------------------------------------------------------------------------------------
+
+    def recovered(
+        self,
+        member: int,
+        hard_state: HardState,
+        entries: Sequence[Entry],
+        writing: tuple[HardState | None, Sequence[Entry]] | None,
+    ) -> None:
+        """A member reads its disk after a crash: it is what was promised, or that and what was being written."""
+        found = Promised(hard_state, list(entries))
+        promised = self.disks[member]
+        possible = [promised]
+        if writing is not None:
+            with_it = promised.copy()
+            with_it.write(*writing)
+            possible.append(with_it)
+        if found not in possible:
+            self.fail(
+                "promised is durable",
+                f"member {member} finds {hard_state} and {len(entries)} entries; promised were "
+                f"{promised.hard_state} and {len(promised.entries)}",
+            )
+        self.disks[member] = found

@@ -1,0 +1,151 @@
+"""Datagrams between hosts: at once through the switches, then late, twice, elsewhere or not at all."""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from random import Random
+from typing import TYPE_CHECKING
+
+from hosts.config import Address
+from sim import frames
+from sim.frames import Sender
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+KEPT = 64
+"""Frames that a late duplicate may be of."""
+
+_STAMP = struct.Struct(">QHH")
+
+
+class Conditions:
+    """How bad the network is at the moment: probabilities per datagram, and pairs of hosts that are cut apart."""
+
+    def __init__(self, trouble: float) -> None:
+        self.loss = self.duplicate = self.late = trouble
+        self.misdeliver = trouble / 4
+        self.late_us = 20_000
+        self.cut: dict[tuple[str, str], int] = {}
+        self.cut_after_switches = False
+
+    @property
+    def any(self) -> float:
+        return self.loss + self.duplicate + self.late + self.misdeliver
+
+    def end(self) -> None:
+        """From now on all goes well."""
+        self.loss = self.duplicate = self.late = self.misdeliver = 0.0
+        self.cut.clear()
+
+
+class Network:
+    """From host to host. With switches, frames pass them at the moment they are sent, and arrive later."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.conditions = Conditions(world.plan.trouble)
+        self.unhappy = self.conditions.any
+        self._random = Random(f"network/{world.plan.seed}")
+        self._events = world.events
+        topology = world.plan.topology
+        self._senders = {h.name: Sender(str(h.ip), h.mac, h.gateway_mac) for h in topology.hosts}
+        self._hosts = {str(host.ip): host.name for host in topology.hosts}
+        self._numbers = {host.name: number for number, host in enumerate(topology.hosts)}
+        self._names = [host.name for host in topology.hosts]
+        self.sent: deque[tuple[str, int, Address, bytes]] = deque(maxlen=KEPT)
+        """The latest datagrams, for those that turn up once more."""
+        self._kept = 0
+
+    def changed(self) -> None:
+        """The conditions are others now."""
+        self.unhappy = self.conditions.any
+
+    # -- from a host ----------------------------------------------------------------------------------------------
+
+    def send(self, host: str, port: int, target: Address, datagram: bytes) -> None:
+        """A host sends a datagram."""
+        self._kept += 1
+        if self._kept % 37 == 0:
+            self.sent.append((host, port, target, datagram))
+        self.enter(host, port, target, datagram)
+
+    def enter(self, host: str, port: int, target: Address, datagram: bytes) -> None:
+        """A datagram leaves a host's interface, perhaps not for the first time."""
+        conditions = self.conditions
+        if (
+            conditions.cut
+            and not conditions.cut_after_switches
+            and (host, self._hosts.get(target[0])) in conditions.cut
+        ):
+            self.world.counts["cut off"] += 1
+            return
+        fabric = self.world.fabric
+        if fabric is None:
+            there = self._hosts.get(target[0])
+            if there is not None:
+                self._leave(host, there, (self._senders[host].ip, port), target[1], datagram)
+            return
+        # A client's requests may be redirected, so their UDP checksum shows whether the switch kept it right.
+        frame = frames.pack(self._senders[host], port, target, datagram, checksum=datagram[1] >= 16)
+        fabric.from_host(host, frame)
+
+    def from_switch(self, host: str, frame: bytes) -> None:
+        """A frame leaves the last switch for a host."""
+        found = frames.unpack(frame)
+        if found is None:
+            self.world.counts["bad UDP checksums"] += 1
+            return
+        source, target, datagram = found
+        sender = self._hosts.get(source[0])
+        conditions = self.conditions
+        if conditions.cut and conditions.cut_after_switches and (sender, host) in conditions.cut:
+            self.world.counts["cut off"] += 1
+            return
+        if self._hosts.get(target[0]) != host:
+            self.world.counts["not for this host"] += 1
+            return
+        self._leave(sender or "", host, source, target[1], datagram)
+
+    def raw(self, host: str, frame: bytes) -> None:
+        """A host sends bytes that need not be a datagram."""
+        if self.world.fabric is not None:
+            self.world.fabric.from_host(host, frame)
+
+    # -- to a host ------------------------------------------------------------------------------------------------
+
+    def _leave(self, sender: str, host: str, source: Address, port: int, datagram: bytes) -> None:
+        random = self._random.random
+        delay = 60 + int(random() * 200)
+        if self.unhappy and random() < self.unhappy:
+            self._trouble(host, source, port, datagram, delay)
+            return
+        self._events.after(delay, self._arrive, host, source, port, datagram)
+
+    def _trouble(self, host: str, source: Address, port: int, datagram: bytes, delay: int) -> None:
+        conditions, random, counts = self.conditions, self._random, self.world.counts
+        which = random.random() * self.unhappy
+        if which < conditions.loss:
+            counts["lost"] += 1
+            return
+        which -= conditions.loss
+        if which < conditions.duplicate:
+            counts["duplicated"] += 1
+            copy = delay + random.randrange(conditions.late_us)
+            self._events.after(copy, self._arrive, host, source, port, datagram)
+        elif which < conditions.duplicate + conditions.late:
+            counts["late"] += 1
+            delay += random.randrange(conditions.late_us)
+        else:
+            counts["misdelivered"] += 1
+            other = random.choice(self._names)
+            self._events.after(delay, self._arrive, other, source, port, datagram)
+        self._events.after(delay, self._arrive, host, source, port, datagram)
+
+    def _arrive(self, host: str, source: Address, port: int, datagram: bytes) -> None:
+        world = self.world
+        world.trace.add(_STAMP.pack(self._events.now, self._numbers[host], port), datagram)
+        if world.trace.wanted:
+            world.trace.datagram(self._events.now, self._hosts.get(source[0], source[0]), host, datagram)
+        world.deliver(host, port, datagram, source)

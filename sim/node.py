@@ -1,0 +1,390 @@
+"""A member: the node's own transport, groups and log, with simulated socket, disk and clock.
+
+``Node`` outlives crashes, as its disks do; ``Process`` is one life. A process's turn is one round of the node's loop
+(``hosts.node``): drain the socket, tick, flush.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Sequence
+from random import Random
+from typing import TYPE_CHECKING, cast
+
+from hosts.config import Address
+from hosts.group import Group, Ways
+from hosts.machine import Answer, Machine
+from hosts.node import MAX_LATE_TICKS
+from hosts.raft.config import Config
+from hosts.raft.core import Raft, Ready, Role
+from hosts.raft.message import Entry, HardState, Message
+from hosts.storage.errors import LogError
+from hosts.storage.log import DiskLog
+from hosts.transport import Handlers, Surroundings, Transport
+from hosts.wire import Header
+from hosts.writer import merge
+from sim.disk import PowerLoss, SimDisk
+from sim.events import SECOND
+from sim.invariants import Watch
+from sim.violation import Violation
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+REASSEMBLY_BYTES = 8 << 20
+SOCKET_DATAGRAMS = 2000
+"""What a socket's buffer holds while its process does not look."""
+
+_NEVER = 1 << 62
+
+
+class SimSocket:
+    """As much of a UDP socket as a transport uses."""
+
+    __slots__ = ("_process", "waiting")
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.waiting: deque[tuple[bytes, Address]] = deque()
+
+    def recvfrom(self, _size: int) -> tuple[bytes, Address]:
+        if not self.waiting:
+            raise BlockingIOError
+        return self.waiting.popleft()
+
+    def sendto(self, datagram: bytes, address: Address) -> None:
+        self._process.put(datagram, address)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class WatchedRaft(Raft):
+    """Shows each Ready to the watch."""
+
+    watch: Watch
+
+    def ready(self) -> Ready | None:
+        ready = super().ready()
+        if ready is not None and (ready.entries or ready.reads):
+            self.watch.ready(self, ready)
+        if ready is not None and ready.committed:
+            # They are applied before the turn's end, where the watch looks again.
+            self.watch.look(self)
+        return ready
+
+
+class WatchedMachine(Machine):
+    """Shows each entry that is applied to the watch."""
+
+    def __init__(self, watch: Watch, member: int) -> None:
+        super().__init__()
+        self._watch = watch
+        self._member = member
+
+    def apply(self, entry: Entry) -> Answer | None:
+        self._watch.applies(self._member, entry)
+        answer = super().apply(entry)
+        self._watch.answered(self._member, entry, answer)
+        return answer
+
+
+class Node:
+    """A member with its disks, through all its lives."""
+
+    def __init__(self, world: World, member: int, host: str, address: Address) -> None:
+        self.world = world
+        self.member = member
+        self.host = host
+        self.address = address
+        self.watches = {number: watch for number, watch in world.watches.items() if member in watch.members}
+        disk_random = Random(f"disk/{world.plan.seed}/{member}")
+        self.disks = {number: SimDisk(disk_random, f"{host}/group-{number}") for number in self.watches}
+        self.lives = 0
+        self.disk_us = world.plan.disk_us
+        self.process: Process | None = None
+        self._writing: dict[int, tuple[HardState | None, list[Entry]]] = {}
+
+    def start(self) -> None:
+        """Begin a life with what the disks hold. Nothing if it is alive."""
+        if self.process is not None:
+            return
+        self.lives += 1
+        if self.lives > 1:
+            self.world.counts["node restarts"] += 1
+        logs = {}
+        for number, disk in self.disks.items():
+            try:
+                log = logs[number] = DiskLog(disk, segment_bytes=self.world.plan.segment_bytes)
+            except LogError as error:
+                raise Violation("logs open after a crash", f"{self.host}: {error}") from error
+            self.watches[number].recovered(self.member, log.hard_state, log.entries, self._writing.get(number))
+        self._writing = {}
+        self.world.note(self.host, "starts")
+        self.process = Process(self, logs)
+
+    def crash(self, *, power: bool, random: Random) -> None:
+        """End the life at once, perhaps in the middle of writing."""
+        process = self.process
+        if process is None:
+            return
+        self.process = None
+        process.alive = False
+        if process.writing and random.random() < 0.7:
+            for disk in self.disks.values():
+                disk.fuse = random.randrange(12)
+            self._interrupt(process)
+        for disk in self.disks.values():
+            if power:
+                before = disk.torn_writes
+                disk.lose_power()
+                self.world.counts["torn writes"] += disk.torn_writes - before
+            else:
+                disk.kill_process()
+        self.world.counts["power losses" if power else "kills"] += 1
+        self.world.note(self.host, "loses power" if power else "is killed")
+
+    def _interrupt(self, process: Process) -> None:
+        """Begin what would have been written, until the fuse burns through."""
+        try:
+            for number, state, entries in process.batch():
+                self._writing[number] = (state, entries)
+                process.logs[number].append(state, entries)
+        except PowerLoss:
+            self.world.counts["writes cut short"] += 1
+        except LogError:
+            pass
+
+    def stop(self, error: LogError) -> None:
+        """The disk has failed: the node ends by itself."""
+        process = self.process
+        assert process is not None
+        for number, state, entries in process.batch():
+            self._writing[number] = (state, entries)
+        process.alive = False
+        self.process = None
+        for disk in self.disks.values():
+            disk.kill_process()
+        self.world.counts["disk errors"] += 1
+        self.world.note(self.host, f"stops: {error}")
+
+
+class Process:
+    """One life of a node."""
+
+    def __init__(self, node: Node, logs: dict[int, DiskLog]) -> None:
+        self.node = node
+        self.world = world = node.world
+        self.alive = True
+        self.logs = logs
+        self._events = world.events
+        self._random = Random(f"node/{world.plan.seed}/{node.member}/{node.lives}")
+        self._tick_us = world.plan.tick_us[node.member]
+        self._epoch = world.events.now
+        self._ticks = 0
+        self._wake_at = _NEVER
+        self._paused = False
+        self._write_is_done = False
+        self._queue: list[tuple[int, Ready]] = []
+        self.writing: list[tuple[int, Ready]] = []
+        self._socket = SimSocket(self)
+        addresses = world.member_addresses
+        members = {number: {m: addresses[m] for m in watch.members} for number, watch in node.watches.items()}
+        self._transport = Transport(
+            node.member,
+            node.address,
+            world.plan.topology.cluster,
+            {n: {m: a for m, a in group.items() if m != node.member} for n, group in members.items()},
+            REASSEMBLY_BYTES,
+            Handlers(self._on_peer, self._on_request, self._on_large_request),
+            Surroundings(
+                lambda: self._events.now / SECOND,
+                lambda _address: cast(socket.socket, self._socket),
+                lambda: self._random.getrandbits(64),
+            ),
+        )
+        ways = Ways(self._send, self._write, self._transport.send_client, self._note)
+        self.groups = {number: Group(number, self._core(number), members[number], ways) for number in members}
+        for number, group in self.groups.items():
+            group.machine = WatchedMachine(node.watches[number], node.member)
+        self._pairs = [(group, node.watches[number]) for number, group in self.groups.items()]
+        self._truncations = dict.fromkeys(members, 0)
+        self._leads = dict.fromkeys(members, False)
+        self._turn()
+
+    def _core(self, number: int) -> Raft:
+        node, plan, log = self.node, self.world.plan, self.logs[number]
+        config = Config(
+            id=node.member,
+            members=frozenset(node.watches[number].members),
+            election_timeout_ticks=-(-plan.topology.election_timeout_ms // 10),
+            heartbeat_ticks=-(-plan.topology.heartbeat_ms // 10),
+            **plan.core_options,
+        )
+        random = Random(f"core/{plan.seed}/{node.member}/{node.lives}/{number}")
+        core = WatchedRaft(config, log.hard_state, log.entries, random)
+        core.watch = node.watches[number]
+        return core
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def receive(self, datagram: bytes, address: Address) -> None:
+        """A datagram arrives at the socket."""
+        waiting = self._socket.waiting
+        if len(waiting) < SOCKET_DATAGRAMS:
+            waiting.append((datagram, address))
+        if not self._paused and self._random.random() < self.world.plan.turn_at_once:
+            self._catch_up()
+            self._transport.drain()
+            self._turn()
+
+    def pause(self) -> None:
+        """Stop running, as under SIGSTOP."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on. Time that has passed counts as a few ticks only."""
+        if not self._paused or not self.alive:
+            return
+        self._paused = False
+        self._wake_at = _NEVER
+        late = (self._events.now - self._epoch) // self._tick_us - self._ticks
+        self._transport.drain()
+        skipped = max(0, late - 1 - MAX_LATE_TICKS)
+        self._epoch += skipped * self._tick_us
+        self._catch_up()
+        self._transport.drain()
+        if self._write_is_done:
+            self._write_is_done = False
+            self._written()
+        if self.alive:
+            self._turn()
+
+    def _catch_up(self) -> None:
+        """Give the ticks that have passed since the last turn."""
+        passed = (self._events.now - self._epoch) // self._tick_us
+        missing = passed - self._ticks
+        if missing <= 0:
+            return
+        self._ticks = passed
+        for group, _ in self._pairs:
+            tick = group.core.tick
+            for _ in range(missing):
+                tick()
+        if self._transport.waits:
+            self._transport.poll()
+
+    def _turn(self) -> None:
+        """Flush, let the watch look, and plan the next tick that matters."""
+        idle = 1000
+        for group, watch in self._pairs:
+            group.flush()
+            core = group.core
+            if core.role is Role.LEADER or core.commit_index > len(watch.committed):
+                watch.look(core)
+            self._count(group)
+            if core.idle_ticks < idle:
+                idle = core.idle_ticks
+        if self._transport.waits or self._socket.waiting:
+            idle = 1
+        due = self._epoch + (self._ticks + idle) * self._tick_us
+        if due < self._wake_at:
+            self._wake_at = due
+            self._events.at(due, self._wake, due)
+
+    def _wake(self, due: int) -> None:
+        if due != self._wake_at or not self.alive:
+            return
+        self._wake_at = _NEVER
+        if self._paused:
+            return
+        self._catch_up()
+        if self._socket.waiting:
+            self._transport.drain()
+        self._turn()
+
+    def _count(self, group: Group) -> None:
+        core, number = group.core, group.number
+        if core.log.truncations != self._truncations[number]:
+            self.world.counts["truncations"] += core.log.truncations - self._truncations[number]
+            self._truncations[number] = core.log.truncations
+        leads = core.role is Role.LEADER
+        if leads != self._leads[number]:
+            self._leads[number] = leads
+            if not leads:
+                self.world.counts["depositions"] += 1
+
+    # -- what the node's parts tell each other --------------------------------------------------------------------
+
+    def put(self, datagram: bytes, address: Address) -> None:
+        """The transport sends."""
+        if self.alive:
+            self.world.network.send(self.node.host, self.node.address[1], address, datagram)
+
+    def _on_peer(self, group: int, message: Message) -> None:
+        self.groups[group].step(message)
+
+    def _on_request(self, header: Header, payload: bytes, address: Address) -> None:
+        self.groups[header.group].request(header, payload, address)
+
+    def _on_large_request(self, header: Header, start: bytes, address: Address) -> bool:
+        return self.groups[header.group].refuse(header, start, address)
+
+    def _send(self, number: int, message: Message) -> None:
+        self.node.watches[number].sending(message)
+        self._transport.send_peer(number, message)
+
+    def _note(self, text: str) -> None:
+        self.world.note(self.node.host, text)
+
+    # -- the storage thread ---------------------------------------------------------------------------------------
+
+    def _write(self, number: int, ready: Ready) -> None:
+        self._queue.append((number, ready))
+        if not self.writing:
+            self._begin_write()
+
+    def _begin_write(self) -> None:
+        self.writing, self._queue = self._queue, []
+        self._events.after(1 + round(self.node.disk_us * self._random.uniform(0.5, 2.0)), self._written_event)
+
+    def batch(self) -> list[tuple[int, HardState | None, list[Entry]]]:
+        """What is being written, group by group."""
+        found = []
+        for number in self.groups:
+            state, entries = merge(ready for owner, ready in self.writing if owner == number)
+            if state is not None or entries:
+                found.append((number, state, entries))
+        return found
+
+    def _written_event(self) -> None:
+        if not self.alive:
+            return
+        if self._paused:
+            self._write_is_done = True
+            return
+        self._catch_up()
+        self._written()
+        if self.alive:
+            self._turn()
+
+    def _written(self) -> None:
+        """The disk has done what it was given."""
+        for number, state, entries in self.batch():
+            try:
+                self.logs[number].append(state, entries)
+            except LogError as error:
+                self.node.stop(error)
+                return
+            self.node.watches[number].disks[self.node.member].write(state, entries)
+        done, self.writing = self.writing, []
+        for number, ready in done:
+            self.groups[number].durable(ready)
+        if self._queue:
+            self._begin_write()
+
+
+def processes(nodes: Sequence[Node]) -> list[Process]:
+    """Those that are alive."""
+    return [node.process for node in nodes if node.process is not None]

@@ -1,0 +1,192 @@
+"""What a seed decides before anything runs: the cluster, its network, its clients, and what befalls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import lru_cache
+from ipaddress import IPv4Address
+from random import Random
+from typing import Any
+
+from controller.network import FEATURES
+from sim.events import MS, SECOND
+from topo import topology
+from topo.topology import Group, Topology
+
+FAULTS_FROM_US = 2 * SECOND
+FAULTS_UNTIL_US = 48 * SECOND
+END_US = 60 * SECOND
+LEAST_OPERATIONS = 400
+LEAST_FAULTS = 10
+
+
+class Kind(Enum):
+    """What can befall a cluster."""
+
+    POWER_LOSS = "power loss"
+    KILL = "kill -9"
+    PAUSE = "process paused"
+    DISK_ERROR = "disk error"
+    SLOW_DISK = "slow disk"
+    ISOLATE = "member cut off"
+    ONE_WAY = "one-way partition"
+    HALVES = "partition"
+    LOSS = "loss"
+    DUPLICATION = "duplication"
+    DELAY = "delay and reordering"
+    MISDELIVERY = "misdelivery"
+    REPLAY = "late duplicates"
+    TRANSFER = "leadership handed over"
+    LINK = "link cut"
+    SWITCH = "switch restarted"
+    CONTROLLER = "controller restarted"
+    SLOW_CONTROLLER = "slow controller"
+    LOST_DIGESTS = "digests lost"
+    FEATURE = "feature taken away"
+
+
+SWITCH_KINDS = frozenset(
+    {Kind.LINK, Kind.SWITCH, Kind.CONTROLLER, Kind.SLOW_CONTROLLER, Kind.LOST_DIGESTS, Kind.FEATURE}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that befalls the cluster; ``draw`` seeds whatever else it needs to know."""
+
+    at_us: int
+    kind: Kind
+    lasts_us: int
+    draw: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is drawn before the start. Times in microseconds."""
+
+    seed: int
+    topology: Topology
+    switches: bool
+    features: frozenset[str]
+    tick_us: dict[int, int]
+    """Each member's own idea of 10 ms."""
+    disk_us: int
+    segment_bytes: int
+    core_options: dict[str, int]
+    clients: int
+    think_us: int
+    patience_s: float
+    large_values: float
+    session_entries: int
+    trouble: float
+    """Packets lost, doubled or late at any time, as a share."""
+    turn_at_once: float
+    """How often a node looks at a datagram at once, rather than with the next one."""
+    hostile_us: int
+    faults: tuple[Fault, ...]
+
+    @property
+    def election_us(self) -> int:
+        return self.topology.election_timeout_ms * MS
+
+    def describe(self) -> str:
+        """For people."""
+        topo = self.topology
+        groups = "; ".join(f"group {g.id}: {', '.join(g.members.values())}" for g in topo.groups)
+        return (
+            f"{len(topo.members)} members ({groups}); heartbeat {topo.heartbeat_ms} ms, election "
+            f"{topo.election_timeout_ms} ms; "
+            + (
+                f"{topo.name}, {', '.join(sorted(self.features)) or 'no features'}"
+                if self.switches
+                else "no switches"
+            )
+            + f"; {self.clients} clients; {len(self.faults)} faults"
+        )
+
+
+_TOPOLOGIES = {3: ("triangle", "triangle", "line", "leaf-spine", "single"), 5: ("five",), 7: ("seven",)}
+
+
+@lru_cache
+def _named(name: str) -> Topology:
+    return topology.find(name)
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    random = Random(f"switchraft/{seed}")
+    size = random.choices((3, 5, 7), (66, 24, 10))[0]
+    switches = random.random() < 0.65
+    return Plan(
+        seed=seed,
+        topology=_draw_topology(random, size),
+        switches=switches,
+        features=_draw_features(random),
+        tick_us=_draw_clocks(random, size),
+        disk_us=random.choice((100, 200, 200, 1000)),
+        segment_bytes=random.choice((2_000, 8_000, 64_000)),
+        core_options=_draw_core(random),
+        clients=random.choice((4, 6, 8)),
+        think_us=random.choice((600, 1200)) * MS,
+        patience_s=random.choice((2.0, 5.0, 10.0)),
+        large_values=random.choice((0.0, 0.0, 0.02, 0.05)),
+        session_entries=random.choice((40, 200, 1_000_000)),
+        trouble=random.choice((0.0, 0.002, 0.02)),
+        turn_at_once=random.choice((1.0, 0.9, 0.6)),
+        hostile_us=random.choice((300, 1000)) * MS,
+        faults=_draw_faults(random, switches),
+    )
+
+
+def _draw_topology(random: Random, size: int) -> Topology:
+    found = _named(random.choice(_TOPOLOGIES[size]))
+    heartbeat = random.choice((50, 100, 100) if size == 3 else (100, 100, 150))
+    election = heartbeat * random.choice((6, 6, 8, 10))
+    first = found.groups[0]
+    identity = random.choice((1, 1, 2, 300))
+    groups: tuple[Group, ...] = (replace(first, id=identity),)
+    if random.random() < 0.35:
+        # Ids that agree in their lower byte must not meet in any switch.
+        other = random.choice((identity + 1, identity + 256))
+        service = IPv4Address("10.0.100.2")
+        members = dict(first.members)
+        if size > 3 and random.random() < 0.5:
+            members = dict(list(members.items())[-3:])
+        groups += (replace(first, id=other, slot=random.choice((1, 63)), service=service, members=members),)
+    return replace(found, groups=groups, heartbeat_ms=heartbeat, election_timeout_ms=election)
+
+
+def _draw_features(random: Random) -> frozenset[str]:
+    if random.random() < 0.7:
+        return frozenset(FEATURES)
+    return frozenset(name for name in FEATURES if random.random() < 0.7)
+
+
+def _draw_clocks(random: Random, size: int) -> dict[int, int]:
+    most = random.choice((0.0, 0.02, 0.2))
+    return {member: round(10 * MS * (1 + random.uniform(-most, most))) for member in range(1, size + 1)}
+
+
+def _draw_core(random: Random) -> dict[str, Any]:
+    return {
+        "max_entries_per_append": random.choice((2, 16, 1024)),
+        "max_bytes_per_append": random.choice((200, 2_000, 1 << 20)),
+        "max_inflight": random.choice((1, 4, 64)),
+        "max_uncommitted_bytes": random.choice((2_000, 64 << 20)),
+        "max_apply_bytes": random.choice((300, 4 << 20)),
+    }
+
+
+def _draw_faults(random: Random, switches: bool) -> tuple[Fault, ...]:
+    kinds = [kind for kind in Kind if switches or kind not in SWITCH_KINDS]
+    # Some seeds are about few kinds of faults, which then meet more often.
+    chosen = random.sample(kinds, random.choice((3, 6, len(kinds))))
+    faults = []
+    for _ in range(random.randrange(LEAST_FAULTS, 28)):
+        lasts = random.choice((50 * MS, 400 * MS, 1 * SECOND, 3 * SECOND, 6 * SECOND))
+        kind = random.choice(chosen)
+        at = random.randrange(FAULTS_FROM_US, FAULTS_UNTIL_US)
+        faults.append(Fault(at, kind, round(lasts * random.uniform(0.5, 1.5)), random.getrandbits(32)))
+    return tuple(sorted(faults, key=lambda fault: fault.at_us))

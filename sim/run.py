@@ -1,0 +1,174 @@
+"""Many seeds, in several processes, with progress, a summary, and the way back to a seed that failed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from sim.world import Options, Result, run
+from topo import paths, program
+
+SHOWN_LINES = 60
+CHUNK = 4
+EXPECTED_FROM_SEEDS = 100
+"""With fewer seeds a count may well be zero."""
+
+EXPECTED = (
+    "elections",
+    "depositions",
+    "truncations",
+    "torn writes",
+    "writes cut short",
+    "power losses",
+    "kills",
+    "disk errors",
+    "node restarts",
+    "transfers",
+    "quorum reads",
+    "lost",
+    "duplicated",
+    "late",
+    "misdelivered",
+    "replayed",
+    "cut off",
+    "large requests",
+    "retries",
+    "unanswered",
+    "sessions expired",
+    "answers: not_leader",
+    "answers: lost_leadership",
+    "answers: busy",
+    "switch restarts",
+    "controller restarts",
+    "digests",
+    "lost digests",
+    "inquiries",
+    "routes moved",
+    "routes taken out",
+    "redirects",
+    "dropped: not_ip",
+    "dropped: bad_ipv4",
+    "dropped: bad_checksum",
+    "dropped: ttl_expired",
+    "dropped: short_raft",
+    "dropped: bad_version",
+    "dropped: term_range",
+    "dropped: bad_flags",
+    "dropped: not_member",
+    "dropped: stale_term",
+    "dropped: no_route",
+    "dropped: bad_probe",
+    "dropped: parser_error",
+    "dropped: bad_target",
+    "dropped: udp_fragment",
+    "dropped: bad_packet_out",
+)
+"""What must happen somewhere among many seeds; if not, the simulator has gone blind there."""
+
+
+def compile_program() -> Path:
+    """The compiled raft.p4, made anew if its source has changed. Raises topo.errors.LabError."""
+    from hosts.wire import DEFAULT_PORT
+
+    program.compile_if_changed("p4compiler", DEFAULT_PORT)
+    return paths.build() / program.OUTPUTS[0]
+
+
+def run_many(seeds: range, jobs: int, options: Options) -> Iterator[Result]:
+    """Results in the order of the seeds."""
+    if jobs == 1:
+        for seed in seeds:
+            yield run(seed, options)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        # A map over all of them would keep going after a failure; so a window of them at a time.
+        chunk = max(1, min(CHUNK, len(seeds) // jobs or 1))
+        step = chunk * jobs * 4
+        for first in range(seeds.start, seeds.stop, step):
+            part = range(first, min(first + step, seeds.stop))
+            yield from pool.map(run, part, [options] * len(part), chunksize=chunk)
+
+
+def simulate(first: int, count: int, jobs: int, optimize: str, *, show_counts: bool = True) -> int:
+    """``switchraft sim``; the exit code."""
+    options = Options(compile_program(), optimize)
+    began, told = time.monotonic(), 0.0
+    counts: Counter[str] = Counter()
+    for done, result in enumerate(run_many(range(first, first + count), jobs, options), start=1):
+        if result.failure:
+            _clear()
+            report_failure(result.seed, options)
+            return 1
+        counts.update(result.counts)
+        if time.monotonic() - told > 0.5:
+            told = time.monotonic()
+            _progress(done, count, told - began)
+    _clear()
+    took = time.monotonic() - began
+    print(
+        f"{count} seeds from {first} passed in {took:.1f} s ({count / took * 60:.0f} a minute, "
+        f"{jobs} process{'es' if jobs > 1 else ''})"
+    )
+    if show_counts:
+        show(counts)
+    missing = [name for name in EXPECTED if not counts[name]]
+    if missing and count >= EXPECTED_FROM_SEEDS:
+        print(f"error: never seen: {', '.join(missing)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def show(counts: Counter[str]) -> None:
+    """The summary, in two columns."""
+    lines = [f"{name:.<36} {number:>12,}" for name, number in sorted(counts.items())]
+    half = -(-len(lines) // 2)
+    for left, right in zip(lines[:half], [*lines[half:], ""], strict=False):
+        print(f"  {left}   {right}".rstrip())
+
+
+def replay(seed: int, optimize: str, *, trace: bool) -> int:
+    """``switchraft sim --replay SEED``; the exit code."""
+    options = Options(compile_program(), optimize)
+    result = run(seed, options, trace=trace)
+    if trace:
+        for line in result.lines:
+            print(line)
+    print(f"seed {seed}: {result.plan}")
+    show(result.counts)
+    print(f"trace hash {result.digest}")
+    if result.failure:
+        print(f"FAILED: {result.failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def report_failure(seed: int, options: Options) -> None:
+    """Run a failed seed once more with its trace, and tell what a person needs to go on."""
+    result = run(seed, options, trace=True)
+    folder = paths.build() / "sim"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"seed-{seed}.trace"
+    file.write_text("\n".join(result.lines) + "\n", encoding="utf-8")
+    for line in result.lines[-SHOWN_LINES:]:
+        print(line[:240])
+    print(f"\nseed {seed} FAILED: {result.failure or 'not when it was run again: it is not deterministic'}")
+    print(f"  {result.plan}")
+    print(f"  whole trace: {paths.shown(file)}")
+    print(f"  replay: switchraft sim --replay {seed} --trace")
+
+
+def _progress(done: int, count: int, took: float) -> None:
+    if sys.stderr.isatty():
+        left = took / done * (count - done)
+        print(f"\r{done}/{count} seeds, {done / took * 60:.0f} a minute, {left:.0f} s left ", end="", file=sys.stderr)
+    elif done % 100 == 0:
+        print(f"{done}/{count} seeds", file=sys.stderr)
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)

@@ -1,0 +1,332 @@
+"""One seed: everything put together, run, and judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from unittest import mock
+
+from controller import network as controller_network
+from hosts import values
+from hosts.calls import Call
+from hosts.config import Address
+from hosts.raft.message import EntryKind
+from hosts.requests import Operation
+from hosts.storage.errors import LogError
+from hosts.storage.log import DiskLog
+from sim import linear
+from sim.client import Client
+from sim.control import SimController
+from sim.events import MS, SECOND, Events
+from sim.fabric import Fabric, SimSwitch
+from sim.faults import Nemesis
+from sim.hostile import Hostile, is_forged
+from sim.invariants import Watch
+from sim.network import Network
+from sim.node import Node
+from sim.plan import END_US, FAULTS_UNTIL_US, LEAST_OPERATIONS, Plan, draw
+from sim.trace import Trace, describe
+from sim.violation import Violation
+from sim.workload import History, Worker
+from topo import configs
+
+ELECTION_TIMEOUTS_TO_COMMIT = 10
+"""After the faults have ended, a new value commits within so many."""
+
+LONGEST_US = 180 * SECOND
+_PROBE_PORT = 50_000
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of a seed. ``failure`` is "" if all held."""
+
+    seed: int
+    counts: Counter[str]
+    digest: str
+    plan: str
+    failure: str = ""
+    rule: str = ""
+    lines: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is the same for all seeds. ``program``: the compiled raft.p4."""
+
+    program: Path
+    optimize: str = "-O2"
+
+
+def run(seed: int, options: Options, *, trace: bool = False) -> Result:
+    """Simulate one seed."""
+    plan = draw(seed)
+    world = World(plan, options, trace=trace)
+    result = Result(seed, world.counts, "", plan.describe())
+    try:
+        with _narrow_sessions(plan):
+            world.run()
+    except Violation as violation:
+        result.failure, result.rule = str(violation), violation.rule
+        world.trace.note(world.events.now, "FAILED", str(violation))
+    except (Exception, RecursionError) as error:
+        # A crash of the code under test is a finding like any other.
+        result.failure, result.rule = f"{type(error).__name__}: {error}", "no exception"
+        result.lines = _frames(error)
+        world.trace.note(world.events.now, "FAILED", result.failure)
+    result.digest = world.trace.digest()
+    result.lines = world.trace.lines + result.lines
+    return result
+
+
+def _frames(error: BaseException) -> list[str]:
+    import traceback
+
+    return traceback.format_exception(error)
+
+
+def _narrow_sessions(plan: Plan) -> AbstractContextManager[object]:
+    """Sessions expire so early that it happens."""
+    return mock.patch("hosts.sessions.EXPIRY_ENTRIES", plan.session_entries)
+
+
+class World:
+    """All that there is under one seed."""
+
+    def __init__(self, plan: Plan, options: Options, *, trace: bool) -> None:
+        self.plan = plan
+        self.events = Events()
+        self.counts: Counter[str] = Counter()
+        self.trace = Trace(trace)
+        self.quiet = False
+        self.guarded = plan.switches and "member_guard" in plan.features
+        topology = plan.topology
+        self.watches = {group.id: Watch(group.id, sorted(group.members), self.counts) for group in topology.groups}
+        self.member_addresses: dict[int, Address] = {
+            member: (str(topology.host(host).ip), topology.port)
+            for group in topology.groups
+            for member, host in group.members.items()
+        }
+        self.network = Network(self)
+        self.fabric = Fabric(self, options.program, options.optimize) if plan.switches else None
+        self.controller: SimController | None = None
+        self.controller_lives = 0
+        self.controller_slowness = 1.0
+        self.digest_loss = 0.0
+        self.list_length: Counter[int] = Counter()
+        self._digest_random = Random(f"digests/{plan.seed}")
+        hosts = {topology.member_id(name): name for name in topology.members}
+        self.nodes = {
+            member: Node(self, member, hosts[member], address) for member, address in self.member_addresses.items()
+        }
+        self._nodes_by_host = {node.host: node for node in self.nodes.values()}
+        self._receivers: dict[tuple[str, int], Callable[[bytes, Address], None]] = {}
+        self.histories = {group.id: History() for group in topology.groups}
+        self.nemesis = Nemesis(self)
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """All of it. Raises Violation."""
+        self.note("plan", self.plan.describe())
+        if self.fabric is not None:
+            for switch in self.fabric.switches.values():
+                switch.start(0)
+            self.start_controller()
+        for node in self.nodes.values():
+            node.start()
+        self._start_clients()
+        hostile = Hostile(self)
+        self.nemesis.plan_all()
+        until = FAULTS_UNTIL_US
+        self.events.run(until)
+        while self.counts["operations"] < LEAST_OPERATIONS and until < LONGEST_US:
+            until += SECOND
+            self.events.run(until)
+        hostile.stop()
+        self.nemesis.heal()
+        self._check_liveness()
+        self.events.run(max(END_US - 4 * SECOND, self.events.now + SECOND))
+        self.quiet = True
+        self.events.run(max(END_US, self.events.now + 4 * SECOND))
+        if self.counts["operations"] < LEAST_OPERATIONS:
+            raise Violation("enough to do", f"{self.counts['operations']} operations only")
+        self._check_end()
+        for switch in self.switches().values():
+            switch.collect()
+            switch.pipeline.close()
+
+    def _start_clients(self) -> None:
+        plan, topology = self.plan, self.plan.topology
+        random = Random(f"clients/{plan.seed}")
+        hosts = topology.clients or topology.members
+        for number in range(plan.clients):
+            group = topology.groups[number % len(topology.groups)]
+            servers = [self.member_addresses[member] for member in group.members]
+            random.shuffle(servers)
+            if plan.switches and group.service is not None and random.random() < 0.4:
+                servers = [(str(group.service), topology.port), *servers]
+            steer = random.random() < 0.8
+            host, port = hosts[number % len(hosts)], 40_000 + number
+            client = Client(self, f"c{number + 1}", host, port, group.id, servers, steer=steer)
+            self._receivers[host, port] = client.receive
+            Worker(self, client, self.histories[group.id], random.choice((1, 1, 2, 4)))
+
+    def _check_liveness(self) -> None:
+        """Now that all is well, a new value commits soon."""
+        slowest = max(self.plan.tick_us.values()) / (10 * MS)
+        limit = round(ELECTION_TIMEOUTS_TO_COMMIT * self.plan.election_us * slowest)
+        began = self.events.now
+        before = {number: len(watch.committed) for number, watch in self.watches.items()}
+        wanted = {}
+        for number, watch in self.watches.items():
+            for at, member in enumerate(watch.members):
+                host = (self.plan.topology.clients or self.plan.topology.members)[0]
+                port = _PROBE_PORT + 100 * number % 10_000 + at
+                name = f"probe {number}.{member}"
+                client = Client(self, name, host, port, number, [self.member_addresses[member]], steer=False)
+                self._receivers[host, port] = client.receive
+                operation = self.histories[number].begin(name, "append", None, name)
+                wanted[name] = number
+                client.submit(Operation.APPEND, 1e9, self._ending(number, operation), value=values.encode(name))
+        late = set(wanted)
+        while late:
+            self.events.run(self.events.now + 10 * MS)
+            for number, start in before.items():
+                for entry in self.watches[number].committed[start:]:
+                    if entry.kind is EntryKind.COMMAND:
+                        late -= {name for name in late if wanted[name] == number and name.encode() in entry.data}
+                if any(group == number and name not in late for name, group in wanted.items()):
+                    late -= {name for name, group in wanted.items() if group == number}
+                before[number] = len(self.watches[number].committed)
+            if late and self.events.now - began > limit:
+                groups = sorted({wanted[name] for name in late})
+                raise Violation(
+                    "liveness",
+                    f"no new value of group {groups} within {limit / SECOND:.1f} s of the last fault's end; "
+                    + "; ".join(self._roles(number) for number in groups),
+                )
+        self.counts["ms to commit after faults"] += (self.events.now - began) // MS
+
+    def _ending(self, number: int, operation: linear.Operation) -> Callable[[Call], None]:
+        def done(call: Call) -> None:
+            if call.reply is not None and not call.reply.outcome:
+                self.histories[number].end(operation, values.decode(call.reply.body))
+
+        return done
+
+    def _roles(self, number: int) -> str:
+        parts = []
+        for node in self.nodes.values():
+            if number not in node.disks:
+                continue
+            if node.process is None:
+                parts.append(f"{node.host} down")
+                continue
+            core = node.process.groups[number].core
+            parts.append(f"{node.host} {core.role.value} term {core.current_term} commit {core.commit_index}")
+        return ", ".join(parts)
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def _check_end(self) -> None:
+        for number, watch in self.watches.items():
+            for node in self.nodes.values():
+                if number not in node.disks:
+                    continue
+                assert node.process is not None
+                machine = node.process.groups[number].machine
+                if machine.applied_index != len(watch.committed):
+                    watch.fail(
+                        "all catch up",
+                        f"{node.host} has applied {machine.applied_index} of {len(watch.committed)}; "
+                        + self._roles(number),
+                    )
+            anomalies = linear.check(self.histories[number].operations)
+            if anomalies:
+                watch.fail("linearizable", "; ".join(map(str, anomalies)))
+            self.counts["log entries"] += len(watch.committed)
+        self._check_disks()
+
+    def _check_disks(self) -> None:
+        """What every disk holds, once more, after a last loss of power."""
+        for node in self.nodes.values():
+            node.crash(power=True, random=Random(0))
+            for number, disk in node.disks.items():
+                try:
+                    log = DiskLog(disk)
+                except LogError as error:
+                    raise Violation("logs open after a crash", f"{node.host}: {error}") from error
+                committed = self.watches[number].committed
+                if list(log.entries[: len(committed)]) != committed:
+                    self.watches[number].fail("committed is durable", f"{node.host}'s disk differs at the end")
+
+    # -- what its parts tell each other ---------------------------------------------------------------------------
+
+    def note(self, who: str, text: str) -> None:
+        """Something worth a line in the trace."""
+        self.trace.note(self.events.now, who, text)
+
+    def deliver(self, host: str, port: int, datagram: bytes, source: Address) -> None:
+        """A datagram has arrived at a host."""
+        node = self._nodes_by_host.get(host)
+        if node is not None and port == self.plan.topology.port:
+            if is_forged(datagram) and self.guarded:
+                raise Violation("the guard holds", f"a forged message reached {host}: {describe(datagram)}")
+            if node.process is not None:
+                node.process.receive(datagram, source)
+            return
+        receiver = self._receivers.get((host, port))
+        if receiver is not None:
+            receiver(datagram, source)
+
+    def switches(self) -> dict[str, SimSwitch]:
+        return self.fabric.switches if self.fabric is not None else {}
+
+    def start_controller(self) -> None:
+        """Begin a life of the controller; nothing if there is one, or nothing to control."""
+        if self.fabric is None or self.controller is not None:
+            return
+        self.controller_lives += 1
+        if self.controller_lives > 1:
+            self.counts["controller restarts"] += 1
+        network = controller_network.parse(configs.network(self.plan.topology))
+        self.controller = SimController(self, network, self.controller_lives)
+        self.note("controller", "starts")
+
+    def stop_controller(self) -> None:
+        if self.controller is not None:
+            self.note("controller", "is killed")
+            self.controller.crash()
+            self.controller = None
+
+    def packet_in(self, switch: SimSwitch, frame: bytes) -> None:
+        """A switch sends a packet to the controller."""
+        if self.controller is not None:
+            self.controller.packet_in(switch, frame)
+
+    def digest(self, switch: SimSwitch, fields: tuple[int, ...]) -> None:
+        """A switch tells of a leader, if the controller listens."""
+        self.counts["digests"] += 1
+        random = self._digest_random
+        if self.controller is None or random.random() < 0.02 + self.digest_loss:
+            self.counts["lost digests"] += 1
+            return
+        late = round(random.uniform(0.2, 4) * MS * self.controller_slowness)
+        self.events.after(late, self._hear_digest, self.controller, switch, fields)
+
+    def _hear_digest(self, controller: SimController, switch: SimSwitch, fields: tuple[int, ...]) -> None:
+        if controller.alive:
+            controller.digest(switch, fields)
+
+    def tick_switch(self, switch: SimSwitch, slot: int) -> None:
+        assert self.fabric is not None
+        self.fabric.tick(switch, slot)
+
+    def send_probe(self, switch: SimSwitch, port: int, frame: bytes) -> None:
+        assert self.fabric is not None
+        self.fabric.send_probe(switch, port, frame)
