@@ -85,7 +85,7 @@ class Pipeline:
         library = load_library(built.library)
         switch = library.p4_open()
         if not switch:
-            raise MemoryError("no memory for the program's tables")
+            raise ProgramError("there is no memory for all the tables, counters and registers of this program")
         self.native = Native(library, switch, built.generated.actions)
         self._lock = threading.RLock()
         self._profiles = {name: self._profile(name) for name in program.profiles}

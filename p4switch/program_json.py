@@ -11,6 +11,8 @@ from typing import Any
 from p4switch.entities import ProgramError
 from p4switch.program import (
     MATCH_KINDS,
+    MOST_CELLS,
+    MOST_HEADER_BITS,
     Action,
     ActionCall,
     ActionProfile,
@@ -41,8 +43,6 @@ from p4switch.program import (
     UnionStack,
     ValueSet,
 )
-
-MOST_HEADER_BITS = 65536
 
 
 def load_json(source: str | Path | Json) -> Json:
@@ -104,6 +104,14 @@ def _width(value: object) -> int:
     if not 1 <= width <= MOST_HEADER_BITS:
         raise ProgramError(f"a width of {width} bits is not supported")
     return width
+
+
+def _size(value: object) -> int:
+    """A number of cells."""
+    size = int(str(value or 0))
+    if not 0 <= size <= MOST_CELLS:
+        raise ProgramError(f"an array of {size} cells is not supported")
+    return size
 
 
 class _Reader:
@@ -219,15 +227,13 @@ class _Reader:
                 for c in self._items("checksums")
             ),
             counters={
-                c["name"]: Counter(
-                    c["name"], int(c.get("size") or 0), c.get("binding") if c.get("is_direct") else None
-                )
+                c["name"]: Counter(c["name"], _size(c.get("size")), c.get("binding") if c.get("is_direct") else None)
                 for c in self._items("counter_arrays")
             },
             meters={
                 m["name"]: Meter(
                     m["name"],
-                    int(m.get("size") or 0),
+                    _size(m.get("size")),
                     m["type"],
                     m.get("binding") if m.get("is_direct") else None,
                     (m["result_target"][0], m["result_target"][1]) if m.get("result_target") else None,
@@ -235,7 +241,7 @@ class _Reader:
                 for m in self._items("meter_arrays")
             },
             registers={
-                r["name"]: Register(r["name"], int(r["size"]), _width(r["bitwidth"]), bool(r.get("signed")))
+                r["name"]: Register(r["name"], _size(r["size"]), _width(r["bitwidth"]), bool(r.get("signed")))
                 for r in self._items("register_arrays")
             },
             digests={

@@ -10,7 +10,7 @@ from p4switch.codegen.headers import invalidate_siblings
 from p4switch.codegen.layout import HeaderPlace, Layout, Names, Place, UnionPlace, limbs
 from p4switch.codegen.text import comment, plain
 from p4switch.entities import ProgramError
-from p4switch.program import ParseState, Transition
+from p4switch.program import MOST_HEADER_BITS, ParseState, Transition
 
 CORE_ERRORS = (
     "NoError",
@@ -163,7 +163,7 @@ class ParserGenerator:
 
     def _set(self, place: Place, source: Json, t: Translator) -> list[str]:
         if source["type"] == "lookahead":
-            offset, width = (int(v) for v in source["value"])
+            offset, width = _lookahead(source)
             name = t.name()
             peeked = Load(Place(name, width))
             return [*self._need(offset + width), *self._peek(name, offset, width), *t.store(place, peeked)]
@@ -191,7 +191,7 @@ class ParserGenerator:
         for i, part in enumerate(state.key):
             name = f"k{i}"
             if part["type"] == "lookahead":
-                offset, width = (int(v) for v in part["value"])
+                offset, width = _lookahead(part)
                 lines += self._need(offset + width) + self._peek(name, offset, width)
             else:
                 place = t.place(part)
@@ -272,6 +272,14 @@ class ParserGenerator:
         ]
 
 
+def _lookahead(item: Json) -> tuple[int, int]:
+    """(offset, width) in bits."""
+    offset, width = (int(v) for v in item["value"])
+    if not (0 <= offset <= MOST_HEADER_BITS and 1 <= width <= MOST_HEADER_BITS):
+        raise ProgramError(f"a lookahead of {width} bits at {offset} is not supported")
+    return offset, width
+
+
 def value_set_widths(layout: Layout) -> dict[str, tuple[int, ...]]:
     """The widths of the components that each value set is compared with."""
     widths: dict[str, tuple[int, ...]] = {}
@@ -280,7 +288,7 @@ def value_set_widths(layout: Layout) -> dict[str, tuple[int, ...]]:
         for case in state.transitions:
             if case.kind == "parse_vset":
                 widths[case.value_set] = tuple(
-                    part["value"][1] if part["type"] == "lookahead" else translator.place(part).width
+                    _lookahead(part)[1] if part["type"] == "lookahead" else translator.place(part).width
                     for part in state.key
                 )
     for name, value_set in layout.program.value_sets.items():

@@ -56,11 +56,8 @@ def test_broken_json(seed: int) -> None:
 
 
 def test_names_cannot_leave_a_comment_or_a_string() -> None:
-    program = everything()
     evil = 'x */ #error "\\" \n#error'
-    text = json.dumps(program.json()).replace("in.drop", "x").replace('"shape"', json.dumps(evil))
-    for name in ("ternary", "crc", "d_t", "ap", "set", "labels"):
-        text = text.replace(f'"name": "{name}"', f'"name": {json.dumps(name)}')
+    text = json.dumps(everything().json()).replace('"shape"', json.dumps(evil))
     files = generate(parse_program(text)).files
     assert not any(line.lstrip().startswith("#error") for body in files.values() for line in body.splitlines())
     assert "x * / #error" in files["actions.c"]
