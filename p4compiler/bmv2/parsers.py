@@ -176,7 +176,7 @@ class ParserWriter:
         if call.name == "advance":
             amount = call.arguments[0]
             assert isinstance(amount, ir.Expr)
-            return {"op": "advance", "parameters": [convert(amount)]}
+            return {"op": "advance", "parameters": [wrapped(convert(amount))]}
         if call.name != "extract":
             raise Fault(f"'{call.name}' is not supported in a parser", call.loc)
         parameters = [self._extracted(call)]
@@ -287,4 +287,4 @@ def _width(type_: t.Type) -> int:
     return 1 if type_ == t.BOOL else 32
 
 
-__all__ = ["ParserWriter", "expand_ranges", "range_pieces", "wrapped"]
+__all__ = ["ParserWriter", "expand_ranges", "range_pieces"]
