@@ -1,4 +1,4 @@
-"""``python -m bench commit``: see --help."""
+"""``python -m bench commit`` and ``python -m bench switch``: see --help."""
 
 from __future__ import annotations
 
@@ -21,8 +21,16 @@ def main() -> int:
     commit.add_argument("--seconds", type=float, default=3.0, help="of each run")
     commit.add_argument("--value-bytes", type=int, default=64)
     commit.add_argument("--json", action="store_true", help="every run's figures, for programs")
-    options = parser.parse_args()
+    from bench import switch
 
+    switch.add_arguments(
+        commands.add_parser("switch", help="P4 switches, a bridge and a bare forwarder side by side (needs root)")
+    )
+    options = parser.parse_args()
+    return switch.main(options) if options.command == "switch" else _commit(options)
+
+
+def _commit(options: argparse.Namespace) -> int:
     from bench import commit as bench_commit
 
     try:

@@ -1,0 +1,155 @@
+"""The devices under the bench, between two veth pairs in a network namespace that this process makes for itself.
+
+The namespace has no name: it ends with the process and everything in it, so nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.runtime import Runtime
+from bench.workload import REPOSITORY, Compiled
+
+CLONE_NEWNET = 0x40000000
+SIDE_A, SIDE_B = "srb-a", "srb-b"
+"""The traffic's ends."""
+NEAR_A, NEAR_B = "srb-p1", "srb-p2"
+"""The device's ends: ports 1 and 2."""
+READY_S = 60.0
+
+
+class BenchError(Exception):
+    """The bench cannot run; the text says what to do."""
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def enter_namespace() -> None:
+    """Move this process to a network namespace of its own, with the two veth pairs. Raises BenchError."""
+    if os.geteuid() != 0:
+        raise BenchError("the bench makes network interfaces, which needs root: start it with sudo")
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET):
+        raise BenchError(f"no network namespace: {os.strerror(ctypes.get_errno())}")
+    ip("link", "set", "lo", "up")
+    for near, far in ((NEAR_A, SIDE_A), (NEAR_B, SIDE_B)):
+        ip("link", "add", near, "type", "veth", "peer", "name", far)
+        for name in (near, far):
+            quiet = Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6")
+            if quiet.exists():
+                quiet.write_text("1")
+            if shutil.which("ethtool"):
+                off = ["rx", "off", "tx", "off", "tso", "off", "gso", "off", "gro", "off"]
+                subprocess.run(["ethtool", "-K", name, *off], capture_output=True)
+            ip("link", "set", name, "up")
+
+
+def build_tool(name: str, folder: Path) -> Path:
+    """Compile bench/NAME.c. Raises BenchError."""
+    compiler = os.environ.get("CC") or "cc"
+    if shutil.which(compiler) is None:
+        raise BenchError(f"no C compiler: {compiler} is not on the PATH (install gcc, or set CC)")
+    target = folder / name
+    source = Path(__file__).parent / f"{name}.c"
+    subprocess.run([compiler, "-O2", "-pthread", "-o", str(target), str(source)], check=True)
+    return target
+
+
+@dataclass
+class Running:
+    """A device that forwards. `pid`: of its process, None for the kernel's bridge."""
+
+    pid: int | None = None
+    runtime: Runtime | None = None
+
+    def memory_mb(self) -> float | None:
+        """Resident memory now."""
+        if self.pid is None:
+            return None
+        for line in Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+        return None
+
+    def cpu_seconds(self) -> float | None:
+        if self.pid is None:
+            return None
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def bridge() -> Iterator[Running]:
+    ip("link", "add", "srb-br", "type", "bridge", "stp_state", "0")
+    try:
+        for port in (NEAR_A, NEAR_B):
+            ip("link", "set", port, "master", "srb-br")
+        ip("link", "set", "srb-br", "up")
+        time.sleep(0.2)
+        yield Running()
+    finally:
+        ip("link", "del", "srb-br")
+
+
+@contextmanager
+def forwarder(tool: Path) -> Iterator[Running]:
+    with _process([str(tool), NEAR_A, NEAR_B], Path(os.devnull)) as process:
+        time.sleep(0.2)
+        yield Running(process.pid)
+
+
+@contextmanager
+def switch(kind: str, compiled: Compiled, folder: Path, cache: Path | None = None) -> Iterator[Running]:
+    """`kind`: embedded or bmv2. The process is up and a controller connected; nothing is pushed yet."""
+    port = _free_port()
+    flags = ["--no-p4", "-i", f"1@{NEAR_A}", "-i", f"2@{NEAR_B}", "--device-id", "1"]
+    target = ["--", "--grpc-server-addr", f"127.0.0.1:{port}", "--cpu-port", "510"]
+    if kind == "embedded":
+        command = [sys.executable, "-m", "p4switch", *flags, *target]
+    else:
+        command = ["simple_switch_grpc", *flags, "--thrift-port", str(_free_port()), *target]
+    environment = dict(os.environ)
+    if cache is not None:
+        environment["P4SWITCH_CACHE"] = str(cache)
+    with _process(command, folder / f"{kind}.log", environment) as process:
+        runtime = Runtime(f"127.0.0.1:{port}", compiled.p4info)
+        try:
+            yield Running(process.pid, runtime)
+        finally:
+            runtime.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _process(command: list[str], log: Path, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    with open(log, "ab") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=REPOSITORY, env=environment
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,85 @@
+"""What is measured of one device that forwards: round-trip time, rates, and the time until the first packet."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.devices import SIDE_A, SIDE_B
+
+TRIAL_S = 0.4
+"""Of one rate that is tried."""
+OVERLOAD_S = 0.8
+STEPS = 6
+"""Halvings of the interval in which the rate with little loss lies."""
+LITTLE_LOSS = 0.01
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The generator: `there` and `back` are files of frames."""
+
+    tool: Path
+    there: Path
+    back: Path
+
+    def rate(self, pps: float, seconds: float = TRIAL_S, there: Path | None = None) -> dict[str, Any]:
+        return self._run("rate", there or self.there, f"{pps:.0f}", f"{seconds}")
+
+    def check(self, pps: float, seconds: float) -> dict[str, Any]:
+        return self._run("check", self.there, f"{pps:.0f}", f"{seconds}")
+
+    def rtt(self, count: int = 2000, seconds: float = 2.0) -> dict[str, Any]:
+        return self._run("rtt", self.there, str(self.back), str(count), f"{seconds}")
+
+    def first_ns(self, seconds: float = 20.0) -> int:
+        """CLOCK_MONOTONIC when the first frame came out; 0: none did."""
+        return int(self._run("first", self.there, f"{seconds}")["first_ns"])
+
+    def _run(self, what: str, there: Path, *words: str) -> dict[str, Any]:
+        command = [str(self.tool), what, SIDE_A, SIDE_B, str(there), *words]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+
+def loss(trial: dict[str, Any]) -> float:
+    return 1.0 - min(trial["received"], trial["sent"]) / max(1, trial["sent"])
+
+
+def reached(trial: dict[str, Any]) -> float:
+    """Frames per second that were really sent."""
+    return float(trial["sent"]) / float(trial["seconds"])
+
+
+def rates(traffic: Traffic) -> dict[str, float]:
+    """overload_pps received of all that can be sent; little_loss_pps and no_loss_pps: most sent with that loss."""
+    overload = traffic.rate(0, OVERLOAD_S)
+    found = {"offered_pps": reached(overload), "overload_pps": float(overload["steady_pps"])}
+    little = reached(overload) if loss(overload) < LITTLE_LOSS else 0.0
+    without = reached(overload) if loss(overload) == 0 else 0.0
+    low, high = 0.0, min(reached(overload), max(1.5 * found["overload_pps"], 20_000.0))
+    for _ in range(STEPS if not little else 0):
+        middle = (low + high) / 2 if low else high / 2
+        trial = traffic.rate(middle)
+        if loss(trial) < LITTLE_LOSS:
+            low, little = middle, max(little, reached(trial))
+            if loss(trial) == 0:
+                without = max(without, reached(trial))
+        else:
+            high = middle
+    for share in (0.95, 0.85, 0.7, 0.5, 0.35, 0.2):
+        if without >= share * little:
+            break
+        trial = traffic.rate(share * little)
+        if loss(trial) == 0:
+            without = reached(trial)
+    return {**found, "little_loss_pps": little, "no_loss_pps": without}
+
+
+def round_trip(traffic: Traffic) -> dict[str, float]:
+    result = traffic.rtt()
+    return {"rtt_p50_us": float(result["p50_us"]), "rtt_p99_us": float(result["p99_us"])}

@@ -1,0 +1,260 @@
+/* Frames into one interface, and what of them comes out of another.
+ *
+ *   traffic rate  IN OUT FRAMES PPS SECONDS        paced (PPS 0: as fast as it goes), counted at OUT
+ *   traffic rtt   IN OUT FRAMES BACK COUNT SECONDS one frame at a time there and back
+ *   traffic first IN OUT FRAMES SECONDS            1000 frames/s until the first comes out
+ *   traffic check IN OUT FRAMES PPS SECONDS        as rate, but reads every frame and counts by the source MAC's last byte
+ *
+ * FRAMES, BACK: files of frames, each a 16-bit little-endian length and its bytes, sent in turn.
+ * Prints one line of JSON. Exit code 1 with a line on stderr if a socket or file cannot be had. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef PACKET_IGNORE_OUTGOING
+#define PACKET_IGNORE_OUTGOING 23
+#endif
+
+enum { BATCH = 64, SETTLE_MS = 150, LATE_NS = 2000000 };
+
+static void fail(const char *what) {
+    fprintf(stderr, "traffic: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void sleep_until(uint64_t ns) {
+    struct timespec t = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+}
+
+/* `protocol` 0: a socket that only sends. */
+static int open_socket(const char *name, int protocol, int buffer) {
+    unsigned index = if_nametoindex(name);
+    if (!index) fail(name);
+    int fd = socket(AF_PACKET, SOCK_RAW, 0), one = 1;
+    if (fd < 0) fail("packet socket");
+    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
+    struct sockaddr_ll address = {
+        .sll_family = AF_PACKET, .sll_protocol = htons((uint16_t)protocol), .sll_ifindex = (int)index};
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) fail(name);
+    return fd;
+}
+
+struct frames {
+    uint32_t count, next;
+    struct iovec *frame;
+};
+
+static struct frames read_frames(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (!file) fail(path);
+    struct frames frames = {0};
+    uint8_t head[2];
+    while (fread(head, 2, 1, file) == 1) {
+        size_t size = head[0] | (size_t)head[1] << 8;
+        frames.frame = realloc(frames.frame, (frames.count + 1) * sizeof *frames.frame);
+        uint8_t *bytes = malloc(size + 1);
+        if (!frames.frame || !bytes || fread(bytes, size, 1, file) != 1) fail(path);
+        frames.frame[frames.count++] = (struct iovec){bytes, size};
+    }
+    fclose(file);
+    if (!frames.count) fail(path);
+    return frames;
+}
+
+/* How many of the next `count` (<= BATCH) frames were taken. */
+static int send_burst(int fd, struct frames *frames, unsigned count) {
+    struct mmsghdr messages[BATCH];
+    memset(messages, 0, sizeof messages);
+    uint32_t at = frames->next;
+    for (unsigned i = 0; i < count; i++) {
+        messages[i].msg_hdr.msg_iov = &frames->frame[at];
+        messages[i].msg_hdr.msg_iovlen = 1;
+        if (++at == frames->count) at = 0;
+    }
+    int sent = sendmmsg(fd, messages, count, 0);
+    if (sent > 0) frames->next = (frames->next + (uint32_t)sent) % frames->count;
+    return sent < 0 ? 0 : sent;
+}
+
+/* Frames that came to a socket since the last call; the kernel counts those that it did not queue, too. */
+static uint64_t take_count(int fd) {
+    struct tpacket_stats statistics = {0};
+    socklen_t size = sizeof statistics;
+    getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &size);
+    return statistics.tp_packets;
+}
+
+/* Every frame read and counted by the last byte of its source MAC; the kernel's drops tell what was missed. */
+struct reader {
+    int fd;
+    atomic_bool stop;
+    uint64_t total, by_tag[256];
+};
+
+static void *read_all(void *argument) {
+    struct reader *reader = argument;
+    static uint8_t heads[BATCH][16];
+    struct mmsghdr messages[BATCH];
+    struct iovec vectors[BATCH];
+    memset(messages, 0, sizeof messages);
+    for (int i = 0; i < BATCH; i++) {
+        vectors[i] = (struct iovec){heads[i], sizeof heads[i]};
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1};
+    }
+    while (!atomic_load(&reader->stop)) {
+        struct pollfd ready = {.fd = reader->fd, .events = POLLIN};
+        if (poll(&ready, 1, 20) <= 0) continue;
+        int n = recvmmsg(reader->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+        for (int i = 0; i < n; i++) reader->by_tag[heads[i][11]]++;
+        if (n > 0) reader->total += (uint64_t)n;
+    }
+    return NULL;
+}
+
+static void rate(char **a, bool check) {
+    struct frames frames = read_frames(a[2]);
+    double pps = atof(a[3]), seconds = atof(a[4]);
+    int in = open_socket(a[0], 0, 0), out = open_socket(a[1], ETH_P_IP, check ? 16 << 20 : 2304);
+    struct reader reader = {.fd = out};
+    pthread_t thread;
+    if (check) pthread_create(&thread, NULL, read_all, &reader);
+
+    unsigned burst = pps == 0 || pps > BATCH * 5000 ? BATCH : (unsigned)(pps / 5000) + 1;
+    uint64_t gap = pps == 0 ? 0 : (uint64_t)(1e9 * burst / pps);
+    uint64_t sent = 0, received = 0, warm = 0, warm_at = 0, start = now_ns(), due = start;
+    uint64_t end = start + (uint64_t)(seconds * 1e9), now = start;
+    while (now < end) {
+        sent += (uint64_t)send_burst(in, &frames, burst);
+        now = now_ns();
+        if (!warm_at && now - start > (end - start) / 4) {
+            warm_at = now;
+            if (!check) received += take_count(out);
+            warm = received;
+        }
+        if (!gap) continue;
+        due += gap;
+        if (now > due + LATE_NS) due = now; /* the machine was busy elsewhere; no burst to catch up */
+        if (due > now + 60000) sleep_until(due);
+        while (now < due) now = now_ns();
+    }
+    uint64_t stopped = now_ns(), drops = 0;
+    if (!check) received += take_count(out);
+    double steady = (double)(received - warm) / (double)(stopped - warm_at) * 1e9;
+    for (uint64_t quiet = now_ns(), before = received; now_ns() - quiet < SETTLE_MS * 1000000ull;) {
+        usleep(5000);
+        if (check) received = reader.total;
+        else received += take_count(out);
+        if (received != before) quiet = now_ns();
+        before = received;
+    }
+    if (check) {
+        struct tpacket_stats statistics = {0};
+        socklen_t size = sizeof statistics;
+        getsockopt(out, SOL_PACKET, PACKET_STATISTICS, &statistics, &size);
+        drops = statistics.tp_drops;
+        atomic_store(&reader.stop, true);
+        pthread_join(thread, NULL);
+        received = reader.total;
+    }
+    printf("{\"sent\": %llu, \"received\": %llu, \"seconds\": %.6f, \"steady_pps\": %.1f, \"reader_drops\": %llu",
+           (unsigned long long)sent, (unsigned long long)received, (double)(stopped - start) / 1e9, steady,
+           (unsigned long long)drops);
+    if (check) {
+        const char *comma = "";
+        printf(", \"tags\": {");
+        for (int i = 0; i < 256; i++)
+            if (reader.by_tag[i]) {
+                printf("%s\"%d\": %llu", comma, i, (unsigned long long)reader.by_tag[i]);
+                comma = ", ";
+            }
+        printf("}");
+    }
+    printf("}\n");
+}
+
+static bool wait_frame(int fd) {
+    uint8_t frame[2048];
+    return recv(fd, frame, sizeof frame, 0) > 0;
+}
+
+static int compare(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void rtt(char **a) {
+    struct frames there = read_frames(a[2]), back = read_frames(a[3]);
+    unsigned count = (unsigned)atoi(a[4]), done = 0, lost = 0;
+    uint64_t end = now_ns() + (uint64_t)(atof(a[5]) * 1e9), *times = calloc(count + 1, sizeof *times);
+    int in = open_socket(a[0], ETH_P_IP, 1 << 20), out = open_socket(a[1], ETH_P_IP, 1 << 20);
+    struct timeval patience = {0, 200000};
+    setsockopt(in, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(out, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    for (unsigned i = 0; i < count + 20 && now_ns() < end; i++) {
+        uint64_t start = now_ns();
+        send_burst(in, &there, 1);
+        bool arrived = wait_frame(out);
+        if (arrived) send_burst(out, &back, 1);
+        if (arrived && wait_frame(in)) {
+            if (i >= 20) times[done++] = now_ns() - start;
+        } else {
+            lost++;
+        }
+        usleep(100);
+    }
+    qsort(times, done, sizeof *times, compare);
+    printf("{\"count\": %u, \"lost\": %u, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", done, lost,
+           done ? (double)times[done / 2] / 1e3 : -1, done ? (double)times[done * 99 / 100] / 1e3 : -1);
+}
+
+static void first(char **a) {
+    struct frames frames = read_frames(a[2]);
+    int in = open_socket(a[0], 0, 0), out = open_socket(a[1], ETH_P_IP, 1 << 20);
+    uint64_t end = now_ns() + (uint64_t)(atof(a[3]) * 1e9);
+    while (now_ns() < end) {
+        send_burst(in, &frames, 1);
+        struct pollfd ready = {.fd = out, .events = POLLIN};
+        if (poll(&ready, 1, 1) > 0) {
+            printf("{\"first_ns\": %llu}\n", (unsigned long long)now_ns());
+            return;
+        }
+    }
+    printf("{\"first_ns\": 0}\n");
+}
+
+int main(int argc, char **argv) {
+    prctl(PR_SET_TIMERSLACK, 1);
+    const char *what = argc > 1 ? argv[1] : "";
+    if (!strcmp(what, "rate") && argc == 7) rate(argv + 2, false);
+    else if (!strcmp(what, "check") && argc == 7) rate(argv + 2, true);
+    else if (!strcmp(what, "rtt") && argc == 8) rtt(argv + 2);
+    else if (!strcmp(what, "first") && argc == 6) first(argv + 2);
+    else {
+        fprintf(stderr, "traffic: see the head of traffic.c\n");
+        return 2;
+    }
+    return 0;
+}
