@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from p4switch.codegen import headers as header_code
-from p4switch.codegen.expressions import Code, Json, Load, Node, Translator
+from p4switch.codegen.expressions import Json, Translator
 from p4switch.codegen.layout import Layout, Names, Place, StackPlace, limbs
+from p4switch.codegen.nodes import Code, Load, Node
 from p4switch.codegen.text import comment, plain
 from p4switch.entities import ProgramError
 from p4switch.program import Action, Source

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from p4switch.codegen.actions import Actions
-from p4switch.codegen.expressions import Json, Translator, literal, words_literal
+from p4switch.codegen.expressions import Json, Translator
 from p4switch.codegen.headers import emit_lines
 from p4switch.codegen.layout import Layout, Place, limbs
+from p4switch.codegen.nodes import literal, words_literal
 from p4switch.codegen.text import plain
 from p4switch.entities import ProgramError
 from p4switch.program import Calculation, Checksum, Field

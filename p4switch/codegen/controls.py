@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from p4switch.codegen.actions import Actions
-from p4switch.codegen.expressions import Translator, words_literal
+from p4switch.codegen.expressions import Translator
 from p4switch.codegen.layout import Layout, Names, limbs
+from p4switch.codegen.nodes import words_literal
 from p4switch.codegen.tables import Tables
 from p4switch.codegen.text import comment, plain
 from p4switch.entities import ProgramError

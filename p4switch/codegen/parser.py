@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from p4switch.codegen.actions import Actions
-from p4switch.codegen.expressions import Json, Load, Translator, literal, words_literal
+from p4switch.codegen.expressions import Json, Translator
 from p4switch.codegen.headers import invalidate_siblings
 from p4switch.codegen.layout import HeaderPlace, Layout, Names, Place, UnionPlace, limbs
+from p4switch.codegen.nodes import Load, literal, words_literal
 from p4switch.codegen.text import comment, plain
 from p4switch.entities import ProgramError
 from p4switch.program import MOST_HEADER_BITS, ParseState, Transition

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from p4switch.codegen.actions import Actions
-from p4switch.codegen.expressions import Load, Translator
+from p4switch.codegen.expressions import Translator
 from p4switch.codegen.layout import Layout, limbs
+from p4switch.codegen.nodes import Load
 from p4switch.codegen.tables import Tables
 from p4switch.codegen.text import plain, quoted
 from p4switch.entities import ProgramError

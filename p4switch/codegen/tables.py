@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from p4switch.codegen.actions import Actions
-from p4switch.codegen.expressions import literal
 from p4switch.codegen.layout import Layout, Names, Place, limbs
+from p4switch.codegen.nodes import literal
 from p4switch.codegen.text import comment, plain, quoted
 from p4switch.entities import ProgramError
 from p4switch.program import Control, KeyField, Table
