@@ -11,6 +11,7 @@
 //   member_guard   edge: peer messages only from the member that they name
 //   term_filter    remembers the leader's term; drops stale requests; tells the controller of a new leader
 //   leader_route   edge: client requests go to the leader
+//   configuration  edge: the group's committed members, told by its leader, go to the controller
 //   ipv4_forward   longest prefix match
 //   drop_count     every drop under its reason
 //                |
@@ -39,6 +40,7 @@
 #include "include/member_guard.p4"
 #include "include/term_filter.p4"
 #include "include/leader_route.p4"
+#include "include/configuration.p4"
 #include "include/ipv4_forward.p4"
 #include "include/drop_count.p4"
 #include "include/egress.p4"
@@ -66,6 +68,7 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     }
     if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
       leader_steering.apply(hdr, meta);
+      configuration_to_controller.apply(hdr, meta, standard_metadata);
     }
     if (meta.drop_reason == DropReason.none) {
       ipv4_forward.apply(hdr, meta, standard_metadata);

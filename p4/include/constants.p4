@@ -62,9 +62,10 @@ enum bit<8> MessageType {
 
 // What the controller asks by packet-out, and what a packet-in is.
 enum bit<7> ControllerKind {
-  frame = 0,      // packet-out: send the frame out of egress_port
-  registers = 1,  // packet-out: read a slot's registers; packet-in: the answer
-  probe = 2       // packet-in: a link probe that arrived on ingress_port
+  frame = 0,         // packet-out: send the frame out of egress_port
+  registers = 1,     // packet-out: read a slot's registers; packet-in: the answer
+  probe = 2,         // packet-in: a link probe that arrived on ingress_port
+  configuration = 3  // packet-in: a Configuration message of a registered member
 }
 
 #endif  // CONSTANTS_P4_

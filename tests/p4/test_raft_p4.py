@@ -11,6 +11,7 @@ from scapy.layers.l2 import ARP, Ether
 
 from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import DEFAULT_PORT, Flag, Header
+from p4switch.pipeline import Exact
 from tests.p4.triangle import (
     ADDRESS,
     CLIENT,
@@ -299,6 +300,21 @@ def test_probes_over_trunks_reach_the_controller(switch: Switch) -> None:
     assert (head >> 183, (head >> 176) & 0x7F) == (TO_S2, 2)
     assert switch.send(H11, probe).packets == ()
     assert switch.drops() == {REASON["bad_probe"]: 1}
+
+
+def test_the_members_that_a_leader_tells_reach_the_controller_from_the_edge_only(switch: Switch) -> None:
+    header = Header(T.CONFIGURATION, 1, EVERYBODY, GROUP, 5, index=17)
+    frame = datagram(header, src=ADDRESS[1], dst=SERVICE, payload=bytes(16) + b"members")
+    assert switch.send(H1, frame).packets == ()
+    assert switch.drops() == {REASON["no_route"]: 1}
+    switch.insert("configuration", [Exact(GROUP)], "tell_controller")
+    ((port, out),) = switch.send(H1, frame).packets
+    head = int.from_bytes(out[:24], "big")
+    assert (port, out[24:]) == (CPU_PORT, frame)
+    assert (head >> 183, (head >> 176) & 0x7F, (head >> 160) & 0xFF, (head >> 96) & (2**64 - 1)) == (H1, 3, 1, 5)
+    assert switch.send(H11, frame).packets == ()
+    assert switch.send(TO_S2, frame).packets == ()
+    assert switch.drops() == {REASON["no_route"]: 2, REASON["not_member"]: 1}
 
 
 # --- the safety rule
