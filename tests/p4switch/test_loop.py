@@ -221,12 +221,14 @@ def test_a_stalled_port_does_not_stall_the_others(loop: Loop, wires: Wires) -> N
         "limit",
         "100000000",
     )
-    for i in range(20000):
-        wires.sockets[0].send(frame(2, i, 1000))
-        if i % 200 == 0:
-            wires.sockets[0].send(frame(3, i))
-            assert number_of(wires.sockets[2].recv(65536)) == i
-    wait_for(lambda: loop.port_numbers()[1].tx_drops > 0)
+    sent = 0
+    end = time.monotonic() + 3 * DEADLINE
+    while loop.port_numbers()[1].tx_drops == 0:
+        assert time.monotonic() < end, "the port never stalled"
+        for _ in range(200):
+            wires.sockets[0].send(frame(2, sent, 1000))
+        sent += 1
+        assert number_of(send_until(wires, 0, 2, frame(3, sent))) <= sent
 
 
 def blast(wires: Wires, count: int, data: Callable[[int], bytes]) -> threading.Thread:
@@ -243,12 +245,24 @@ def blast(wires: Wires, count: int, data: Callable[[int], bytes]) -> threading.T
     return thread
 
 
-def receive(wires: Wires, ports: tuple[int, ...], count: int) -> list[tuple[int, bytes]]:
+def receive(wires: Wires, loop: Loop, thread: threading.Thread) -> list[tuple[int, bytes]]:
+    """All that comes out of ports 1 and 2 until the sender is done, and the loop with what came in.
+
+    The kernel itself loses frames where a machine is busy enough; what the loop took in must leave it.
+    """
     got: list[tuple[int, bytes]] = []
-    end = time.monotonic() + DEADLINE
-    while len(got) < count and time.monotonic() < end:
-        for ready in select.select([wires.sockets[i] for i in ports], [], [], 0.2)[0]:
+    while thread.is_alive() or select.select(wires.sockets[1:], [], [], 0.3)[0]:
+        for ready in select.select(wires.sockets[1:], [], [], 0.2)[0]:
             got.append((wires.sockets.index(ready), ready.recv(65536)))
+
+    def all_left() -> bool:
+        numbers = loop.port_numbers()
+        return numbers[0].rx_packets == sum(numbers[i].tx_packets for i in (1, 2))
+
+    wait_for(all_left)
+    numbers = loop.port_numbers()
+    assert sum(n.rx_drops + n.tx_drops for n in numbers.values()) == 0
+    assert len(got) == len({number_of(data) for _, data in got}) > 100
     return got
 
 
@@ -256,40 +270,48 @@ def test_a_packet_meets_the_old_or_the_new_entry_and_none_is_lost(
     loop: Loop, pipeline: Pipeline, wires: Wires
 ) -> None:
     """Each version of the entry ties a port to a stamp; other entries come and go around it."""
-    count = 4000
     handle = pipeline.insert("l2", [Exact(50)], "to", [1, 0xAAAA])
-    thread = blast(wires, count, lambda i: frame(50, i))
+    thread = blast(wires, 4000, lambda i: frame(50, i))
     edits = 0
-    while thread.is_alive():
-        pipeline.modify("l2", handle, "to", [2, 0xBBBB])
-        other = pipeline.insert("l2", [Exact(1000 + edits)], "to", [0, 1])
-        pipeline.modify("l2", handle, "to", [1, 0xAAAA])
-        pipeline.delete("l2", other)
-        edits += 1
-    got = receive(wires, (1, 2), count)
-    thread.join()
+
+    def edit() -> None:
+        nonlocal edits
+        while thread.is_alive():
+            pipeline.modify("l2", handle, "to", [2, 0xBBBB])
+            other = pipeline.insert("l2", [Exact(1000 + edits)], "to", [0, 1])
+            pipeline.modify("l2", handle, "to", [1, 0xAAAA])
+            pipeline.delete("l2", other)
+            edits += 1
+
+    editor = threading.Thread(target=edit)
+    editor.start()
+    got = receive(wires, loop, thread)
+    editor.join()
     assert edits > 10
     assert {(port, data[14:16]) for port, data in got} <= {(1, b"\xaa\xaa"), (2, b"\xbb\xbb")}
-    assert sorted(number_of(data) for _, data in got) == list(range(count))
 
 
 def test_programs_are_swapped_without_losing_a_packet(
     loop: Loop, pipeline: Pipeline, wires: Wires, build_cache: Path
 ) -> None:
-    count = 4000
     with Pipeline.load(forwarder().json(), cache=build_cache) as other:
         other.insert("l2", [Exact(2)], "to", [2, 0xBBBB])
-        thread = blast(wires, count, lambda i: frame(2, i))
+        thread = blast(wires, 4000, lambda i: frame(2, i))
         swaps = 0
-        while thread.is_alive():
-            loop.replace((other, pipeline)[swaps % 2])
-            swaps += 1
-            time.sleep(0.002)
-        got = receive(wires, (1, 2), count)
-        thread.join()
+
+        def swap() -> None:
+            nonlocal swaps
+            while thread.is_alive():
+                loop.replace((other, pipeline)[swaps % 2])
+                swaps += 1
+                time.sleep(0.002)
+
+        swapper = threading.Thread(target=swap)
+        swapper.start()
+        got = receive(wires, loop, thread)
+        swapper.join()
         loop.replace(pipeline)
     assert swaps > 10
-    assert sorted(number_of(data) for _, data in got) == list(range(count))
     assert {(port, data[14:16]) for port, data in got} == {(1, b"\x01\x01"), (2, b"\xbb\xbb")}
 
 
