@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.devices import SIDE_A, SIDE_B
+from bench.devices import SIDE_A, SIDE_B, Running
 
 TRIAL_S = 0.4
 """Of one rate that is tried."""
@@ -55,10 +55,15 @@ def reached(trial: dict[str, Any]) -> float:
     return float(trial["sent"]) / float(trial["seconds"])
 
 
-def rates(traffic: Traffic) -> dict[str, float]:
-    """overload_pps received of all that can be sent; little_loss_pps and no_loss_pps: most sent with that loss."""
+def rates(traffic: Traffic, running: Running) -> dict[str, float]:
+    """overload_pps received of all that can be sent; little_loss_pps and no_loss_pps: most sent with that loss;
+    cpu_us: of the device's process per frame that it forwarded."""
+    before = running.cpu_seconds()
     overload = traffic.rate(0, OVERLOAD_S)
+    after = running.cpu_seconds()
     found = {"offered_pps": reached(overload), "overload_pps": float(overload["steady_pps"])}
+    if before is not None and after is not None and overload["received"]:
+        found["cpu_us"] = (after - before) / overload["received"] * 1e6
     little = reached(overload) if loss(overload) < LITTLE_LOSS else 0.0
     without = reached(overload) if loss(overload) == 0 else 0.0
     low, high = 0.0, min(reached(overload), max(1.5 * found["overload_pps"], 20_000.0))

@@ -12,6 +12,7 @@ RATES = (
     ("no loss", "no_loss_pps"),
     ("loss < 1 %", "little_loss_pps"),
     ("under overload", "overload_pps"),
+    ("CPU us", "cpu_us"),
     ("MB", "memory_mb"),
 )
 
@@ -45,14 +46,14 @@ def _starts(results: Results) -> Table:
 
 
 def _sizes(results: Results) -> Table:
-    shown = Table("match", "entries", "loss < 1 %", "of 1 entry's", "under overload", "inserts/s", "MB")
+    shown = Table("match", "entries", "loss < 1 %", "of 1 entry's", "under overload", "CPU us", "inserts/s", "MB")
     shown.title = "embedded switch, one table of l3.p4, 64 B; packets per second"
     for match, by_count in results.tables.items():
         base = spread(by_count[min(by_count)], "little_loss_pps")
         for count, runs in by_count.items():
             here = spread(runs, "little_loss_pps")
             share = f"{here[0] / base[0]:.0%}" if here and base and base[0] else "-"
-            names = ("little_loss_pps", "overload_pps", "insert_per_s", "memory_mb")
+            names = ("little_loss_pps", "overload_pps", "cpu_us", "insert_per_s", "memory_mb")
             cells = [cell(runs, name) for name in names]
             shown.add_row(match, f"{count:,}", cells[0], share, *cells[1:])
     return shown

@@ -106,7 +106,7 @@ class Bench:
                 traffic = self.traffic(device.program, size)
                 if not traffic.first_ns():
                     raise BenchError(f"{device} forwards nothing; see {self.folder}/*.log with --keep")
-                found[size] = {**measure.round_trip(traffic), **measure.rates(traffic)}
+                found[size] = {**measure.round_trip(traffic), **measure.rates(traffic, running)}
                 memory = running.memory_mb()
                 if memory is not None:
                     found[size]["memory_mb"] = memory
@@ -143,7 +143,7 @@ class Bench:
             running.runtime.insert(rules)
             seconds = time.monotonic() - start
             traffic = Traffic(self.traffic_tool, there, there)
-            figures = measure.rates(traffic)
+            figures = measure.rates(traffic, running)
             memory = running.memory_mb()
             return {**figures, "insert_per_s": count / seconds, "memory_mb": memory or 0.0}
 
@@ -168,7 +168,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> Results:
     devices.enter_namespace()
     deadline = time.monotonic() + options.at_most
     results = Results()
-    with _folder(options.keep) as folder:
+    with devices.first_in_line(), _folder(options.keep) as folder:
         bench = Bench(folder, say)
         for number in range(options.rounds):
             for device in chosen:
