@@ -31,7 +31,7 @@ def gather(live: Live) -> dict[str, Any]:
         def state(name: str) -> str:
             process = running.get(name)
             if process is None:
-                return "not started" if "error" in nodes[name].result() else "started by hand"
+                return "not started" if "error" in nodes[name].result() else "by hand"
             return process.state if process.alive or process.state.startswith("dead") else "dead"
 
         told = controller.result()
@@ -118,7 +118,7 @@ def render(whole: dict[str, Any]) -> RenderableType:
 def _nodes_table(whole: dict[str, Any]) -> Table:
     table = Table(title=f"{whole['topology']}, {whole['switch']} switches", title_justify="left")
     for heading in ("node", "state", "group", *GROUP_FIELDS):
-        table.add_column(heading.replace("_", " "))
+        table.add_column({"last_index": "last"}.get(heading, heading), no_wrap=True)
     names = {
         entry["group"]: name
         for name, node in whole["nodes"].items()

@@ -93,14 +93,17 @@ def test_a_lab_killed_while_it_starts(shell: Shell) -> None:
             [sys.executable, "-m", "topo.cli", "lab", "--detach", "--switch", "embedded"],
             env={**os.environ, "SWITCHRAFT_BUILD": str(shell.build)},
             cwd=paths.ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         time.sleep(delay_s)
         begun = record.load()
-        if begun is not None and begun.lab.alive:
+        killed = begun is not None and begun.lab.alive
+        if begun is not None and killed:
             os.kill(begun.lab.pid, signal.SIGKILL)
-        starting.wait(PATIENCE_S)
+        told, _ = starting.communicate(timeout=4 * PATIENCE_S)
+        assert starting.returncode == (1 if killed else 0), told
         shell.run("stop")
         if begun is not None:
             nothing_left(begun.token)
@@ -179,7 +182,7 @@ def test_the_prompt(shell: Shell) -> None:
         for index, host in enumerate(("h1", "h2", "h3")):
             type_(f"{host} switchraft node run {index} &", "\n")
         type_("h11 switchraft client -s 10.0.1.11 -d 10.0.1.1 -da 1", "1 (int) is value 0 of the list")
-        type_("raft status", "started by hand")
+        type_("raft status", "by hand")
         type_("h11 ping h1", "bytes from")
         os.write(master, b"\x03")
         type_("exit", "exit")

@@ -27,8 +27,11 @@ def add_to(app: typer.Typer) -> None:
 
 def _changer(action: str) -> Callable[[list[str]], None]:
     def act(names: Annotated[list[str], typer.Argument(metavar="HOST...")]) -> None:
-        for name in names:
-            change(cmd="node", action=action, name=name)
+        from concurrent.futures import ThreadPoolExecutor
+
+        # At once, as a node that starts is waited for.
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(lambda name: change(cmd="node", action=action, name=name), names))
 
     return act
 
