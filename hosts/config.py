@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -55,6 +55,10 @@ class Cluster:
     """Memory for messages of members that have come in part; as much again for those of clients."""
     groups: tuple[Group, ...]
     names: Mapping[int, str]
+    key_file: Path | None = None
+    """Holds the key that members prove themselves with to each other; clients need none."""
+    reads_through_log: bool = False
+    """Whether reads take a log entry each, like writes, and not a round of heartbeats."""
 
     @property
     def member_ids(self) -> list[int]:
@@ -129,6 +133,8 @@ class _ClusterFile(BaseModel):
     reassembly_mib: Annotated[int, Field(strict=True, ge=16, le=65_536)] = 64
     groups: Annotated[list[_GroupFile], Field(min_length=1)]
     names: dict[Annotated[int, Field(ge=1, le=MAX_ID)], str] = {}
+    key_file: Annotated[str, Field(min_length=1)] | None = None
+    reads: Literal["quorum", "log"] = "quorum"
 
     @field_validator("names")
     @classmethod
@@ -164,7 +170,7 @@ class _ClusterFile(BaseModel):
                     raise ValueError(f"{where}: member {member} has another address in another group")
         return self
 
-    def cluster_of(self) -> Cluster:
+    def cluster_of(self, folder: Path) -> Cluster:
         groups = tuple(
             Group(
                 group.id,
@@ -182,6 +188,8 @@ class _ClusterFile(BaseModel):
             reassembly_mib=self.reassembly_mib,
             groups=groups,
             names=self.names,
+            key_file=None if self.key_file is None else folder / self.key_file,
+            reads_through_log=self.reads == "log",
         )
 
 
@@ -225,7 +233,7 @@ def parse(text: str, source: str = "cluster.yaml") -> Loaded:
     if duplicate is not None:
         raise ConfigError(f"{source}:{duplicate.start_mark.line + 1}: {duplicate.value}: is there twice")
     try:
-        cluster = _ClusterFile.model_validate(content).cluster_of()
+        cluster = _ClusterFile.model_validate(content).cluster_of(Path(source).parent)
     except ValidationError as error:
         raise ConfigError(_explain(error, root, source)) from error
     return Loaded(cluster, tuple(f"{source}: {warning}" for warning in _doubts(cluster)))

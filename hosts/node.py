@@ -29,6 +29,7 @@ from hosts.ownership import give_to_invoking_user, make_folder
 from hosts.raft.config import Config
 from hosts.raft.core import Raft
 from hosts.raft.message import Message
+from hosts.seal import KeyFault, Seal, next_boot, read_key
 from hosts.storage.log import DiskLog, LogError
 from hosts.transport import Handlers, Transport
 from hosts.wire import Header
@@ -69,7 +70,7 @@ class Node:
         self._epoll = select.epoll()
         with contextlib.ExitStack() as undo:
             undo.callback(self._epoll.close)
-            self._transport = self._open_transport()
+            self._transport = self._open_transport(self._open_seal())
             undo.callback(self._transport.close)
             logs = self._open_logs(open_log, undo)
             self._writer = Writer(dict(logs))
@@ -88,7 +89,20 @@ class Node:
 
     # -- opening ------------------------------------------------------------------------------------------------
 
-    def _open_transport(self) -> Transport:
+    def _open_seal(self) -> Seal | None:
+        key_file = self.cluster.key_file
+        if key_file is None:
+            return None
+        try:
+            key = read_key(key_file)
+            make_folder(self.folder)
+            return Seal(key, self.cluster.id, next_boot(self.folder / "boot"))
+        except KeyFault as fault:
+            raise NodeError(str(fault)) from fault
+        except OSError as error:
+            raise NodeError(f"{self.folder}/boot: cannot be written: {error.strerror}") from error
+
+    def _open_transport(self, seal: Seal | None) -> Transport:
         peers = {
             group.id: {member: address for member, address in group.members.items() if member != self.member}
             for group in self.cluster.groups_of(self.member)
@@ -101,6 +115,7 @@ class Node:
                 peers,
                 self.cluster.reassembly_mib << 20,
                 Handlers(self._on_peer, self._on_request, self._on_large_request),
+                seal=seal,
             )
         except OSError as error:
             where = f"{self.address[0]}:{self.address[1]}"

@@ -2,7 +2,8 @@
 
 Of peer messages only those pass that name this member as target, a known group, one of its members as source, and
 that come from that member's configured address and port; so members must be reached at the address that they bind,
-without translation on the way. Everything else is dropped and counted under its reason.
+without translation on the way. With a cluster key only those pass, too, that are sealed with it (``hosts.seal``).
+Everything else is dropped and counted under its reason.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hosts.fragments import Outbox
 from hosts.raft.message import NOBODY, Message, MessageType
 from hosts.reassembly import Inbox
 from hosts.requests import MAX_REQUEST_BYTES
+from hosts.seal import SEAL_BYTES, Seal
 from hosts.wire import (
     FIRST_CLIENT_TYPE,
     HEADER_BYTES,
@@ -97,10 +99,12 @@ class Transport:
         reassembly_bytes: int,
         handlers: Handlers,
         surroundings: Surroundings = Surroundings(),
+        seal: Seal | None = None,
     ) -> None:
-        """Raises OSError if the address cannot be bound."""
+        """Without ``seal`` whoever has a member's address is believed. Raises OSError if ``address`` is unusable."""
         self._member = member
-        self._cluster = cluster
+        self._seal = seal
+        self._cluster = cluster if seal is None else seal.cluster
         self._peers = {group: dict(members) for group, members in peers.items()}
         self._handlers = handlers
         self._clock = surroundings.clock
@@ -168,6 +172,14 @@ class Transport:
         if expected != address:
             self.drops["wrong_address"] += 1
             return
+        if self._seal is not None:
+            if len(datagram) < HEADER_BYTES + SEAL_BYTES or not self._seal.is_right(datagram):
+                self.drops["bad_mac"] += 1
+                return
+            if not self._seal.is_new(header.source, datagram):
+                self.drops["replayed"] += 1
+                return
+            datagram = datagram[:-SEAL_BYTES]
         payload = datagram[HEADER_BYTES:]
         if header.is_fragment:
             whole = self._gather(self._peer_inbox, header, datagram, unpack_fragment(payload), address)
@@ -306,6 +318,8 @@ class Transport:
             outboxes.pop(address, None)
 
     def _put(self, kind: int, datagram: bytes, address: Address) -> None:
+        if self._seal is not None and kind < FIRST_CLIENT_TYPE:
+            datagram = self._seal.close_up(datagram)
         try:
             self.socket.sendto(datagram, address)
             self.sent[kind] += 1

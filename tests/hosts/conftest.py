@@ -85,6 +85,11 @@ class LocalCluster:
         except (OSError, IndexError):
             return None
 
+    def await_running(self, *members: int) -> None:
+        """Wait until they answer on their control sockets, so have read all that they read at their start."""
+        for member in members:
+            eventually(lambda member=member: self.status(member), f"member {member} runs")
+
     def group_status(self, member: int, group: int = 1) -> dict[str, Any] | None:
         status = self.status(member)
         return next(iter(g for g in status["groups"] if g["group"] == group), None) if status else None
