@@ -6,7 +6,7 @@
 
 control ipv4_validity(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
   apply {
-    bool whole = standard_metadata.packet_length >= (bit<32>)(ETHERNET_BYTES + hdr.ipv4.total_len);
+    bool whole = standard_metadata.packet_length >= (bit<32>)ETHERNET_BYTES + (bit<32>)hdr.ipv4.total_len;
     if (hdr.ipv4.version != 4 || hdr.ipv4.ihl != 5 || hdr.ipv4.total_len < IPV4_BYTES || !whole) {
       meta.drop_reason = DropReason.bad_ipv4;
     } else if (standard_metadata.checksum_error == 1) {

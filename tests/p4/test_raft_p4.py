@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import IP, UDP, IPOption_NOP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import DEFAULT_PORT, Flag, Header
@@ -69,6 +69,25 @@ def test_without_entries_only_the_route_is_needed(bare: Switch) -> None:
     assert bare.drops() == {}
 
 
+def options_in(frame: bytes) -> bytes:
+    """The same packet with IPv4 options before UDP."""
+    packet = Ether(frame)
+    packet[IP].options = [IPOption_NOP()] * 4
+    del packet[IP].ihl, packet[IP].len, packet[IP].chksum
+    return bytes(packet)
+
+
+def with_udp_length(frame: bytes, length: int) -> bytes:
+    packet = Ether(frame)
+    packet[UDP].len = length
+    return bytes(packet)
+
+
+def padded(frame: bytes, size: int) -> bytes:
+    """With bytes behind the IPv4 packet that look like a Raft header's beginning."""
+    return frame + b"\x01" * size
+
+
 @pytest.mark.parametrize(
     ("reason", "frame"),
     [
@@ -77,7 +96,13 @@ def test_without_entries_only_the_route_is_needed(bare: Switch) -> None:
         ("parser_error", b"\x00" * 9),
         ("bad_ipv4", bytes(Ether(dst=GATEWAY, type=0x0800)) + b"\x45\x00"),
         ("bad_ipv4", datagram(b"", src=CLIENT, dst=ADDRESS[1], len=2000)),
+        ("bad_ipv4", datagram(b"x" * 40, src=CLIENT, dst=ADDRESS[1], dport=5, len=65535)),
         ("bad_ipv4", datagram(b"", src=CLIENT, dst=ADDRESS[1], version=6)),
+        ("not_ip", bytes(Ether(dst=GATEWAY) / Dot1Q(vlan=1) / Ether(peer(T.APPEND_ENTRIES, 1, 2, 5))[IP])),
+        ("bad_ipv4", options_in(peer(T.APPEND_ENTRIES, 1, 2, 5))),
+        ("short_raft", with_udp_length(peer(T.APPEND_ENTRIES, 1, 2, 5), 7)),
+        ("short_raft", with_udp_length(peer(T.APPEND_ENTRIES, 1, 2, 5), 65535)),
+        ("short_raft", padded(datagram(b"", src=ADDRESS[1], dst=ADDRESS[2]), 60)),
         ("bad_checksum", datagram(b"x" * 40, src=CLIENT, dst=ADDRESS[1], chksum=0x1234, dport=5)),
         ("ttl_expired", datagram(b"x" * 40, src=CLIENT, dst=ADDRESS[1], ttl=1, dport=5)),
         ("udp_fragment", datagram(b"x" * 40, src=CLIENT, dst=ADDRESS[1], flags=1)),
@@ -134,6 +159,21 @@ def test_a_member_cannot_speak_for_another(switch: Switch) -> None:
     assert switch.send(H1, datagram(header, src=ADDRESS[1], dst=ADDRESS[3])).packets == ()
     assert switch.send(H1, datagram(header, src=ADDRESS[2], dst=ADDRESS[3])).packets == ()
     assert switch.drops() == {REASON["not_member"]: 2}
+
+
+def test_no_other_source_port_and_no_padding_gets_past_the_guard(switch: Switch) -> None:
+    header = Header(T.APPEND_ENTRIES, 1, 2, GROUP, 900)
+    tricks = [
+        datagram(header, src=ADDRESS[1], dst=ADDRESS[2], sport=40000),
+        datagram(header, src=ADDRESS[1], dst=ADDRESS[2], dport=40000),
+        padded(peer(T.APPEND_ENTRIES, 1, 2, 900), 6),
+        datagram(header, src=ADDRESS[1], dst=ADDRESS[2], flags=4),
+        datagram(header, src=ADDRESS[1], dst=ADDRESS[2], tos=0xFF),
+    ]
+    for frame in tricks:
+        assert switch.send(H11, frame).packets == ()
+    assert switch.drops() == {REASON["not_member"]: len(tricks)}
+    assert registers(switch) == (0, 0)
 
 
 def test_a_client_reply_must_come_from_a_member(switch: Switch) -> None:
@@ -248,6 +288,15 @@ def test_a_datagram_without_udp_checksum_stays_without(switch: Switch) -> None:
     packet[UDP].chksum = 0
     ((_, out),) = switch.send(H11, bytes(packet)).packets
     assert Ether(out)[UDP].chksum == 0
+
+
+def test_a_computed_zero_is_sent_as_ffff(switch: Switch) -> None:
+    """RFC 768: 0 would mean that there is no checksum. The last two bytes are chosen so that the sum becomes 0."""
+    whole = Ether(request(ADDRESS[1], payload=bytes(2)))
+    word = int(whole[UDP].chksum)
+    ((_, out),) = switch.send(H11, request(ADDRESS[3], payload=word.to_bytes(2, "big"))).packets
+    assert Ether(out)[IP].dst == ADDRESS[1]
+    assert Ether(out)[UDP].chksum == 0xFFFF
 
 
 def test_a_request_for_the_leader_is_no_redirect(switch: Switch) -> None:
