@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from p4compiler import syntax as s
 from p4compiler import types as t
-from p4compiler.check_expressions import SIZE_METHODS, ExpressionChecks
+from p4compiler.check_expressions import HEADER_METHODS, SIZE_METHODS, ExpressionChecks
 from p4compiler.check_types import Bindings
 from p4compiler.facts import CallFact, CallKind
 
@@ -50,6 +50,9 @@ class CallChecks(ExpressionChecks):
     def _member_call(self, call: s.Call, function: s.Member) -> t.Type:
         type_ = self.expression(function)
         base = self.facts.types.get(function.base, t.UNKNOWN)
+        if isinstance(t.strip(base), t.Struct) and function.name in (*HEADER_METHODS, *SIZE_METHODS):
+            # A field may have the name of a method; what is called is the method.
+            type_ = t.Callable(function.name)
         if type_ is t.UNKNOWN or not isinstance(type_, t.Callable):
             self._check_loose_arguments(call)
             if type_ is not t.UNKNOWN:

@@ -63,8 +63,6 @@ class ExpressionChecks(TypeChecks):
             return t.Table(declaration)
         if isinstance(declaration, (s.Action, s.Function)):
             return t.Callable(expression.name)
-        if isinstance(declaration, s.EnumMember):
-            return t.MATCH_KIND
         if isinstance(declaration, s.State):
             self.error(f"'{expression.name}' is a state, not a value", expression)
             return t.UNKNOWN
@@ -197,6 +195,8 @@ class ExpressionChecks(TypeChecks):
 
     def _slice(self, expression: s.Slice) -> t.Type:
         base = t.value_type(self.value(expression.base))
+        if expression.plus and isinstance(base, t.Bits):
+            return self._indexed_slice(expression, base)
         high = self.constant_int(expression.high, "the bound of a slice")
         low = self.constant_int(expression.low, "the bound of a slice")
         if base is t.UNKNOWN or high is None or low is None:
@@ -212,6 +212,18 @@ class ExpressionChecks(TypeChecks):
             self.error(f"[{high}:{low}] is no part of {base}", expression)
             return t.UNKNOWN
         return t.Bits(high - low + 1)
+
+    def _indexed_slice(self, expression: s.Slice, base: t.Bits) -> t.Type:
+        """`base[low +: width]`, where only the width need be known."""
+        low_type = self.value(expression.high)
+        width = self.constant_int(expression.low, "the width of a slice")
+        if width is None or low_type is t.UNKNOWN:
+            return t.UNKNOWN
+        low = self.constant_or_none(expression.high)
+        if width < 1 or (isinstance(low, int) and (low < 0 or low + width > base.width)):
+            self.error(f"there are no such {width} bits in {base}", expression)
+            return t.UNKNOWN
+        return t.Bits(width)
 
     # Operators
 
@@ -244,6 +256,9 @@ class ExpressionChecks(TypeChecks):
             return t.BOOL if t.strip(left) == t.BOOL == t.strip(right) else None
         if operator in ("==", "!="):
             comparable = self.fits(left, right) or self.fits(right, left)
+            if not comparable and isinstance(left, t.Enum) and isinstance(right, (t.Enum, t.Simple)):
+                serializable = left.underlying is not None and (right is t.INT or getattr(right, "underlying", None))
+                comparable = bool(serializable) and (right is t.INT or t.value_type(left) == t.value_type(right))
             return t.BOOL if comparable and not isinstance(left, (t.Extern, t.Table, t.Applicable)) else None
         if isinstance(left, t.NewType) or isinstance(right, t.NewType):
             if operator in ("<", "<=", ">", ">=") and left == right:
@@ -386,9 +401,6 @@ class ExpressionChecks(TypeChecks):
                 return self._not_writable(expression.base)
             return f"'{expression.name}' cannot be written"
         if isinstance(expression, s.Index):
-            base = t.strip(self.facts.types.get(expression.base, t.UNKNOWN))
-            if isinstance(base, t.Tuple):
-                return "the fields of a tuple cannot be written"
             return self._not_writable(expression.base)
         if isinstance(expression, s.Slice):
             return self._not_writable(expression.base)

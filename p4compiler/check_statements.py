@@ -219,6 +219,10 @@ class StatementChecks(CallChecks):
         if property_.name == "default_action":
             self._action_value(value, actions, table, "default_action")
         elif property_.name == "size":
+            used = self.facts.uses.get(value) if self.value(value) is not t.UNKNOWN else None
+            if isinstance(used, s.Parameter) and not used.direction:
+                # A constructor parameter: known once the control is instantiated.
+                return
             size = self.constant_int(value, "the size of a table")
             if size is not None and size < 0:
                 self.error("the size of a table is not negative", value)

@@ -65,8 +65,8 @@ class TypeChecks:
             size = self.constant_int(syntax.size, "the size of a stack")
             if size is None or element is t.UNKNOWN:
                 return t.UNKNOWN
-            if size <= 0:
-                self.error(f"a stack has at least one element, not {size}", syntax.size)
+            if size < 0:
+                self.error(f"a stack cannot have {size} elements", syntax.size)
                 return t.UNKNOWN
             if not isinstance(t.strip(element), (t.Struct, t.TypeVar)):
                 self.error(f"a stack holds headers or header unions, not {element}", syntax)
@@ -166,6 +166,8 @@ class TypeChecks:
         """Whether a value of type `source` may stand where `target` is wanted (implicit casts included)."""
         if source == target or t.UNKNOWN in (source, target) or t.ANYTHING in (source, target):
             return True
+        if target is t.INT and isinstance(t.value_type(source), t.Bits):
+            return not isinstance(source, (t.Enum, t.NewType))
         if source is t.INT:
             return isinstance(t.value_type(target), t.Bits) and not isinstance(target, (t.Enum, t.NewType))
         if source is t.DEFAULT:
@@ -255,6 +257,9 @@ class TypeChecks:
                 return False
             want_type = t.substitute(self.facts.declared.get(want, t.UNKNOWN), formal_bindings)
             give_type = t.substitute(self.facts.declared.get(give, t.UNKNOWN), actual_bindings)
+            if t.mentions_variables(give_type):
+                # A generic parser or control is made to fit.
+                continue
             if not self.unify(want_type, give_type, bindings):
                 return False
         return True

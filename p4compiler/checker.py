@@ -150,6 +150,8 @@ class Checker(StatementChecks):
             self.error(f"the members of an enum have a type bit<N> or int<N>, not {underlying}", declaration)
         type_ = t.Enum(declaration, underlying)
         seen: set[str] = set()
+        # A member's value may name the members before it.
+        self.push()
         for number, member in enumerate(declaration.members):
             if member.name in seen:
                 self.error(f"member '{member.name}' is declared twice", member)
@@ -165,6 +167,8 @@ class Checker(StatementChecks):
                 found = self.constant_int(member.value, "the value of a member")
                 value = wrap(found if found is not None else 0, t.value_type(underlying))
             self.facts.enum_values[member] = value
+            self.scope.add(member)
+        self.pop()
         self.facts.declared[declaration] = type_
         self.declare(declaration)
 
@@ -200,7 +204,8 @@ class Checker(StatementChecks):
                 self.error(f"a parameter of type {type_} has no direction", parameter)
             if parameter.default is not None:
                 value = self.value(parameter.default)
-                self.require_fit(value, type_, parameter.default, "the default of")
+                if not t.mentions_variables(type_):
+                    self.require_fit(value, type_, parameter.default, "the default of")
                 if parameter.direction in ("out", "inout"):
                     self.error("a parameter that is written has no default", parameter)
             self.facts.declared[parameter] = type_
@@ -268,6 +273,7 @@ class Checker(StatementChecks):
             for state in declaration.states:
                 self.state(state, names)
         self.pop()
+        self.pop()
 
     def control(self, declaration: s.Control) -> None:
         self.declare(declaration)
@@ -276,6 +282,7 @@ class Checker(StatementChecks):
             for local in declaration.locals:
                 self.declaration(local)
             self.block(declaration.body)
+        self.pop()
         self.pop()
 
     def _open_applicable(self, declaration: s.Applicable) -> None:
@@ -287,6 +294,8 @@ class Checker(StatementChecks):
         for constructed in declaration.constructor_parameters:
             if constructed.direction:
                 self.error("a constructor parameter has no direction", constructed)
+        # What is declared inside may have the name of a parameter.
+        self.push()
 
     def package(self, declaration: s.Package) -> None:
         self.declare(declaration)

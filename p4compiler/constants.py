@@ -20,6 +20,8 @@ class ConstantEvaluator:
             return expression.value
         if isinstance(expression, s.Name):
             declaration = self.facts.uses.get(expression)
+            if isinstance(declaration, s.EnumMember):
+                return self.facts.enum_values.get(declaration)
             return self.facts.constants.get(declaration) if declaration is not None else None
         if isinstance(expression, s.Unary):
             return self._unary(expression)

@@ -118,9 +118,9 @@ class Expressions(Values):
         return ir.Aggregate(t.DEFAULT, {})
 
     def _index(self, expression: s.Index) -> ir.Value:
-        base, index = self.in_order([expression.base, expression.index])
-        assert isinstance(index, ir.Expr)
-        return self.element(base, index, expression.loc)
+        # A stack is a place and no value: which element is meant is decided once the index is known.
+        base = self.value(expression.base)
+        return self.element(base, self.scalar(expression.index), expression.loc)
 
     def slice_bounds(self, expression: s.Slice) -> tuple[int, int]:
         high, low = self.scalar(expression.high), self.scalar(expression.low)
@@ -131,6 +131,10 @@ class Expressions(Values):
         return high.value, low.value
 
     def _slice(self, expression: s.Slice) -> ir.Value:
+        if expression.plus:
+            base, low_value, width = self.in_order([expression.base, expression.high, expression.low])
+            assert isinstance(base, ir.Expr) and isinstance(low_value, ir.Expr) and isinstance(width, ir.Const)
+            return fold.bit_slice(fold.binary(">>", base, low_value), width.value - 1, 0)
         high, low = self.slice_bounds(expression)
         return fold.bit_slice(self.scalar(expression.base), high, low)
 

@@ -39,6 +39,8 @@ class ExpressionParser:
         self.depth = 0
         self.scopes: list[dict[str, str]] = [{}]
         self.held_annotations: s.Annotations = ()
+        # Inside `bit<...>` a '>' ends the width and compares nothing.
+        self.angle_closes = False
 
     # Tokens
 
@@ -177,12 +179,9 @@ class ExpressionParser:
             width = s.IntLiteral(token.loc, 1) if kind == "bit" else None
             return s.BaseTypeSyntax(token.loc, kind, width)
         self.advance()
-        if self.accept("("):
-            width_expression = self.expression()
-            self.expect(")")
-        else:
-            # Not a whole expression: '>' ends it.
-            width_expression = self.primary()
+        outer, self.angle_closes = self.angle_closes, True
+        width_expression = self.expression()
+        self.angle_closes = outer
         self.expect_close_angle()
         return s.BaseTypeSyntax(token.loc, kind, width_expression)
 
@@ -294,7 +293,7 @@ class ExpressionParser:
             token = self.token
             operator = token.text
             own = PRECEDENCE.get(operator, 0) if token.kind is Kind.SYMBOL else 0
-            if own < level:
+            if own < level or (self.angle_closes and operator in (">", ">=", ">>")):
                 return left
             if operator == ">" and self.peek().text == ">" and self.peek().loc.start == token.loc.end:
                 # A '>>' that was split while type arguments were tried.
@@ -459,7 +458,9 @@ class ExpressionParser:
         if kind is Kind.SYMBOL:
             if token.text == "(":
                 self.advance()
+                outer, self.angle_closes = self.angle_closes, False
                 inner = self.expression()
+                self.angle_closes = outer
                 self.expect(")", "to close the parenthesis")
                 return inner
             if token.text == "{":

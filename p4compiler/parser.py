@@ -81,9 +81,15 @@ class Parser(StatementParser):
 
     def function_or_instance(self, annotations: s.Annotations) -> s.Declaration:
         start = self.token
+        self.push()
+        if not self.starts_type():
+            # A result type may be one of the function's own type parameters, which come after it.
+            for parameter in self._scan_type_parameters():
+                self.declare(parameter, is_type=True)
         if not self.starts_type():
             raise self.fault("expected a declaration")
         type_ = self.type(allow_void=True)
+        self.pop()
         if self.token.text == "(":
             return self.instance(annotations, start, type_)
         name = self.name("the function")
@@ -365,8 +371,9 @@ class Parser(StatementParser):
                 return self.action(marks)
             if text == "table":
                 return self.table(marks)
-            if text == "apply" and self.peek().text == "{":
+            if text == "apply" and self.peek().text in ("{", "@"):
                 apply = self.advance()
+                marks += self.annotations()
                 if body is not None:
                     raise SyntaxFault("a control has one apply block", apply.loc)
                 body = self.block(marks)

@@ -95,12 +95,28 @@ class Preprocessor:
                 index = end
             else:
                 start_of_line = False
+                if token.text == "@" and tokens[index + 1].text == "pragma":
+                    index = self._pragma(tokens, index, active)
+                    continue
                 if active:
                     self._pending.append(token)
                 index += 1
         for section in sections:
             self.diagnostics.error("this condition has no #endif", section.loc)
         return tokens[-1]
+
+    def _pragma(self, tokens: list[Token], index: int, active: bool) -> int:
+        """`@pragma name words` up to the end of the line means `@name(words)`; returns where to go on."""
+        end = index + 2
+        while tokens[end].kind not in (Kind.NEWLINE, Kind.END):
+            end += 1
+        body, loc = tokens[index + 2 : end], tokens[index].loc
+        if active and body:
+            self._pending += [tokens[index], body[0]]
+            if len(body) > 1:
+                parentheses = [Token(Kind.SYMBOL, text, loc) for text in "()"]
+                self._pending += [parentheses[0], *body[1:], parentheses[1]]
+        return end
 
     def _directive(
         self, line: list[Token], sections: list[_Section], active: bool, path: Path | None, source: Source
