@@ -71,14 +71,12 @@ class _Inode:
             kept = random.randrange(len(data))
             _apply(self.durable, (offset, data[:kept]))
             return kept > 0
-        whole = True
-        for at in range(-(offset % SECTOR), len(data), SECTOR):
+        sectors = range(-(offset % SECTOR), len(data), SECTOR)
+        kept_sectors = [at for at in sectors if random.random() < 0.5]
+        for at in kept_sectors:
             start, stop = max(at, 0), min(at + SECTOR, len(data))
-            if random.random() < 0.5:
-                _apply(self.durable, (offset + start, data[start:stop]))
-            else:
-                whole = False
-        return not whole
+            _apply(self.durable, (offset + start, data[start:stop]))
+        return 0 < len(kept_sectors) < len(sectors)
 
 
 class SimDisk:

@@ -47,10 +47,15 @@ class SimSwitch:
         self.started_us = 0
         self.held: dict[object, tuple[Entry, int]] = {}
         """What the tables hold: key -> entry and handle."""
+        self.left = 0
+        """Packets that have left it so far, in all its lives."""
+        self.refused = 0
+        """Packets that the guard has dropped in this life, as last looked at."""
         self._template = template
         self._counts = counts
         self._tables = {one.rsplit(".", 1)[-1]: one for one in template.program.tables}
         self.pipeline = self._new()
+        self._drops = self._counter("drops")
 
     def _new(self) -> Pipeline:
         return Pipeline(self._template.program, self._template.built)
@@ -67,11 +72,15 @@ class SimSwitch:
         self.pipeline.close()
         self.pipeline = self._new()
         self.held = {}
+        self.refused = 0
+
+    def refused_members(self) -> int:
+        """Packets that the guard has dropped."""
+        return self.pipeline.counter(self._drops, DropReason.NOT_MEMBER)[0]
 
     def collect(self) -> None:
         """Add the program's counters to the run's."""
-        name = self._counter("drops")
-        for reason, (packets, _) in enumerate(self.pipeline.counters(name)):
+        for reason, (packets, _) in enumerate(self.pipeline.counters(self._drops)):
             if packets:
                 text = DropReason(reason).name.lower() if reason < len(DropReason) else f"reason {reason}"
                 self._counts[f"dropped: {text}"] += packets
@@ -136,10 +145,17 @@ class Fabric:
         self.late_links = 0.0
         self._random = Random(f"fabric/{world.plan.seed}")
 
-    def from_host(self, host: str, frame: bytes) -> None:
-        """A frame enters at a host's port."""
+    def from_host(self, host: str, frame: bytes, *, hostile: bool = False) -> None:
+        """A frame enters at a host's port. The guard must let pass what members themselves send."""
         switch, port = self._edges[host]
+        one = self.switches[switch]
+        before = one.left
         self.enter(switch, port, frame)
+        if one.left == before and one.up:
+            refused = one.refused_members()
+            if refused != one.refused and not hostile:
+                raise Violation("the guard knows members", f"{switch} drops {host}'s own: {frame.hex()}")
+            one.refused = refused
 
     def enter(self, switch: str, port: int, frame: bytes) -> None:
         """A frame enters a switch, and goes on from there."""
@@ -152,12 +168,13 @@ class Fabric:
                 self.world.counts["met a dead switch"] += 1
                 continue
             output = one.pipeline.step(port, frame, now - one.started_us)
+            one.left += len(output.packets)
             for egress, left in output.packets:
                 if egress == CPU_PORT:
                     self.world.packet_in(one, left)
                     continue
                 if port != CPU_PORT:
-                    self._check_unforged(one, frame, left)
+                    self._check_unforged(one, port, frame, left)
                 host = self._hosts.get((name, egress))
                 if host is not None:
                     self.world.network.from_switch(host, left)
@@ -181,7 +198,7 @@ class Fabric:
         """The controller sends a frame out of a port."""
         self.enter(one.name, CPU_PORT, _packet_out(port, 0, 0) + frame)
 
-    def _check_unforged(self, one: SimSwitch, entered: bytes, left: bytes) -> None:
+    def _check_unforged(self, one: SimSwitch, port: int, entered: bytes, left: bytes) -> None:
         """Header and payload of Raft as they came; addresses too, but for client requests that may be steered.
 
         A copy of an AppendEntries with FANOUT to all may have one member as target.
@@ -196,6 +213,8 @@ class Fabric:
         redirectable = entered[PAYLOAD_AT + 1 : PAYLOAD_AT + 2] == _REDIRECTABLE
         if not redirectable or entered[PAYLOAD_AT + 2] & Flag.NO_STEER:
             self._fail(one, "redirected what it may not", entered, left)
+        if (one.name, port) in self._ports:
+            self._fail(one, "redirected what had entered elsewhere", entered, left)
         if left[26:30] != entered[26:30] or left[34:36] != entered[34:36]:
             self._fail(one, "changed the sender's address", entered, left)
         if left[40:42] != b"\0\0":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -112,11 +113,20 @@ class Nemesis:
     def _crash(self, random: Random, *, power: bool) -> Undo:
         nodes = list(self.world.nodes.values())
         chosen = nodes if random.random() < 0.1 else [self._victim(random)]
-        for node in chosen:
+        while_writing = random.random() < 0.6
+
+        def strike(node: Node) -> None:
             node.crash(power=power, random=random)
+
+        for node in chosen:
+            if while_writing and node.process is not None and not node.process.writing:
+                node.doom = partial(strike, node)
+            else:
+                strike(node)
 
         def restart() -> None:
             for node in chosen:
+                node.doom = None
                 node.start()
 
         return restart

@@ -148,6 +148,8 @@ class Watch:
                 and message.index > len(self.disks[member].entries)
             ):
                 self.fail("acknowledged is durable", f"{len(self.disks[member].entries)} entries on disk: {message}")
+        elif kind is MessageType.APPEND_ENTRIES and message.commit > message.index and not message.entries:
+            self.fail("commit within match", f"a heartbeat tells of commits that its receiver may lack: {message}")
 
     # -- the state machine ----------------------------------------------------------------------------------------
 

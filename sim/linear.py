@@ -108,7 +108,7 @@ def _useful_for_register(operations: list[Operation]) -> list[Operation]:
 
 
 def _check_list(operations: list[Operation]) -> list[Anomaly]:
-    """Positions fix the order of appends, so the state of the search is the list's length alone."""
+    """Positions fix the order of appends, so the search need not know the list, only its length."""
     at: dict[int, Any] = {}
     where: dict[Any, int] = {}
     for operation in operations:
@@ -130,27 +130,26 @@ def _check_list(operations: list[Operation]) -> list[Anomaly]:
         if value not in appended:
             return [Anomaly("list", f"{value!r} at {position} was never appended", ())]
 
-    def step(length: Any, operation: Operation) -> tuple[bool, Hashable]:
+    unseen = [o for o in operations if o.kind == "append" and o.ended is None and o.argument not in where]
+    rank = {id(operation): number for number, operation in enumerate(sorted(unseen, key=lambda o: o.began))}
+
+    def step(state: Any, operation: Operation) -> tuple[bool, Hashable]:
+        """The state is the length, and how many of the appends that nobody has seen are in the order. One of those
+        is as good as another, so they are taken as they began."""
+        length, used = state
         if operation.kind == "append":
             position = where.get(operation.argument)
-            possible = position == length if position is not None else length not in at
-            return possible, length + 1
+            if position is not None:
+                return position == length, (length + 1, used)
+            return length not in at and rank[id(operation)] == used, (length + 1, used + 1)
         if operation.ended is None:
-            return True, length
+            return True, state
         start, limit = operation.argument
         total, values = operation.result
-        return total == length and len(values) == max(0, min(limit, length - start)), length
+        return total == length and len(values) == max(0, min(limit, length - start)), state
 
-    # An unanswered append that nobody has seen may be needed to fill a hole between those that were.
-    holes = max(at, default=-1) + 1 > len(at)
-    lengths = any(operation.kind == "read_list" for operation in operations)
-    useful = [
-        operation
-        for operation in operations
-        if operation.ended is not None
-        or (operation.kind == "append" and (operation.argument in where or holes or lengths))
-    ]
-    return _search("list", operations, step, 0, useful)
+    useful = [operation for operation in operations if operation.ended is not None or operation.kind == "append"]
+    return _search("list", operations, step, (0, 0), useful)
 
 
 # -- the search -------------------------------------------------------------------------------------------------

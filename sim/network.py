@@ -111,7 +111,7 @@ class Network:
     def raw(self, host: str, frame: bytes) -> None:
         """A host sends bytes that need not be a datagram."""
         if self.world.fabric is not None:
-            self.world.fabric.from_host(host, frame)
+            self.world.fabric.from_host(host, frame, hostile=True)
 
     # -- to a host ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, cast
 
@@ -105,6 +105,8 @@ class Node:
         self.disk_us = world.plan.disk_us
         self.process: Process | None = None
         self._writing: dict[int, tuple[HardState | None, list[Entry]]] = {}
+        self.doom: Callable[[], None] | None = None
+        """Called when the next write is under way: a crash that was waiting for it."""
 
     def start(self) -> None:
         """Begin a life with what the disks hold. Nothing if it is alive."""
@@ -129,7 +131,7 @@ class Node:
         process = self.process
         if process is None:
             return
-        self.process = None
+        self.process = self.doom = None
         process.alive = False
         if process.writing and random.random() < 0.7:
             for disk in self.disks.values():
@@ -347,7 +349,14 @@ class Process:
 
     def _begin_write(self) -> None:
         self.writing, self._queue = self._queue, []
-        self._events.after(1 + round(self.node.disk_us * self._random.uniform(0.5, 2.0)), self._written_event)
+        takes_us = 1 + round(self.node.disk_us * self._random.uniform(0.5, 2.0))
+        if self.node.doom is not None:
+            self._events.after(takes_us // 2, self._doom)
+        self._events.after(takes_us, self._written_event)
+
+    def _doom(self) -> None:
+        if self.alive and self.node.doom is not None:
+            self.node.doom()
 
     def batch(self) -> list[tuple[int, HardState | None, list[Entry]]]:
         """What is being written, group by group."""

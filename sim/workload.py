@@ -42,20 +42,21 @@ class History:
 
 
 class Worker:
-    """A client that asks one thing after the other, up to ``width`` at a time, and thinks in between."""
+    """A client that asks one thing after the other, up to ``width`` at a time, and thinks in between: ``think_us`` on
+    the average."""
 
-    def __init__(self, world: World, client: Client, history: History, width: int) -> None:
+    def __init__(self, world: World, client: Client, history: History, width: int, think_us: int) -> None:
         self.world = world
         self.client = client
         self.history = history
         self._random = Random(f"workload/{world.plan.seed}/{client.name}")
         self._values = 0
+        self._think_us = think_us
         for _ in range(width):
             self._think()
 
     def _think(self) -> None:
-        think = self.world.plan.think_us
-        self.world.events.after(1 + round(self._random.expovariate(1) * think), self._ask)
+        self.world.events.after(1 + round(self._random.expovariate(1) * self._think_us), self._ask)
 
     def _ask(self) -> None:
         if self.world.quiet:

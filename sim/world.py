@@ -164,7 +164,9 @@ class World:
         plan, topology = self.plan, self.plan.topology
         random = Random(f"clients/{plan.seed}")
         hosts = topology.clients or topology.members
-        for number in range(plan.clients):
+        widths = random.choices((1, 2, 4), (2, 1, 1), k=plan.clients)
+        think_us = sum(widths) * SECOND // plan.operations_per_s
+        for number, width in enumerate(widths):
             group = topology.groups[number % len(topology.groups)]
             servers = [self.member_addresses[member] for member in group.members]
             random.shuffle(servers)
@@ -174,7 +176,7 @@ class World:
             host, port = hosts[number % len(hosts)], 40_000 + number
             client = Client(self, f"c{number + 1}", host, port, group.id, servers, steer=steer)
             self._receivers[host, port] = client.receive
-            Worker(self, client, self.histories[group.id], random.choice((1, 1, 2, 4)))
+            Worker(self, client, self.histories[group.id], width, think_us)
 
     def _check_liveness(self) -> None:
         """Now that all is well, a new value commits soon."""
