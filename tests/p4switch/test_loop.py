@@ -32,6 +32,17 @@ def tc(*words: str) -> None:
     subprocess.run(["tc", *words], check=True, capture_output=True)
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "the condition never came true"
+        time.sleep(0.01)
+
+
+def operational(name: str) -> bool:
+    return Path(f"/sys/class/net/{name}/operstate").read_text().strip() == "up"
+
+
 class Wires:
     """veth pairs: the switch's end s0, s1, …; sockets on the other ends."""
 
@@ -52,6 +63,8 @@ class Wires:
         for name in (self.switch(i), self.host(i)):
             Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
             ip("link", "set", name, "up")
+        # Until the kernel has seen the carrier it drops what is sent.
+        wait_for(lambda: all(operational(name) for name in (self.switch(i), self.host(i))))
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         sock.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
@@ -127,13 +140,6 @@ def send_until(wires: Wires, source: int, target: int, data: bytes) -> bytes:
 
 def quiet(sock: socket.socket, seconds: float = 0.3) -> bool:
     return not select.select([sock], [], [], seconds)[0]
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, "the condition never came true"
-        time.sleep(0.01)
 
 
 def test_frames_are_forwarded_and_counted(loop: Loop, wires: Wires) -> None:
