@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from hosts.raft.message import EVERYBODY
 
@@ -20,7 +21,7 @@ class Config:
     id: int
     """This member, 1..254."""
     members: frozenset[int]
-    """All voting members at the group's birth."""
+    """All voting members at the group's birth; empty for a member that joins later, and learns them from the log."""
     election_timeout_ticks: int = 30
     """The minimum election timeout; each timeout is drawn from one to two times this."""
     heartbeat_ticks: int = 5
@@ -36,6 +37,15 @@ class Config:
     bytes_per_tick: int = 16 << 10
     """The slowest path that is not taken for a lossy one: unacknowledged entries are sent again after a heartbeat
     interval and one tick more for each this many bytes in flight."""
+    snapshot_chunk_bytes: int = 256 << 10
+    """Data of one InstallSnapshot."""
+    lease_ticks: int = 0
+    """Reads need no round while a quorum answered one that began less than this many ticks ago; 0: every read has a
+    round. All members must have the same setting, and clocks of almost one speed: while any clock counts
+    ``lease_ticks + 1``, no other may count ``election_timeout_ticks - 1``. A caller that drops ticks must say so
+    (``Raft.clock_slipped``)."""
+    addresses: Mapping[int, bytes] = field(default_factory=dict, hash=False)
+    """Where the members of the group's birth are reached; opaque to the core."""
 
     def __post_init__(self) -> None:
         for name in ("id", *sorted(self.members)):
@@ -53,6 +63,7 @@ class Config:
             "max_uncommitted_bytes",
             "max_apply_bytes",
             "bytes_per_tick",
+            "snapshot_chunk_bytes",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is less than 1")
@@ -60,4 +71,9 @@ class Config:
             raise ValueError(
                 f"election_timeout_ticks: {self.election_timeout_ticks} leaves no room for two heartbeats "
                 f"of {self.heartbeat_ticks} ticks"
+            )
+        if not 0 <= self.lease_ticks <= self.election_timeout_ticks - 3:
+            raise ValueError(
+                f"lease_ticks: {self.lease_ticks} is not at least three ticks shorter than the election timeout "
+                f"of {self.election_timeout_ticks} ticks"
             )

@@ -1,4 +1,4 @@
-"""The Raft core, without I/O (Ongaro's thesis, chapters 3, 4.2.3, 6.2, 9.6 and 10.2).
+"""The Raft core, without I/O (Ongaro's thesis, chapters 3 to 6, 9.6 and 10.2).
 
 The caller gives it ticks, messages and proposals, and does what each Ready says:
 
@@ -6,27 +6,48 @@ The caller gives it ticks, messages and proposals, and does what each Ready says
 
 ``step`` makes the one common check of terms and passes on to the function of the member's role. Randomness is
 injected, so that equal inputs give equal outputs. Invalid and misdelivered messages are ignored without a trace.
+
+Requests are taken from anyone who speaks for the cluster, also from members that the own configuration does not know:
+it may be too old to know the leader, or the candidate without whose election nothing goes on (section 4.2.2). Replies
+are taken from members only.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from random import Random
 from typing import Any
 
-from hosts.raft.config import Config
+from hosts.raft.change import target_of
+from hosts.raft.config import MAX_ID, Config
+from hosts.raft.configuration import Configuration
 from hosts.raft.election import Ballot
-from hosts.raft.errors import Busy, NotLeader
+from hosts.raft.errors import Busy, ChangeInProgress, InvalidChange, NotLeader
+from hosts.raft.following import Following
 from hosts.raft.leadership import Leadership
 from hosts.raft.log import MemoryLog
 from hosts.raft.message import MAX_TERM, NOBODY, Entry, EntryKind, HardState, Message, MessageType
+from hosts.raft.outbox import Outbox
 from hosts.raft.quorum import Membership
 from hosts.raft.ready import Ready
+from hosts.raft.snapshot import Snapshot
+from hosts.raft.status import status_of
 from hosts.raft.validity import entries_fit, in_range
 
-__all__ = ["Busy", "Config", "NotLeader", "Raft", "Ready", "Role"]
+__all__ = [
+    "Busy",
+    "ChangeInProgress",
+    "Config",
+    "Configuration",
+    "InvalidChange",
+    "NotLeader",
+    "Raft",
+    "Ready",
+    "Role",
+    "Snapshot",
+]
 
 
 class Role(Enum):
@@ -42,9 +63,13 @@ _REPLY_TO = {
     MessageType.PRE_VOTE: MessageType.PRE_VOTE_REPLY,
     MessageType.REQUEST_VOTE: MessageType.REQUEST_VOTE_REPLY,
     MessageType.APPEND_ENTRIES: MessageType.APPEND_ENTRIES_REPLY,
+    MessageType.INSTALL_SNAPSHOT: MessageType.INSTALL_SNAPSHOT_REPLY,
 }
+_REQUESTS = frozenset(_REPLY_TO) | {MessageType.TIMEOUT_NOW}
+_REPLIES = frozenset(_REPLY_TO.values())
 _VOTE_REQUESTS = frozenset({MessageType.PRE_VOTE, MessageType.REQUEST_VOTE})
-_UNDERSTOOD = frozenset(_REPLY_TO) | frozenset(_REPLY_TO.values()) | {MessageType.TIMEOUT_NOW}
+_LEADERS = frozenset({MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT})
+_LEADERS_REPLIES = frozenset({MessageType.APPEND_ENTRIES_REPLY, MessageType.INSTALL_SNAPSHOT_REPLY})
 
 _TRANSFER = b"transfer"
 """Data of a RequestVote that the leader itself has called for: members grant it although they hear that leader."""
@@ -53,12 +78,20 @@ _TRANSFER = b"transfer"
 class Raft:
     """One member of one group."""
 
-    def __init__(self, config: Config, hard_state: HardState, entries: Sequence[Entry], random: Random) -> None:
-        """``hard_state`` and ``entries`` are what the disk holds. ValueError if they do not fit each other."""
+    def __init__(
+        self,
+        config: Config,
+        hard_state: HardState,
+        entries: Sequence[Entry],
+        random: Random,
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        """All but ``config`` and ``random`` is what the disk holds; the state machine is at ``snapshot``. ValueError
+        if its parts do not fit each other."""
         self.config = config
         self.id = config.id
-        self.membership = Membership(config.members)
-        self.log = MemoryLog(entries)
+        addresses = {one: config.addresses.get(one, b"") for one in sorted(config.members)}
+        self.log = MemoryLog(entries, Configuration(0, Membership(config.members), addresses), snapshot)
         if hard_state.current_term < self.log.last_term:
             raise ValueError(f"term {hard_state.current_term} is older than the last entry's {self.log.last_term}")
         self.current_term = hard_state.current_term
@@ -68,12 +101,14 @@ class Raft:
         self._random = random
         self._leadership: Leadership | None = None
         self._ballot: Ballot | None = None
-        self._everyone = self.membership.everyone()
         self._handed_state = self._durable_state = hard_state
-        self._messages: list[Message] = []
-        self._after: list[Message] = []
+        self._handed_configuration: Configuration | None = None
+        self._handed_committed: Configuration | None = None
+        self._out = Outbox(self.id)
+        self._following = Following(self.log, self._out)
         self._outstanding: deque[tuple[Ready, int, int]] = deque()
         self._reads_asked = 0
+        self._heard_ago = 0
         self._reset_election_timer()
 
     # -- what the caller may look at --------------------------------------------------------------------------
@@ -96,22 +131,30 @@ class Raft:
         once, if that is done before any other input."""
         return 1 if self._leadership is not None else max(1, self._timeout - self._elapsed)
 
+    @property
+    def configuration(self) -> Configuration:
+        """The one in force: the latest in the log, committed or not."""
+        return self.log.configurations.latest
+
+    @property
+    def membership(self) -> Membership:
+        """Of ``configuration``."""
+        return self.log.configurations.latest.membership
+
+    @property
+    def committed_configuration(self) -> Configuration:
+        """The latest that is known to be committed."""
+        return self.log.configurations.at(self.log.commit_index)
+
+    @property
+    def changing_members(self) -> bool:
+        """Whether this leader is about a change of the members. When that ends, ``committed_configuration`` shows
+        whether it came about, and ``status()["change"]`` why not."""
+        return self._leadership is not None and self._leadership.changing()
+
     def status(self) -> dict[str, Any]:
         """For people: plain values that json can write."""
-        log = self.log
-        status: dict[str, Any] = {
-            "id": self.id,
-            "role": self.role.value,
-            "term": self.current_term,
-            "voted_for": self.voted_for,
-            "leader": self.leader,
-            "members": sorted(self._everyone),
-            "last_index": log.last_index,
-            "last_term": log.last_term,
-            "durable_index": log.durable_index,
-            "commit": log.commit_index,
-            "applied": log.applied_index,
-        }
+        status = status_of(self)
         if self._leadership is not None:
             status.update(self._leadership.status())
         return status
@@ -125,6 +168,7 @@ class Raft:
                 self._become_follower(self.current_term, NOBODY)
             return
         self._elapsed += 1
+        self._heard_ago += 1
         if self._elapsed >= self._timeout:
             self._campaign()
 
@@ -141,14 +185,20 @@ class Raft:
         entry = leadership.append(EntryKind.COMMAND, data)
         return entry.term, entry.index
 
-    def read(self) -> int:
+    def read(self, overdue_ticks: int = 0) -> int:
         """Ask for a linearizable read; its number, never used again. Ready.reads names it once it is safe, or never
-        if this member stops leading before. Raises NotLeader."""
+        if this member stops leading before. ``overdue_ticks``: how many have passed on the clock and have not been
+        given yet; a lease is not served without knowing them. Raises NotLeader."""
         if self._leadership is None:
             raise NotLeader(self.leader)
         self._reads_asked += 1
-        self._leadership.reads.ask(self._reads_asked)
+        self._leadership.read(self._reads_asked, overdue_ticks)
         return self._reads_asked
+
+    def clock_slipped(self) -> None:
+        """Ticks that have passed will never be given: no lease that began before is of use."""
+        if self._leadership is not None:
+            self._leadership.void_lease()
 
     def transfer(self, successor: int) -> None:
         """Hand leadership over: bring ``successor`` up to date and have it campaign at once (thesis, section 3.10).
@@ -156,32 +206,80 @@ class Raft:
         ValueError for a member that cannot lead."""
         if self._leadership is None:
             raise NotLeader(self.leader)
-        if not self.membership.is_voter(successor):
+        if successor not in self.membership.voters:
             raise ValueError(f"member {successor} cannot lead: the voters are {sorted(self.membership.voters)}")
         if successor != self.id:
             self._leadership.hand_over(successor)
 
+    def change_membership(
+        self,
+        add: Mapping[int, bytes] | None = None,
+        remove: Collection[int] = (),
+        learners: Mapping[int, bytes] | None = None,
+    ) -> None:
+        """Begin to change who the members are. ``add`` will vote and ``learners`` will not, each with its address;
+        they may be members already, in another part or elsewhere. Newcomers in ``add`` are learners until they have
+        caught up. Nothing happens if all is so already.
+
+        Raises NotLeader, Busy and ChangeInProgress (try again later), InvalidChange."""
+        if self._leadership is None:
+            raise NotLeader(self.leader)
+        current = self.configuration
+        target = target_of(current, add or {}, remove, learners or {})
+        if self._leadership.changing() or not current.same_as(target):
+            self._leadership.change(target)
+
+    def abandon_change(self) -> None:
+        """Do not wait for newcomers any longer; they stay learners. A joint configuration is finished all the same.
+        Raises NotLeader."""
+        if self._leadership is None:
+            raise NotLeader(self.leader)
+        self._leadership.abandon_change("given up on request")
+
+    def take_snapshot(self, index: int, data: bytes) -> Snapshot:
+        """A snapshot of the state machine as it is after entry ``index``, which must be applied and still be in the
+        log (ValueError). Make it durable, then ``compact``."""
+        log = self.log
+        term = log.term_at(index)
+        if term is None or not 0 < index <= log.applied_index:
+            raise ValueError(f"no snapshot at {index}: the log goes from {log.base_index} to {log.applied_index}")
+        return Snapshot(index, term, log.configurations.at(index), data)
+
+    def compact(self, snapshot: Snapshot, keep: int = 0) -> None:
+        """``snapshot`` is durable: it stands for the log from now on, save the last ``keep`` entries before its end,
+        from which members who are not far behind are served without it. An older one than the last is ignored."""
+        log = self.log
+        if log.snapshot is not None and snapshot.index <= log.snapshot.index:
+            return
+        if log.term_at(snapshot.index) != snapshot.term or snapshot.index > log.applied_index:
+            raise ValueError(f"the snapshot at {snapshot.index} was not taken from this log")
+        index = snapshot.index - keep
+        log.compact(snapshot, self._leadership.compact_to(index) if self._leadership is not None else index)
+
     def step(self, message: Message) -> None:
         """Take a message from another member."""
-        if message.target != self.id or message.source == self.id or message.source not in self._everyone:
+        kind, source = message.type, message.source
+        if message.target != self.id or source == self.id or not 0 < source <= MAX_ID:
             return
-        if message.type not in _UNDERSTOOD or not in_range(message):
+        if kind not in _REQUESTS and (kind not in _REPLIES or not self.membership.includes(source)):
             return
-        if message.type in _VOTE_REQUESTS and self._hears_leader() and not _called_for(message):
+        if not in_range(message):
+            return
+        if kind in _VOTE_REQUESTS and self._hears_leader() and not _called_for(message):
             return
         if message.term > self.current_term:
             self._meet_higher_term(message)
         elif message.term < self.current_term:
             self._answer_lower_term(message)
             return
-        if message.type in _VOTE_REQUESTS:
+        if kind in _VOTE_REQUESTS:
             self._on_vote_request(message)
-        elif message.type is MessageType.APPEND_ENTRIES:
-            self._on_append_entries(message)
-        elif message.type is MessageType.APPEND_ENTRIES_REPLY:
+        elif kind in _LEADERS:
+            self._on_leader(message)
+        elif kind in _LEADERS_REPLIES:
             if self._leadership is not None:
-                self._leadership.on_append_reply(message)
-        elif message.type is MessageType.TIMEOUT_NOW:
+                self._leadership.on_reply(message)
+        elif kind is MessageType.TIMEOUT_NOW:
             self._on_timeout_now(message)
         else:
             self._on_vote_reply(message)
@@ -190,30 +288,43 @@ class Raft:
 
     def ready(self) -> Ready | None:
         """What must be done now, None if nothing. What it holds has left the core: do it, or crash."""
-        leadership, log = self._leadership, self.log
+        log, out = self.log, self._out
         reads: tuple[tuple[int, int], ...] = ()
-        if leadership is not None:
-            leadership.replicate()
-            reads = leadership.take_reads()
+        if self._leadership is not None:
+            self._leadership.replicate()
+            reads = self._leadership.take_reads()
         state: HardState | None = None
         if self.current_term != self._handed_state.current_term or self.voted_for != self._handed_state.voted_for:
             state = self._handed_state = HardState(self.current_term, self.voted_for)
+        snapshot = self._following.take_restored()
         entries = log.take_unwritten()
         committed = log.take_committed(self.config.max_apply_bytes)
-        if committed and leadership is not None:
-            leadership.committed(committed)
-        needs_disk = state is not None or bool(entries)
-        if self._after and not needs_disk and not self._outstanding:
-            self._messages += self._after
-            self._after = []
-        if not (needs_disk or committed or self._messages or self._after or reads):
+        if committed and self._leadership is not None:
+            self._leadership.committed(committed)
+            if self._leadership.is_removed():
+                self._leadership.resign()
+                self._become_follower(self.current_term, NOBODY)
+        needs_disk = state is not None or bool(entries) or snapshot is not None
+        if out.after and not needs_disk and not self._outstanding:
+            out.now += out.after
+            out.after = []
+        latest, agreed = self._take_configurations()
+        if not (needs_disk or committed or out.now or out.after or reads or latest or agreed):
             return None
-        ready = Ready(tuple(self._messages), state, entries, tuple(self._after), committed, reads)
-        self._messages.clear()
-        self._after.clear()
+        ready = Ready(tuple(out.now), state, entries, tuple(out.after), committed, reads, snapshot, latest, agreed)
+        out.now, out.after = [], []
         if needs_disk:
             self._outstanding.append((ready, log.last_index, log.truncations))
         return ready
+
+    def _take_configurations(self) -> tuple[Configuration | None, Configuration | None]:
+        """The latest and the latest committed configuration, each if it has not been given out yet."""
+        latest, handed = self.log.configurations.latest, self._handed_configuration
+        if latest is handed and handed is self._handed_committed:
+            return None, None
+        agreed, handed_agreed = self.committed_configuration, self._handed_committed
+        self._handed_configuration, self._handed_committed = latest, agreed
+        return (latest if latest is not handed else None), (agreed if agreed is not handed_agreed else None)
 
     def advance(self, ready: Ready) -> None:
         """``ready`` is durable. Only Readys that need the disk are awaited, in the order in which they came out;
@@ -239,17 +350,17 @@ class Raft:
         kind = message.type
         if kind is MessageType.PRE_VOTE or (kind is MessageType.PRE_VOTE_REPLY and not message.reject):
             return
-        self._become_follower(message.term, message.source if kind is MessageType.APPEND_ENTRIES else NOBODY)
+        self._become_follower(message.term, message.source if kind in _LEADERS else NOBODY)
 
     def _answer_lower_term(self, message: Message) -> None:
         """Tell the sender of an outdated request that its term is over; outdated replies are of no use."""
         kind = _REPLY_TO.get(message.type)
         if kind is None:
             return
-        if kind is MessageType.APPEND_ENTRIES_REPLY:
-            self._reply(message, kind, index=message.index, reject=True)
+        if kind in _LEADERS_REPLIES:
+            self._reply(message, index=message.index, reject=True)
         else:
-            self._reply(message, kind, log_term=message.term, reject=True)
+            self._reply(message, log_term=message.term, reject=True)
 
     # -- roles ------------------------------------------------------------------------------------------------
 
@@ -266,13 +377,21 @@ class Raft:
     def _campaign(self) -> None:
         """Ask whether an election could be won, before disturbing anyone with a higher term (thesis, 9.6)."""
         self._reset_election_timer()
-        if not self.membership.is_voter(self.id) or self.current_term >= MAX_TERM:
+        if not self._may_lead() or self.current_term >= MAX_TERM:
             return
         self.role = Role.PRE_CANDIDATE
         self.leader = NOBODY
         self._ballot = Ballot(self.membership)
-        self._ask_everyone(MessageType.PRE_VOTE, self.current_term + 1, self._messages)
+        self._ask_everyone(MessageType.PRE_VOTE, self.current_term + 1, self._out.now)
         self._count_vote(self.id, granted=True)
+
+    def _may_lead(self) -> bool:
+        """A voter may; and one whose removal is not known to be committed, for it may be the only one that can lead
+        (thesis, section 4.2.2)."""
+        known = self.log.configurations
+        if known.latest.membership.is_voter(self.id):
+            return True
+        return known.latest.index > self.log.commit_index and known.previous.membership.is_voter(self.id)
 
     def _on_timeout_now(self, message: Message) -> None:
         """The leader wants this member to take over, without a pre-vote: nobody needs to have missed the leader."""
@@ -286,7 +405,7 @@ class Raft:
         self.current_term += 1
         self.voted_for = self.id
         self._ballot = Ballot(self.membership)
-        self._ask_everyone(MessageType.REQUEST_VOTE, self.current_term, self._after, reason)
+        self._ask_everyone(MessageType.REQUEST_VOTE, self.current_term, self._out.after, reason)
 
     def _ask_everyone(self, kind: MessageType, term: int, out: list[Message], reason: bytes = b"") -> None:
         log = self.log
@@ -299,11 +418,12 @@ class Raft:
         self.leader = self.id
         self._elapsed = 0
         self._ballot = None
-        self._leadership = Leadership(
-            self.config, self.membership, self.log, self.current_term, self._messages.append
-        )
+        self._leadership = Leadership(self.config, self.log, self.current_term, self._send_now)
         self._leadership.append(EntryKind.NOOP, b"")
         self._leadership.begin_round()
+
+    def _send_now(self, message: Message) -> None:
+        self._out.now.append(message)
 
     def _reset_election_timer(self) -> None:
         minimum = self.config.election_timeout_ticks
@@ -312,8 +432,12 @@ class Raft:
 
     def _hears_leader(self) -> bool:
         """Whether the leader was heard within the minimum election timeout: then no election is wanted, whoever asks
-        (thesis, section 4.2.3). A leader hears itself until its quorum goes silent."""
-        return self.leader != NOBODY and self._elapsed < self.config.election_timeout_ticks
+        (thesis, section 4.2.3). A leader hears itself until its quorum goes silent. With leases this is a promise
+        that a leader relies on: it outlasts a change of term, and a restart may have forgotten it."""
+        minimum = self.config.election_timeout_ticks
+        if self.config.lease_ticks and self._heard_ago < minimum:
+            return True
+        return self.leader != NOBODY and self._elapsed < minimum
 
     # -- votes ------------------------------------------------------------------------------------------------
 
@@ -324,9 +448,8 @@ class Raft:
         if granted and not pre:
             self.voted_for = message.source
             self._elapsed = 0
-        kind = _REPLY_TO[message.type]
         term = message.term if granted else self.current_term
-        self._reply(message, kind, term=term, log_term=message.term, reject=not granted)
+        self._reply(message, term=term, log_term=message.term, reject=not granted)
 
     def _on_vote_reply(self, message: Message) -> None:
         """Count an answer, if it answers the question that is open now."""
@@ -351,74 +474,29 @@ class Raft:
 
     # -- entries ----------------------------------------------------------------------------------------------
 
-    def _on_append_entries(self, message: Message) -> None:
+    def _on_leader(self, message: Message) -> None:
+        """A message that only the term's leader sends."""
         if self.role is Role.LEADER or self.leader not in (NOBODY, message.source):
             return  # two leaders in one term: the message is forged
-        if not entries_fit(message):
+        is_append = message.type is MessageType.APPEND_ENTRIES
+        if is_append and not entries_fit(message):
             return
         self._become_follower(self.current_term, message.source)
-        self._elapsed = 0
-        log, prev, entries = self.log, message.index, message.entries
-        if prev < log.commit_index:
-            # What is committed agrees with every leader's log, so only what follows needs to be looked at.
-            entries = entries[log.commit_index - prev :]
-            prev = min(log.commit_index, prev + len(message.entries))
-        elif log.term_at(prev) != message.log_term:
-            hint = log.last_with_term_at_most(message.log_term, prev)
-            self._reply_at_once(message, index=prev, log_term=log.term_at(hint) or 0, commit=hint, reject=True)
-            return
-        if entries:
-            log.merge(entries)
-        matched = prev + len(entries)
-        log.commit_index = max(log.commit_index, min(message.commit, matched))
-        if message.entries:
-            self._acknowledge(message, matched)
-        else:
-            self._reply_at_once(message, index=min(matched, log.durable_index))
-
-    def _acknowledge(self, message: Message, matched: int) -> None:
-        """Acknowledge entries once they are durable. Those of one batch share one acknowledgement."""
-        after = self._after
-        if after:
-            last = after[-1]
-            if (
-                last.type is MessageType.APPEND_ENTRIES_REPLY
-                and not last.reject
-                and last.target == message.source
-                and last.term == self.current_term
-            ):
-                after.pop()
-                matched = max(matched, last.index)
-        self._reply(message, MessageType.APPEND_ENTRIES_REPLY, index=matched)
-
-    def _reply_at_once(
-        self, message: Message, *, index: int, log_term: int = 0, commit: int = 0, reject: bool = False
-    ) -> None:
-        """Answer without waiting for entries that the disk still writes; ``index`` must not count on them."""
-        reply = self._answer(
-            message, MessageType.APPEND_ENTRIES_REPLY, self.current_term, index, log_term, commit, reject
-        )
+        self._elapsed = self._heard_ago = 0
         settled = self._durable_state.current_term == self.current_term
-        (self._messages if settled else self._after).append(reply)
+        if is_append:
+            self._following.on_append_entries(message, settled)
+        else:
+            self._following.on_install_snapshot(message, settled)
+
+    # -- answers ----------------------------------------------------------------------------------------------
 
     def _reply(
-        self,
-        message: Message,
-        kind: MessageType,
-        *,
-        term: int | None = None,
-        index: int = 0,
-        log_term: int = 0,
-        reject: bool = False,
+        self, message: Message, *, term: int | None = None, index: int = 0, log_term: int = 0, reject: bool = False
     ) -> None:
         """Answer once all that the core has decided so far is durable."""
         term = self.current_term if term is None else term
-        self._after.append(self._answer(message, kind, term, index, log_term, 0, reject))
-
-    def _answer(
-        self, message: Message, kind: MessageType, term: int, index: int, log_term: int, commit: int, reject: bool
-    ) -> Message:
-        return Message(kind, self.id, message.source, term, index, log_term, commit, reject, round=message.round)
+        self._out.answer(message, _REPLY_TO[message.type], term, index=index, log_term=log_term, reject=reject)
 
 
 def _called_for(message: Message) -> bool:

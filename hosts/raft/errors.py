@@ -1,4 +1,4 @@
-"""Why a member does not take a proposal or a read."""
+"""Why a member does not take a proposal, a read or a change."""
 
 from __future__ import annotations
 
@@ -14,3 +14,11 @@ class NotLeader(RuntimeError):
 class Busy(RuntimeError):
     """The leader takes no proposal now: it holds as many uncommitted bytes as it may, or hands its leadership over.
     Try again later."""
+
+
+class ChangeInProgress(Busy):
+    """The members are changing already: one change at a time (thesis, section 4.1)."""
+
+
+class InvalidChange(ValueError):
+    """A change of members that makes no sense; its text says why."""

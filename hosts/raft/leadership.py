@@ -1,16 +1,22 @@
-"""What a member holds only while it leads: everyone's progress, the rounds, the bytes not yet committed."""
+"""What a member holds only while it leads: the rounds, the commit rule, reads, and changes of leader and members."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from hosts.raft.change import Change
 from hosts.raft.config import Config
+from hosts.raft.configuration import Configuration
+from hosts.raft.errors import Busy, ChangeInProgress
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
 from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
-from hosts.raft.progress import Progress
-from hosts.raft.quorum import Membership
+from hosts.raft.progress import NEVER, Progress
 from hosts.raft.reads import Reads
+from hosts.raft.replication import Replication
+
+PATIENCE_WITH_NEWCOMERS = 10
+"""Election timeouts that a newcomer may be silent before the change is given up."""
 
 
 class Leadership:
@@ -21,45 +27,55 @@ class Leadership:
     """
 
     __slots__ = (
+        "_change",
+        "_change_note",
         "_config",
         "_last_beat",
+        "_lease_void_since",
         "_log",
         "_membership",
-        "_now",
         "_own_match",
-        "_progress",
+        "_replication",
         "_round_began",
         "_send",
         "_served",
         "_transfer_began",
         "reads",
-        "round",
         "successor",
         "term",
         "uncommitted_bytes",
     )
 
-    def __init__(
-        self, config: Config, membership: Membership, log: MemoryLog, term: int, send: Callable[[Message], None]
-    ) -> None:
+    def __init__(self, config: Config, log: MemoryLog, term: int, send: Callable[[Message], None]) -> None:
         self._config = config
-        self._membership = membership
+        self._membership = log.configurations.latest.membership
         self._log = log
         self._send = send
         self.term = term
         self.uncommitted_bytes = 0
-        self.round = 0
         self._round_began: dict[int, int] = {}
-        self._now = 0
         self._last_beat = 0
         self._own_match = log.durable_index
         self.reads = Reads()
         self._served: list[tuple[int, int]] = []
         self.successor = NOBODY
         self._transfer_began = 0
-        self._progress = {
-            member: Progress(log.last_index + 1, self._now) for member in sorted(membership.everyone() - {config.id})
-        }
+        self._replication = Replication(config, log, term, send)
+        self._change: Change | None = None
+        self._change_note = ""
+        self._lease_void_since = NEVER
+
+    @property
+    def round(self) -> int:
+        return self._replication.round
+
+    @property
+    def _now(self) -> int:
+        return self._replication.now
+
+    @property
+    def _progress(self) -> dict[int, Progress]:
+        return self._replication.progress
 
     # -- entries ------------------------------------------------------------------------------------------------
 
@@ -75,90 +91,45 @@ class Leadership:
         return entry
 
     def replicate(self) -> None:
-        """Send everyone what is new, as far as the windows allow."""
-        last = self._log.last_index
-        for member, progress in self._progress.items():
-            if progress.next_index <= last:
-                self._fill_window(member, progress)
-
-    def _fill_window(self, member: int, progress: Progress) -> None:
-        config, log = self._config, self._log
-        while progress.next_index <= log.last_index and progress.has_room(
-            config.max_inflight, config.max_inflight_bytes
-        ):
-            first = progress.next_index
-            entries, size = log.between(
-                first, log.last_index, config.max_entries_per_append, config.max_bytes_per_append
-            )
-            self._send_append(member, progress, first - 1, log.commit_index, entries)
-            progress.sent(entries[-1].index, size, self._now)
-
-    def _send_append(
-        self, member: int, progress: Progress, prev_index: int, commit: int, entries: tuple[Entry, ...] = ()
-    ) -> None:
-        prev_term = self._log.term_at(prev_index)
-        if prev_term is None:
-            raise LookupError(f"entry {prev_index} for member {member} is not in the log")
-        progress.commit_sent = max(progress.commit_sent, min(commit, prev_index + len(entries)))
-        self._send(
-            Message(
-                MessageType.APPEND_ENTRIES,
-                self._config.id,
-                member,
-                self.term,
-                prev_index,
-                prev_term,
-                commit,
-                round=self.round,
-                entries=entries,
-            )
-        )
+        """Go on with a change of the members, and send everyone what is new."""
+        if self._change is not None or self._membership.outgoing:
+            self._go_on_with_change()
+        self._replication.replicate()
 
     # -- time ---------------------------------------------------------------------------------------------------
 
     def tick(self) -> bool:
         """One tick. False if no quorum has answered a round that began within an election timeout: step down."""
-        self._now += 1
-        if self.successor != NOBODY and self._now - self._transfer_began >= self._config.election_timeout_ticks:
+        replication = self._replication
+        replication.now += 1
+        now = replication.now
+        if self.successor != NOBODY and now - self._transfer_began >= self._config.election_timeout_ticks:
             self.successor = NOBODY
-        contact = {member: progress.contact_tick for member, progress in self._progress.items()}
-        contact[self._config.id] = self._now
-        if self._now - self._membership.reached(contact) >= self._config.election_timeout_ticks:
+        contact = {member: progress.contact_tick for member, progress in replication.progress.items()}
+        contact[self._config.id] = now
+        if now - self._membership.reached(contact) >= self._config.election_timeout_ticks:
             return False
-        if self._now - self._last_beat >= self._config.heartbeat_ticks:
+        if now - self._last_beat >= self._config.heartbeat_ticks:
             self.begin_round()
         else:
-            self._announce_commit()
+            replication.announce_commit()
         return True
 
     def begin_round(self) -> None:
         """Send everyone a heartbeat of a new round."""
-        self.round += 1
-        self._last_beat = self._now
+        replication = self._replication
+        replication.round += 1
+        self._last_beat = now = replication.now
         began = self._round_began
-        began[self.round] = self._now
+        began[replication.round] = now
         while True:
             oldest = next(iter(began))
-            if self._now - began[oldest] < self._config.election_timeout_ticks:
+            if now - began[oldest] < self._config.election_timeout_ticks:
                 break
             del began[oldest]
-        if self._may_read():
-            self.reads.begin(self.round, self._log.commit_index)
-        for member, progress in self._progress.items():
-            self._send_heartbeat(member, progress)
-
-    def _send_heartbeat(self, member: int, progress: Progress) -> None:
-        """An empty AppendEntries at ``match_index``, where the logs surely agree: it is never rejected because it
-        overtook entries, and so its commit index must not lie beyond that point."""
-        match = progress.match_index
-        self._send_append(member, progress, match, min(match, self._log.commit_index))
-
-    def _announce_commit(self) -> None:
-        """Tell those whom no AppendEntries has told since: at most once a tick, so mostly it rides along."""
-        commit = self._log.commit_index
-        for member, progress in self._progress.items():
-            if progress.commit_sent < min(commit, progress.match_index):
-                self._send_heartbeat(member, progress)
+        if self.has_committed():
+            self.reads.begin(replication.round, self._log.commit_index)
+        replication.send_heartbeats()
 
     # -- answers ------------------------------------------------------------------------------------------------
 
@@ -167,31 +138,26 @@ class Leadership:
         self._own_match = max(self._own_match, index)
         return self._advance_commit()
 
-    def on_append_reply(self, reply: Message) -> bool:
-        """An answer of this term. True if the commit index moved."""
+    def on_reply(self, reply: Message) -> bool:
+        """An answer of this term to an AppendEntries or InstallSnapshot. True if the commit index moved."""
         progress = self._progress.get(reply.source)
         if progress is None or reply.index > self._log.last_index:
             return False
         began = self._round_began.get(reply.round)
-        if began is not None and began > progress.contact_tick:
-            progress.contact_tick = began
+        if began is not None:
+            progress.contact_tick = max(began, progress.contact_tick)
+            progress.answered_tick = max(began, progress.answered_tick)
         if progress.answered_round < reply.round <= self.round:
             progress.answered_round = reply.round
             if self.reads.waiting:
                 self._release_reads()
-        if reply.reject:
-            retry_after = self._log.last_with_term_at_most(reply.log_term, reply.commit)
-            if progress.rejected(reply.index, retry_after):
-                self._fill_window(reply.source, progress)
-            return False
-        news = progress.acknowledged(reply.index)
-        if reply.source == self.successor:
+        if reply.type is MessageType.INSTALL_SNAPSHOT_REPLY:
+            news = self._replication.on_snapshot_reply(progress, reply)
+        else:
+            news = self._replication.on_append_reply(progress, reply)
+        if reply.source == self.successor and not reply.reject:
             self._complete_transfer()
-        if news:
-            return self._advance_commit()
-        if progress.give_up_waiting(self._now, self._config.heartbeat_ticks, self._config.bytes_per_tick):
-            self._fill_window(reply.source, progress)
-        return False
+        return news and self._advance_commit()
 
     def _advance_commit(self) -> bool:
         """Only an entry of the own term commits by counting; older ones commit with it (thesis, section 3.6.2)."""
@@ -210,15 +176,44 @@ class Leadership:
             if entry.term == self.term:
                 self.uncommitted_bytes -= len(entry.data) + ENTRY_OVERHEAD
 
+    def has_committed(self) -> bool:
+        """Only with an entry of the own term does a leader know all that is committed (thesis, section 6.4); and only
+        then may it change the members, or it could overlook that another leader has changed them."""
+        return self._log.term_at(self._log.commit_index) == self.term
+
+    def compact_to(self, index: int) -> int:
+        """The last entry that may be forgotten when nothing up to ``index`` is needed here: those that follow a
+        snapshot on its way are needed when it has arrived."""
+        transfer = self._replication.oldest_transfer(self._config.election_timeout_ticks)
+        return index if transfer is None else min(index, transfer)
+
     # -- reads --------------------------------------------------------------------------------------------------
 
-    def _may_read(self) -> bool:
-        """Only with an entry of the own term does a leader know all that is committed (thesis, section 6.4)."""
-        return self._log.term_at(self._log.commit_index) == self.term
+    def read(self, number: int, overdue_ticks: int) -> None:
+        """Serve a read under the lease, or else with the next round."""
+        if self._has_lease(overdue_ticks) and self.has_committed():
+            self._served.append((number, self._log.commit_index))
+        else:
+            self.reads.ask(number)
+
+    def _has_lease(self, overdue_ticks: int) -> bool:
+        """Whether nobody else can lead yet: a quorum has answered a round that began within the lease, and promised
+        not to vote for an election timeout (thesis, section 6.4.1). Who has been told to take over breaks no promise,
+        however late it hears of that; so then there is no lease for the rest of the term."""
+        if not self._config.lease_ticks:
+            return False
+        answered = {member: progress.answered_tick for member, progress in self._progress.items()}
+        answered[self._config.id] = self._now
+        began = self._membership.reached(answered, NEVER)
+        return began > self._lease_void_since and self._now + overdue_ticks - began < self._config.lease_ticks
+
+    def void_lease(self) -> None:
+        """The clock cannot be trusted for what lies behind."""
+        self._lease_void_since = max(self._lease_void_since, self._now)
 
     def take_reads(self) -> tuple[tuple[int, int], ...]:
         """Begin a round for reads that wait for one; the reads that are safe since the last call."""
-        if self.reads.want_round and self._may_read():
+        if self.reads.want_round and self.has_committed():
             self.begin_round()
             self._release_reads()  # a single member's quorum is itself
         if not self._served:
@@ -230,6 +225,87 @@ class Leadership:
         rounds = {member: progress.answered_round for member, progress in self._progress.items()}
         rounds[self._config.id] = self.round
         self._served += self.reads.answered(self._membership.reached(rounds))
+
+    # -- members ------------------------------------------------------------------------------------------------
+
+    def change(self, target: Configuration) -> None:
+        """Set out for ``target``. Raises Busy, ChangeInProgress."""
+        current = self._log.configurations.latest
+        if self._change is not None or current.is_joint or current.index > self._log.commit_index:
+            raise ChangeInProgress(f"members change already: {self._change_text() or 'the last change ends'}")
+        if self.successor != NOBODY:
+            raise Busy(f"member {self.successor} takes over")
+        if not self.has_committed():
+            raise Busy("this leader has committed nothing of its own term yet")
+        self._change_note = ""
+        ticks = self._config.election_timeout_ticks
+        self._change = Change(current, target, self._log.last_index, self._now, ticks)
+
+    def changing(self) -> bool:
+        """Whether a change is under way: the committed configuration is not the last yet."""
+        current = self._log.configurations.latest
+        return self._change is not None or current.is_joint or current.index > self._log.commit_index
+
+    def abandon_change(self, why: str) -> None:
+        """Go no further than the log has gone. A joint configuration is still left, for the new one."""
+        self._change = None
+        self._change_note = why
+
+    def _go_on_with_change(self) -> None:
+        """Write the next configuration once the last one is committed."""
+        log = self._log
+        current = log.configurations.latest
+        if current.index > log.commit_index or self.successor != NOBODY or not self.has_committed():
+            return
+        if current.is_joint:
+            self._append_configuration(current.left())
+            return
+        change = self._change
+        if change is None:
+            return
+        if change.is_done(current):
+            self._change = None
+            return
+        match = {member: progress.match_index for member, progress in self._progress.items()}
+        change.heard(match, log.last_index, self._now)
+        step = change.next_step(current)
+        if step is not None:
+            self._append_configuration(step)
+        else:
+            self._lose_patience(change)
+
+    def _lose_patience(self, change: Change) -> None:
+        slow = change.too_slow()
+        if slow is not None:
+            self.abandon_change(f"given up: member {slow} does not keep up with the log")
+            return
+        limit = PATIENCE_WITH_NEWCOMERS * self._config.election_timeout_ticks
+        for one in change.waits_for():
+            progress = self._progress.get(one)
+            if progress is not None and self._now - progress.contact_tick > limit:
+                self.abandon_change(f"given up: member {one} does not answer")
+                return
+
+    def _append_configuration(self, configuration: Configuration) -> None:
+        """It is in force as soon as it is in the log (thesis, section 4.1)."""
+        self.append(EntryKind.CONFIGURATION, configuration.pack())
+        latest = self._log.configurations.latest
+        self._membership = latest.membership
+        self._replication.adopt(latest)
+        self._advance_commit()
+
+    def is_removed(self) -> bool:
+        """Whether a committed configuration has no vote for this member: then it steps down (section 4.2.2)."""
+        latest = self._log.configurations.latest
+        return latest.index <= self._log.commit_index and not latest.membership.is_voter(self._config.id)
+
+    def resign(self) -> None:
+        """The last that this leader does: say what is committed, and have the most up-to-date voter take over."""
+        self.begin_round()
+        voters = [(self._progress[one].match_index, -one) for one in self._membership.voters]
+        match, negative = max(voters)
+        if match == self._log.last_index:
+            self._send(Message(MessageType.TIMEOUT_NOW, self._config.id, -negative, self.term))
 
     # -- handing over -------------------------------------------------------------------------------------------
 
@@ -243,9 +319,21 @@ class Leadership:
     def _complete_transfer(self) -> None:
         progress = self._progress[self.successor]
         if progress.match_index == self._log.last_index:
+            self._lease_void_since = -NEVER  # for the rest of the term
             self._send(Message(MessageType.TIMEOUT_NOW, self._config.id, self.successor, self.term))
 
     # -- people -------------------------------------------------------------------------------------------------
+
+    def _change_text(self) -> str:
+        change = self._change
+        if change is not None:
+            waits_for = change.waits_for()
+            if waits_for:
+                return f"members {waits_for} catch up"
+            return "under way"
+        if self._membership.outgoing:
+            return "the joint configuration ends"
+        return self._change_note
 
     def status(self) -> dict[str, Any]:
         """For people: the round and everyone's progress."""
@@ -253,14 +341,6 @@ class Leadership:
             "round": self.round,
             "uncommitted_bytes": self.uncommitted_bytes,
             "successor": self.successor,
-            "progress": {
-                str(member): {
-                    "match_index": progress.match_index,
-                    "next_index": progress.next_index,
-                    "mode": progress.mode.value,
-                    "inflight": progress.inflight,
-                    "silent_ticks": self._now - progress.contact_tick,
-                }
-                for member, progress in self._progress.items()
-            },
+            "change": self._change_text(),
+            "progress": self._replication.status(),
         }

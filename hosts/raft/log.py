@@ -10,7 +10,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 
-from hosts.raft.message import Entry
+from hosts.raft.configuration import Configuration, History
+from hosts.raft.message import Entry, EntryKind
+from hosts.raft.quorum import NO_MEMBERS, Membership
+from hosts.raft.snapshot import Snapshot
 
 ENTRY_OVERHEAD = 16
 """Bytes that an entry costs beside its data, on the wire and on disk (rounded up)."""
@@ -22,8 +25,14 @@ class SafetyViolation(RuntimeError):
     """A committed entry would have been replaced. Never expected; the member must stop rather than go on."""
 
 
+_NOBODY = Configuration(0, Membership(NO_MEMBERS))
+
+
 class MemoryLog:
-    """Entries after ``first_index - 1``; that one's term is ``base_term`` (0 and 0 for a log from the beginning)."""
+    """Entries after ``base_index``; that one's term is ``base_term`` (0 and 0 for a log from the beginning).
+
+    ``snapshot`` holds at least what is before the entries; it may reach further.
+    """
 
     __slots__ = (
         "_entries",
@@ -31,17 +40,27 @@ class MemoryLog:
         "base_index",
         "base_term",
         "commit_index",
+        "configurations",
         "durable_index",
         "handed_index",
         "last_index",
         "last_term",
+        "snapshot",
         "truncations",
     )
 
-    def __init__(self, entries: Sequence[Entry], base_index: int = 0, base_term: int = 0) -> None:
-        """``entries`` are durable and follow ``base_index`` without a gap; ValueError if they do not."""
-        self.base_index = base_index
-        self.base_term = base_term
+    def __init__(
+        self, entries: Sequence[Entry], birth: Configuration = _NOBODY, snapshot: Snapshot | None = None
+    ) -> None:
+        """``entries`` are durable, in order and without a gap, and follow ``snapshot``, or lie in part before its
+        end; ``birth`` is the configuration at the group's birth. ValueError if they do not fit each other."""
+        self.snapshot = snapshot
+        if snapshot is not None:
+            birth = snapshot.configuration
+            entries = [one for one in entries if one.index > snapshot.index]
+        base_index = self.base_index = snapshot.index if snapshot is not None else 0
+        base_term = self.base_term = snapshot.term if snapshot is not None else 0
+        self.configurations = History(birth, entries)
         self._entries: list[Entry] = list(entries)
         expected, term = base_index, base_term
         for entry in self._entries:
@@ -72,6 +91,8 @@ class MemoryLog:
         self._entries.append(entry)
         self.last_index = entry.index
         self.last_term = entry.term
+        if entry.kind is EntryKind.CONFIGURATION:
+            self.configurations.extend((entry,))
 
     def merge(self, entries: Sequence[Entry]) -> None:
         """Take a leader's entries, whose predecessor matches. What is there already stays: only an entry of another
@@ -81,7 +102,9 @@ class MemoryLog:
             return
         if entries[start].index <= self.last_index:
             self._truncate(entries[start].index)
-        self._entries.extend(entries[start:])
+        news = entries[start:]
+        self._entries.extend(news)
+        self.configurations.extend(news)
         self.last_index = entries[-1].index
         self.last_term = entries[-1].term
 
@@ -96,9 +119,35 @@ class MemoryLog:
         if index <= self.commit_index:
             raise SafetyViolation(f"entry {index} is committed ({self.commit_index}) and would be replaced")
         del self._entries[index - self.base_index - 1 :]
+        self.configurations.cut(index)
         self.last_index = index - 1
         self.handed_index = min(self.handed_index, index - 1)
         self.durable_index = min(self.durable_index, index - 1)
+        self.truncations += 1
+
+    def compact(self, snapshot: Snapshot, index: int) -> None:
+        """Forget the entries up to ``index``, for which ``snapshot`` stands from now on."""
+        self.snapshot = snapshot
+        if index > self.base_index:
+            term = self.term_at(index)
+            assert term is not None and index <= min(snapshot.index, self.applied_index)
+            del self._entries[: index - self.base_index]
+            self.base_index, self.base_term = index, term
+            self.configurations.forget(index)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Nothing but the snapshot is left, and it is not durable yet."""
+        if snapshot.index <= self.commit_index:
+            raise SafetyViolation(
+                f"a snapshot at {snapshot.index} would undo what is committed ({self.commit_index})"
+            )
+        self._entries.clear()
+        self.snapshot = snapshot
+        self.base_index = self.last_index = self.handed_index = snapshot.index
+        self.base_term = self.last_term = snapshot.term
+        self.commit_index = self.applied_index = snapshot.index
+        self.durable_index = 0
+        self.configurations = History(snapshot.configuration)
         self.truncations += 1
 
     def between(self, first: int, last: int, max_entries: int, max_bytes: int) -> tuple[tuple[Entry, ...], int]:

@@ -1,9 +1,11 @@
-"""What a leader knows of one other member, and how much it dares to send (etcd/raft's Probe and Replicate)."""
+"""What a leader knows of one other member, and how much it dares to send (etcd/raft's Probe, Replicate, Snapshot)."""
 
 from __future__ import annotations
 
 from collections import deque
 from enum import Enum
+
+from hosts.raft.snapshot import Outgoing
 
 MAX_PATIENCE = 4
 
@@ -13,6 +15,12 @@ class Mode(Enum):
     """Where the logs part is not known: one AppendEntries at a time."""
     REPLICATE = "replicate"
     """The follower keeps up: a window of AppendEntries, sent ahead of their acknowledgements."""
+    SNAPSHOT = "snapshot"
+    """It needs entries that are compacted away: a snapshot on its way, one chunk at a time, and no entries."""
+
+
+NEVER = -(1 << 62)
+"""A tick before all others."""
 
 
 class Progress:
@@ -22,12 +30,16 @@ class Progress:
         "_inflight",
         "_patience",
         "answered_round",
+        "answered_tick",
         "commit_sent",
         "contact_tick",
         "inflight_bytes",
         "match_index",
         "mode",
         "next_index",
+        "offset",
+        "sent_tick",
+        "snapshot",
     )
 
     def __init__(self, next_index: int, now: int) -> None:
@@ -35,12 +47,18 @@ class Progress:
         self.next_index = next_index
         self.mode = Mode.PROBE
         self.contact_tick = now
-        """The tick at which the latest round that it answered began."""
+        """The tick at which the latest round that it answered began; at first, that of this object's making."""
+        self.answered_tick = NEVER
+        """The same without that grace: a lease counts from this."""
         self.answered_round = 0
         self.commit_sent = 0
         self.inflight_bytes = 0
         self._inflight: deque[tuple[int, int, int]] = deque()
         self._patience = 1
+        self.snapshot: Outgoing | None = None
+        self.offset = 0
+        """SNAPSHOT: where the chunk begins that is on its way, or not sent yet if ``sent_tick`` is NEVER."""
+        self.sent_tick = NEVER
 
     @property
     def inflight(self) -> int:
@@ -48,7 +66,9 @@ class Progress:
         return len(self._inflight)
 
     def has_room(self, max_inflight: int, max_bytes: int) -> bool:
-        """Whether another AppendEntries may leave now."""
+        """Whether another AppendEntries with entries may leave now."""
+        if self.mode is Mode.SNAPSHOT:
+            return False
         if self.mode is Mode.PROBE:
             return not self._inflight
         return len(self._inflight) < max_inflight and self.inflight_bytes < max_bytes
@@ -66,6 +86,8 @@ class Progress:
             return False
         self.match_index = index
         self._patience = 1
+        if self.mode is Mode.SNAPSHOT:
+            return True
         if self.mode is Mode.PROBE:
             self.mode = Mode.REPLICATE
             self._forget_inflight()
@@ -81,7 +103,7 @@ class Progress:
     def rejected(self, prev_index: int, retry_after: int) -> bool:
         """The member lacks ``prev_index``; ``retry_after`` is where the logs may agree. False for a late REJECT:
         what was acknowledged since stays acknowledged."""
-        if prev_index <= self.match_index:
+        if prev_index <= self.match_index or self.mode is Mode.SNAPSHOT:
             return False
         if self.mode is Mode.REPLICATE:
             self._probe_from(self.match_index + 1)
@@ -94,6 +116,8 @@ class Progress:
     def give_up_waiting(self, now: int, heartbeat_ticks: int, bytes_per_tick: int) -> bool:
         """The member lives but has not acknowledged what was sent. True if that is so old that it must be taken for
         lost: then it will be sent again, and waited for twice as long."""
+        if self.mode is Mode.SNAPSHOT:
+            return self._give_up_chunk(now, heartbeat_ticks)
         if not self._inflight:
             return False
         patience = heartbeat_ticks * self._patience + self.inflight_bytes // bytes_per_tick
@@ -101,6 +125,42 @@ class Progress:
             return False
         self._patience = min(2 * self._patience, MAX_PATIENCE)
         self._probe_from(self.match_index + 1 if self.mode is Mode.REPLICATE else self.next_index)
+        return True
+
+    # -- snapshots ----------------------------------------------------------------------------------------------
+
+    def begin_snapshot(self, snapshot: Outgoing) -> None:
+        """Entries are of no use to it until it has this snapshot."""
+        self.mode = Mode.SNAPSHOT
+        self._forget_inflight()
+        self._patience = 1
+        self.snapshot = snapshot
+        self.wants(0)
+
+    def wants(self, offset: int) -> None:
+        """The chunk at ``offset`` should be sent."""
+        self.offset = offset
+        self.sent_tick = NEVER
+
+    def has_snapshot(self) -> None:
+        """It needs no snapshot any more: what follows its match_index is next."""
+        self.snapshot = None
+        self.mode = Mode.REPLICATE
+        self.next_index = self.match_index + 1
+
+    def _give_up_chunk(self, now: int, heartbeat_ticks: int) -> bool:
+        if self.sent_tick == NEVER or now - self.sent_tick < heartbeat_ticks * self._patience:
+            return False
+        self._patience = min(2 * self._patience, MAX_PATIENCE)
+        self.wants(self.offset)
+        return True
+
+    def took_chunk(self, offset: int) -> bool:
+        """It has everything before ``offset``. False for a late duplicate of that news."""
+        if offset <= self.offset:
+            return False
+        self._patience = 1
+        self.wants(offset)
         return True
 
     def _probe_from(self, index: int) -> None:

@@ -18,11 +18,11 @@ def has_majority(voters: Collection[int], ids: Set[int]) -> bool:
     return sum(voter in ids for voter in voters) >= majority(len(voters))
 
 
-def reached_by_majority(voters: Collection[int], values: Mapping[int, int]) -> int:
-    """The highest value that a majority of ``voters`` has reached; whoever is missing counts as 0."""
+def reached_by_majority(voters: Collection[int], values: Mapping[int, int], missing: int = 0) -> int:
+    """The highest value that a majority of ``voters`` has reached; whoever is missing counts as ``missing``."""
     if not voters:
-        return 0
-    ordered = sorted([values.get(voter, 0) for voter in voters], reverse=True)
+        return missing
+    ordered = sorted([values.get(voter, missing) for voter in voters], reverse=True)
     return ordered[majority(len(ordered)) - 1]
 
 
@@ -39,6 +39,9 @@ class Membership:
         """All who receive entries."""
         return self.voters | self.outgoing | self.learners
 
+    def includes(self, member: int) -> bool:
+        return member in self.voters or member in self.outgoing or member in self.learners
+
     def is_voter(self, member: int) -> bool:
         return member in self.voters or member in self.outgoing
 
@@ -46,7 +49,7 @@ class Membership:
         """Whether ``ids`` may decide."""
         return has_majority(self.voters, ids) and (not self.outgoing or has_majority(self.outgoing, ids))
 
-    def reached(self, values: Mapping[int, int]) -> int:
-        """The highest value that a quorum has reached."""
-        value = reached_by_majority(self.voters, values)
-        return min(value, reached_by_majority(self.outgoing, values)) if self.outgoing else value
+    def reached(self, values: Mapping[int, int], missing: int = 0) -> int:
+        """The highest value that a quorum has reached; whoever is missing counts as ``missing``."""
+        value = reached_by_majority(self.voters, values, missing)
+        return min(value, reached_by_majority(self.outgoing, values, missing)) if self.outgoing else value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hosts.raft.message import MAX_TERM, Message
+from hosts.raft.configuration import is_configuration
+from hosts.raft.message import MAX_TERM, EntryKind, Message
 
 
 def in_range(message: Message) -> bool:
@@ -16,7 +17,8 @@ def in_range(message: Message) -> bool:
 
 
 def entries_fit(message: Message) -> bool:
-    """Whether an AppendEntries' entries follow prev_log_index and do not come from after the message's term."""
+    """Whether an AppendEntries' entries follow prev_log_index, do not come from after the message's term, and hold
+    configurations where they say so."""
     entries = message.entries
     if not entries:
         return True
@@ -25,4 +27,5 @@ def entries_fit(message: Message) -> bool:
         and entries[-1].index == message.index + len(entries)
         and message.log_term <= entries[0].term
         and entries[-1].term <= message.term
+        and all(one.kind is not EntryKind.CONFIGURATION or is_configuration(one) for one in entries)
     )

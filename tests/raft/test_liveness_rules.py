@@ -486,11 +486,11 @@ def test_readies_are_durable_in_their_order() -> None:
         append(-1),
         Message(APPEND, 3, 2, 9),
         Message(APPEND, 1, 1, 9),
-        Message(APPEND, 77, 1, 9),
+        Message(APPEND, 255, 1, 9),
         Message(APPEND, 0, 1, 9),
         Message(APPEND, 2, 255, 9),
         Message(VOTE, 2, 3, 9, 9, 9),
-        Message(VOTE, 77, 1, 9, 9, 9),
+        Message(VOTE, 0, 1, 9, 9, 9),
     ],
 )
 @pytest.mark.parametrize("role", ["follower", "leader"])

@@ -7,10 +7,12 @@ from itertools import combinations
 import pytest
 
 from hosts.raft.config import Config
+from hosts.raft.configuration import Configuration
 from hosts.raft.election import Ballot
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog, SafetyViolation
 from hosts.raft.progress import Mode, Progress
 from hosts.raft.quorum import Membership, has_majority, majority, reached_by_majority
+from hosts.raft.snapshot import Snapshot
 from tests.raft.single import entries
 
 # -- quorum --------------------------------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ def test_a_write_from_before_a_truncation_says_nothing() -> None:
 
 
 def test_terms_outside_the_log_are_unknown() -> None:
-    log = MemoryLog(entries([3, 4], 11), base_index=10, base_term=2)
+    log = MemoryLog(entries([3, 4], 11), snapshot=Snapshot(10, 2, Configuration(0, Membership(frozenset({1}))), b""))
     assert [log.term_at(index) for index in (9, 10, 11, 12, 13)] == [None, 2, 3, 4, None]
 
 

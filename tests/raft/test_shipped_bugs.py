@@ -245,4 +245,4 @@ def test_append_entries_never_carry_a_gap() -> None:
     raft.log.base_index = 2  # as if the entries before had been compacted away
     raft.log._entries = raft.log._entries[2:]
     with pytest.raises(LookupError):
-        raft._leadership._send_append(2, raft._leadership._progress[2], 1, 0)  # type: ignore[union-attr]
+        raft._leadership._replication.send_append(2, raft._leadership._progress[2], 1, 0)  # type: ignore[union-attr]

@@ -1,0 +1,144 @@
+"""Configurations: who the members are and where they live, as of one entry of the log (thesis, chapter 4).
+
+A member uses the latest configuration in its log, committed or not. The data of a CONFIGURATION entry is
+``count:8`` and for each member, in rising order, ``id:8 parts:8 length:16 address``. An address is opaque here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hosts.raft.config import MAX_ID
+from hosts.raft.message import Entry, EntryKind
+from hosts.raft.quorum import NO_MEMBERS, Membership
+
+_MEMBER = struct.Struct(">BBH")
+_VOTER, _OUTGOING, _LEARNER = 1, 2, 4
+_ALL_PARTS = _VOTER | _OUTGOING | _LEARNER
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """``index`` is that of its entry; 0 for the members at the group's birth."""
+
+    index: int
+    membership: Membership
+    addresses: Mapping[int, bytes] = field(default_factory=dict, hash=False)
+    """Where each member is reached, as whoever proposed it wrote it; an empty one where nothing was said."""
+
+    @property
+    def is_joint(self) -> bool:
+        return bool(self.membership.outgoing)
+
+    def with_membership(
+        self,
+        voters: frozenset[int],
+        learners: frozenset[int],
+        outgoing: frozenset[int],
+        addresses: Mapping[int, bytes],
+    ) -> Configuration:
+        """A successor that is not in the log yet; addresses that are not in ``addresses`` stay."""
+        membership = Membership(voters, outgoing, learners)
+        known = {**self.addresses, **addresses}
+        return Configuration(0, membership, {one: known.get(one, b"") for one in sorted(membership.everyone())})
+
+    def left(self) -> Configuration:
+        """C_new, which follows this joint configuration."""
+        return self.with_membership(self.membership.voters, self.membership.learners, NO_MEMBERS, {})
+
+    def same_as(self, other: Configuration) -> bool:
+        """Whether they differ at most in their index."""
+        return self.membership == other.membership and dict(self.addresses) == dict(other.addresses)
+
+    def pack(self) -> bytes:
+        """An entry's data."""
+        membership = self.membership
+        everyone = sorted(membership.everyone())
+        packed = [bytes((len(everyone),))]
+        for one in everyone:
+            parts = (
+                (_VOTER if one in membership.voters else 0)
+                | (_OUTGOING if one in membership.outgoing else 0)
+                | (_LEARNER if one in membership.learners else 0)
+            )
+            address = self.addresses.get(one, b"")
+            packed += (_MEMBER.pack(one, parts, len(address)), address)
+        return b"".join(packed)
+
+    @classmethod
+    def unpack(cls, index: int, data: bytes) -> Configuration:
+        """The inverse of ``pack``. Raises ValueError for anything that ``pack`` does not write, or without
+        voters."""
+        groups: dict[int, set[int]] = {_VOTER: set(), _OUTGOING: set(), _LEARNER: set()}
+        addresses: dict[int, bytes] = {}
+        at, last = 1, 0
+        try:
+            for _ in range(data[0]):
+                one, parts, length = _MEMBER.unpack_from(data, at)
+                at += _MEMBER.size + length
+                if not last < one <= MAX_ID or not parts or parts & ~_ALL_PARTS or at > len(data):
+                    raise ValueError(f"member {one} with parts {parts:#x} after member {last}")
+                last = one
+                addresses[one] = bytes(data[at - length : at])
+                for part, ids in groups.items():
+                    if parts & part:
+                        ids.add(one)
+        except (IndexError, struct.error) as error:
+            raise ValueError("a configuration cut short") from error
+        if at != len(data) or not groups[_VOTER] or groups[_VOTER] & groups[_LEARNER]:
+            raise ValueError("a configuration without voters, with a voter who is a learner too, or with more behind")
+        voters, outgoing, learners = (frozenset(groups[part]) for part in (_VOTER, _OUTGOING, _LEARNER))
+        return cls(index, Membership(voters, outgoing, learners), addresses)
+
+
+def is_configuration(entry: Entry) -> bool:
+    """Whether the entry's data is a configuration."""
+    try:
+        Configuration.unpack(entry.index, entry.data)
+    except ValueError:
+        return False
+    return True
+
+
+class History:
+    """The configurations in a log, and the one that its base stands in. ``latest`` is the one in force."""
+
+    __slots__ = ("_known", "latest", "previous")
+
+    def __init__(self, base: Configuration, entries: Sequence[Entry] = ()) -> None:
+        """Raises ValueError for an entry that holds none."""
+        self._known = [base]
+        self._set_latest()
+        self.extend(entries)
+
+    def extend(self, entries: Sequence[Entry]) -> None:
+        """These follow in the log."""
+        news = [one for one in entries if one.kind is EntryKind.CONFIGURATION]
+        if news:
+            self._known += [Configuration.unpack(one.index, one.data) for one in news]
+            self._set_latest()
+
+    def cut(self, index: int) -> None:
+        """The log ends before ``index`` now."""
+        if self.latest.index >= index:
+            while self._known[-1].index >= index:
+                self._known.pop()
+            self._set_latest()
+
+    def forget(self, index: int) -> None:
+        """The log begins after ``index`` now."""
+        known = self._known
+        while len(known) > 1 and known[1].index <= index:
+            del known[0]
+        self._set_latest()
+
+    def at(self, index: int) -> Configuration:
+        """The one in force for a log that ends at ``index``, which must not lie before the base."""
+        return next(one for one in reversed(self._known) if one.index <= index)
+
+    def _set_latest(self) -> None:
+        self.latest = self._known[-1]
+        self.previous = self._known[-2] if len(self._known) > 1 else self.latest
+        """What was in force before ``latest``, as far as the log tells."""

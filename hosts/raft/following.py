@@ -1,0 +1,106 @@
+"""What a follower does with its leader's entries and snapshots (thesis, sections 3.5 and 5.1)."""
+
+from __future__ import annotations
+
+from hosts.raft.log import MemoryLog
+from hosts.raft.message import Message, MessageType
+from hosts.raft.outbox import Outbox
+from hosts.raft.snapshot import Incoming, Snapshot
+
+
+class Following:
+    """The messages are those of the current term's leader. ``settled``: that term is durable, so that an answer that
+    counts on nothing else may leave at once."""
+
+    __slots__ = ("_incoming", "_log", "_out", "_restored")
+
+    def __init__(self, log: MemoryLog, out: Outbox) -> None:
+        self._log = log
+        self._out = out
+        self._incoming: Incoming | None = None
+        self._restored: Snapshot | None = None
+
+    def on_append_entries(self, message: Message, settled: bool) -> None:
+        log, prev, entries = self._log, message.index, message.entries
+        if prev < log.commit_index:
+            # What is committed agrees with every leader's log, so only what follows needs to be looked at.
+            entries = entries[log.commit_index - prev :]
+            prev = min(log.commit_index, prev + len(message.entries))
+        elif log.term_at(prev) != message.log_term:
+            hint = log.last_with_term_at_most(message.log_term, prev)
+            self._answer_append(message, prev, settled, log_term=log.term_at(hint) or 0, commit=hint, reject=True)
+            return
+        if entries:
+            log.merge(entries)
+        matched = prev + len(entries)
+        log.commit_index = max(log.commit_index, min(message.commit, matched))
+        if message.entries:
+            self._out.acknowledge(message, message.term, matched)
+        else:
+            self._say_what_agrees(message, matched, settled)
+
+    def on_install_snapshot(self, message: Message, settled: bool) -> None:
+        """One chunk of a snapshot; with the last, the snapshot takes the place of the log."""
+        log = self._log
+        if log.term_at(message.index) == message.log_term:
+            # The log agrees up to there: it needs no snapshot, and what follows stays.
+            log.commit_index = max(log.commit_index, message.index)
+        if message.index <= log.commit_index:
+            self._incoming = None
+            self._say_what_agrees(message, log.commit_index, settled)
+            return
+        incoming = self._incoming
+        if incoming is None or not incoming.is_of(message.source, message.index, message.log_term):
+            if incoming is not None and incoming.source == message.source and incoming.index > message.index:
+                return  # a late chunk of an older snapshot
+            incoming = self._incoming = Incoming(message.source, message.index, message.log_term)
+        taken = incoming.take(message.commit, message.data)
+        size = incoming.wanted
+        if not taken or message.more:
+            self._answer_chunk(message, size, settled, reject=not taken)
+            return
+        snapshot = incoming.finish()
+        if snapshot is None:
+            self._answer_chunk(message, 0, settled, reject=True)
+            return
+        self._incoming = None
+        log.restore(snapshot)
+        self._restored = snapshot
+        self._answer_chunk(message, size, settled=False)
+
+    def take_restored(self) -> Snapshot | None:
+        """The snapshot that has just taken the log's place."""
+        restored, self._restored = self._restored, None
+        return restored
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
+    def _say_what_agrees(self, message: Message, matched: int, settled: bool) -> None:
+        """Whatever is committed agrees with the leader's log too; only what is durable may be counted on."""
+        self._answer_append(message, min(max(matched, self._log.commit_index), self._log.durable_index), settled)
+
+    def _answer_append(
+        self, message: Message, index: int, settled: bool, log_term: int = 0, commit: int = 0, reject: bool = False
+    ) -> None:
+        self._out.answer(
+            message,
+            MessageType.APPEND_ENTRIES_REPLY,
+            message.term,
+            index=index,
+            log_term=log_term,
+            commit=commit,
+            reject=reject,
+            at_once=settled,
+        )
+
+    def _answer_chunk(self, message: Message, wanted: int, settled: bool, reject: bool = False) -> None:
+        self._out.answer(
+            message,
+            MessageType.INSTALL_SNAPSHOT_REPLY,
+            message.term,
+            index=message.index,
+            log_term=message.log_term,
+            commit=wanted,
+            reject=reject,
+            at_once=settled,
+        )

@@ -1,0 +1,46 @@
+"""What a member has to say, sorted by what must be durable before it leaves."""
+
+from __future__ import annotations
+
+from hosts.raft.message import Message, MessageType
+
+
+class Outbox:
+    """``now`` may leave whatever the disk does; ``after`` only once all that was decided so far is durable."""
+
+    __slots__ = ("_id", "after", "now")
+
+    def __init__(self, member: int) -> None:
+        self._id = member
+        self.now: list[Message] = []
+        self.after: list[Message] = []
+
+    def answer(
+        self,
+        request: Message,
+        kind: MessageType,
+        term: int,
+        *,
+        index: int = 0,
+        log_term: int = 0,
+        commit: int = 0,
+        reject: bool = False,
+        at_once: bool = False,
+    ) -> None:
+        """Answer a request, in its round. ``at_once``: what it says does not wait for the disk."""
+        reply = Message(kind, self._id, request.source, term, index, log_term, commit, reject, round=request.round)
+        (self.now if at_once else self.after).append(reply)
+
+    def acknowledge(self, request: Message, term: int, matched: int) -> None:
+        """Acknowledge entries once they are durable. Those of one batch share one acknowledgement."""
+        if self.after:
+            last = self.after[-1]
+            if (
+                last.type is MessageType.APPEND_ENTRIES_REPLY
+                and not last.reject
+                and last.target == request.source
+                and last.term == term
+            ):
+                self.after.pop()
+                matched = max(matched, last.index)
+        self.answer(request, MessageType.APPEND_ENTRIES_REPLY, term, index=matched)

@@ -1,0 +1,186 @@
+"""How a leader brings its log to the others: windows of entries, heartbeats, and snapshots for those far behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hosts.raft.config import Config
+from hosts.raft.configuration import Configuration
+from hosts.raft.log import MemoryLog
+from hosts.raft.message import Message, MessageType
+from hosts.raft.progress import NEVER, Mode, Progress
+from hosts.raft.snapshot import Outgoing
+
+
+class Replication:
+    """Everyone's progress in one term. ``send`` takes each message that may leave at once; ``now`` (ticks) and
+    ``round`` are the leader's."""
+
+    __slots__ = ("_config", "_log", "_send", "_term", "now", "progress", "round")
+
+    def __init__(self, config: Config, log: MemoryLog, term: int, send: Callable[[Message], None]) -> None:
+        self._config = config
+        self._log = log
+        self._term = term
+        self._send = send
+        self.now = 0
+        self.round = 0
+        self.progress: dict[int, Progress] = {}
+        self.adopt(log.configurations.latest)
+
+    def adopt(self, configuration: Configuration) -> None:
+        """These are the members now: newcomers get entries, those who left get nothing more."""
+        others = configuration.membership.everyone() - {self._config.id}
+        for member in self.progress.keys() - others:
+            del self.progress[member]
+        for member in sorted(others - self.progress.keys()):
+            self.progress[member] = Progress(self._log.last_index + 1, self.now)
+
+    def replicate(self) -> None:
+        """Send everyone what is new, as far as the windows allow."""
+        last = self._log.last_index
+        for member, progress in self.progress.items():
+            if progress.next_index <= last:
+                self.fill_window(member, progress)
+
+    def fill_window(self, member: int, progress: Progress) -> None:
+        """Send one member what its window allows, or the snapshot if it needs what the log holds no more."""
+        config, log = self._config, self._log
+        if progress.mode is not Mode.SNAPSHOT and progress.next_index <= log.base_index:
+            assert log.snapshot is not None
+            progress.begin_snapshot(Outgoing(log.snapshot))
+        if progress.snapshot is not None:
+            if progress.sent_tick == NEVER:
+                self._send_chunk(member, progress, progress.snapshot)
+            return
+        while progress.next_index <= log.last_index and progress.has_room(
+            config.max_inflight, config.max_inflight_bytes
+        ):
+            first = progress.next_index
+            entries, size = log.between(
+                first, log.last_index, config.max_entries_per_append, config.max_bytes_per_append
+            )
+            self.send_append(member, progress, first - 1, log.commit_index, entries)
+            progress.sent(entries[-1].index, size, self.now)
+
+    def send_append(
+        self, member: int, progress: Progress, prev_index: int, commit: int, entries: tuple[Any, ...] = ()
+    ) -> None:
+        """One AppendEntries. LookupError if the log does not hold ``prev_index``."""
+        prev_term = self._log.term_at(prev_index) if prev_index else 0
+        if prev_term is None or (entries and entries[0].index != prev_index + 1):
+            raise LookupError(f"entry {prev_index} for member {member} is not in the log")
+        progress.commit_sent = max(progress.commit_sent, min(commit, prev_index + len(entries)))
+        self._send(
+            Message(
+                MessageType.APPEND_ENTRIES,
+                self._config.id,
+                member,
+                self._term,
+                prev_index,
+                prev_term,
+                commit,
+                round=self.round,
+                entries=entries,
+            )
+        )
+
+    def _send_chunk(self, member: int, progress: Progress, stream: Outgoing) -> None:
+        chunk = stream.chunk(progress.offset, self._config.snapshot_chunk_bytes)
+        progress.sent_tick = self.now
+        self._send(
+            Message(
+                MessageType.INSTALL_SNAPSHOT,
+                self._config.id,
+                member,
+                self._term,
+                stream.snapshot.index,
+                stream.snapshot.term,
+                progress.offset,
+                more=progress.offset + len(chunk) < stream.size,
+                round=self.round,
+                data=chunk,
+            )
+        )
+
+    def send_heartbeats(self) -> None:
+        for member, progress in self.progress.items():
+            self._send_heartbeat(member, progress)
+
+    def _send_heartbeat(self, member: int, progress: Progress) -> None:
+        """An empty AppendEntries at ``match_index``, where the logs surely agree: it is never rejected because it
+        overtook entries, and so its commit index must not lie beyond that point. Where that entry is compacted away,
+        it stands at the log's beginning, where all agree."""
+        match = progress.match_index if progress.match_index >= self._log.base_index else 0
+        self.send_append(member, progress, match, min(match, self._log.commit_index))
+
+    def announce_commit(self) -> None:
+        """Tell those whom no AppendEntries has told since: at most once a tick, so mostly it rides along."""
+        commit, base = self._log.commit_index, self._log.base_index
+        for member, progress in self.progress.items():
+            if progress.commit_sent < min(commit, progress.match_index) and progress.match_index >= base:
+                self._send_heartbeat(member, progress)
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
+    def on_append_reply(self, progress: Progress, reply: Message) -> bool:
+        """Whether ``match_index`` grew."""
+        if reply.reject:
+            retry_after = self._log.last_with_term_at_most(reply.log_term, reply.commit)
+            if progress.rejected(reply.index, retry_after):
+                self.fill_window(reply.source, progress)
+            return False
+        news = progress.acknowledged(reply.index)
+        self._leave_snapshot(progress)
+        if not news and progress.give_up_waiting(self.now, self._config.heartbeat_ticks, self._config.bytes_per_tick):
+            self.fill_window(reply.source, progress)
+        return news
+
+    def on_snapshot_reply(self, progress: Progress, reply: Message) -> bool:
+        """How far a member is with the snapshot; ``reject``: a chunk was not the one it wanted. Whether
+        ``match_index`` grew."""
+        stream = progress.snapshot
+        if stream is None or (reply.index, reply.log_term) != (stream.snapshot.index, stream.snapshot.term):
+            return False
+        if reply.commit >= stream.size and not reply.reject:
+            news = progress.acknowledged(stream.snapshot.index)
+            self._leave_snapshot(progress)
+            return news
+        if reply.reject and reply.commit != progress.offset and reply.commit < stream.size:
+            progress.wants(reply.commit)
+        elif not progress.took_chunk(reply.commit):
+            return False
+        self.fill_window(reply.source, progress)
+        return False
+
+    def _leave_snapshot(self, progress: Progress) -> None:
+        """Its end, or an acknowledgement of entries, may show that a member needs the snapshot no more."""
+        if progress.mode is Mode.SNAPSHOT and progress.match_index >= self._log.base_index:
+            progress.has_snapshot()
+
+    def oldest_transfer(self, silent_ticks: int) -> int | None:
+        """The least index of a snapshot that is on its way to a member heard of within ``silent_ticks``."""
+        return min(
+            (
+                one.snapshot.snapshot.index
+                for one in self.progress.values()
+                if one.snapshot is not None and self.now - one.contact_tick < silent_ticks
+            ),
+            default=None,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """For people: everyone's progress."""
+        shown: dict[str, dict[str, Any]] = {}
+        for member, progress in self.progress.items():
+            shown[str(member)] = {
+                "match_index": progress.match_index,
+                "next_index": progress.next_index,
+                "mode": progress.mode.value,
+                "inflight": progress.inflight,
+                "silent_ticks": self.now - progress.contact_tick,
+            }
+            if progress.snapshot is not None:
+                shown[str(member)]["snapshot"] = {"offset": progress.offset, "size": progress.snapshot.size}
+        return shown
