@@ -18,6 +18,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 
 from hosts import values
@@ -73,7 +74,7 @@ class Client:
         self._timeout_s = timeout_s
         self._flags = 0 if steer else int(Flag.NO_STEER)
         self._random = random.Random()
-        self._nonce = int.from_bytes(os.urandom(8), "big") or 1
+        self._nonce = _draw_nonce()
         self._session = 0
         self._next_sequence = self._lowest = 1
         self._calls: dict[tuple[int, int], Call] = {}
@@ -194,7 +195,8 @@ class Client:
             self._turn()
         if call.reply is not None and call.reply.outcome is Outcome.UNKNOWN_SESSION and _is_safe_to_repeat(call):
             self._forget_session(call)
-            return self.wait(self.submit(call.request, max(0.0, call.deadline - time.monotonic())))
+            again = replace(call.request, nonce=self._nonce)
+            return self.wait(self.submit(again, max(0.0, call.deadline - time.monotonic())))
         return self.result(call)
 
     def collect(self, calls: Iterable[Call], count: int = 1) -> list[Call]:
@@ -221,8 +223,11 @@ class Client:
         return Result(value, reply.index, reply.term, call.served_by, call.address, call.answered - call.submitted)
 
     def _forget_session(self, call: Call) -> None:
+        """The next session has another nonce: under the same one, a session that is known after all would be found
+        again, with the replies to sequences that are now used anew."""
         if call.session == self._session:
             self._session = 0
+            self._nonce = _draw_nonce()
 
     # -- sending ------------------------------------------------------------------------------------------------
 
@@ -367,7 +372,7 @@ class Client:
     # -- answers ------------------------------------------------------------------------------------------------
 
     def _on_reply(self, call: Call, source: int, reply: Reply, address: Address) -> None:
-        if reply.nonce != self._nonce:
+        if reply.nonce != call.request.nonce:
             self.drops += 1
             return
         now = time.monotonic()
@@ -418,6 +423,10 @@ class Client:
         if call.session == self._session and call.sequence == self._lowest:
             while self._lowest < self._next_sequence and (self._session, self._lowest) not in self._calls:
                 self._lowest += 1
+
+
+def _draw_nonce() -> int:
+    return int.from_bytes(os.urandom(8), "big") or 1
 
 
 def _is_small(call: Call) -> bool:

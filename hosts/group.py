@@ -10,7 +10,7 @@ from hosts.config import Address
 from hosts.machine import Machine
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.message import NOBODY, Message, MessageType
-from hosts.requests import Operation, Outcome, Reply, Request, RequestFault, pack_command
+from hosts.requests import Outcome, Reply, Request, RequestFault, pack_command
 from hosts.wire import Flag, Header
 
 _NONCE_BYTES = 8
@@ -111,10 +111,7 @@ class Group:
                 return
             request = Request.unpack(payload)
             request.check_values()
-            if request.operation is not Operation.OPEN_SESSION and self._surely_unknown(header.log_term):
-                text = b"the session was never opened, or has expired"
-                self._reply(header, Reply(nonce, Outcome.UNKNOWN_SESSION, body=text), address)
-                return
+            # Whether the session is known only the log can tell: a successor of this leader may have opened it.
             term, index = self.core.propose(pack_command(header.log_term, header.index, header.commit, payload))
         except RequestFault as fault:
             self._reply(header, Reply(nonce, Outcome.BAD_REQUEST, body=str(fault).encode()), address)
@@ -136,11 +133,6 @@ class Group:
             return False
         self._reply_not_leader(header, nonce, address)
         return True
-
-    def _surely_unknown(self, session: int) -> bool:
-        """Whether no entry that is yet to be applied can have opened a session that a client knows of: a client knows
-        it from an applied entry, and with one of its own term a leader has applied all that were committed before."""
-        return session not in self.machine.sessions and self.machine.applied_term == self.core.current_term
 
     def _reply_not_leader(self, header: Header, nonce: int, address: Address) -> None:
         leader = self.core.leader if self.core.leader != self.core.id else NOBODY

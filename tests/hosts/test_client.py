@@ -213,6 +213,26 @@ def test_a_forgotten_session_leaves_repeated_writes_open(serve: Serve) -> None:
         assert client.append("next").value == 0
 
 
+def test_a_session_wrongly_called_unknown_lends_its_replies_to_nobody(serve: Serve) -> None:
+    """Opened anew under the same nonce it would be the same session, whose replies would answer new requests."""
+    server = serve(obey)
+    with Client([server.address], timeout_s=60) as client:
+        client.submit_append("kept: never collected")
+        client.append("first")
+        doubts = [True]
+
+        def doubt(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
+            if doubts and doubts.pop():
+                return Reply(request.nonce, Outcome.UNKNOWN_SESSION)
+            return server.execute(header, request)
+
+        server.script = doubt
+        for value in ("second", "third"):
+            client.append(value)
+        held = [values.decode(item.value) for item in server.machine.items]
+        assert sorted(map(str, held)) == sorted(["kept: never collected", "first", "second", "third"])
+
+
 def test_given_up_sequences_are_never_carried_out_later(serve: Serve) -> None:
     server = serve(obey)
     with Client([server.address], timeout_s=60) as client:

@@ -1,0 +1,92 @@
+"""A group on a node: what a leader may tell clients, and what only the log can tell."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hosts import values
+from hosts.config import Address
+from hosts.group import Group, Ways
+from hosts.raft.core import Config, Raft, Role
+from hosts.raft.message import HardState, Message, MessageType
+from hosts.raft.ready import Ready
+from hosts.requests import Operation, Outcome, Reply, Request
+from hosts.wire import Header
+
+CLIENT: Address = ("10.0.1.11", 40000)
+ADDRESSES: dict[int, Address] = {number: (f"10.0.{number}.{number}", 26410) for number in (1, 2, 3)}
+_REPLY_TO = {
+    MessageType.PRE_VOTE: MessageType.PRE_VOTE_REPLY,
+    MessageType.REQUEST_VOTE: MessageType.REQUEST_VOTE_REPLY,
+    MessageType.APPEND_ENTRIES: MessageType.APPEND_ENTRIES_REPLY,
+}
+
+
+class Lone:
+    """Member 1 of three with an instantaneous disk; its peers agree with everything while ``heard``."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+        self.heard = True
+        self._sent: list[Message] = []
+        self._written: list[Ready] = []
+        ways = Ways(self._send, self._write, self._reply, lambda text: None)
+        core = Raft(Config(1, frozenset((1, 2, 3))), HardState(), (), Random(1))
+        self.group = Group(1, core, dict(ADDRESSES), ways)
+
+    def _send(self, group: int, message: Message) -> None:
+        self._sent.append(message)
+
+    def _write(self, group: int, ready: Ready) -> None:
+        self._written.append(ready)
+
+    def _reply(self, header: Header, payload: bytes, address: Address) -> None:
+        self.replies.append(Reply.unpack(payload))
+
+    def settle(self) -> None:
+        self.group.flush()
+        while self._written or self._sent:
+            while self._written:
+                self.group.durable(self._written.pop(0))
+            messages, self._sent = self._sent, []
+            for message in messages if self.heard else ():
+                self.group.step(_agreement(message))
+            self.group.flush()
+
+    def lead(self) -> None:
+        while self.group.core.role is not Role.LEADER:
+            self.group.tick()
+            self.settle()
+
+    def request(self, session: int, sequence: int, request: Request) -> None:
+        header = Header(MessageType.CLIENT_REQUEST, group=1, index=sequence, log_term=session, commit=1)
+        self.group.request(header, request.pack(), CLIENT)
+        self.settle()
+
+
+def _agreement(message: Message) -> Message:
+    index = message.index + len(message.entries) if message.type is MessageType.APPEND_ENTRIES else 0
+    asked = 0 if message.type is MessageType.APPEND_ENTRIES else message.term
+    kind = _REPLY_TO[message.type]
+    return Message(kind, message.target, 1, message.term, index, asked, round=message.round)
+
+
+def test_a_leader_that_may_be_deposed_does_not_say_that_a_session_is_unknown() -> None:
+    """Its successor may have opened it. Told so, a client repeats its request under another session; and a copy of
+    the request that the network made and delays is then carried out a second time."""
+    me = Lone()
+    me.lead()
+    write = Request(7, Operation.APPEND, value=values.encode("once"))
+    me.heard = False
+    me.request(1000, 1, write)
+    assert me.group.core.role is Role.LEADER
+    assert me.replies == []
+
+
+def test_a_session_that_no_entry_has_opened_is_unknown() -> None:
+    me = Lone()
+    me.lead()
+    me.request(1000, 1, Request(7, Operation.APPEND, value=values.encode("never")))
+    (reply,) = me.replies
+    assert reply.outcome is Outcome.UNKNOWN_SESSION
+    assert me.group.machine.items == []
