@@ -109,8 +109,8 @@ class Node:
         """Called when the next write is under way: a crash that was waiting for it."""
 
     def start(self) -> None:
-        """Begin a life with what the disks hold. Nothing if it is alive."""
-        if self.process is not None:
+        """Begin a life with what the disks hold. Nothing if it is alive, or its disk is out of order."""
+        if self.process is not None or any(disk.broken for disk in self.disks.values()):
             return
         self.lives += 1
         if self.lives > 1:
