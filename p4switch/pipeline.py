@@ -87,6 +87,7 @@ class Pipeline:
         if not switch:
             raise ProgramError("there is no memory for all the tables, counters and registers of this program")
         self.native = Native(library, switch, built.generated.actions)
+        self._step_address = ctypes.cast(library.p4_step, ctypes.c_void_p)
         self._lock = threading.RLock()
         self._profiles = {name: self._profile(name) for name in program.profiles}
         self._tables = {t.name: self._table(i, t.name) for i, t in enumerate(program.tables.values())}
@@ -153,10 +154,9 @@ class Pipeline:
         """Take one frame that came in on `port` through parser, ingress, egress, deparser, to its end."""
         data, filled = ctypes.c_void_p(), ctypes.c_size_t()
         library = self.native.library
-        step = ctypes.cast(library.p4_step, ctypes.c_void_p)
         library.p4_step_alone(
             self.native.switch,
-            step,
+            self._step_address,
             port,
             frame,
             len(frame),
