@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
     "loop_events_fd": (ctypes.c_int, (_P,)),
     "loop_inject": (ctypes.c_bool, (_P, _U32, ctypes.c_char_p, _U32)),
     "loop_drain": (_P, (_P, _P)),
+    "loop_drain_traces": (_P, (_P, _P)),
     "loop_free_block": (None, (_P,)),
     "loop_port_numbers": (None, (_P, _U32, _P)),
     "loop_lost_events": (_U64, (_P,)),
@@ -99,9 +100,9 @@ class Loop:
         self.pipeline = pipeline
         self._use(pipeline)
 
-    def _use(self, pipeline: Pipeline) -> None:
+    def _use(self, pipeline: Pipeline, library: ctypes.CDLL | None = None) -> None:
         functions = [
-            ctypes.cast(getattr(pipeline.native.library, name), ctypes.c_void_p)
+            ctypes.cast(getattr(library or pipeline.native.library, name), ctypes.c_void_p)
             for name in ("p4_step", "p4_batch_begin", "p4_batch_end")
         ]
         self._library.loop_use(self._loop, pipeline.native.switch, *functions)
@@ -146,12 +147,27 @@ class Loop:
                 self._use(pipeline)
                 self._left_over.append(self._drain(old))
 
-    def _drain(self, pipeline: Pipeline | None = None) -> Output:
+    def trace(self, library: ctypes.CDLL | None) -> None:
+        """From the next batch on let this build of the same program, which traces, carry the packets through the
+        pipeline's state; None: the pipeline's own again."""
+        with self._lock:
+            if self._loop:
+                self._use(self.pipeline, library)
+
+    def drain_traces(self) -> bytes:
+        """The trace events that wait, whole packets (see runtime/p4_trace.h)."""
+        with self._lock:
+            return self._take(self._library.loop_drain_traces) if self._loop else b""
+
+    def _take(self, drain: Callable[..., int | None]) -> bytes:
         size = ctypes.c_size_t()
-        block = self._library.loop_drain(self._loop, ctypes.byref(size))
+        block = drain(self._loop, ctypes.byref(size))
         records = ctypes.string_at(block, size.value) if block and size.value else b""
         self._library.loop_free_block(block)
-        return (pipeline or self.pipeline).decode(records)
+        return records
+
+    def _drain(self, pipeline: Pipeline | None = None) -> Output:
+        return (pipeline or self.pipeline).decode(self._take(self._library.loop_drain))
 
     def drain(self) -> Output:
         """All that waits: `packets` are (CPU port, frame with its packet_in header), `digests`, `log`."""

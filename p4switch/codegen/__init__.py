@@ -13,6 +13,7 @@ from p4switch.codegen.layout import Layout, struct_definitions
 from p4switch.codegen.parser import ParserGenerator, value_set_widths
 from p4switch.codegen.step import Step, digest_width
 from p4switch.codegen.tables import Tables, key_offsets, mode
+from p4switch.codegen.trace import generate_trace
 from p4switch.entities import ProgramError
 from p4switch.program import Program
 from p4switch.program_json import malformed
@@ -54,6 +55,7 @@ def _generate(program: Program) -> Generated:
         "tables.c": tables.generate(),
         "controls.c": Controls(layout, actions, tables).generate(),
         "deparser.c": generate_deparser(layout, actions),
+        "trace.c": generate_trace(layout),
         "step.c": Step(layout, actions, tables).generate(),
     }
     return Generated(

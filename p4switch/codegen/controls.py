@@ -90,7 +90,7 @@ class _Function:
             return self._conditional(node, following)
         if isinstance(node, ActionCall):
             function = self.parts.actions.functions[node.action_id]
-            lines = [f"{function}(sw, p, NULL);"]
+            lines = [f"TRACE(ACTION, {node.action_id});", f"{function}(sw, p, NULL);"]
             return lines + self._exit((node.action_id,)) + self._goto(node.next_node, following)
         return self._table(node, following)
 
@@ -99,7 +99,7 @@ class _Function:
         condition = translator.condition(node.expression)
         text = comment(node.source, "").strip()
         lines = [text] if text else []
-        statements = translator.take()
+        statements = [*translator.take(), f"TRACE(CONDITION, {self._number(node)}, {condition});"]
         if node.true_next == following and following is not None:
             jump = [f"if (!({condition})) {self._goto(node.false_next, None)[0]}"]
         else:
@@ -107,9 +107,14 @@ class _Function:
                 f"if ({condition}) {self._goto(node.true_next, None)[0]}",
                 *self._goto(node.false_next, following),
             ]
-        if statements:
+        if len(statements) > 1:
             return [*lines, "{", *(f"    {s}" for s in (*statements, *jump)), "}"]
-        return lines + jump
+        return [*lines, *statements, *jump]
+
+    def _number(self, node: Conditional) -> int:
+        """Its position among the program's conditionals, ingress' first."""
+        program = self.parts.layout.program
+        return (*program.ingress.conditionals, *program.egress.conditionals).index(node)
 
     def _exit(self, actions: tuple[int, ...]) -> list[str]:
         return ["if (p->base.exit) goto done;"] if any(a in self.parts.actions.exits for a in actions) else []
@@ -148,7 +153,8 @@ class _Function:
             for value, param in zip(table.default_params, action.params, strict=True)
         ]
         params = f"(const uint64_t[]){{{', '.join(words)}}}" if words else "NULL"
-        lines = [f"{self.parts.actions.functions[action.id]}(sw, p, {params});"] if action.primitives else []
+        lines = [f"TRACE(ACTION, {action.id});"]
+        lines += [f"{self.parts.actions.functions[action.id]}(sw, p, {params});"] if action.primitives else []
         lines += self._exit((action.id,))
         nexts = table.next_tables
         if "__MISS__" in nexts or "__HIT__" in nexts:

@@ -220,7 +220,7 @@ class Layout:
 def struct_definitions(layout: Layout) -> str:
     """types.h: the header types, the unions, and struct packet."""
     program = layout.program
-    out: list[str] = ['#include "p4_switch.h"\n']
+    out: list[str] = ['#include <stddef.h>\n\n#include "p4_trace.h"\n']
     for width in sorted({f.width for t in program.header_types.values() for f in t.fields if f.varbit}):
         out.append(
             f"/* A varbit field of at most {width} bits. */\n"

@@ -61,13 +61,14 @@ class ParserGenerator:
             "    (void)sw, (void)d, (void)states, (void)size;",
             f"    goto {self._label(self.parser.init_state)};",
         ]
-        for state in self.parser.states:
-            lines += ["", *self._state(state)]
+        for number, state in enumerate(self.parser.states):
+            lines += ["", *self._state(number, state)]
         lines += [
             "",
             "done:",
             "    p->base.parsed = at;",
             "    p->base.parser_error = error;",
+            "    TRACE(PARSED, error);",
             "}",
             "",
         ]
@@ -81,9 +82,9 @@ class ParserGenerator:
     def _fail(self, error: str) -> str:
         return f"{{ error = {self.errors[error]}; goto done; }} /* {error} */"
 
-    def _state(self, state: ParseState) -> list[str]:
+    def _state(self, number: int, state: ParseState) -> list[str]:
         translator = Translator(self.layout)
-        lines = [f"{self.labels[state.name]}:{comment(state.source, f'state {state.name}')}", "{"]
+        lines = [f"{self.labels[state.name]}:{comment(state.source, f'state {state.name}')}", "{", f"    TRACE(STATE, {number});"]
         lines.append(f"    if (++states > {MOST_STATES}) {self._fail('ParserTimeout')}")
         for op in state.ops:
             lines += [f"    {line}" for line in self._operation(op, translator)]

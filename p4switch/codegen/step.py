@@ -21,7 +21,7 @@ class Step:
 
     def generate(self) -> str:
         parts = [
-            '#include "deparser.c"\n',
+            '#include "deparser.c"\n#include "trace.c"\n',
             self._metadata(),
             self._field_lists(),
             self._digests(),
@@ -237,7 +237,9 @@ static void clone_at_egress(struct p4 *sw, const struct packet *from, const stru
 static void leave(struct p4 *sw, struct packet *p, uint32_t port) {
     p->base.exit = false;
     @before
+    TRACE(EGRESS, port);
     egress(sw, p);
+    TRACE(LEFT, port, p->base.dropped, @spec, p->base.clone_session, p->base.recirculate);
     if (p->base.clone_session) {
         const struct p4_replicas *set = sw->sessions[p->base.clone_session - 1];
         if (set) clone_at_egress(sw, p, set);
@@ -245,6 +247,7 @@ static void leave(struct p4 *sw, struct packet *p, uint32_t port) {
     if (@spec == P4_DROP_PORT || p->base.dropped) return;
     update_checksums(sw, p);
     before_deparsing(sw, p);
+    TRACE(DEPARSE, port);
     uint32_t head = deparsed_size(p), rest = p->base.frame_size - p->base.parsed;
     if (head > P4_MAX_HEADERS || head + rest > P4_MAX_FRAME) return;
     /* What goes around again is whole, as on BMv2; so are multicast copies and clones. */
@@ -258,6 +261,7 @@ static void leave(struct p4 *sw, struct packet *p, uint32_t port) {
     if (rest) memcpy(d + head, p->base.frame + p->base.parsed, rest);
     if (p->base.recirculate) recirculate(sw, p, d, size);
     else if (d == sw->scratch && (d = p4_record(sw, P4_PACKET, port, size))) memcpy(d, sw->scratch, size);
+    if (!p->base.recirculate && d) TRACE_SENT(port, size);
 }
 """
 
@@ -318,11 +322,14 @@ static void multicast(struct p4 *sw, const struct packet *from, uint64_t group) 
 
 /* Parser, ingress, and what the traffic manager makes of the packet. */
 static void enter(struct p4 *sw, struct packet *p) {
+    TRACE(ENTER, 0);
     parse(sw, p);
     verify_checksums(sw, p);
     @after_parsing
+    TRACE(INGRESS, 0, p->base.checksum_error);
     ingress(sw, p);
     p->base.exit = false;
+    TRACE(FATE, 0, p->base.dropped, p->base.resubmit, @group, @spec, p->base.clone_session, p->base.digest);
     if (p->base.clone_session) {
         const struct p4_replicas *set = sw->sessions[p->base.clone_session - 1];
         p->base.clone_session = 0;
@@ -357,13 +364,16 @@ void p4_step(struct p4 *sw, uint32_t port, const uint8_t *frame, uint32_t size, 
     p->base.truncate = UINT32_MAX;
     reset_metadata(p);
     @set_ingress
+    TRACE_BEGIN(port, frame, size, now_us);
     enter(sw, p);
+    TRACE_END();
     if (!sw->first) return;
     for (struct p4_job *job; (job = sw->first);) {
         sw->first = job->next;
         if (!sw->first) sw->last = NULL;
         if (job->egress) leave(sw, (struct packet *)(void *)job->packet, job->port);
         else enter(sw, (struct packet *)(void *)job->packet);
+        TRACE_END();
     }
     p4_arena_reset(sw);
 }

@@ -110,6 +110,7 @@ class Tables:
         if table.profile:
             lines += [f"    {line}" for line in self._resolve(table, control)]
             action, params = "action", "params"
+        lines.append(f"    {self._trace(table, action, params)}")
         lines.append(f"    switch ({action}) {{")
         for action_id in dict.fromkeys(table.action_ids):
             if self.program.actions[action_id].primitives:
@@ -117,6 +118,14 @@ class Tables:
                 lines.append(f"    case {self.action_numbers[action_id]}: {function}(sw, p, {params}); break;")
         lines += ["    }", f"    return {action};", "}", ""]
         return "\n".join(lines)
+
+    def _trace(self, table: Table, action: str, params: str) -> str:
+        words = sum(n for _, n in key_offsets(table))
+        count = str(self.param_words(table))
+        if table.profile:
+            count = f"member ? {max((self.action_words(a) for a in table.action_ids), default=0)} : 0"
+        key = "key" if table.key else "NULL"
+        return f"TRACE_TABLE({self.numbers[table.name]}, {action}, {key}, {words}, {params}, {count});"
 
     def _key_comment(self, key: KeyField) -> str:
         return f" /* {plain(key.name)}: {key.kind} */"

@@ -31,7 +31,7 @@ enum {
     HEAD = 32,           /* before a frame: room to put a VLAN tag back in */
     MOST_SENDS = 1024,   /* frames collected for one port before they are sent */
     SOCKET_BUFFER = 4 << 20,
-    MOST_EVENTS = 8 << 20,   /* bytes of records that wait for Python */
+    MOST_EVENTS = 8 << 20,   /* bytes of records that wait for Python; of traces as many again */
     MOST_INJECTED = 4096,    /* frames that wait to be taken in */
     RETRY_MS = 250,          /* how often a lost interface is looked for */
 };
@@ -51,6 +51,12 @@ struct injected {
     struct injected *next;
     uint32_t port, size;
     uint8_t frame[];
+};
+
+struct records {
+    uint8_t *data;
+    size_t size, room;
+    uint64_t lost;
 };
 
 struct loop {
@@ -74,10 +80,8 @@ struct loop {
     pthread_mutex_t turn; /* held while a batch runs; taken by whoever swaps the program */
     atomic_int waiting;
 
-    pthread_mutex_t queue; /* the two queues below */
-    uint8_t *records;
-    size_t records_size, records_room;
-    uint64_t lost_events;
+    pthread_mutex_t queue; /* the queues below */
+    struct records records, traces;
     struct injected *first, *last;
     uint32_t n_injected;
 
@@ -199,28 +203,31 @@ static void send_pending(struct port *port) {
     port->pending = 0;
 }
 
+/* False: no room, and the record is lost. */
+static bool append(struct records *to, const struct p4_record *record, size_t size) {
+    if (to->size + size > MOST_EVENTS) return false;
+    if (to->size + size > to->room) {
+        size_t room = to->room ? to->room * 2 : 65536;
+        while (room < to->size + size) room *= 2;
+        uint8_t *wider = realloc(to->data, room);
+        if (!wider) return false;
+        to->data = wider;
+        to->room = room;
+    }
+    memcpy(to->data + to->size, record, size);
+    to->size += size;
+    return true;
+}
+
+/* Traces wait apart, so that they displace nothing and wake nobody. */
 static void keep_record(struct loop *loop, const struct p4_record *record) {
     size_t padded = sizeof *record + ((size_t)record->size + 7) / 8 * 8;
+    bool traced = record->kind == P4_TRACED;
+    struct records *to = traced ? &loop->traces : &loop->records;
     pthread_mutex_lock(&loop->queue);
-    if (loop->records_size + padded > MOST_EVENTS) {
-        loop->lost_events++;
-    } else {
-        if (loop->records_size + padded > loop->records_room) {
-            size_t room = loop->records_room ? loop->records_room * 2 : 65536;
-            while (room < loop->records_size + padded) room *= 2;
-            uint8_t *wider = realloc(loop->records, room);
-            if (wider) {
-                loop->records = wider;
-                loop->records_room = room;
-            }
-        }
-        if (loop->records_size + padded <= loop->records_room) {
-            bool first = loop->records_size == 0;
-            memcpy(loop->records + loop->records_size, record, padded);
-            loop->records_size += padded;
-            if (first) eventfd_write(loop->events, 1);
-        }
-    }
+    bool first = to->size == 0;
+    if (!append(to, record, padded)) to->lost++;
+    else if (first && !traced) eventfd_write(loop->events, 1);
     pthread_mutex_unlock(&loop->queue);
 }
 
@@ -437,7 +444,8 @@ void loop_free(struct loop *loop) {
     pthread_mutex_destroy(&loop->queue);
     free(loop->ports);
     free(loop->by_number);
-    free(loop->records);
+    free(loop->records.data);
+    free(loop->traces.data);
     free(loop->frames);
     free(loop);
 }
@@ -464,15 +472,29 @@ bool loop_inject(struct loop *loop, uint32_t port, const uint8_t *frame, uint32_
     return room;
 }
 
+/* With the queue's lock: the records; the caller frees them. */
+static uint8_t *take_records(struct records *from, size_t *size) {
+    uint8_t *data = from->data;
+    *size = from->size;
+    from->data = NULL;
+    from->size = from->room = 0;
+    return data;
+}
+
 /* The records that wait; the caller frees them. */
 uint8_t *loop_drain(struct loop *loop, size_t *size) {
     eventfd_t ignored;
     pthread_mutex_lock(&loop->queue);
     eventfd_read(loop->events, &ignored);
-    uint8_t *records = loop->records;
-    *size = loop->records_size;
-    loop->records = NULL;
-    loop->records_size = loop->records_room = 0;
+    uint8_t *records = take_records(&loop->records, size);
+    pthread_mutex_unlock(&loop->queue);
+    return records;
+}
+
+/* The same of a tracing program's events. */
+uint8_t *loop_drain_traces(struct loop *loop, size_t *size) {
+    pthread_mutex_lock(&loop->queue);
+    uint8_t *records = take_records(&loop->traces, size);
     pthread_mutex_unlock(&loop->queue);
     return records;
 }
@@ -487,4 +509,4 @@ void loop_port_numbers(struct loop *loop, uint32_t index, uint64_t *numbers) {
     memcpy(numbers, values, sizeof values);
 }
 
-uint64_t loop_lost_events(struct loop *loop) { return loop->lost_events; }
+uint64_t loop_lost_events(struct loop *loop) { return loop->records.lost; }

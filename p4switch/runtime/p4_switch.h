@@ -63,11 +63,11 @@ struct p4_program {
 };
 
 /* What a step gives: records one after another, each this head and `size` bytes, padded to 8. */
-enum p4_record_kind { P4_PACKET = 1, P4_DIGEST = 2, P4_LOG = 3 };
+enum p4_record_kind { P4_PACKET = 1, P4_DIGEST = 2, P4_LOG = 3, P4_TRACED = 4 };
 
 struct p4_record {
     uint32_t kind;
-    uint32_t number; /* packet: egress port; digest: number of the list; log: number of the message */
+    uint32_t number; /* packet: egress port; digest: number of the list; log: number of the message; traced: event */
     uint32_t size;
     uint32_t pad;
 };
