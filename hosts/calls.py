@@ -49,7 +49,8 @@ class Refused(ClientError):
 @dataclass(frozen=True, slots=True)
 class Result:
     """An answered request. ``value`` is what the operation gives (see ``Client``); ``index`` and ``term`` are those
-    of the log entry that carried it out; ``served_by`` is the member that answered, from ``address``."""
+    of the log entry that carried it out, or of the last one whose effect a read saw; ``served_by`` is the member that
+    answered, from ``address``."""
 
     value: Value
     index: int

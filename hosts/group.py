@@ -10,7 +10,8 @@ from hosts.config import Address
 from hosts.machine import Machine
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.message import NOBODY, Message, MessageType
-from hosts.requests import Outcome, Reply, Request, RequestFault, pack_command
+from hosts.readers import MAX_READERS, Reader, Readers
+from hosts.requests import READS, Outcome, Reply, Request, RequestFault, pack_command
 from hosts.wire import Flag, Header
 
 _NONCE_BYTES = 8
@@ -40,7 +41,15 @@ class Ways:
 class Group:
     """Inputs are tick, step, request and durable; after a number of them, ``flush`` does what they led to."""
 
-    def __init__(self, number: int, core: Raft, addresses: dict[int, Address], ways: Ways) -> None:
+    def __init__(
+        self,
+        number: int,
+        core: Raft,
+        addresses: dict[int, Address],
+        ways: Ways,
+        *,
+        reads_through_log: bool = False,
+    ) -> None:
         self.number = number
         self.core = core
         self.machine = Machine()
@@ -48,6 +57,8 @@ class Group:
         self._ways = ways
         self._waiting: dict[int, Waiting] = {}
         self._asked: dict[tuple[int, int, int], int] = {}
+        self._reads_through_log = reads_through_log
+        self._readers = Readers()
         self._unwritten = 0
         self._shown = (Role.FOLLOWER, 0, NOBODY)
 
@@ -86,7 +97,11 @@ class Group:
                         self._reply(waiting.header, answer.reply, waiting.address)
                     else:
                         self._reply_lost(waiting)
+            if ready.reads:
+                self._readers.safe(ready.reads)
             ready = core.ready()
+        if self._readers:
+            self._answer_readers()
         if self._waiting and core.role is not Role.LEADER:
             self._give_up_waiting()
         if (core.role, core.current_term, core.leader) != self._shown:
@@ -109,8 +124,15 @@ class Group:
             if index is not None:
                 self._waiting[index].address = address
                 return
+            reader = self._readers.find(*key)
+            if reader is not None:
+                reader.address = address
+                return
             request = Request.unpack(payload)
             request.check_values()
+            if request.operation in READS and not self._reads_through_log:
+                self._read(Reader(header, request, address))
+                return
             # Whether the session is known only the log can tell: a successor of this leader may have opened it.
             term, index = self.core.propose(pack_command(header.log_term, header.index, header.commit, payload))
         except RequestFault as fault:
@@ -122,6 +144,23 @@ class Group:
         else:
             self._waiting[index] = Waiting(term, header, nonce, address)
             self._asked[key] = index
+
+    def _read(self, reader: Reader) -> None:
+        if len(self._readers) >= MAX_READERS:
+            raise Busy(f"{MAX_READERS} reads are waiting")
+        # A term that has ended since the last flush takes its readers with it.
+        self._give_up_readers()
+        self._readers.add(self.core.read(), self.core.current_term, reader)
+
+    def _answer_readers(self) -> None:
+        for reader in self._readers.due(self.machine.applied_index):
+            reply = self.machine.read(reader.header.log_term, reader.request)
+            self._reply(reader.header, reply, reader.address)
+        self._give_up_readers()
+
+    def _give_up_readers(self) -> None:
+        for reader in self._readers.expire(self.core.role is Role.LEADER, self.core.current_term):
+            self._reply_not_leader(reader.header, reader.request.nonce, reader.address)
 
     def refuse(self, header: Header, start: bytes, address: Address) -> bool:
         """Answer a large request at its first fragment if it is in vain here. True if so."""
@@ -176,6 +215,7 @@ class Group:
             "keys": len(self.machine.pairs),
             "sessions": len(self.machine.sessions),
             "waiting": len(self._waiting),
+            "readers": len(self._readers),
             "unwritten": self._unwritten,
         }
 

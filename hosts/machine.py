@@ -13,7 +13,7 @@ import msgpack
 from hosts import values
 from hosts.raft.message import Entry, EntryKind
 from hosts.requests import WRITES, Command, Operation, Outcome, Reply, Request, RequestFault
-from hosts.sessions import Sessions
+from hosts.sessions import NO_SESSION, Sessions
 
 READ_LIST_BYTES = 1 << 20
 """A read_list returns at least one value and otherwise no more than so many bytes; the reader asks for the rest."""
@@ -88,6 +88,15 @@ class Machine:
             return values.encode(known)
         if request.operation is Operation.DELETE:
             return values.encode(self.pairs.pop(request.key, None) is not None)
+        return self._read(request)
+
+    def read(self, session: int, request: Request) -> Reply:
+        """Answer a GET or READ_LIST from what has been applied. Who asks must know that this is recent enough."""
+        if not self.sessions.knows(session, request.nonce):
+            return Reply(request.nonce, Outcome.UNKNOWN_SESSION, body=NO_SESSION)
+        return Reply(request.nonce, Outcome.OK, 0, self.applied_index, self.applied_term, self._read(request))
+
+    def _read(self, request: Request) -> bytes:
         if request.operation is Operation.GET:
             value = self.pairs.get(request.key)
             return _array(2) + values.encode(value is not None) + (value if value is not None else _NONE)

@@ -158,7 +158,8 @@ class Node:
             random.Random(os.urandom(16)),
         )
         ways = Ways(self._transport.send_peer, self._writer.write, self._transport.send_client, self._note)
-        return Group(number, core, members, ways)
+        through_log = self.cluster.reads_through_log
+        return Group(number, core, members, ways, reads_through_log=through_log)
 
     # -- the loop -----------------------------------------------------------------------------------------------
 

@@ -49,6 +49,10 @@ WRITES = frozenset({Operation.APPEND, Operation.PUT, Operation.DELETE})
 """Operations that must not be executed twice; the others may be."""
 
 
+READS = frozenset({Operation.GET, Operation.READ_LIST})
+"""Operations that change nothing, and so need no log entry."""
+
+
 class Outcome(IntEnum):
     """How a request ended. All but OK come with REJECT in the header."""
 
@@ -164,7 +168,8 @@ def pack_command(session: int, sequence: int, lowest: int, payload: bytes) -> by
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. ``index`` and ``term`` are those of the log entry that carried the request out, 0 if none did."""
+    """An answer. ``index`` and ``term`` are those of the log entry that carried the request out, or of the last one
+    whose effect a read saw; 0 if there is none."""
 
     nonce: int
     outcome: Outcome

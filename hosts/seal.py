@@ -2,9 +2,9 @@
 
 A sealed datagram ends with ``boot:64 counter:64 mac:128``. The MAC is a keyed BLAKE2b over the cluster id and all
 that stands before it; of a FANOUT copy as if its target were still everybody, because switches write that field.
-Every datagram of a member's life has a counter of its own, and every life a higher boot number, so a receiver needs one
-window for each sender. A receiver that has just started knows no boot numbers yet: until it has heard a sender, it
-takes what that one sent in an earlier life. Raft bears that, as it bears any message that comes late or twice.
+Every datagram of a member's life has a counter of its own, and every life a higher boot number, so a receiver needs
+one window for each sender. A receiver that has just started knows no boot numbers yet: until it has heard a sender,
+it takes what that one sent in an earlier life. Raft bears that, as it bears any message that comes late or twice.
 
 One key proves membership, not which member.
 """

@@ -22,6 +22,10 @@ MAX_OUTSTANDING = 1024
 """Sequences from the lowest unanswered one on that a client may use."""
 
 
+NO_SESSION = b"the session was never opened, or has expired"
+"""What a client is told that has none."""
+
+
 @dataclass(slots=True)
 class Session:
     """One client's. ``replies`` holds those of writes from ``lowest`` on, by sequence."""
@@ -41,6 +45,11 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def knows(self, session: int, nonce: int) -> bool:
+        """Whether this client has opened this session, and it has not expired."""
+        found = self._sessions.get(session)
+        return found is not None and found.nonce == nonce
 
     def __contains__(self, session: int) -> bool:
         return session in self._sessions
@@ -67,7 +76,7 @@ class Sessions:
         self._expire(index)
         found = self._sessions.get(session)
         if found is None or found.nonce != nonce:
-            return Reply(nonce, Outcome.UNKNOWN_SESSION, body=b"the session was never opened, or has expired")
+            return Reply(nonce, Outcome.UNKNOWN_SESSION, body=NO_SESSION)
         self._touch(session, index)
         if lowest > found.lowest:
             found.lowest = lowest
