@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 from hosts import control
+from hosts.storage import verify as storage
+from hosts.storage.errors import LogError
+from hosts.storage.verify import Report
 from topo import paths
 from topo.errors import LabError
 from topo.live import Live
@@ -37,6 +41,34 @@ def show(node: str, *, raw: bool, group: int | None, as_json: bool) -> None:
         print(_entry_text(line) if raw else _item_text(line))
     if not lines:
         print("nothing yet")
+
+
+def verify(node: str, *, group: int | None, as_json: bool) -> None:
+    """Check the logs on a node's disk and print what they hold, of all its groups or one. Raises LabError for damage,
+    also if the node does not run, or no lab does."""
+    folder = paths.nodes() / node
+    logs = sorted(folder.glob("group-*" if group is None else f"group-{group}"))
+    if not logs:
+        of_group = "" if group is None else f" of group {group}"
+        raise LabError(f"{folder} holds no log{of_group}: is {node!r} a node that has run?")
+    reports = {}
+    for log in logs:
+        try:
+            reports[log.name] = storage.verify(log)
+        except LogError as error:
+            raise LabError(str(error)) from error
+    if as_json:
+        print_json({"node": node, "logs": {name: _report_json(report) for name, report in reports.items()}})
+    for name, report in reports.items():
+        if report.damage is not None:
+            raise LabError(f"{node}, {name}: {report.damage}")
+        if not as_json:
+            print(f"{name}: {report}")
+
+
+def _report_json(report: Report) -> dict[str, Any]:
+    fields = asdict(replace(report, damage=None))
+    return {**fields, "damage": None if report.damage is None else str(report.damage)}
 
 
 def _ask(live: Live, node: str, command: str, group: int | None) -> Iterator[dict[str, Any]]:

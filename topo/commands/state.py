@@ -63,10 +63,17 @@ def tables(
 def log(
     node: Annotated[str, typer.Argument(metavar="NODE")],
     raw: Annotated[bool, typer.Option("--raw", help="Its Raft log, with terms and indexes.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check what its disk holds; it need not run.")] = False,
     group: Annotated[int | None, typer.Option("--group", metavar="ID", help="Default: the first.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """The values that a node has applied, in order."""
     from topo import applied
+    from topo.errors import UsageError
 
+    if raw and verify:
+        raise UsageError("--raw and --verify exclude each other")
+    if verify:
+        applied.verify(node, group=group, as_json=as_json)
+        return
     applied.show(node, raw=raw, group=group, as_json=as_json)
