@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
-from controller import leaders
-from controller.desired import Entry, Leadership, View, desired_entries, installed_leaders
+from controller import leaders, members
+from controller.desired import Entry, Leadership, View, desired_entries, installed_leaders, installed_members
 from controller.leaders import Heard, Reading, Verdict
 from controller.links import PERIOD_S, LinkMonitor, Probe, State
 from controller.log import log
+from controller.members import Told
 from controller.network import FEATURES, Group, Network
 from controller.program import Program
 from controller.session import Session, Standing
@@ -49,6 +51,8 @@ class Controller:
         self._absent: set[str] = set()
         self._usable = self.monitor.usable()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._told: dict[int, Told] = {}
+        """The last Configuration message of each group that was believed."""
         self._member_packets: dict[tuple[int, int], int] = {}
 
     async def run(self) -> None:
@@ -95,7 +99,11 @@ class Controller:
         return View(self._usable, self.leaders, self.features)
 
     def found(self, session: Session, entries: tuple[Entry, ...]) -> None:
-        """A controller that has just taken over knows leaders from what switches hold."""
+        """A controller that has just taken over knows leaders and members from what switches hold."""
+        for group_id, member_id, address in installed_members(entries):
+            group = self.network.group(group_id)
+            if group is not None and group_id not in self._told:
+                self._set_members(group, members.with_installed(self.network, group, member_id, address))
         for group_id, installed in installed_leaders(entries).items():
             group = self.network.group(group_id)
             if group is None or group_id in self._known:
@@ -143,6 +151,25 @@ class Controller:
     def probe_heard(self, session: Session, port: int, probe: Probe) -> None:
         """A link works in one direction."""
         self.monitor.heard(session.name, port, probe)
+
+    def members_told(self, session: Session, told: Told) -> None:
+        """A leader says who the committed members are."""
+        group = self.network.group(told.group)
+        if group is None or not members.is_news(told, self.leaders[told.group], self._told.get(told.group)):
+            return
+        self._told[told.group] = told
+        changed, strangers = members.followed(self.network, group, told.members)
+        for address in strangers:
+            log.warning("group %d: member %s hangs on no port that this controller knows", group.id, address)
+        self._set_members(group, changed, f" since index {told.index}, {session.name} told")
+
+    def _set_members(self, before: Group, after: Group, why: str = "") -> None:
+        if after == before:
+            return
+        groups = tuple(after if group.id == after.id else group for group in self.network.groups)
+        self.network = replace(self.network, groups=groups)
+        names = ", ".join(member.host if member.votes else f"{member.host} (learner)" for member in after.members)
+        self._refresh(f"group {after.id}: members {names}{why}")
 
     # Leaders.
 

@@ -22,6 +22,7 @@ TABLES = (
     "groups",
     "term_filter",
     "leader_route",
+    "configuration",
     "service_addresses",
     "ipv4_lpm",
 )
@@ -85,6 +86,8 @@ def desired_entries(network: Network, switch: str, view: View) -> tuple[Entry, .
         found += [Entry("term_filter", _group_key(group), "filter_terms", window) for group in network.groups]
     if "leader_route" in view.features:
         found += [Entry("leader_route", _group_key(group), "steer_to_leader") for group in network.groups]
+    if "configuration" in view.features:
+        found += [Entry("configuration", _group_key(group), "tell_controller") for group in network.groups]
     for service in dict.fromkeys(group.service for group in network.groups if group.service):
         found.append(Entry("service_addresses", (("address", int(IPv4Address(service))),), "is_service"))
     for route in routes(network, switch, view.links):
@@ -135,6 +138,16 @@ def installed_leaders(entries: Iterable[Entry]) -> dict[int, Leadership]:
             assert isinstance(group, int)
             found[group] = Leadership(params["leader"], params["term"])
     return found
+
+
+def installed_members(entries: Iterable[Entry]) -> Iterator[tuple[int, int, int]]:
+    """(group id, member id, address) of a switch's ``members`` entries."""
+    for entry in entries:
+        if entry.table == "members":
+            match = dict(entry.match)
+            group, source, address = match["group"], match["source"], match["address"]
+            assert isinstance(group, int) and isinstance(source, int) and isinstance(address, int)
+            yield group, source, address
 
 
 class Operation(Enum):

@@ -22,7 +22,7 @@ from hosts.wire import DEFAULT_PORT
 MAX_GROUPS = 64
 MAX_MEMBERS = 9
 DEFAULT_CPU_PORT = 510
-FEATURES = ("member_guard", "term_filter", "leader_route")
+FEATURES = ("member_guard", "term_filter", "leader_route", "configuration")
 """What switches do for Raft beyond forwarding; each can be left out, and taken away at run time."""
 
 
@@ -120,6 +120,7 @@ class Member:
 
     id: Annotated[int, Field(ge=1, le=254)]
     host: Name
+    votes: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ class Group:
 
     @property
     def quorum(self) -> int:
-        """Members that make a majority."""
-        return len(self.members) // 2 + 1
+        """Members that make a majority of those who vote."""
+        return sum(member.votes for member in self.members) // 2 + 1
 
     def member(self, member_id: int) -> Member | None:
         """The member with this id, or None."""

@@ -18,11 +18,13 @@ from finsy import P4ClientError, P4CounterData, P4DigestEntry, P4DigestList, P4P
 from finsy.grpcutil import GRPCStatusCode
 from finsy.proto import p4r
 
+from controller import members
 from controller.client import P4RuntimeClient, StreamClosed
 from controller.desired import Entry, Write, apply, batches, diff
 from controller.leaders import Heard, Reading
 from controller.links import Probe
 from controller.log import log
+from controller.members import Told
 from controller.network import Switch
 from controller.primacy import Primacy
 from controller.program import DIGEST, Program
@@ -37,7 +39,7 @@ GIVE_UP_S = 15.0
 _COMPLAIN_S = 2.0
 _SILENT = "it does not answer"
 
-_FRAME, _REGISTERS, _PROBE = 0, 1, 2
+_FRAME, _REGISTERS, _PROBE, _CONFIGURATION = 0, 1, 2, 3
 """``kind`` of the controller's headers, as in p4/include/constants.p4."""
 
 
@@ -72,6 +74,10 @@ class Owner(Protocol):
 
     def probe_heard(self, session: Session, port: int, probe: Probe) -> None:
         """A link probe came in at ``port``."""
+        ...
+
+    def members_told(self, session: Session, told: Told) -> None:
+        """A Configuration message came in at the switch's edge."""
         ...
 
 
@@ -279,6 +285,10 @@ class Session:
             probe = Probe.unpack(packet.payload)
             if probe is not None:
                 self._owner.probe_heard(self, packet["ingress_port"], probe)
+        elif packet["kind"] == _CONFIGURATION:
+            told = members.unpack(packet.payload)
+            if told is not None:
+                self._owner.members_told(self, told)
 
     def _digest(self, digests: P4DigestList) -> None:
         for item in digests.data:

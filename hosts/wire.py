@@ -14,8 +14,10 @@ members ``cluster:64 round:64`` come first.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntFlag
+from ipaddress import IPv4Address
 
 from hosts.raft.message import MAX_TERM, Entry, EntryKind, Message, MessageType
 
@@ -297,3 +299,36 @@ def _unpack_entries(header: Header, payload: bytes) -> tuple[Entry, ...]:
 
 
 _KNOWN_KINDS = frozenset(int(kind) for kind in EntryKind)
+
+
+@dataclass(frozen=True, slots=True)
+class ToldMember:
+    """A member as a Configuration message tells the network of it. ``address`` is dotted, ``port`` UDP's."""
+
+    id: int
+    votes: bool
+    address: str
+    port: int
+
+
+_TOLD_MEMBER = struct.Struct(">BB4sH")
+
+
+def pack_members(members: Sequence[ToldMember]) -> bytes:
+    """The data of a Configuration message: ``count:8``, then ``id:8 votes:8 address:32 port:16`` for each member."""
+    parts = [bytes((len(members),))]
+    for member in members:
+        address = IPv4Address(member.address).packed
+        parts.append(_TOLD_MEMBER.pack(member.id, member.votes, address, member.port))
+    return b"".join(parts)
+
+
+def unpack_members(data: bytes) -> tuple[ToldMember, ...]:
+    """The inverse of ``pack_members``; what follows, such as a MAC, is not looked at. Raises WireError."""
+    if not data or len(data) < 1 + data[0] * _TOLD_MEMBER.size:
+        raise WireError("a list of members cut short")
+    found = []
+    for number in range(data[0]):
+        one, votes, address, port = _TOLD_MEMBER.unpack_from(data, 1 + number * _TOLD_MEMBER.size)
+        found.append(ToldMember(one, bool(votes), str(IPv4Address(address)), port))
+    return tuple(found)

@@ -14,6 +14,7 @@ _TABLES = {
     "guard_enforce": ({"group": 16}, "enforce"),
     "term_filter": ({"group": 16}, "filter_terms"),
     "leader_route": ({"group": 16}, "steer_to_leader"),
+    "configuration": ({"group": 16}, "tell_controller"),
     "service_addresses": ({"address": 32}, "is_service"),
     "ipv4_lpm": ({"dst_addr": 32}, "forward"),
 }
@@ -24,6 +25,7 @@ _ACTIONS = {
     "enforce": {},
     "filter_terms": {"window_us": 48},
     "steer_to_leader": {},
+    "tell_controller": {},
     "is_service": {},
     "forward": {"dst_mac": 48, "port": 9},
 }

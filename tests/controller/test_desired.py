@@ -46,6 +46,7 @@ def test_what_s1_of_the_triangle_holds() -> None:
         f"groups[group=1] set_group(slot=0, quorum=2, leader=2, term=7, address={H2}, udp_port=26410)",
         "term_filter[group=1] filter_terms(window_us=100000)",
         "leader_route[group=1] steer_to_leader()",
+        "configuration[group=1] tell_controller()",
         f"service_addresses[address={SERVICE}] is_service()",
         f"ipv4_lpm[dst_addr=({H1}, 32)] forward(dst_mac={0x0101}, port=1)",
         f"ipv4_lpm[dst_addr=({H1 + 10}, 32)] forward(dst_mac={0x010B}, port=2)",
@@ -79,6 +80,7 @@ def test_features_can_be_left_out() -> None:
     assert tables("member_guard") == forwarding | {"members", "guard_enforce"}
     assert tables("term_filter") == forwarding | {"term_filter"}
     assert tables("leader_route") == forwarding | {"leader_route"}
+    assert tables("configuration") == forwarding | {"configuration"}
 
 
 def test_installed_leaders_are_read_back() -> None:

@@ -22,7 +22,7 @@ def test_the_triangle(tmp_path: Path) -> None:
     assert [switch.name for switch in network.switches] == ["s1", "s2", "s3"]
     assert network.trunks("s3") == (2, 3)
     assert network.groups[0].quorum == 2
-    assert network.features == ("member_guard", "term_filter", "leader_route")
+    assert network.features == ("member_guard", "term_filter", "leader_route", "configuration")
     hash(network)
 
 

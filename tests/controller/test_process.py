@@ -141,6 +141,7 @@ async def test_control_socket(lab: Lab, tmp_path: Path) -> None:
         await lab.s1.start()
         assert (await waiting)["switches"] == {"s1": 2}
         assert (await request(cmd="feature", name="term_filter", on=False))["features"] == [
+            "configuration",
             "leader_route",
             "member_guard",
         ]
