@@ -87,7 +87,7 @@ class Demo:
 
         leader, term = self._wait("leader to whom all switches steer", settled)
         switches = ", ".join(switch.name for switch in live.topology.switches)
-        self._true(f"{leader} leads in term {term}; {switches} each learned it from the packets they forward")
+        self._true(f"{leader} leads in term {term}: heard by a switch in its packets, and now known to {switches}")
         return leader
 
     def _values(self, live: Live, leader: str) -> None:

@@ -18,6 +18,8 @@ import pytest
 
 from tests.lab.conftest import PATIENCE_S, Shell, nothing_left, wait
 from topo import paths, program, record
+from topo.applied import values_of
+from topo.live import Live
 from topo.process import Process, readable
 from topo.record import Record
 
@@ -32,6 +34,31 @@ def one_line(stderr: str) -> str:
     (line,) = stderr.splitlines()
     assert line.startswith("switchraft: ")
     return line
+
+
+@pytest.mark.parametrize("name", ["single", "line", "five", "seven", "leaf-spine"])
+def test_every_topology_serves(shell: Shell, name: str) -> None:
+    told = shell.lab("--topology", name)
+    assert "leads group 1" in told
+    live = Live.find()
+    assert "0 % dropped" in shell.run("ping")
+    for member in live.topology.members:
+        shell.run("send", f"to {member}", "--to", member)
+    wanted = [f"to {member}" for member in live.topology.members]
+    for member in live.topology.members:
+        wait("values", lambda member=member: values_of(live, member) == wanted)  # type: ignore[misc]
+
+
+def test_node_data_is_kept_if_asked_for(shell: Shell) -> None:
+    shell.lab()
+    shell.run("send", "kept")
+    shell.run("stop")
+    shell.lab("--keep")
+    wait("kept value", lambda: values_of(Live.find(), "h2") == ["kept"])
+    shell.run("stop")
+    assert "empty logs" in shell.lab()
+    assert values_of(Live.find(), "h2") == []
+    assert (paths.lab() / "nodes.last" / "h2").is_dir()
 
 
 def test_a_second_lab_is_refused_and_the_first_goes_on(shell: Shell) -> None:
