@@ -56,6 +56,7 @@ def raw_log(group: Group) -> Iterator[Json]:
     last = log.last_index
     index, count = log.base_index + 1, 0
     while index <= min(last, log.last_index):
+        index = max(index, log.base_index + 1)  # the log may have been compacted since the last line was asked for
         for entry in log.between(index, min(last, log.last_index), 64, 1 << 16)[0]:
             durable, committed = entry.index <= log.durable_index, entry.index <= log.commit_index
             yield {**_shown_entry(entry), "durable": durable, "committed": committed}

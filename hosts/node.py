@@ -25,6 +25,7 @@ from hosts import config, inspection
 from hosts.config import TICK_MS, Cluster, ConfigError
 from hosts.control import ControlServer
 from hosts.group import Group, Ways
+from hosts.identity import NotOurs, claim
 from hosts.ownership import give_to_invoking_user, make_folder
 from hosts.raft.config import Config
 from hosts.raft.core import Raft
@@ -140,9 +141,18 @@ class Node:
                     f"{folder}: cannot be made: {error.strerror}; 'data' in the cluster file says where nodes write"
                 ) from error
             undo.callback(logs[group.id].close)
+            self._claim(folder, group.id)
             for note in logs[group.id].notes:
                 self.notes(f"group {group.id}: {note}")
         return logs
+
+    def _claim(self, folder: Path, group: int) -> None:
+        try:
+            claim(folder, self.cluster.id, group, self.member)
+        except NotOurs as error:
+            raise NodeError(str(error)) from error
+        except OSError as error:
+            raise NodeError(f"{folder}: cannot be written: {error.strerror}") from error
 
     def _make_group(self, number: int, log: Any) -> Group:
         members = dict(self.cluster.group(number).members)

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import struct
 import time
 from pathlib import Path
 
+from hosts.durable import replace_text
 from hosts.raft.message import EVERYBODY
 from hosts.wire import Flag
 
@@ -64,17 +64,7 @@ def next_boot(path: Path) -> int:
     except (FileNotFoundError, ValueError):
         last = 0
     boot = max(time.time_ns(), last + 1)
-    written = path.with_name(path.name + ".new")
-    with written.open("w") as file:
-        file.write(f"{boot}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    written.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_text(path, f"{boot}\n")
     return boot
 
 

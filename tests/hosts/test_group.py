@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from hosts import values
+from hosts import inspection, values
 from hosts.config import Address
 from hosts.group import Group, Ways
 from hosts.raft.core import Config, Raft, Role
-from hosts.raft.message import HardState, Message, MessageType
+from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.ready import Ready
 from hosts.requests import Operation, Outcome, Reply, Request
 from hosts.wire import Header
@@ -90,3 +90,20 @@ def test_a_session_that_no_entry_has_opened_is_unknown() -> None:
     (reply,) = me.replies
     assert reply.outcome is Outcome.UNKNOWN_SESSION
     assert me.group.machine.items == []
+
+
+def test_the_raw_log_is_shown_while_its_beginning_goes() -> None:
+    me = Lone()
+    me.lead()
+    log = me.group.core.log
+    for _ in range(200):
+        log.append(Entry(1, log.last_index + 1, EntryKind.COMMAND, b""))
+    lines = inspection.raw_log(me.group)
+    shown = [next(lines)["index"] for _ in range(3)]
+    # What a snapshot at 100 leaves.
+    del log._entries[:100]
+    log.base_index = 100
+    *rest, last = list(lines)
+    shown += [line["index"] for line in rest]
+    assert shown[:3] == [1, 2, 3] and shown[-1] == 201 and shown == sorted(set(shown))
+    assert last["count"] == len(shown)

@@ -191,6 +191,24 @@ def test_bad_starts(make_cluster: Callable[..., Any]) -> None:
     assert "cannot be made" in one_line(run_node(made.config, 1))
 
 
+def test_another_members_folder(make_cluster: Callable[..., Any]) -> None:
+    """Names that were exchanged in the cluster file would let each member go on with the other one's votes."""
+    made = make_cluster()
+    made.start()
+    with made.client() as client:
+        client.append("mine")
+    made.kill()
+    text = made.config.read_text()
+    made.config.write_text(text + "names: {1: node2, 2: node1}\n")
+    told = one_line(run_node(made.config, 1))
+    assert "node2/group-1 holds the log of cluster 1 group 1 member 2" in told
+    made.config.write_text("cluster: 2\n" + text)
+    assert "this is cluster 2" in one_line(run_node(made.config, 3))
+    made.config.write_text(text)
+    made.start()
+    assert made.agree(1) == ["mine"]
+
+
 def test_a_damaged_log(make_cluster: Callable[..., Any]) -> None:
     made = make_cluster(members=1)
     made.start()
