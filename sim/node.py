@@ -210,7 +210,10 @@ class Process:
         self.groups = {number: Group(number, self._core(number), members[number], ways) for number in members}
         for number, group in self.groups.items():
             group.machine = WatchedMachine(node.watches[number], node.member)
-        self._pairs = [(group, node.watches[number]) for number, group in self.groups.items()]
+        self._pairs = {number: (group, node.watches[number]) for number, group in self.groups.items()}
+        self._all = tuple(self._pairs.values())
+        self._touched = self._all
+        """Groups that something has happened to since they were flushed."""
         self._truncations = dict.fromkeys(members, 0)
         self._leads = dict.fromkeys(members, False)
         self._turn()
@@ -270,7 +273,8 @@ class Process:
         if missing <= 0:
             return
         self._ticks = passed
-        for group, _ in self._pairs:
+        self._touched = self._all
+        for group, _ in self._all:
             tick = group.core.tick
             for _ in range(missing):
                 tick()
@@ -278,16 +282,15 @@ class Process:
             self._transport.poll()
 
     def _turn(self) -> None:
-        """Flush, let the watch look, and plan the next tick that matters."""
-        idle = 1000
-        for group, watch in self._pairs:
+        """Flush what has been touched, let the watch look, and plan the next tick that matters."""
+        touched, self._touched = self._touched, ()
+        for group, watch in touched:
             group.flush()
             core = group.core
             if core.role is Role.LEADER or core.commit_index > len(watch.committed):
                 watch.look(core)
             self._count(group)
-            if core.idle_ticks < idle:
-                idle = core.idle_ticks
+        idle = min([group.core.idle_ticks for group, _ in self._all])
         if self._transport.waits or self._socket.waiting:
             idle = 1
         due = self._epoch + (self._ticks + idle) * self._tick_us
@@ -324,10 +327,17 @@ class Process:
         if self.alive:
             self.world.network.send(self.node.host, self.node.address[1], address, datagram)
 
+    def _touch(self, number: int) -> None:
+        pair = self._pairs[number]
+        if pair not in self._touched:
+            self._touched += (pair,)
+
     def _on_peer(self, group: int, message: Message) -> None:
+        self._touch(group)
         self.groups[group].step(message)
 
     def _on_request(self, header: Header, payload: bytes, address: Address) -> None:
+        self._touch(header.group)
         self.groups[header.group].request(header, payload, address)
 
     def _on_large_request(self, header: Header, start: bytes, address: Address) -> bool:
@@ -389,6 +399,7 @@ class Process:
             self.node.watches[number].disks[self.node.member].write(state, entries)
         done, self.writing = self.writing, []
         for number, ready in done:
+            self._touch(number)
             self.groups[number].durable(ready)
         if self._queue:
             self._begin_write()

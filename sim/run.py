@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter, deque
+from collections.abc import Generator
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 from sim.world import Options, Result, run
 from topo import paths, program
 
 SHOWN_LINES = 60
-CHUNK = 4
+AHEAD = 16
+"""Seeds that each process may be ahead of the first one that is not done."""
 EXPECTED_FROM_SEEDS = 100
 """With fewer seeds a count may well be zero."""
 
@@ -78,19 +79,24 @@ def compile_program() -> Path:
     return paths.build() / program.OUTPUTS[0]
 
 
-def run_many(seeds: range, jobs: int, options: Options) -> Iterator[Result]:
+def run_many(seeds: range, jobs: int, options: Options) -> Generator[Result, None, None]:
     """Results in the order of the seeds."""
     if jobs == 1:
         for seed in seeds:
             yield run(seed, options)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        # A map over all of them would keep going after a failure; so a window of them at a time.
-        chunk = max(1, min(CHUNK, len(seeds) // jobs or 1))
-        step = chunk * jobs * 4
-        for first in range(seeds.start, seeds.stop, step):
-            part = range(first, min(first + step, seeds.stop))
-            yield from pool.map(run, part, [options] * len(part), chunksize=chunk)
+        running: deque[Future[Result]] = deque()
+        try:
+            for seed in seeds:
+                running.append(pool.submit(run, seed, options))
+                if len(running) >= AHEAD * jobs:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
 
 
 def simulate(first: int, count: int, jobs: int, optimize: str, *, show_counts: bool = True) -> int:
@@ -98,8 +104,10 @@ def simulate(first: int, count: int, jobs: int, optimize: str, *, show_counts: b
     options = Options(compile_program(), optimize)
     began, told = time.monotonic(), 0.0
     counts: Counter[str] = Counter()
-    for done, result in enumerate(run_many(range(first, first + count), jobs, options), start=1):
+    results = run_many(range(first, first + count), jobs, options)
+    for done, result in enumerate(results, start=1):
         if result.failure:
+            results.close()
             _clear()
             report_failure(result.seed, options)
             return 1
