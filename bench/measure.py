@@ -47,7 +47,7 @@ class Traffic:
 
 
 def loss(trial: dict[str, Any]) -> float:
-    return 1.0 - min(trial["received"], trial["sent"]) / max(1, trial["sent"])
+    return 1.0 - float(min(trial["received"], trial["sent"])) / max(1.0, float(trial["sent"]))
 
 
 def reached(trial: dict[str, Any]) -> float:

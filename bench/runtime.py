@@ -1,4 +1,4 @@
-"""A small synchronous P4Runtime client: push a program, write entries in batches. Entries are named as in the P4Info."""
+"""A small synchronous P4Runtime client: push a program, write entries in batches, by the P4Info's names."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Runtime:
     def send(self, request: p4r.WriteRequest) -> None:
         self._stub.Write(request, timeout=WAIT_S)
 
-    def update(self, rule: Rule, kind: int) -> p4r.Update:
+    def update(self, rule: Rule, kind: p4r.Update.Type) -> p4r.Update:
         table, action = self._tables[rule.table], self._actions[rule.action]
         entry = p4r.TableEntry(table_id=table.preamble.id, priority=rule.priority)
         for field, value in zip(table.match_fields, rule.match, strict=True):

@@ -204,21 +204,26 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 def _line(figures: Figures) -> str:
-    return ", ".join(f"{name} {value:,.2f}" if value < 100 else f"{name} {value:,.0f}" for name, value in figures.items())
+    return ", ".join(
+        f"{name} {value:,.2f}" if value < 100 else f"{name} {value:,.0f}" for name, value in figures.items()
+    )
 
 
 def as_json(results: Results) -> str:
-    return json.dumps(
-        {"rates": results.rates, "starts": results.starts, "tables": results.tables}, indent=2
-    )
+    return json.dumps({"rates": results.rates, "starts": results.starts, "tables": results.tables}, indent=2)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="alternating runs, of which the median is shown")
     parser.add_argument(
-        "--device", action="append", choices=("embedded", "bmv2", "bridge", "forwarder"), help="only these; may be repeated"
+        "--device",
+        action="append",
+        choices=("embedded", "bmv2", "bridge", "forwarder"),
+        help="only these; may be repeated",
     )
-    parser.add_argument("--size", type=int, action="append", help="bytes of UDP payload, 64 or more (default: 64 and 1400)")
+    parser.add_argument(
+        "--size", type=int, action="append", help="bytes of UDP payload, 64 or more (default: 64 and 1400)"
+    )
     parser.add_argument("--no-tables", action="store_true", help="leave out the table sizes")
     parser.add_argument("--at-most", type=float, default=1200.0, metavar="SECONDS", help="start no run after these")
     parser.add_argument("--json", action="store_true", help="every run's figures, for programs")

@@ -262,6 +262,13 @@ class Pipeline:
         with self._lock:
             return self._state(table).entry(handle)
 
+    def entry_at(self, table: str, pointer: int) -> Entry | None:
+        """The entry that the C side keeps there, as a trace names it."""
+        with self._lock:
+            state = self._state(table)
+            handle = next((handle for handle, there in state.pointers.items() if there == pointer), None)
+            return None if handle is None else state.entries[handle]
+
     def find(self, table: str, match: Sequence[Match], priority: int = 0) -> int | None:
         """The handle of the entry with exactly this match and priority."""
         with self._lock:

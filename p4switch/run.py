@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ from p4switch.entities import Output, PipelineError
 from p4switch.options import Options
 from p4switch.pipeline import Pipeline
 from p4switch.server import ListenError, Tls, start_server
+from p4switch.watching import Watching
 
 if TYPE_CHECKING:
     from p4switch.loop import Loop
@@ -60,6 +62,16 @@ class PacketPlane:
     def drain(self) -> Output:
         """Frames that left at the CPU port and digests, since the last call."""
         return self._loop.drain() if self._loop is not None else Output()
+
+    def trace(self, pipeline: Pipeline, library: ctypes.CDLL | None) -> bool:
+        """Let a traced build carry the packets (see `Loop.trace`); None ends it. False: another one runs."""
+        if self._loop is None or self._loop.pipeline is not pipeline:
+            return False
+        self._loop.trace(library)
+        return True
+
+    def drain_traces(self) -> bytes:
+        return self._loop.drain_traces() if self._loop is not None else b""
 
     def now_us(self) -> int:
         """The time that packets see."""
@@ -116,7 +128,8 @@ async def _serve(options: Options, log: Callable[[str], None]) -> None:
         if options.program is not None:
             await _start_program(plane, options.program, options.cache)
         try:
-            server, port = await start_server(device, options.address, _tls(options))
+            watching = Watching(device, plane, options.cache).handler()
+            server, port = await start_server(device, options.address, _tls(options), [watching])
         except ListenError as error:
             raise StartError(str(error)) from None
         sweep = asyncio.create_task(device.sweep())

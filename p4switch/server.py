@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -179,8 +179,10 @@ async def _abort_batch(context: Context, kind: str, outcomes: list[RequestError 
     raise AssertionError("abort returned")
 
 
-async def start_server(device: Device, address: str, tls: Tls | None = None) -> tuple[grpc.aio.Server, int]:
-    """Serve a device.
+async def start_server(
+    device: Device, address: str, tls: Tls | None = None, others: Sequence[grpc.GenericRpcHandler] = ()
+) -> tuple[grpc.aio.Server, int]:
+    """Serve a device, and `others` beside P4Runtime.
 
     Returns:
         the running server and the TCP port, which the system chose if `address` ends in ":0".
@@ -197,6 +199,7 @@ async def start_server(device: Device, address: str, tls: Tls | None = None) -> 
         )
     )
     p4r_grpc.add_P4RuntimeServicer_to_server(P4RuntimeService(device), server)
+    server.add_generic_rpc_handlers(tuple(others))
     try:
         port = server.add_secure_port(address, _credentials(tls)) if tls else server.add_insecure_port(address)
     except RuntimeError:

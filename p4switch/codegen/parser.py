@@ -84,7 +84,11 @@ class ParserGenerator:
 
     def _state(self, number: int, state: ParseState) -> list[str]:
         translator = Translator(self.layout)
-        lines = [f"{self.labels[state.name]}:{comment(state.source, f'state {state.name}')}", "{", f"    TRACE(STATE, {number});"]
+        lines = [
+            f"{self.labels[state.name]}:{comment(state.source, f'state {state.name}')}",
+            "{",
+            f"    TRACE(STATE, {number});",
+        ]
         lines.append(f"    if (++states > {MOST_STATES}) {self._fail('ParserTimeout')}")
         for op in state.ops:
             lines += [f"    {line}" for line in self._operation(op, translator)]

@@ -1,4 +1,4 @@
-"""exec, ping, capture: looking at the network from its hosts."""
+"""exec, ping, capture, trace: looking at the network from its hosts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(execute)
     app.command()(ping)
     app.command()(capture)
+    app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(trace)
 
 
 def execute(
@@ -43,3 +44,25 @@ def capture(
     from topo import capturing
 
     capturing.show(interface, count, seconds, write, everything)
+
+
+def trace(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="SWITCH|PROG.p4", help="A switch of the lab, or a program.")],
+    wanted: Annotated[
+        str, typer.Option("--filter", "-f", metavar="WHICH", help="raft, all, udp=PORT or host=ADDRESS.")
+    ] = "all",
+    count: Annotated[int, typer.Option("--count", "-c", help="End after so many packets.")] = 0,
+) -> None:
+    """Show packets' ways through a switch's program: parser, tables, entries, changes, drops.
+
+    For a program instead of a switch: --port N --hex BYTES [--entries FILE.stf] [-I FOLDER], without a network.
+    """
+    from topo import tracing
+    from topo.errors import UsageError
+
+    if what.endswith((".p4", ".json")):
+        raise typer.Exit(tracing.offline([what, *context.args]))
+    if context.args:
+        raise UsageError(f"{context.args[0]} goes with a program, not with a switch: try --filter, --count")
+    tracing.live(what, wanted, count)

@@ -1,0 +1,193 @@
+"""The traced build shows what really happens, on the same state, and is not there when nobody traces."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from p4switch.journey import Narrator
+from p4switch.pipeline import Exact, Lpm, Pipeline
+from p4switch.tracing import Kind, Term, Tracer, packets
+
+REPOSITORY = Path(__file__).parents[2]
+PROGRAM = """
+#include <core.p4>
+#include <v1model.p4>
+header ethernet_t { bit<48> dst_addr; bit<48> src_addr; bit<16> ether_type; }
+header tag_t { bit<8> kind; bit<8> left; bit<32> target; }
+struct headers_t { ethernet_t ethernet; tag_t[2] tags; }
+struct metadata_t { bit<8> seen; }
+parser p(packet_in b, out headers_t hdr, inout metadata_t meta, inout standard_metadata_t sm) {
+  state start {
+    b.extract(hdr.ethernet);
+    transition select(hdr.ethernet.ether_type) { 0x1234: parse_tag; default: accept; }
+  }
+  state parse_tag {
+    b.extract(hdr.tags.next);
+    transition select(hdr.tags.last.left) { 0: accept; default: parse_tag; }
+  }
+}
+control check(inout headers_t hdr, inout metadata_t meta) { apply {} }
+control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t sm) {
+  register<bit<8>>(1) packets;
+  action forward(bit<9> port) { sm.egress_spec = port; hdr.tags[0].kind = 7; }
+  action drop() { mark_to_drop(sm); }
+  action again() { resubmit_preserving_field_list(0); }
+  table routes {
+    key = { hdr.tags[0].target: lpm; }
+    actions = { forward; drop; again; }
+    default_action = drop();
+  }
+  table kinds {
+    key = { hdr.tags[0].kind: exact; }
+    actions = { forward; NoAction; }
+    default_action = NoAction();
+  }
+  apply {
+    packets.read(meta.seen, 0);
+    meta.seen = meta.seen + 1;
+    packets.write(0, meta.seen);
+    if (hdr.tags[0].isValid()) { routes.apply(); }
+    kinds.apply();
+  }
+}
+control egress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t sm) {
+  apply { if (sm.egress_port == 9) { mark_to_drop(sm); } }
+}
+control compute(inout headers_t hdr, inout metadata_t meta) { apply {} }
+control deparser(packet_out b, in headers_t hdr) { apply { b.emit(hdr.ethernet); b.emit(hdr.tags); } }
+V1Switch(p(), check(), ingress(), egress(), compute(), deparser()) main;
+"""
+ETHERNET = bytes.fromhex("080000000001 080000000002 1234".replace(" ", ""))
+
+
+def frame(target: int, kind: int = 1) -> bytes:
+    return ETHERNET + bytes([kind, 0]) + target.to_bytes(4, "big") + b"payload"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    folder = tmp_path_factory.mktemp("trace")
+    (folder / "tags.p4").write_text(PROGRAM)
+    subprocess.run(
+        [sys.executable, "-m", "p4compiler", str(folder / "tags.p4"), "-o", str(folder)], check=True, cwd=REPOSITORY
+    )
+    parsed: dict[str, object] = json.loads((folder / "tags.json").read_text())
+    return parsed
+
+
+@pytest.fixture
+def pipeline(data: dict[str, object]) -> Iterator[Pipeline]:
+    with Pipeline.load(data) as loaded:
+        loaded.insert("ingress.routes", [Lpm(0x0A000000, 8)], "ingress.forward", [2])
+        loaded.insert("ingress.routes", [Lpm(0x0B000000, 8)], "ingress.forward", [9])
+        yield loaded
+
+
+@pytest.fixture
+def tracer(pipeline: Pipeline, data: dict[str, object]) -> Tracer:
+    made = Tracer(pipeline, data)
+    made.choose()
+    return made
+
+
+def told(tracer: Tracer, sent: bytes, port: int = 1) -> list[str]:
+    (events,) = packets(tracer.step(port, sent, 5_000_000))
+    return Narrator(tracer.pipeline, tracer.places).tell(events)
+
+
+def test_a_packets_way_from_port_to_port(tracer: Tracer) -> None:
+    lines = told(tracer, frame(0x0A000001))
+    wanted = [
+        "port 1: 27 bytes in, at 5.000000 s",
+        "  state start",
+        "    + ethernet: dst_addr 08:00:00:00:00:01, src_addr 08:00:00:00:00:02, ether_type 4660",
+        "  state parse_tag",
+        "    + tags[0]: kind 1, left 0, target 0xa000001",
+        "ingress",
+        "    hit entry 1 [0xa000000/8]: ingress.forward(port = 2)",
+        "    tags[0].kind: 1 -> 7",
+        "    miss: NoAction()",
+        "egress, port 2",
+        "port 2: 27 bytes out: " + frame(0x0A000001, kind=7).hex(),
+    ]
+    at = -1
+    for line in wanted:
+        assert line in lines[at + 1 :], f"{line!r} is not after line {at + 1} of\n" + "\n".join(lines)
+        at = lines.index(line, at + 1)
+
+
+@pytest.mark.parametrize(
+    ("sent", "end"),
+    [
+        (frame(0x0C000001), "dropped after ingress: egress_spec is 511"),
+        (frame(0x0B000001), "dropped at egress: egress_spec is 511"),
+        (ETHERNET, "  parser error: PacketTooShort"),
+    ],
+    ids=("ingress", "egress", "parser"),
+)
+def test_a_drop_is_told_with_its_place(tracer: Tracer, sent: bytes, end: str) -> None:
+    lines = told(tracer, sent)
+    assert any(line.startswith(end) for line in lines), "\n".join(lines)
+
+
+def test_the_drop_names_the_last_action(tracer: Tracer) -> None:
+    tracer.pipeline.insert("ingress.kinds", [Exact(1)], "ingress.forward", [511])
+    assert told(tracer, frame(0x0A000001, kind=5))[-1].startswith("port 2")
+    routed = told(tracer, frame(0x0C000001, kind=1))
+    assert routed[-1] == "dropped after ingress: egress_spec is 511 (last: ingress.forward of table ingress.kinds)"
+
+
+def test_tracing_works_on_the_pipelines_own_state(tracer: Tracer) -> None:
+    pipeline = tracer.pipeline
+    for _ in range(2):
+        tracer.step(1, frame(0x0A000001))
+    plain = pipeline.step(1, frame(0x0A000001), 0)
+    assert pipeline.register("ingress.packets", 0) == 3
+    sent = [event for event in tracer.step(1, frame(0x0A000001)) if event.kind == Kind.SENT]
+    assert [(event.number, event.frame) for event in sent] == list(plain.packets)
+
+
+def test_a_resubmitted_packet_is_one_journey(tracer: Tracer) -> None:
+    handle = tracer.pipeline.find("ingress.routes", [Lpm(0x0A000000, 8)])
+    assert handle is not None
+    tracer.pipeline.modify("ingress.routes", handle, "ingress.again")
+    (events,) = packets(tracer.step(1, frame(0x0A000001)))
+    assert [event.kind for event in events].count(Kind.ENTER) > 1
+    assert "resubmitted" in Narrator(tracer.pipeline, tracer.places).tell(events)
+
+
+def test_only_chosen_frames_are_traced(tracer: Tracer) -> None:
+    tracer.choose([[Term(12, 0xFFFF, 0x1234), Term(16, 0xFF00, 0x0B00)], [Term(0, 0xFFFF, 0x0900)]])
+    assert not tracer.step(1, frame(0x0A000001))
+    assert tracer.step(1, frame(0x0B000001))
+    assert not tracer.step(1, b"\x08\x00")
+    tracer.choose([], gap_us=100)
+    assert [bool(tracer.step(1, frame(1), now)) for now in (1000, 1050, 1100)] == [True, False, True]
+
+
+def test_the_command_traces_what_an_stf_file_sets_up(tmp_path: Path) -> None:
+    (tmp_path / "tags.p4").write_text(PROGRAM)
+    (tmp_path / "entries.stf").write_text("add routes hdr.tags[0].target:0x0a000000/8 forward(port:3)\n")
+    command = [sys.executable, "-m", "p4switch.trace", str(tmp_path / "tags.p4")]
+    with_entries = [*command, "--entries", str(tmp_path / "entries.stf")]
+    done = subprocess.run(
+        [*with_entries, "--port", "4", "--hex", frame(0x0A000001).hex()],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("port 4: 27 bytes in")
+    assert "ingress.forward(port = 3)" in done.stdout
+    for words, code in ((["--hex", "xyz"], 2), ([], 2)):
+        done = subprocess.run([*command, *words], cwd=REPOSITORY, capture_output=True, text=True)
+        assert done.returncode == code and "Traceback" not in done.stderr
+    empty = subprocess.run(with_entries, cwd=REPOSITORY, capture_output=True, text=True)
+    assert (empty.returncode, empty.stdout) == (1, "")
+    assert "has no packets" in empty.stderr
