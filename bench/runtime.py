@@ -76,7 +76,7 @@ class Runtime:
     def send(self, request: p4r.WriteRequest) -> None:
         self._stub.Write(request, timeout=WAIT_S)
 
-    def update(self, rule: Rule, kind: p4r.Update.Type) -> p4r.Update:
+    def update(self, rule: Rule, kind: p4r.Update.Type.ValueType) -> p4r.Update:
         table, action = self._tables[rule.table], self._actions[rule.action]
         entry = p4r.TableEntry(table_id=table.preamble.id, priority=rule.priority)
         for field, value in zip(table.match_fields, rule.match, strict=True):

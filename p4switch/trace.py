@@ -1,8 +1,8 @@
 """What happens to a packet: ``python -m p4switch.trace PROG.p4 --port 1 --hex 0011…``.
 
 Compiles the program with p4compiler (or takes a BMv2 JSON), fills its tables from an STF file, sends the frame
-through in process, and prints its way: parser states, conditions, tables with key, entry and action, changes, its end.
-Without --hex the packets of the STF file are traced.
+through in process, and prints its way: parser states, conditions, tables with key, entry and action, changes, and
+its end. Without --hex the packets of the STF file are traced.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ def _filter(request: dict[str, Any]) -> Filter:
     return [[Term(*(int(v) for v in term)) for term in terms] for terms in request["filter"]]
 
 
-def follow(address: str, frames: Filter = ()) -> Iterator[str]:
+def follow(address: str, frames: Filter = ()) -> Generator[str, None, None]:
     """Packets of a running switch as they come, each as text; the first text is empty: from then on it watches.
 
     Raises WatchError. Closing the iterator ends the watch.
