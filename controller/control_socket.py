@@ -125,7 +125,7 @@ class ControlSocket:
         try:
             request = json.loads(line)
             command = request["cmd"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {"ok": False, "error": 'a request is a JSON object with "cmd"'}
         try:
             if command == "status":
@@ -137,7 +137,7 @@ class ControlSocket:
             if command == "feature":
                 self._controller.set_feature(str(request["name"]), bool(request["on"]))
                 return {"ok": True, "features": sorted(self._controller.features)}
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             return {"ok": False, "error": f"{command}: {error}"}
         return {"ok": False, "error": f"unknown command {command!r}"}
 

@@ -108,9 +108,9 @@ class ControlServer:
         if connection.ended and not connection.wants_to_write:
             self._hang_up(connection)
             return
-        # A side that has closed is readable for ever: ask only for what can still happen.
+        # Who does not read its answers is not heard; a side that has closed is readable for ever.
         wanted = 0 if connection.ended else select.EPOLLIN
-        self._epoll.modify(fd, wanted | (select.EPOLLOUT if connection.wants_to_write else 0))
+        self._epoll.modify(fd, select.EPOLLOUT if connection.wants_to_write else wanted)
 
     def _accept(self) -> None:
         try:
@@ -137,21 +137,21 @@ class ControlServer:
         if not data:
             connection.ended = True
         connection.incoming += data
-        while b"\n" in connection.incoming:
-            line, _, connection.incoming = connection.incoming.partition(b"\n")
-            if line.strip():
-                connection.answers.append(self._lines_for(line))
+        *lines, connection.incoming = connection.incoming.split(b"\n")
+        connection.answers += [self._lines_for(line) for line in lines if line.strip()]
         if len(connection.incoming) > LONGEST_REQUEST:
             raise ConnectionResetError
 
     def _lines_for(self, line: bytes) -> Iterator[Json]:
+        """Looks at the request when it is its turn to be answered."""
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
             request = None
         if not isinstance(request, dict):
-            return iter([{"ok": False, "error": "a request is one JSON object a line"}])
-        return self._answer(request)
+            yield {"ok": False, "error": "a request is one JSON object a line"}
+        else:
+            yield from self._answer(request)
 
     def _write(self, connection: _Connection) -> None:
         while connection.answers and len(connection.outgoing) < PART_BYTES:

@@ -166,6 +166,17 @@ async def test_garbage_on_the_control_socket(lab: Lab, tmp_path: Path) -> None:
         assert (await asyncio.to_thread(ask, path, {"cmd": "status"}))["ok"]
 
 
+async def test_strange_requests_are_answered(lab: Lab, tmp_path: Path) -> None:
+    path = tmp_path / "controller.sock"
+    async with lab.controller() as controller, _served(controller, path):
+        for line in (b"[" * 100_000, b'{"cmd": "wait_programmed", "after": 1e999}', b'{"cmd": "feature", "on": 1}'):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            writer.write(line + b"\n")
+            answer = json.loads(await asyncio.wait_for(reader.readline(), 30))
+            assert answer["ok"] is False and answer["error"]
+            writer.close()
+
+
 async def test_a_stale_socket_is_replaced_and_a_live_one_is_not(lab: Lab, tmp_path: Path) -> None:
     path = tmp_path / "controller.sock"
     with socket.socket(socket.AF_UNIX) as stale:

@@ -332,6 +332,28 @@ def test_long_paths_and_long_answers(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_who_asks_and_does_not_read_is_not_heard(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        asked.append(len(asked))
+        return iter([{"number": len(asked), "padding": "p" * 1000}])
+
+    path = tmp_path / "c"
+    with served(path, answer), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(str(path))
+        client.setblocking(False)
+        sent = 0
+        quiet = time.monotonic()
+        while time.monotonic() - quiet < 1.0:
+            with contextlib.suppress(BlockingIOError):
+                sent += client.send(b"{}\n" * 20_000)
+                quiet = time.monotonic()
+            assert sent < 10_000_000, "requests are taken without end"
+        assert 0 < len(asked) < 5_000, "answers are made only as fast as they are read"
+        assert next(control.ask(path, {}))["padding"], "others are served meanwhile"
+
+
 def test_what_is_no_request(tmp_path: Path) -> None:
     path = tmp_path / "c"
     with served(path, lambda request: iter([{"ok": True}])):
