@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -153,6 +154,12 @@ def nothing_left(token: str) -> None:
     assert [name for name in interfaces if record.index_of(name)] == []
     assert not paths.record().exists()
     assert not paths.lab_socket().exists()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> None:
+    """Where the tests run in a shell's background, Ctrl-C is ignored, and what they start would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
