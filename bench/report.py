@@ -23,6 +23,8 @@ def tables(results: Results) -> list[Table]:
         made.append(_rates(results))
     if results.starts:
         made.append(_starts(results))
+    if results.updates:
+        made.append(_updates(results))
     if results.tables:
         made.append(_sizes(results))
     return made
@@ -42,6 +44,15 @@ def _starts(results: Results) -> Table:
     shown = Table("switch", "cold s", "with a cached build s", title="raft.p4: push to first packet forwarded")
     for kind, runs in results.starts.items():
         shown.add_row(kind, cell(runs, "cold_s"), cell(runs, "cached_s"))
+    return shown
+
+
+def _updates(results: Results) -> Table:
+    shown = Table("updates in a request", "updates/s", "packets/s", "packets", "lost", "by no entry ever written")
+    shown.title = "embedded switch: table updates while packets flow"
+    for in_one, runs in results.updates.items():
+        names = ("updates_per_s", "offered_pps", "sent", "lost", "foreign")
+        shown.add_row(f"{in_one}", *(cell(runs, name) for name in names))
     return shown
 
 

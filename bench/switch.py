@@ -15,11 +15,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import devices, measure, workload
+from bench import devices, measure, updates, workload
 from bench.devices import BenchError, Running
 from bench.measure import Traffic
 
@@ -36,6 +36,8 @@ TABLES = (
     ("ternary", 1_000),
     ("ternary", 10_000),
 )
+UPDATES = (100, 1)
+"""Updates in one WriteRequest."""
 SWITCHES = ("embedded", "bmv2")
 Figures = dict[str, float]
 
@@ -58,7 +60,8 @@ class Results:
     rates: dict[str, dict[int, list[Figures]]] = field(default_factory=dict)
     starts: dict[str, list[Figures]] = field(default_factory=dict)
     tables: dict[str, dict[int, list[Figures]]] = field(default_factory=dict)
-    updates: list[Figures] = field(default_factory=list)
+    updates: dict[int, list[Figures]] = field(default_factory=dict)
+    """By the number of updates in one WriteRequest."""
 
 
 class Bench:
@@ -183,8 +186,14 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> Results:
                 if time.monotonic() < deadline:
                     results.starts.setdefault(kind, []).append(bench.start(kind))
                     say(f"round {number + 1}: {kind} start: {_line(results.starts[kind][-1])}")
-            for match, count in () if options.no_tables else TABLES:
-                if time.monotonic() < deadline and "embedded" in {d.name for d in chosen}:
+            embedded = "embedded" in {d.name for d in chosen} and not options.no_tables
+            for in_one in UPDATES if embedded else ():
+                if time.monotonic() < deadline:
+                    figures = updates.measure(folder, bench.traffic_tool, in_one)
+                    results.updates.setdefault(in_one, []).append(figures)
+                    say(f"round {number + 1}: writes of {in_one}: {_line(figures)}")
+            for match, count in TABLES if embedded else ():
+                if time.monotonic() < deadline:
                     figures = bench.tables(match, count)
                     results.tables.setdefault(match, {}).setdefault(count, []).append(figures)
                     say(f"round {number + 1}: {count} {match} entries: {_line(figures)}")
@@ -210,7 +219,7 @@ def _line(figures: Figures) -> str:
 
 
 def as_json(results: Results) -> str:
-    return json.dumps({"rates": results.rates, "starts": results.starts, "tables": results.tables}, indent=2)
+    return json.dumps(asdict(results), indent=2)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -224,7 +233,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=int, action="append", help="bytes of UDP payload, 64 or more (default: 64 and 1400)"
     )
-    parser.add_argument("--no-tables", action="store_true", help="leave out the table sizes")
+    parser.add_argument("--no-tables", action="store_true", help="leave out table sizes and table updates")
     parser.add_argument("--at-most", type=float, default=1200.0, metavar="SECONDS", help="start no run after these")
     parser.add_argument("--json", action="store_true", help="every run's figures, for programs")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the rates")
