@@ -4,6 +4,7 @@
 #   make demo                     the whole story on real packets, in under a minute
 #   make test                     linters, type checker, every test (those that need root too)
 #   make test-bmv2                the lab's tests on the real p4c and BMv2, when they are on the PATH
+#   make test-corpus P4C=DIR      p4c's own test programs, from a checkout of it  [JSON=DIR] [PART=stf]
 #   make bench                    commits per second in the lab
 #   make shell SW=s1              p4runtime-shell on a switch of the running lab
 #   make stop                     end the lab, also after a crash
@@ -19,7 +20,7 @@ ROOMS := p4compiler p4switch controller hosts topo sim bench
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
-.PHONY: setup run demo test lint test-bmv2 bench shell stop clean
+.PHONY: setup run demo test lint test-bmv2 test-corpus bench shell stop clean
 
 setup:
 	@scripts/setup.sh
@@ -41,6 +42,9 @@ test: setup lint
 
 test-bmv2: setup
 	@SWITCHRAFT_ROOT="$(ROOT)" scripts/test.sh bmv2
+
+test-corpus: setup
+	@PYTHONPATH=. $(BIN)/python scripts/corpus.py $(if $(JSON),--json $(JSON)) $(if $(PART),--part $(PART)) $(P4C)
 
 bench: setup
 	@$(ROOT) $(BIN)/python -m bench commit
