@@ -134,6 +134,12 @@ def _runtime_objects(cache: Path, command: list[str], flags: Sequence[str]) -> P
     return path
 
 
+def build_ahead(cache: Path | None = None) -> None:
+    """Build what every program needs, so that the first one need not wait for it. Raises BuildError, OSError."""
+    build_loop(cache)
+    _runtime_objects((cache or default_cache()).absolute(), compiler(), FLAGS)
+
+
 def build_loop(cache: Path | None = None, flags: Sequence[str] = FLAGS) -> Path:
     """The packet loop's shared object, which serves every program."""
     cache, command = (cache or default_cache()).absolute(), compiler()

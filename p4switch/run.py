@@ -9,11 +9,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from p4switch.device import Device
 from p4switch.entities import Output, PipelineError
+from p4switch.native import build_ahead
 from p4switch.options import Options
 from p4switch.pipeline import Pipeline
 from p4switch.server import ListenError, Tls, start_server
@@ -122,6 +124,7 @@ async def _serve(options: Options, log: Callable[[str], None]) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    ahead = asyncio.create_task(asyncio.to_thread(_build_ahead, options.cache))
     plane = PacketPlane(options, lambda: device.on_events())
     device = Device(options.device_id, plane, options.cache, log)
     try:
@@ -136,11 +139,18 @@ async def _serve(options: Options, log: Callable[[str], None]) -> None:
         _announce(options, port)
         await stopped.wait()
         sweep.cancel()
+        ahead.cancel()
         device.ending.set()
         await server.stop(grace=0.2)
     finally:
         plane.stop()
         device.close()
+
+
+def _build_ahead(cache: Path | None) -> None:
+    """While nobody has pushed a program yet. What fails here fails again, and is told, where it is needed."""
+    with suppress(PipelineError, OSError):
+        build_ahead(cache)
 
 
 async def _start_program(plane: PacketPlane, program: Path, cache: Path | None) -> None:
