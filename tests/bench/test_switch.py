@@ -1,0 +1,124 @@
+"""The bench of switches: short runs of its parts, and its figures as tables, JSON and a picture."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench import measure, workload
+from bench.devices import BenchError
+from bench.plot import draw
+from bench.report import tables
+from bench.switch import Device, Results, as_json, chosen_devices, spread
+
+REPOSITORY = Path(__file__).parents[2]
+RUN = {"rtt_p50_us": 30.0, "rtt_p99_us": 90.0, "no_loss_pps": 1e5, "little_loss_pps": 2e5, "overload_pps": 3e5}
+
+
+def results() -> Results:
+    found = Results()
+    found.rates["embedded raft.p4"] = {64: [RUN, {**RUN, "rtt_p50_us": 50.0}, {**RUN, "rtt_p50_us": 31.0}]}
+    found.rates["bridge"] = {64: [RUN]}
+    found.starts["embedded"] = [{"cold_s": 0.5, "cached_s": 0.05}]
+    found.tables["lpm"] = {1: [{**RUN, "memory_mb": 40.0}], 1000: [{**RUN, "little_loss_pps": 1e5}]}
+    found.updates[100] = [{"updates_per_s": 1e4, "offered_pps": 1e5, "sent": 2e5, "lost": 0.0, "foreign": 0.0}]
+    return found
+
+
+def test_tables_show_the_median_and_the_spread() -> None:
+    console = Console(width=160, record=True, file=io.StringIO())
+    for one in tables(results()):
+        console.print(one)
+    text = console.export_text()
+    assert "31 (30 - 50)" in text and "embedded raft.p4" in text and "bridge" in text
+    assert "50%" in text, "1000 entries have half the rate of one"
+    assert spread([RUN], "memory_mb") is None
+
+
+def test_json_and_picture_hold_every_device() -> None:
+    data = json.loads(as_json(results()))
+    assert len(data["rates"]["embedded raft.p4"]["64"]) == 3
+    drawn = draw(results())
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    assert "bridge, 64 B" in drawn
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert [str(d) for d in chosen_devices(None)] == ["embedded raft.p4", "embedded l3.p4", "bridge", "forwarder"]
+    with pytest.raises(BenchError, match="not on the PATH"):
+        chosen_devices(["bmv2"])
+    assert chosen_devices(["bridge"]) == [Device("bridge")]
+
+
+def test_the_search_finds_the_rate_of_a_device_with_a_known_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Limited(measure.Traffic):
+        """Drops what is above 100,000 frames per second; 0.5 % above 50,000; can send 400,000."""
+
+        def rate(self, pps: float, seconds: float = 0.0, there: Path | None = None) -> dict[str, float]:
+            sent = min(pps or 4e5, 4e5)
+            passed = min(sent if sent < 5e4 else sent * 0.995, 1e5)
+            return {"sent": sent, "received": passed, "seconds": 1.0, "steady_pps": passed}
+
+    class Idle:
+        def cpu_seconds(self) -> None:
+            return None
+
+    nowhere = Path("/nonexistent")
+    found = measure.rates(Limited(nowhere, nowhere, nowhere), Idle())  # type: ignore[arg-type]
+    assert 0.9e5 <= found["little_loss_pps"] <= 1.02e5
+    assert 0.3e5 <= found["no_loss_pps"] < 5e4
+    assert found["overload_pps"] == 1e5
+
+
+def test_every_entry_of_a_large_table_is_met_by_its_address() -> None:
+    for match in ("exact", "lpm", "ternary"):
+        rules, addresses = workload.many_rules(match, 500)
+        keys = [rule.match[0] for rule in rules]
+        assert len(set(keys)) == 500
+        for key in keys:
+            if isinstance(key, str):
+                value, mask = (int(part) for part in key.split("&"))
+            else:
+                value, length = key if isinstance(key, tuple) else (key, 32)
+                mask = 0xFFFF_FFFF << (32 - length) & 0xFFFF_FFFF
+            assert any(address & mask == value for address in addresses), key
+
+
+@pytest.mark.root
+def test_a_short_bench_runs_from_end_to_end(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "switch", "--rounds", "1", "--size", "64", "--no-tables", "--json"]
+    command += ["--device", "embedded", "--device", "forwarder", "--plot", str(tmp_path / "rates.svg")]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert set(data["rates"]) == {"embedded raft.p4", "embedded l3.p4", "forwarder"}
+    for device, by_size in data["rates"].items():
+        (figures,) = by_size["64"]
+        assert figures["rtt_p50_us"] > 0 and figures["overload_pps"] > 0 and figures["little_loss_pps"] > 0, device
+    assert data["starts"]["embedded"][0]["cached_s"] > 0
+    assert (tmp_path / "rates.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.root
+def test_table_updates_lose_no_packet_and_show_no_third_entry(tmp_path: Path) -> None:
+    """At a rate that a busy machine can bear: what counts is that every packet is accounted for."""
+    script = (
+        "import json, sys\nfrom pathlib import Path\nfrom bench import devices, updates\n"
+        "devices.enter_namespace()\nfolder = Path(sys.argv[1])\ntool = devices.build_tool('traffic', folder)\n"
+        "print(json.dumps(updates.measure(folder, tool, pps=5000, seconds=1.5)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["sent"] > 0 and figures["updates_per_s"] > 0 and figures["marks_seen"] >= 2
+    assert (figures["lost"], figures["foreign"]) == (0, 0)
