@@ -5,7 +5,7 @@
 #   make test                     linters, type checker, every test (those that need root too)
 #   make test-bmv2                the lab's tests on the real p4c and BMv2, when they are on the PATH
 #   make test-corpus P4C=DIR      p4c's own test programs, from a checkout of it  [JSON=DIR] [PART=stf]
-#   make bench                    commits per second in the lab
+#   make bench                    commits per second in the lab, and how fast it recovers from what breaks
 #   make shell SW=s1              p4runtime-shell on a switch of the running lab
 #   make stop                     end the lab, also after a crash
 #   make clean                    stop, then remove all that is generated
@@ -48,6 +48,7 @@ test-corpus: setup
 
 bench: setup
 	@$(ROOT) $(BIN)/python -m bench commit
+	@$(ROOT) $(BIN)/python -m bench recovery
 
 shell: setup
 	@scripts/shell.sh $(SW)

@@ -1,4 +1,4 @@
-"""``python -m bench commit`` and ``python -m bench switch``: see --help."""
+"""``python -m bench commit``, ``recovery`` and ``switch``: see --help."""
 
 from __future__ import annotations
 
@@ -21,13 +21,36 @@ def main() -> int:
     commit.add_argument("--seconds", type=float, default=3.0, help="of each run")
     commit.add_argument("--value-bytes", type=int, default=64)
     commit.add_argument("--json", action="store_true", help="every run's figures, for programs")
+    recovery = commands.add_parser("recovery", help="how fast the lab works again after what breaks (needs root)")
+    recovery.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
+    recovery.add_argument("--compiler", choices=("p4c", "p4compiler"))
+    recovery.add_argument("--rounds", type=int, default=3, help="of all cases; the median is shown")
     from bench import switch
 
     switch.add_arguments(
         commands.add_parser("switch", help="P4 switches, a bridge and a bare forwarder side by side (needs root)")
     )
     options = parser.parse_args()
-    return switch.main(options) if options.command == "switch" else _commit(options)
+    run = {"commit": _commit, "recovery": _recovery, "switch": switch.main}[options.command]
+    return run(options)
+
+
+def _recovery(options: argparse.Namespace) -> int:
+    """The exit code is 1 if a median misses its limit."""
+    from rich.console import Console
+
+    from bench import recovery
+    from topo.options import Options
+
+    try:
+        runs = recovery.run(Options(switch=options.switch, compiler=options.compiler), options.rounds)
+    except (LabError, UsageError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    rows = recovery.summary(runs)
+    title = f"triangle, {options.switch} switch; median (min - max) of {options.rounds} rounds"
+    Console(width=110).print(recovery.table(rows, title))
+    return int(any(figure.seconds > figure.limit for figure, _ in rows))
 
 
 def _commit(options: argparse.Namespace) -> int:
