@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,11 +34,13 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Group:
-    """One Raft group. ``service`` is an address that only switches know; ``members`` maps ids to addresses."""
+    """One Raft group. ``service`` is an address that only switches know; ``members`` maps ids to addresses:
+    those of the group's birth, from which the log goes on. ``spares`` may be added later."""
 
     id: int
     service: str | None
     members: Mapping[int, Address]
+    spares: Mapping[int, Address] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,17 @@ class Cluster:
         """The ids of the members of all groups, rising."""
         return sorted({member for group in self.groups for member in group.members})
 
+    @property
+    def node_ids(self) -> list[int]:
+        """Those of members and spares, rising."""
+        return sorted({node for group in self.groups for node in (*group.members, *group.spares)})
+
     def address_of(self, member: int) -> Address:
-        """A member's IPv4 address and UDP port. KeyError for an unknown one."""
+        """A member's or spare's IPv4 address and UDP port. KeyError for an unknown one."""
         for group in self.groups:
-            if member in group.members:
-                return group.members[member]
+            for known in (group.members, group.spares):
+                if member in known:
+                    return known[member]
         raise KeyError(member)
 
     def group(self, group: int) -> Group:
@@ -80,8 +88,8 @@ class Cluster:
         raise KeyError(group)
 
     def groups_of(self, member: int) -> list[Group]:
-        """The groups that a member belongs to."""
-        return [group for group in self.groups if member in group.members]
+        """The groups that a member belongs to, or may come to."""
+        return [group for group in self.groups if member in group.members or member in group.spares]
 
     def name_of(self, member: int) -> str:
         """The member's name, which is also its data folder's: from ``names``, else ``node<id>``."""
@@ -106,19 +114,25 @@ class _GroupFile(BaseModel):
     id: Annotated[int, Field(strict=True, ge=0, le=0xFFFF)]
     service: str | None = None
     members: dict[Annotated[int, Field(ge=1, le=MAX_ID)], str]
+    spares: dict[Annotated[int, Field(ge=1, le=MAX_ID)], str] = {}
 
     @field_validator("service")
     @classmethod
     def _service_is_an_address(cls, text: str | None) -> str | None:
-        return None if text is None else _parse_address(text, DEFAULT_PORT)[0]
+        return None if text is None else parse_address(text, DEFAULT_PORT)[0]
 
     @field_validator("members")
     @classmethod
-    def _members_have_addresses(cls, members: dict[int, str]) -> dict[int, str]:
+    def _there_are_members(cls, members: dict[int, str]) -> dict[int, str]:
         if not members:
             raise ValueError("a group needs at least one member, as 'id: address'")
+        return members
+
+    @field_validator("members", "spares")
+    @classmethod
+    def _all_have_addresses(cls, members: dict[int, str]) -> dict[int, str]:
         for text in members.values():
-            _parse_address(text, DEFAULT_PORT)
+            parse_address(text, DEFAULT_PORT)
         return members
 
 
@@ -161,9 +175,14 @@ class _ClusterFile(BaseModel):
             if group.id in seen:
                 raise ValueError(f"groups.{number}.id: group {group.id} is there twice")
             seen.add(group.id)
-            for member, text in group.members.items():
-                where = f"groups.{number}.members.{member}"
-                own = _parse_address(text, self.port)
+            both = sorted(set(group.members) & set(group.spares))
+            if both:
+                raise ValueError(f"groups.{number}.spares.{both[0]}: {both[0]} is a member already")
+            named = [("members", *item) for item in group.members.items()]
+            named += [("spares", *item) for item in group.spares.items()]
+            for part, member, text in named:
+                where = f"groups.{number}.{part}.{member}"
+                own = parse_address(text, self.port)
                 if owner.setdefault(own, member) != member:
                     raise ValueError(f"{where}: {own[0]}:{own[1]} is member {owner[own]}'s address already")
                 if address.setdefault(member, own) != own:
@@ -175,7 +194,8 @@ class _ClusterFile(BaseModel):
             Group(
                 group.id,
                 group.service,
-                {member: _parse_address(text, self.port) for member, text in group.members.items()},
+                {member: parse_address(text, self.port) for member, text in group.members.items()},
+                {member: parse_address(text, self.port) for member, text in group.spares.items()},
             )
             for group in self.groups
         )
@@ -239,7 +259,8 @@ def parse(text: str, source: str = "cluster.yaml") -> Loaded:
     return Loaded(cluster, tuple(f"{source}: {warning}" for warning in _doubts(cluster)))
 
 
-def _parse_address(text: str, default_port: int) -> Address:
+def parse_address(text: str, default_port: int) -> Address:
+    """``address`` or ``address:port``. Raises ValueError."""
     host, colon, port_text = str(text).partition(":")
     try:
         address = ipaddress.IPv4Address(host)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hosts.config import Address
 from hosts.machine import Machine
+from hosts.places import addresses_in, tell
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
-from hosts.raft.message import NOBODY, Message, MessageType
+from hosts.raft.message import EVERYBODY, NOBODY, Message, MessageType
 from hosts.readers import MAX_READERS, Reader, Readers
 from hosts.requests import READS, Outcome, Reply, Request, RequestFault, pack_command
 from hosts.wire import Flag, Header
+
+TELL_TICKS = 100
+"""Between two tellings of the members to the network: a second."""
 
 _NONCE_BYTES = 8
 _REJECT = int(Flag.REJECT)
@@ -36,6 +40,10 @@ class Ways:
     write: Callable[[int, Ready], None]
     reply: Callable[[Header, bytes, Address], None]
     note: Callable[[str], None]
+    members: Callable[[int, Mapping[int, Address]], None] = lambda group, addresses: None
+    """Told where the members of a group are, before anything is sent to a new one."""
+    tell: Callable[[int, Message], None] = lambda group, message: None
+    """Takes what the network is told; the target is everybody."""
 
 
 class Group:
@@ -53,7 +61,9 @@ class Group:
         self.number = number
         self.core = core
         self.machine = Machine()
-        self._addresses = addresses
+        self.addresses = dict(addresses)
+        """Of everyone whose address is known, members or not."""
+        self._until_told = 0
         self._ways = ways
         self._waiting: dict[int, Waiting] = {}
         self._asked: dict[tuple[int, int, int], int] = {}
@@ -65,6 +75,9 @@ class Group:
     def tick(self) -> None:
         """A tick of the clock has passed."""
         self.core.tick()
+        self._until_told -= 1
+        if self._until_told <= 0:
+            self._tell_network()
 
     def step(self, message: Message) -> None:
         """A message from another member."""
@@ -82,6 +95,9 @@ class Group:
         core = self.core
         ready = core.ready()
         while ready is not None:
+            if ready.configuration is not None:
+                self.addresses = addresses_in(ready.configuration, self.addresses)
+                self._ways.members(self.number, self.addresses)
             for message in ready.messages:
                 self._ways.send(self.number, message)
             if ready.needs_disk or ready.after:
@@ -97,6 +113,8 @@ class Group:
                         self._reply(waiting.header, answer.reply, waiting.address)
                     else:
                         self._reply_lost(waiting)
+            if ready.committed_configuration is not None:
+                self._tell_network()
             if ready.reads:
                 self._readers.safe(ready.reads)
             ready = core.ready()
@@ -106,6 +124,21 @@ class Group:
             self._give_up_waiting()
         if (core.role, core.current_term, core.leader) != self._shown:
             self._show()
+
+    def _tell_network(self) -> None:
+        """A leader tells who the committed members are: at each change, and again every second."""
+        core = self.core
+        # Only with an entry of its own term does it know what is committed.
+        if core.role is not Role.LEADER or core.log.term_at(core.commit_index) != core.current_term:
+            self._until_told = TELL_TICKS // 10
+            return
+        self._until_told = TELL_TICKS
+        configuration = core.committed_configuration
+        data = tell(configuration, self.addresses)
+        message = Message(
+            MessageType.CONFIGURATION, core.id, EVERYBODY, core.current_term, configuration.index, data=data
+        )
+        self._ways.tell(self.number, message)
 
     # -- clients ------------------------------------------------------------------------------------------------
 
@@ -175,7 +208,7 @@ class Group:
 
     def _reply_not_leader(self, header: Header, nonce: int, address: Address) -> None:
         leader = self.core.leader if self.core.leader != self.core.id else NOBODY
-        where = self._addresses.get(leader)
+        where = self.addresses.get(leader)
         body = f"{where[0]}:{where[1]}".encode() if where is not None else b""
         self._reply(header, Reply(nonce, Outcome.NOT_LEADER, leader, body=body), address)
 

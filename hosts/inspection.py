@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hosts import values
+from hosts import administration, values
 from hosts.group import Group
 from hosts.raft.message import Entry, EntryKind
 from hosts.requests import Command, Operation, RequestFault
@@ -22,14 +22,21 @@ def answer(groups: Mapping[int, Group], request: Json) -> Iterator[Json]:
     command = request.get("cmd")
     view = views.get(command) if isinstance(command, str) else None
     if view is None:
-        return iter([_error(f"unknown command {command!r}; there are status, {', '.join(views)}")])
+        known = ", ".join(("status", *views, *administration.COMMANDS))
+        return iter([_error(f"unknown command {command!r}; there are {known}")])
+    group = group_of(groups, request)
+    return view(group) if isinstance(group, Group) else iter([group])
+
+
+def group_of(groups: Mapping[int, Group], request: Json) -> Group | Json:
+    """The group that a request is about, or an answer that says why there is none."""
     number = request.get("group")
     if number is None and len(groups) == 1:
         (number,) = groups
     group = groups.get(number) if isinstance(number, int) else None
     if group is None:
-        return iter([_error(f"there is no group {number!r} here; there are {', '.join(map(str, groups))}")])
-    return view(group)
+        return _error(f"there is no group {number!r} here; there are {', '.join(map(str, groups))}")
+    return group
 
 
 def applied_values(group: Group) -> Iterator[Json]:

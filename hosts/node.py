@@ -21,12 +21,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hosts import config, inspection
+from hosts import administration, config, inspection
 from hosts.config import TICK_MS, Cluster, ConfigError
 from hosts.control import ControlServer
 from hosts.group import Group, Ways
 from hosts.identity import NotOurs, claim
 from hosts.ownership import give_to_invoking_user, make_folder
+from hosts.places import pack_address
 from hosts.raft.config import Config
 from hosts.raft.core import Raft
 from hosts.raft.message import Message
@@ -57,8 +58,11 @@ class NodeError(RuntimeError):
 class Node:
     """Everything between ``__init__``, which binds and opens, and ``close``."""
 
-    def __init__(self, cluster: Cluster, member: int, open_log: OpenLog = DiskLog.open) -> None:
-        """Raises NodeError."""
+    def __init__(
+        self, cluster: Cluster, member: int, open_log: OpenLog = DiskLog.open, *, joins: bool = False
+    ) -> None:
+        """``joins``: a member that has lost its data begins with nothing, like a spare. Raises NodeError."""
+        self.joins = joins
         self.cluster = cluster
         self.member = member
         self.name = cluster.name_of(member)
@@ -105,7 +109,7 @@ class Node:
 
     def _open_transport(self, seal: Seal | None) -> Transport:
         peers = {
-            group.id: {member: address for member, address in group.members.items() if member != self.member}
+            group.id: {one: place for one, place in {**group.members, **group.spares}.items() if one != self.member}
             for group in self.cluster.groups_of(self.member)
         }
         try:
@@ -155,21 +159,30 @@ class Node:
             raise NodeError(f"{folder}: cannot be written: {error.strerror}") from error
 
     def _make_group(self, number: int, log: Any) -> Group:
-        members = dict(self.cluster.group(number).members)
+        born = self.cluster.group(number)
+        members = {} if self.joins or self.member in born.spares else dict(born.members)
         core = Raft(
             Config(
                 id=self.member,
                 members=frozenset(members),
                 election_timeout_ticks=-(-self.cluster.election_timeout_ms // TICK_MS),
                 heartbeat_ticks=-(-self.cluster.heartbeat_ms // TICK_MS),
+                addresses={member: pack_address(address) for member, address in members.items()},
             ),
             log.hard_state,
             log.entries,
             random.Random(os.urandom(16)),
         )
-        ways = Ways(self._transport.send_peer, self._writer.write, self._transport.send_client, self._note)
+        ways = Ways(
+            self._transport.send_peer,
+            self._writer.write,
+            self._transport.send_client,
+            self._note,
+            self._transport.set_members,
+            self._tell_network,
+        )
         through_log = self.cluster.reads_through_log
-        return Group(number, core, members, ways, reads_through_log=through_log)
+        return Group(number, core, {**born.members, **born.spares}, ways, reads_through_log=through_log)
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -227,6 +240,15 @@ class Node:
     def _on_request(self, header: Header, payload: bytes, address: tuple[str, int]) -> None:
         self._groups[header.group].request(header, payload, address)
 
+    def _tell_network(self, number: int, message: Message) -> None:
+        """By way of the service address, which only switches know, or else of another member."""
+        service = self.cluster.group(number).service
+        others = [place for one, place in sorted(self._groups[number].addresses.items()) if one != self.member]
+        if service is not None:
+            self._transport.tell_network(number, message, (service, self.cluster.port))
+        elif others:
+            self._transport.tell_network(number, message, others[0])
+
     def _on_large_request(self, header: Header, start: bytes, address: tuple[str, int]) -> bool:
         return self._groups[header.group].refuse(header, start, address)
 
@@ -248,6 +270,12 @@ class Node:
     def _answer(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if request.get("cmd") == "status":
             return iter([self.status()])
+        if request.get("cmd") in administration.COMMANDS:
+            group = inspection.group_of(self._groups, request)
+            if isinstance(group, Group):
+                spares = self.cluster.group(group.number).spares
+                return iter([administration.answer(group, request, spares, self.cluster.port)])
+            return iter([group])
         return inspection.answer(self._groups, request)
 
     def _note(self, text: str) -> None:
@@ -257,16 +285,16 @@ class Node:
         print(f"{time.strftime('%H:%M:%S')} {self.name}: {text}", file=sys.stderr, flush=True)
 
 
-def run(config_path: str | Path, member: int) -> int:
+def run(config_path: str | Path, member: int, *, joins: bool = False) -> int:
     """Run a member's node until SIGTERM or SIGINT; the exit code. Mistakes are one line on stderr."""
     try:
         loaded = config.load_with_warnings(config_path)
-        if member not in loaded.cluster.member_ids:
-            known = ", ".join(map(str, loaded.cluster.member_ids))
+        if member not in loaded.cluster.node_ids:
+            known = ", ".join(map(str, loaded.cluster.node_ids))
             raise ConfigError(f"{config_path}: groups: there is no member {member}; there are {known}")
         for warning in loaded.warnings:
             print(f"warning: {warning}", file=sys.stderr)
-        node = Node(loaded.cluster, member)
+        node = Node(loaded.cluster, member, joins=joins)
     except (ConfigError, NodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -299,8 +327,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m hosts.node", description="Run a Raft node.")
     parser.add_argument("--config", required=True, metavar="FILE", help="cluster.yaml")
     parser.add_argument("--id", required=True, type=int, metavar="N", help="which member to be")
+    parser.add_argument(
+        "--join", action="store_true", help="begin with nothing: the leader has added, or will add, it"
+    )
     arguments = parser.parse_args()
-    return run(arguments.config, arguments.id)
+    return run(arguments.config, arguments.id, joins=arguments.join)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from hosts.config import Address
 from hosts.fragments import Outbox
+from hosts.raft.config import MAX_ID
 from hosts.raft.message import NOBODY, Message, MessageType
 from hosts.reassembly import Inbox
 from hosts.requests import MAX_REQUEST_BYTES
@@ -106,6 +107,8 @@ class Transport:
         self._seal = seal
         self._cluster = cluster if seal is None else seal.cluster
         self._peers = {group: dict(members) for group, members in peers.items()}
+        self._guests: dict[tuple[int, int], Address] = {}
+        """By group and id: who has proved with the key to be a member, but is not known yet."""
         self._handlers = handlers
         self._clock = surroundings.clock
         self._draw_message_id = surroundings.draw_message_id
@@ -159,7 +162,8 @@ class Transport:
 
     def _take_peer(self, header: Header, datagram: bytes, address: Address) -> None:
         if header.target != self._member:
-            self.drops["misdelivered"] += 1
+            for_network = header.type == MessageType.CONFIGURATION
+            self.drops["for_the_network" if for_network else "misdelivered"] += 1
             return
         members = self._peers.get(header.group)
         if members is None:
@@ -167,9 +171,11 @@ class Transport:
             return
         expected = members.get(header.source)
         if expected is None:
-            self.drops["not_member"] += 1
-            return
-        if expected != address:
+            # The own configuration may be too old to know it. Only the key tells such a one from an impostor.
+            if self._seal is None or not 0 < header.source <= MAX_ID:
+                self.drops["not_member"] += 1
+                return
+        elif expected != address:
             self.drops["wrong_address"] += 1
             return
         if self._seal is not None:
@@ -179,6 +185,8 @@ class Transport:
             if not self._seal.is_new(header.source, datagram):
                 self.drops["replayed"] += 1
                 return
+            if expected is None:
+                self._guests[header.group, header.source] = address
             datagram = datagram[:-SEAL_BYTES]
         payload = datagram[HEADER_BYTES:]
         if header.is_fragment:
@@ -234,12 +242,24 @@ class Transport:
             outbox.on_status(status, address, self._clock())
             self._pump(outboxes, address, outbox)
 
+    # -- members ------------------------------------------------------------------------------------------------
+
+    def set_members(self, group: int, addresses: Mapping[int, Address]) -> None:
+        """Where the members of a group are from now on."""
+        self._peers[group] = {member: place for member, place in addresses.items() if member != self._member}
+
+    def tell_network(self, group: int, message: Message, address: Address) -> None:
+        """Send a message that is for switches on its way to ``address``."""
+        header, payload = pack_peer(message, group=group, cluster=self._cluster)
+        self._put(message.type, header.pack() + payload, address)
+
     # -- out ----------------------------------------------------------------------------------------------------
 
     def send_peer(self, group: int, message: Message) -> None:
         """Send a message to another member: now if it is small, else in fragments."""
-        address = self._peers[group].get(message.target)
+        address = self._peers[group].get(message.target) or self._guests.get((group, message.target))
         if address is None:
+            self.drops["address_unknown"] += 1
             return
         if not message.entries:
             self._send_whole(group, message, address)

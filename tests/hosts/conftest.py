@@ -38,16 +38,20 @@ def eventually(condition: Callable[[], Any], what: str, deadline_s: float = DEAD
 class LocalCluster:
     """Members 1, 2, ... at 127.0.0.1, 127.0.0.2, ..., all at one port."""
 
-    def __init__(self, folder: Path, members: int = 3, groups: tuple[int, ...] = (1,), extra: str = "") -> None:
+    def __init__(
+        self, folder: Path, members: int = 3, groups: tuple[int, ...] = (1,), extra: str = "", spares: int = 0
+    ) -> None:
+        """``spares`` more may be added later; ``start`` starts members only, unless told."""
         self.folder = folder
         self.members = range(1, members + 1)
-        self.port = free_port(members)
+        self.port = free_port(members + spares)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.config = folder / "cluster.yaml"
         lines = [f"port: {self.port}", f"data: {folder / 'nodes'}", extra, "groups:"]
         for group in groups:
             inside = ", ".join(f"{member}: 127.0.0.{member}" for member in self.members)
-            lines.append(f"  - {{id: {group}, members: {{{inside}}}}}")
+            more = ", ".join(f"{members + one}: 127.0.0.{members + one}" for one in range(1, spares + 1))
+            lines.append(f"  - {{id: {group}, members: {{{inside}}}, spares: {{{more}}}}}")
         self.config.write_text("\n".join(lines) + "\n")
 
     def address(self, member: int) -> tuple[str, int]:
@@ -57,11 +61,11 @@ class LocalCluster:
     def addresses(self) -> list[tuple[str, int]]:
         return [self.address(member) for member in self.members]
 
-    def start(self, *members: int) -> None:
+    def start(self, *members: int, options: tuple[str, ...] = ()) -> None:
         for member in members or self.members:
             with (self.folder / f"node{member}.log").open("ab") as log:
                 self.processes[member] = subprocess.Popen(
-                    [sys.executable, "-m", "hosts.node", "--config", str(self.config), "--id", str(member)],
+                    [sys.executable, "-m", "hosts.node", "--config", str(self.config), "--id", str(member), *options],
                     stdout=log,
                     stderr=log,
                 )
@@ -75,7 +79,7 @@ class LocalCluster:
     def output(self, member: int) -> str:
         return (self.folder / f"node{member}.log").read_text()
 
-    def ask(self, member: int, **request: Any) -> list[dict[str, Any]]:
+    def ask(self, member: int, /, **request: Any) -> list[dict[str, Any]]:
         path = self.folder / "nodes" / f"node{member}" / "control.sock"
         return list(control.ask(path, request, timeout_s=30))
 
@@ -106,6 +110,26 @@ class LocalCluster:
             return max(found)[1] if found else 0
 
         return int(eventually(find, "a leader"))
+
+    def change(self, wanted: Callable[[dict[str, Any]], bool], group: int = 1, **request: Any) -> dict[str, Any]:
+        """Have the leader begin a change, again if it is lost, until ``wanted`` likes the leader's members."""
+
+        def attempt() -> dict[str, Any] | None:
+            try:
+                leader = self.leader(group)
+                shown = self.ask(leader, cmd="members", group=group)[0]
+                if wanted(shown) and not shown["changing"]:
+                    return shown
+                answer = self.ask(leader, group=group, **request)[0]
+                assert answer["ok"] or answer.get("busy") or "leader" in answer, answer
+            except (OSError, IndexError):
+                pass
+            time.sleep(0.1)
+            return None
+
+        found = eventually(attempt, f"{request}")
+        assert isinstance(found, dict)
+        return found
 
     def values(self, member: int, group: int = 1) -> list[Any]:
         """The applied list as the control socket shows it, in JSON's terms."""

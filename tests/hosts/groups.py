@@ -25,6 +25,8 @@ class Trio:
     def __init__(self, members: int = 3, *, reads_through_log: bool = False, max_apply_bytes: int = 4 << 20) -> None:
         self.pass_on: Callable[[Message], bool] = lambda message: True
         self.held: list[Message] = []
+        self.told: list[Message] = []
+        """What the network has been told."""
         self.replies: list[tuple[int, Header, Reply]] = []
         self._mail: list[Message] = []
         self._disks: list[tuple[int, Ready]] = []
@@ -46,6 +48,7 @@ class Trio:
                     (member, header, Reply.unpack(payload))
                 ),
                 lambda text: None,
+                tell=lambda _, message: self.told.append(message),
             )
             self.groups[member] = Group(1, core, addresses, ways, reads_through_log=reads_through_log)
 

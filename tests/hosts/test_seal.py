@@ -158,7 +158,7 @@ class Member:
         peers = {1: {other: address for other, address in ADDRESSES.items() if other != member}}
         self.transport = Transport(
             member,
-            ADDRESSES[member],
+            ADDRESSES.get(member, ("10.0.0.4", 26410)),
             CLUSTER,
             peers,
             16 << 20,
