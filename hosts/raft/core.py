@@ -238,12 +238,16 @@ class Raft:
 
     def take_snapshot(self, index: int, data: bytes) -> Snapshot:
         """A snapshot of the state machine as it is after entry ``index``, which must be applied and still be in the
-        log (ValueError). Make it durable, then ``compact``."""
+        log. Make it durable, then ``compact``. ValueError if that cannot be, also for a newcomer whose log has not
+        come to a configuration yet: a snapshot must say who the members are."""
         log = self.log
         term = log.term_at(index)
         if term is None or not 0 < index <= log.applied_index:
             raise ValueError(f"no snapshot at {index}: the log goes from {log.base_index} to {log.applied_index}")
-        return Snapshot(index, term, log.configurations.at(index), data)
+        configuration = log.configurations.at(index)
+        if not configuration.membership.voters:
+            raise ValueError(f"no snapshot at {index}: the members are not known yet")
+        return Snapshot(index, term, configuration, data)
 
     def compact(self, snapshot: Snapshot, keep: int = 0) -> None:
         """``snapshot`` is durable: it stands for the log from now on, save the last ``keep`` entries before its end,

@@ -291,7 +291,7 @@ class Leadership:
         self.append(EntryKind.CONFIGURATION, configuration.pack())
         latest = self._log.configurations.latest
         self._membership = latest.membership
-        self._replication.adopt(latest)
+        self._replication.adopt(latest, latest.index)
         self._advance_commit()
 
     def is_removed(self) -> bool:

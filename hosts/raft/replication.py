@@ -27,15 +27,16 @@ class Replication:
         self.now = 0
         self.round = 0
         self.progress: dict[int, Progress] = {}
-        self.adopt(log.configurations.latest)
+        self.adopt(log.configurations.latest, log.last_index + 1)
 
-    def adopt(self, configuration: Configuration) -> None:
-        """These are the members now: newcomers get entries, those who left get nothing more."""
+    def adopt(self, configuration: Configuration, next_index: int) -> None:
+        """These are the members now: newcomers get entries, from ``next_index`` on or what turns out to be missing;
+        those who left get nothing more."""
         others = configuration.membership.everyone() - {self._config.id}
         for member in self.progress.keys() - others:
             del self.progress[member]
         for member in sorted(others - self.progress.keys()):
-            self.progress[member] = Progress(self._log.last_index + 1, self.now)
+            self.progress[member] = Progress(next_index, self.now)
 
     def replicate(self) -> None:
         """Send everyone what is new, as far as the windows allow."""
@@ -155,8 +156,10 @@ class Replication:
         return False
 
     def _leave_snapshot(self, progress: Progress) -> None:
-        """Its end, or an acknowledgement of entries, may show that a member needs the snapshot no more."""
-        if progress.mode is Mode.SNAPSHOT and progress.match_index >= self._log.base_index:
+        """Its end, or an acknowledgement of entries, may show that a member needs this snapshot no more; perhaps a
+        newer one, where the log has been compacted since."""
+        stream = progress.snapshot
+        if stream is not None and progress.match_index >= min(stream.snapshot.index, self._log.base_index):
             progress.has_snapshot()
 
     def oldest_transfer(self, silent_ticks: int) -> int | None:

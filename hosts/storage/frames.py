@@ -8,6 +8,11 @@ the last frame and a valid frame proves that the one before it had been synced. 
     record           kind:8 = 1  term:64  voted_for:8                         hard state
                      kind:8 = 2  term:64  index:64  entry_kind:8  length:32   an entry, then its data
                      kind:8 = 3  index:64                                     the log ends before this index
+                     kind:8 = 4  index:64  term:64                            what follows comes after this entry
+
+The first frame of each segment but the first says the hard state and what entry comes before (kind 4): so the files
+before it can go once a snapshot reaches that far. Where the log before ends otherwise, it is void: a snapshot from
+the leader took its place.
 
 ``chain`` is the crc of the frame before, across segments. CRC-32C over all that stands before and behind the crc
 field, beginning with the log's random id: bytes of a client's value or of another log are never taken for a frame.
@@ -34,7 +39,8 @@ _CRC = struct.Struct("<I")
 _HARD_STATE = struct.Struct("<BQB")
 _ENTRY = struct.Struct("<BQQBI")
 _TRUNCATION = struct.Struct("<BQ")
-_HARD_STATE_KIND, _ENTRY_KIND, _TRUNCATION_KIND = 1, 2, 3
+_BASE = struct.Struct("<BQQ")
+_HARD_STATE_KIND, _ENTRY_KIND, _TRUNCATION_KIND, _BASE_KIND = 1, 2, 3, 4
 
 
 class Malformed(ValueError):
@@ -48,7 +54,15 @@ class Truncation:
     index: int
 
 
-Record = HardState | Entry | Truncation
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What follows in the log comes after the entry of this index and term."""
+
+    index: int
+    term: int
+
+
+Record = HardState | Entry | Truncation | Base
 
 
 def pack_segment_header(number: int, log_id: bytes, chain: int) -> bytes:
@@ -69,12 +83,20 @@ def unpack_segment_header(data: bytes) -> tuple[int, bytes, int] | None:
 
 
 def pack_frame(
-    log_id: bytes, chain: int, hard_state: HardState | None, cut: int | None, entries: Sequence[Entry]
+    log_id: bytes,
+    chain: int,
+    hard_state: HardState | None,
+    cut: int | None,
+    entries: Sequence[Entry],
+    base: Base | None = None,
 ) -> tuple[bytes, int]:
-    """A frame and its crc. ``cut``: the index from which on the former end of the log is void, None if it stays."""
+    """A frame and its crc. ``cut``: the index from which on the former end of the log is void, None if it stays.
+    ``base``: what stands before the frame's segment."""
     parts: list[bytes] = []
     if hard_state is not None:
         parts.append(_HARD_STATE.pack(_HARD_STATE_KIND, hard_state.current_term, hard_state.voted_for))
+    if base is not None:
+        parts.append(_BASE.pack(_BASE_KIND, base.index, base.term))
     if cut is not None:
         parts.append(_TRUNCATION.pack(_TRUNCATION_KIND, cut))
     for entry in entries:
@@ -145,6 +167,10 @@ def unpack_records(body: memoryview) -> Iterator[Record]:
                 _, index = _TRUNCATION.unpack_from(body, at)
                 at += _TRUNCATION.size
                 yield Truncation(index)
+            elif kind == _BASE_KIND:
+                _, index, term = _BASE.unpack_from(body, at)
+                at += _BASE.size
+                yield Base(index, term)
             else:
                 raise Malformed(f"a record of kind {kind}")
     except (struct.error, ValueError) as error:

@@ -1,18 +1,20 @@
-"""A member's durable log: term, vote and entries in append-only segments, one sync per append."""
+"""A member's durable log: term, vote and entries in append-only segments, one sync per append; and its snapshot."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hosts.raft.message import Entry, HardState
+from hosts.raft.snapshot import Snapshot
 from hosts.storage.disk import Disk, File, RealDisk
 from hosts.storage.errors import LogDamaged, LogError
-from hosts.storage.frames import SEGMENT_HEADER_BYTES, pack_frame, pack_segment_header
+from hosts.storage.frames import SEGMENT_HEADER_BYTES, Base, pack_frame, pack_segment_header
 from hosts.storage.mark import Mark, MarkFile
-from hosts.storage.replay import Replay, replay, segment_name
+from hosts.storage.replay import Replay, replay, segment_name, segment_numbers
+from hosts.storage.snapshots import NEW, publish_snapshot, snapshot_indexes, snapshot_name, stage_snapshot
 
 __all__ = ["DiskLog", "LogDamaged", "LogError"]
 
@@ -23,7 +25,8 @@ SEGMENT_BYTES = 16 << 20
 class DiskLog:
     """One group's log in one folder, for one process and one thread at a time.
 
-    ``hard_state``, ``entries`` and ``notes`` are what was found at the opening; appends do not change them.
+    ``hard_state``, ``snapshot``, ``entries`` (those behind the snapshot) and ``notes`` are what was found at the
+    opening; appends do not change them.
     """
 
     def __init__(self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -33,6 +36,7 @@ class DiskLog:
         self._failed: str | None = None
         self._file: File | None = None
         self._mark: MarkFile | None = None
+        self._staged: Snapshot | None = None
         try:
             self._open()
         except BlockingIOError as error:
@@ -54,27 +58,57 @@ class DiskLog:
             raise LogError(_explain(error, str(folder))) from error
         return cls(disk, segment_bytes=segment_bytes)
 
-    def append(self, hard_state: HardState | None, entries: Sequence[Entry]) -> None:
-        """Make both durable at once; on return they are. Entries replace everything from the first one's index on.
+    def append(
+        self, hard_state: HardState | None, entries: Sequence[Entry], snapshot: Snapshot | None = None
+    ) -> None:
+        """Make all durable; on return they are. Entries replace everything from the first one's index on; a snapshot
+        (one that came from the leader) replaces everything, and ``entries`` follow it.
 
         Raises ValueError for entries that leave a gap, and LogError for an I/O error; then nothing is known of this
         append but that all before it is durable, and no other one is taken.
         """
+        last = self._last if snapshot is None else Base(snapshot.index, snapshot.term)
+        with self._writing():
+            cut = None
+            if entries:
+                first = entries[0].index
+                if not 1 <= first <= last.index + 1 or entries[-1].index != first + len(entries) - 1:
+                    raise ValueError(
+                        f"entries {first}..{entries[-1].index} do not fit a log that ends at {last.index}"
+                    )
+                if first <= last.index:
+                    cut = first
+            if snapshot is not None:
+                self._install(hard_state, snapshot)
+                hard_state = None
+            if hard_state is not None or entries:
+                self._write(hard_state, cut, entries)
+
+    def stage_snapshot(self, snapshot: Snapshot) -> None:
+        """The slow part of ``save_snapshot``, and the only call that another thread may make meanwhile. Raises
+        LogError for an I/O error; the log can go on after it."""
+        try:
+            stage_snapshot(self._disk, self._log_id, snapshot)
+        except OSError as error:
+            raise LogError(_explain(error, self._disk.path(snapshot_name(snapshot.index)))) from error
+        self._staged = snapshot
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Make a snapshot durable that was taken here, and drop the files that are needless then. An older one than
+        the last is ignored. Raises LogError."""
+        if snapshot.index <= self._snapshot_index:
+            return
+        with self._writing():
+            self._publish(snapshot)
+            self._drop_needless()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """After an I/O error nothing more is written."""
         if self._failed is not None:
             raise LogError(f"nothing more can be written after: {self._failed}")
-        if hard_state is None and not entries:
-            return
-        cut = None
-        if entries:
-            first = entries[0].index
-            if not 1 <= first <= self._last_index + 1 or entries[-1].index != first + len(entries) - 1:
-                raise ValueError(
-                    f"entries {first}..{entries[-1].index} do not fit a log that ends at {self._last_index}"
-                )
-            if first <= self._last_index:
-                cut = first
         try:
-            self._write(hard_state, cut, entries)
+            yield
         except OSError as error:
             self._failed = _explain(error, self._disk.path(segment_name(self._segment)))
             raise LogError(self._failed) from error
@@ -97,17 +131,19 @@ class DiskLog:
         disk = self._disk
         disk.lock()
         for name in disk.names():
-            if name.endswith(".new"):
+            if name.endswith(NEW):
                 disk.remove(name)
         disk.sync_folder()  # a process that was killed may have renamed and not synced
         found = replay(disk)
         if found is None:
             found = Replay(log_id=os.urandom(8))
         self._log_id, self._chain = found.log_id, found.chain
-        if not found.segments:
+        self._state, self._last, self._starts = found.hard_state, found.last, found.starts
+        self._snapshot_index = found.snapshot.index if found.snapshot is not None else 0
+        if not found.starts:
             self._begin_segment(1)
         else:
-            self._segment, self._end = found.segments[-1], found.end
+            self._segment, self._end = max(found.starts), found.end
             self._file = disk.open(segment_name(self._segment))
             if found.torn:
                 self._file.resize(self._end)
@@ -121,8 +157,12 @@ class DiskLog:
             self._mark = MarkFile.open(disk, self._here())
         else:
             self._mark = MarkFile.create(disk, self._here())
-        self._last_index = found.last_index
+        if found.superseded:
+            self._begin_segment(self._segment + 1)
+            self._mark.write(self._here())
+        self._drop_needless()
         self.hard_state = found.hard_state
+        self.snapshot = found.snapshot
         self.entries: tuple[Entry, ...] = tuple(found.entries)
         self.notes = tuple(found.notes)
 
@@ -130,14 +170,17 @@ class DiskLog:
         return Mark(self._segment, self._end, self._chain, self._log_id)
 
     def _begin_segment(self, number: int, frame_bytes: int = 0) -> None:
-        """Its header and its name are durable before any frame goes in."""
+        """Its header, its name and what comes before it are durable before any other frame goes in."""
         name = segment_name(number)
-        size = max(self._segment_bytes, SEGMENT_HEADER_BYTES + frame_bytes)
-        file = self._disk.create(name + ".new", size)
+        front, chain = pack_segment_header(number, self._log_id, self._chain), self._chain
+        if number > 1:
+            frame, chain = pack_frame(self._log_id, chain, self._state, None, (), self._last)
+            front += frame
+        file = self._disk.create(name + NEW, max(self._segment_bytes, len(front) + frame_bytes))
         try:
-            file.write(pack_segment_header(number, self._log_id, self._chain), 0)
+            file.write(front, 0)
             file.sync()
-            self._disk.rename(name + ".new", name)
+            self._disk.rename(name + NEW, name)
             self._disk.sync_folder()
         except OSError:
             file.close()
@@ -146,7 +189,8 @@ class DiskLog:
             self._file.resize(self._end)
             self._file.close()
         self._file = file
-        self._segment, self._end = number, SEGMENT_HEADER_BYTES
+        self._segment, self._end, self._chain = number, len(front), chain
+        self._starts[number] = self._last.index
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -154,14 +198,52 @@ class DiskLog:
         frame, crc = pack_frame(self._log_id, self._chain, hard_state, cut, entries)
         if self._end + len(frame) > self._segment_bytes and self._end > SEGMENT_HEADER_BYTES:
             self._begin_segment(self._segment + 1, len(frame))
+            frame, crc = pack_frame(self._log_id, self._chain, hard_state, cut, entries)
         assert self._file is not None and self._mark is not None
         self._file.write(frame, self._end)
         self._file.sync()
         self._end += len(frame)
         self._chain = crc
         if entries:
-            self._last_index = entries[-1].index
+            self._last = Base(entries[-1].index, entries[-1].term)
+        self._state = hard_state or self._state
         self._mark.write(self._here())
+
+    # -- snapshots ----------------------------------------------------------------------------------------------
+
+    def _install(self, hard_state: HardState | None, snapshot: Snapshot) -> None:
+        """The term first: no snapshot may be of a later one. From the snapshot's name on, it counts, whether or not
+        the log says so already."""
+        if hard_state is not None:
+            self._write(hard_state, None, ())
+        self._publish(snapshot)
+        self._last = Base(snapshot.index, snapshot.term)
+        self._begin_segment(self._segment + 1)
+        assert self._mark is not None
+        self._mark.write(self._here())
+        self._drop_needless()
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        staged, self._staged = self._staged, None
+        if staged is not snapshot:
+            stage_snapshot(self._disk, self._log_id, snapshot)
+        publish_snapshot(self._disk, snapshot.index)
+        self._snapshot_index = snapshot.index
+
+    def _drop_needless(self) -> None:
+        """Files whose entries all lie before the snapshot's end, and older snapshots. That some of them come back
+        after a power loss does no harm."""
+        disk = self._disk
+        first = max(number for number, start in self._starts.items() if start <= self._snapshot_index)
+        for number in [number for number in self._starts if number < first]:
+            del self._starts[number]
+        names = disk.names()
+        needless = [segment_name(number) for number in segment_numbers(names) if number < first]
+        needless += [snapshot_name(index) for index in snapshot_indexes(names) if index < self._snapshot_index]
+        for name in needless:
+            disk.remove(name)
+        if needless:
+            disk.sync_folder()
 
 
 def _explain(error: OSError, path: str) -> str:

@@ -20,6 +20,7 @@ class Report:
     entries: int
     last_index: int
     last_term: int
+    snapshot_index: int
     hard_state: HardState
     notes: tuple[str, ...]
     damage: LogDamaged | None
@@ -32,6 +33,8 @@ class Report:
             f"{self.last_index} and term {self.last_term}; term {self.hard_state.current_term}, "
             f"voted for {self.hard_state.voted_for or 'nobody'}"
         ]
+        if self.snapshot_index:
+            lines.append(f"a snapshot stands for everything up to index {self.snapshot_index}")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
@@ -50,13 +53,13 @@ def verify(folder: str | Path) -> Report:
         raise LogError(f"{error.filename or folder}: {error.strerror or error}") from error
     finally:
         disk.close()
-    last = found.entries[-1] if found.entries else None
     return Report(
-        segments=len(found.segments),
+        segments=len(found.starts),
         frames=found.frames,
         entries=len(found.entries),
-        last_index=last.index if last else 0,
-        last_term=last.term if last else 0,
+        last_index=found.last.index,
+        last_term=found.last.term,
+        snapshot_index=found.snapshot.index if found.snapshot is not None else 0,
         hard_state=found.hard_state,
         notes=tuple(found.notes),
         damage=damage,

@@ -12,13 +12,14 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from hosts.raft.core import Busy, Config, NotLeader, Raft, Ready, Role
-from hosts.raft.message import Entry, HardState, Message, MessageType
+from hosts.raft.core import Busy, Config, InvalidChange, NotLeader, Raft, Ready, Role, Snapshot
+from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.storage.log import DiskLog
 from tests.storage.power import PowerDisk, PowerLoss
 
 ELECTION_TICKS = 10
 HEARTBEAT_TICKS = 2
+MOST_MEMBERS = 8
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Faults:
     propose: float = 0.3
     read: float = 0.1
     transfer: float = 0.0
+    change: float = 0.0
+    compact: float = 0.0
 
     @classmethod
     def draw(cls, random: Random) -> Faults:
@@ -53,23 +56,48 @@ class Faults:
             partition=some(0.03),
             propose=random.choice((0.05, 0.5, 2.0)),
             transfer=some(0.02),
+            change=some(0.1),
+            compact=some(0.1),
         )
 
 
 @dataclass
 class Disk:
-    """What a member has made durable."""
+    """What a member has made durable: a snapshot, and entries that follow entry ``base``."""
 
     hard_state: HardState = field(default_factory=HardState)
     entries: list[Entry] = field(default_factory=list)
+    base: int = 0
+    snapshot: Snapshot | None = None
+
+    @property
+    def last_index(self) -> int:
+        return self.base + len(self.entries)
 
     def write(self, ready: Ready) -> None:
         if ready.hard_state is not None:
             self.hard_state = ready.hard_state
+        if ready.snapshot is not None:
+            self.snapshot = ready.snapshot
+            self.base = ready.snapshot.index
+            self.entries = []
         if ready.entries:
             first = ready.entries[0].index
-            assert first <= len(self.entries) + 1, "a gap in what is written"
-            self.entries[first - 1 :] = ready.entries
+            assert self.base < first <= self.last_index + 1, "a gap in what is written"
+            self.entries[first - self.base - 1 :] = ready.entries
+
+    def save(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+    def recover(self) -> None:
+        """Where log and snapshot do not meet, the snapshot stands alone."""
+        snapshot = self.snapshot
+        if snapshot is None:
+            return
+        at = snapshot.index - self.base
+        agrees = self.entries[at - 1].term == snapshot.term if 0 < at <= len(self.entries) else at == 0
+        self.entries = self.entries[at:] if agrees else []
+        self.base = snapshot.index
 
     def crash(self, writing: deque[Ready], random: Random) -> None:
         """Of what waits to be written, any number of whole Readys reach the disk: the log makes each one frame."""
@@ -77,7 +105,10 @@ class Disk:
             self.write(writing.popleft())
 
     def holds(self, entry: Entry) -> bool:
-        return entry.index <= len(self.entries) and self.entries[entry.index - 1].term == entry.term
+        """A snapshot holds what was committed before its end; only such entries are asked for."""
+        if self.snapshot is not None and entry.index <= self.snapshot.index:
+            return True
+        return self.base < entry.index <= self.last_index and self.entries[entry.index - self.base - 1] == entry
 
 
 class PowerLossDisk(Disk):
@@ -86,26 +117,35 @@ class PowerLossDisk(Disk):
     def __init__(self, random: Random) -> None:
         super().__init__()
         self._power = PowerDisk(random)
-        self._log = DiskLog(self._power, segment_bytes=4096)
+        self._log = DiskLog(self._power, segment_bytes=1024)
 
     def write(self, ready: Ready) -> None:
         super().write(ready)
-        self._log.append(ready.hard_state, ready.entries)
+        self._log.append(ready.hard_state, ready.entries, ready.snapshot)
+
+    def save(self, snapshot: Snapshot) -> None:
+        super().save(snapshot)
+        self._log.save_snapshot(snapshot)
 
     def crash(self, writing: deque[Ready], random: Random) -> None:
         self._power.fuse = random.randrange(12)
         try:
             for ready in writing:
-                self._log.append(ready.hard_state, ready.entries)
+                self._log.append(ready.hard_state, ready.entries, ready.snapshot)
         except PowerLoss:
             pass
         self._power.lose_power()
-        self._log = DiskLog(self._power, segment_bytes=4096)
-        self.hard_state, self.entries = self._log.hard_state, list(self._log.entries)
+        self._log = DiskLog(self._power, segment_bytes=1024)
+        self.hard_state, self.entries, self.snapshot = (
+            self._log.hard_state,
+            list(self._log.entries),
+            self._log.snapshot,
+        )
+        self.base = self.snapshot.index if self.snapshot is not None else 0
 
 
 class Member:
-    """One core with its disk."""
+    """One core with its disk and its state machine: a hash over all that was applied."""
 
     def __init__(self, config: Config, seed: int, disk: Disk) -> None:
         self.config = config
@@ -115,13 +155,25 @@ class Member:
         self.seed = seed
         self.raft: Raft | None = None
         self.applied = 0
+        self.state = b""
         self.start()
 
     def start(self) -> None:
         self.starts += 1
         random = Random(f"{self.seed}/{self.config.id}/{self.starts}")
-        self.raft = Raft(self.config, self.disk.hard_state, self.disk.entries, random)
-        self.applied = 0
+        disk = self.disk
+        disk.recover()
+        self.raft = Raft(self.config, disk.hard_state, disk.entries, random, disk.snapshot)
+        self.applied, self.state = 0, b""
+        if disk.snapshot is not None:
+            self.restore(disk.snapshot)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        self.applied, self.state = snapshot.index, snapshot.data[:32]
+
+    def apply(self, entry: Entry) -> None:
+        self.applied = entry.index
+        self.state = hashlib.sha256(self.state + entry.data).digest()
 
     def crash(self, random: Random) -> None:
         self.raft = None
@@ -139,11 +191,11 @@ class Network:
         self.seed = seed
         self.faults = faults or Faults()
         ids = frozenset(range(1, size + 1))
-        options = {"election_timeout_ticks": ELECTION_TICKS, "heartbeat_ticks": HEARTBEAT_TICKS, **options}
-        self.members = {
-            one: Member(Config(one, ids, **options), seed, PowerLossDisk(self.random) if power else Disk())
-            for one in sorted(ids)
-        }
+        self.power = power
+        self.options = {"election_timeout_ticks": ELECTION_TICKS, "heartbeat_ticks": HEARTBEAT_TICKS, **options}
+        self.members: dict[int, Member] = {}
+        for one in sorted(ids):
+            self.add_member(one, ids)
         self.now = 0
         self.flying: list[tuple[int, int, int, Message]] = []
         self.sent = 0
@@ -160,6 +212,13 @@ class Network:
                 "lost",
                 "transfers",
                 "reads",
+                "lease reads",
+                "changes",
+                "joint configurations",
+                "learners",
+                "leaders removed",
+                "compactions",
+                "snapshots installed",
             ),
             0,
         )
@@ -169,7 +228,14 @@ class Network:
         self.votes: dict[tuple[int, int], int] = {}
         self.entries: dict[tuple[int, int], tuple[int, Entry]] = {}
         self.committed: list[Entry] = []
-        self.reads: dict[tuple[int, int, int], int] = {}
+        self.states: list[bytes] = [b""]
+        self.checked_commit = 0
+        self.reads: dict[tuple[int, int, int], tuple[int, int]] = {}
+
+    def add_member(self, one: int, members: frozenset[int] = frozenset()) -> None:
+        """A host that knows ``members`` only, and waits to be told of others."""
+        disk = PowerLossDisk(self.random) if self.power else Disk()
+        self.members[one] = Member(Config(one, members, **self.options), self.seed, disk)
 
     # -- moving time --------------------------------------------------------------------------------------------
 
@@ -213,17 +279,20 @@ class Network:
             if member.raft is not None:
                 self._note(f"{self.now} {to} {message}")
                 member.raft.step(message)
+                self._check_commit(member.raft)
                 if random.random() < 0.7:
                     self._serve(member)
-        for member in self.members.values():
+        for member in list(self.members.values()):
             if member.raft is None:
                 continue
-            for _ in range(random.choice((0, 2)) if random.random() < faults.skew else 1):
+            skewed = random.random() < faults.skew and not self.options.get("lease_ticks")
+            for _ in range(random.choice((0, 2)) if skewed else 1):
                 member.raft.tick()
             self._propose(member.raft)
             self._lead(member)
             self._serve(member)
-        for member in self.members.values():
+            self._compact(member)
+        for member in list(self.members.values()):
             while member.writing and random.random() >= faults.slow_disk:
                 self._finish_write(member)
                 self._serve(member)
@@ -270,10 +339,46 @@ class Network:
         if raft is None or raft.role is not Role.LEADER:
             return
         if random.random() < self.faults.read:
-            self.reads[raft.id, member.starts, raft.read()] = len(self.committed)
+            self.reads[raft.id, member.starts, raft.read()] = len(self.committed), self.now
         if random.random() < self.faults.transfer:
-            raft.transfer(random.choice(sorted(self.members)))
+            raft.transfer(random.choice(sorted(raft.membership.voters)))
             self.counts["transfers"] += 1
+        if random.random() < self.faults.change:
+            self._change(raft)
+
+    def _change(self, raft: Raft) -> None:
+        """Ask for any change: newcomers, leavers, voters that become learners and the other way round."""
+        random = self.random
+        pool = range(1, MOST_MEMBERS + 1)
+        parts: dict[str, list[int]] = {"add": [], "remove": [], "learners": []}
+        for one in random.sample(pool, random.choice((1, 1, 1, 2, 3))):
+            parts[random.choice(("add", "add", "remove", "learners"))].append(one)
+        if random.random() < 0.2:
+            parts = {"add": [], "remove": [raft.id], "learners": []}
+        address = b"at %d"
+        try:
+            raft.change_membership(
+                {one: address % one for one in parts["add"]},
+                parts["remove"],
+                {one: address % one for one in parts["learners"]},
+            )
+        except (Busy, InvalidChange):
+            return
+        self.counts["changes"] += 1
+        for one in parts["add"] + parts["learners"]:
+            if one not in self.members:
+                self.add_member(one)
+
+    def _compact(self, member: Member) -> None:
+        raft, random = member.raft, self.random
+        if raft is None or random.random() >= self.faults.compact or member.applied <= raft.log.base_index:
+            return
+        if not raft.log.configurations.at(member.applied).membership.voters:
+            return  # a newcomer that does not know the members yet
+        snapshot = raft.take_snapshot(member.applied, member.state + bytes(member.applied % 150))
+        member.disk.save(snapshot)
+        raft.compact(snapshot, keep=random.choice((0, 0, 3, 20)))
+        self.counts["compactions"] += 1
 
     def propose(self, data: bytes) -> tuple[int, int]:
         """A proposal to the leader, which must exist."""
@@ -286,7 +391,11 @@ class Network:
     def _serve(self, member: Member) -> None:
         """Do what Ready says, as a node does: the disk's part is put off."""
         raft = member.raft
-        while raft is not None and (ready := raft.ready()) is not None:
+        if raft is None:
+            return
+        self._check_commit(raft)
+        while (ready := raft.ready()) is not None:
+            self._check_commit(raft)
             self._check_ready(member, raft, ready)
             self.send(member, ready.messages)
             if ready.needs_disk or ready.after:
@@ -295,7 +404,7 @@ class Network:
 
     def _finish_write(self, member: Member) -> None:
         ready = member.writing.popleft()
-        if ready.entries and ready.entries[0].index <= len(member.disk.entries):
+        if ready.entries and ready.entries[0].index <= member.disk.last_index:
             self.counts["truncations"] += 1
         member.disk.write(ready)
         assert member.raft is not None
@@ -352,20 +461,31 @@ class Network:
             self.counts["elections"] = len(self.leaders)
             leader = self.leader()
             if leader is not None and leader.current_term == max(self.leaders):
-                for entry in self.committed:
+                for entry in self.committed[max(0, leader.log.base_index - 1) :]:
                     if leader.log.term_at(entry.index) != entry.term:
                         self._fail(f"leader {leader.id} of term {leader.current_term} lacks committed {entry}")
 
     def _check_ready(self, member: Member, raft: Raft, ready: Ready) -> None:
+        if ready.snapshot is not None:
+            self.counts["snapshots installed"] += 1
+            member.restore(ready.snapshot)
+            if self.states[member.applied] != member.state:
+                self._fail(f"member {raft.id} restores a state at {member.applied} that nobody had")
+            if self.committed[member.applied - 1].term != ready.snapshot.term:
+                self._fail(f"member {raft.id} restores entry {member.applied} of another term")
         self._check_log(raft, ready.entries)
         for entry in ready.committed:
+            if entry.index != member.applied + 1:
+                self._fail(f"member {raft.id} applies {entry.index} after {member.applied}")
+            member.apply(entry)
             self._check_committed(raft, entry)
-            member.applied += 1
-            if entry.index != member.applied:
-                self._fail(f"member {raft.id} applies {entry.index} after {member.applied - 1}")
+            if self.states[entry.index] != member.state:
+                self._fail(f"member {raft.id} is in another state than others at {entry.index}")
         for number, index in ready.reads:
             self.counts["reads"] += 1
-            before = self.reads[raft.id, member.starts, number]
+            before, asked = self.reads[raft.id, member.starts, number]
+            if asked == self.now and len(raft.membership.voters) > 1:
+                self.counts["lease reads"] += 1
             if index < before:
                 self._fail(f"member {raft.id} reads at {index} what was at {before} when it was asked")
 
@@ -377,19 +497,34 @@ class Network:
             if known != (previous, entry):
                 self._fail(f"member {raft.id} holds {entry} after term {previous}, others {known}")
 
+    def _check_commit(self, raft: Raft) -> None:
+        """What a leader commits is on the disks of a quorum of its configuration."""
+        if raft.role is not Role.LEADER or raft.commit_index <= self.checked_commit:
+            return
+        first = max(self.checked_commit, raft.log.base_index) + 1
+        entries, _ = raft.log.between(first, raft.commit_index, 1 << 30, 1 << 60)
+        for entry in entries:
+            holders = {one for one, member in self.members.items() if member.disk.holds(entry)}
+            if not raft.membership.is_quorum(holders):
+                self._fail(f"member {raft.id} commits {entry}, which the disks of {holders} hold: {raft.membership}")
+            if entry.kind is EntryKind.CONFIGURATION:
+                membership = raft.log.configurations.at(entry.index).membership
+                self.counts["joint configurations"] += bool(membership.outgoing)
+                self.counts["learners"] += bool(membership.learners)
+                self.counts["leaders removed"] += not membership.is_voter(raft.id)
+        self.checked_commit = raft.commit_index
+
     def _check_committed(self, raft: Raft, entry: Entry) -> None:
-        """State-machine agreement; and what one member commits is on a majority of disks."""
+        """State-machine agreement."""
         at = entry.index - 1
         if at < len(self.committed):
             if self.committed[at] != entry:
                 self._fail(f"member {raft.id} commits {entry}, another committed {self.committed[at]}")
             return
-        if at != len(self.committed):
-            self._fail(f"member {raft.id} commits {entry.index} before {len(self.committed) + 1} was")
-        holders = sum(member.disk.holds(entry) for member in self.members.values())
-        if 2 * holders <= len(self.members):
-            self._fail(f"member {raft.id} commits {entry}, which {holders} disks hold")
+        if at != len(self.committed) or at >= self.checked_commit:
+            self._fail(f"member {raft.id} commits {entry.index} before a leader has committed it")
         self.committed.append(entry)
+        self.states.append(hashlib.sha256(self.states[-1] + entry.data).digest())
 
     def _check_message(self, member: Member, message: Message) -> None:
         """Nothing leaves before what it promises is durable."""
@@ -405,7 +540,7 @@ class Network:
             elif disk.hard_state.current_term < message.term:
                 self._fail(f"a vote left whose term is not on disk: {message}")
         elif kind is MessageType.APPEND_ENTRIES_REPLY and not message.reject:
-            if message.index > len(disk.entries) and message.term == disk.hard_state.current_term:
+            if message.index > disk.last_index and message.term == disk.hard_state.current_term:
                 self._fail(f"an acknowledgement of what is not on disk: {message}")
             if message.term > disk.hard_state.current_term:
                 self._fail(f"an acknowledgement in a term that is not on disk: {message}")
@@ -413,12 +548,14 @@ class Network:
             self._fail(f"a heartbeat whose commit lies beyond what its receiver is known to hold: {message}")
 
     def check_end(self) -> None:
-        """After healing and a while: everyone has applied the same, and it is durable everywhere."""
-        for one, member in self.members.items():
-            raft = self.raft(one)
+        """After healing and a while: every member has applied the same, and it is durable everywhere."""
+        leader = self.leader()
+        assert leader is not None
+        for one in sorted(leader.membership.everyone()):
+            raft, member = self.raft(one), self.members[one]
             if raft.commit_index != len(self.committed) or member.applied != len(self.committed):
                 self._fail(f"member {one} stands at {member.applied} of {len(self.committed)}")
-            if member.disk.entries[: len(self.committed)] != self.committed:
+            if not all(member.disk.holds(entry) for entry in self.committed):
                 self._fail(f"member {one}'s disk differs from what was committed")
 
 
@@ -431,6 +568,8 @@ def soak(seed: int, *, size: int | None = None, ticks: int = 600, power: bool = 
         "max_inflight": random.choice((1, 2, 16)),
         "max_uncommitted_bytes": random.choice((300, 1 << 20)),
         "max_apply_bytes": random.choice((100, 1 << 20)),
+        "snapshot_chunk_bytes": random.choice((40, 100, 1 << 20)),
+        "lease_ticks": random.choice((0, 0, ELECTION_TICKS - 3)),
     }
     size = size or random.choice((1, 2, 3, 3, 3, 4, 5, 7))
     network = Network(seed, size, Faults.draw(random), power=power, **options)
@@ -450,7 +589,10 @@ def soak(seed: int, *, size: int | None = None, ticks: int = 600, power: bool = 
     assert network.committed[index - 1] == replace(network.committed[index - 1], term=term, data=b"after the faults")
     for _ in range(limit + 3 * leader.last_index):
         network.tick()
-        if all(member.applied == leader.last_index for member in network.members.values()):
+        members = [network.members[one] for one in leader.membership.everyone()]
+        if not leader.changing_members and all(member.applied == leader.last_index for member in members):
             break
+    if leader.role is Role.LEADER and leader.changing_members:
+        raise AssertionError(f"seed {seed}: the members change without end: {leader.status()}")
     network.check_end()
     return network

@@ -31,6 +31,13 @@ def test_safety_under_faults_and_liveness_after_them(first: int) -> None:
         "committed",
         "transfers",
         "reads",
+        "lease reads",
+        "changes",
+        "joint configurations",
+        "learners",
+        "leaders removed",
+        "compactions",
+        "snapshots installed",
     ):
         assert totals[what], f"no {what} in seeds {first}..{first + BLOCK - 1}: they test too little"
 
