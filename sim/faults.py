@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from controller.network import FEATURES
-from hosts.raft.core import NotLeader, Role
+from hosts.raft.core import Busy, NotLeader, Role
 from sim.events import MS, SECOND
 from sim.plan import Fault, Kind
 
@@ -41,6 +41,7 @@ class Nemesis:
             Kind.MISDELIVERY: self._misdelivery,
             Kind.REPLAY: self._replay,
             Kind.TRANSFER: self._transfer,
+            Kind.MEMBERS: self._members,
             Kind.LINK: self._link,
             Kind.SWITCH: self._switch,
             Kind.CONTROLLER: self._controller,
@@ -176,10 +177,33 @@ class Nemesis:
             successor = random.choice(self.world.watches[group.number].members)
             try:
                 group.core.transfer(successor)
-            except NotLeader:
+            except (NotLeader, ValueError):
                 continue
             self.world.counts["transfers"] += 1
             self._note(f"group {group.number}: {process.node.host} hands over to member {successor}")
+
+    def _members(self, random: Random) -> None:
+        """Whoever leads is told to change the members: one goes, comes back, or learns only; several at once, too."""
+        for node in self.world.nodes.values():
+            for number, group in node.process.groups.items() if node.process is not None else ():
+                core = group.core
+                if core.role is not Role.LEADER:
+                    continue
+                everyone = self.world.watches[number].members
+                voters = random.sample(everyone, random.randint(min(2, len(everyone)), len(everyone)))
+                others = [one for one in everyone if one not in voters]
+                learners = [one for one in others if random.random() < 0.4]
+                try:
+                    core.change_membership(
+                        dict.fromkeys(voters, b""),
+                        [one for one in others if one not in learners],
+                        dict.fromkeys(learners, b""),
+                    )
+                except Busy:
+                    if random.random() < 0.3:
+                        core.abandon_change()
+                    continue
+                self._note(f"group {number}: {node.host} is to make {sorted(voters)} voters, {learners} learners")
 
     # -- the network ----------------------------------------------------------------------------------------------
 
@@ -225,16 +249,15 @@ class Nemesis:
     def _worse(self, name: str, most: float, random: Random, late_us: int = 0) -> Undo:
         network = self.world.network
         conditions = network.conditions
-        before, before_late = getattr(conditions, name), conditions.late_us
-        setattr(conditions, name, before + random.uniform(0.05, most))
+        more = random.uniform(0.05, most)
+        setattr(conditions, name, getattr(conditions, name) + more)
         if late_us:
             conditions.late_us = late_us
         network.changed()
         self._note(f"{name} at {getattr(conditions, name):.2f}")
 
         def improve() -> None:
-            setattr(conditions, name, before)
-            conditions.late_us = before_late
+            setattr(conditions, name, max(0.0, getattr(conditions, name) - more))
             network.changed()
 
         return improve
@@ -344,4 +367,4 @@ class Nemesis:
                 if group.core.role is Role.LEADER:
                     watch = self.world.watches[number]
                     watch.asked_to_read(group.core, group.core.read())
-        self.world.events.after(170 * MS, self._read)
+        self.world.events.after(1300 * MS, self._read)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hosts.machine import Answer
+from hosts.raft.configuration import Configuration
 from hosts.raft.core import Raft, Ready, Role
-from hosts.raft.message import Entry, HardState, Message, MessageType
+from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from sim.violation import Violation
 
 
@@ -45,6 +46,8 @@ class Watch:
         self.counts = counts
         self.disks = {member: Promised() for member in members}
         self.committed: list[Entry] = []
+        self.configuration: Configuration | None = None
+        """The last one that was committed; None for the members at the group's birth."""
         self.leaders: dict[int, int] = {}
         self._votes: dict[tuple[int, int], int] = {}
         self._entries: dict[tuple[int, int], tuple[int, Entry]] = {}
@@ -93,17 +96,27 @@ class Watch:
         entries, _ = core.log.between(known + 1, core.commit_index, 1 << 30, 1 << 60)
         for entry in entries:
             holders = [member for member, disk in self.disks.items() if disk.holds(entry)]
-            if 2 * len(holders) <= len(self.members):
+            if not core.membership.is_quorum(set(holders)):
                 self.fail(
                     "committed is durable",
                     f"member {core.id} commits entry {entry.index} of term {entry.term}, which only the disks of "
                     f"{holders} hold",
                 )
             self.committed.append(entry)
+            if entry.kind is EntryKind.CONFIGURATION:
+                self._new_configuration(entry)
         if self._highest is not None and entries:
             term, leader = self._highest
             if leader.role is Role.LEADER and leader.current_term == term:
                 self._check_complete(leader, entries[-1])
+
+    def _new_configuration(self, entry: Entry) -> None:
+        self.configuration = Configuration.unpack(entry.index, entry.data)
+        self.counts["joint configurations" if self.configuration.is_joint else "configurations"] += 1
+
+    def takes_part(self, member: int) -> bool:
+        """Whether a member belongs to the group, by the last committed configuration."""
+        return self.configuration is None or member in self.configuration.membership.everyone()
 
     # -- what leaves a core ---------------------------------------------------------------------------------------
 

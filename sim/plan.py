@@ -38,6 +38,7 @@ class Kind(Enum):
     MISDELIVERY = "misdelivery"
     REPLAY = "late duplicates"
     TRANSFER = "leadership handed over"
+    MEMBERS = "members changed"
     LINK = "link cut"
     SWITCH = "switch restarted"
     CONTROLLER = "controller restarted"

@@ -29,6 +29,8 @@ EXPECTED = (
     "disk errors",
     "node restarts",
     "transfers",
+    "configurations",
+    "joint configurations",
     "quorum reads",
     "lost",
     "duplicated",

@@ -238,7 +238,7 @@ class World:
     def _check_end(self) -> None:
         for number, watch in self.watches.items():
             for node in self.nodes.values():
-                if number not in node.disks:
+                if number not in node.disks or not watch.takes_part(node.member):
                     continue
                 assert node.process is not None
                 machine = node.process.groups[number].machine
@@ -263,6 +263,8 @@ class World:
                     log = DiskLog(disk)
                 except LogError as error:
                     raise Violation("logs open after a crash", f"{node.host}: {error}") from error
+                if not self.watches[number].takes_part(node.member):
+                    continue
                 committed = self.watches[number].committed
                 if list(log.entries[: len(committed)]) != committed:
                     self.watches[number].fail("committed is durable", f"{node.host}'s disk differs at the end")
