@@ -108,7 +108,8 @@ def _join(disk: Disk, result: Replay, first: int) -> None:
     """Snapshot and log must meet; the entries are those behind the snapshot."""
     snapshot = result.snapshot
     reaches = snapshot.index if snapshot is not None else 0
-    if first != 1 and result.starts[first] > reaches:
+    # A needless file may have come back, and its beginning lie behind the snapshot; one that is needed is enough.
+    if first != 1 and min(result.starts.values()) > reaches:
         raise LogDamaged(disk.path(segment_name(first - 1)), 0, "the file is gone, and no snapshot stands for it")
     if result.base.index > reaches:
         raise LogDamaged(disk.path(segment_name(first)), 0, f"the snapshot at {result.base.index} is gone")
