@@ -1,0 +1,34 @@
+"""A packet test for each feature of the language and of v1model: each NAME.p4 of this folder with its NAME.stf."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from p4compiler.compile import compile_file
+from p4compiler.source import Diagnostics
+from p4switch.pipeline import Pipeline
+from p4switch.stf import Run
+from p4switch.stf_script import parse
+
+HERE = Path(__file__).parent
+SCRIPTS = sorted(HERE.glob("*.stf"))
+QUICK = ("-O0", "-std=gnu11", "-fPIC", "-pthread", "-w")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of built programs, so that the runtime is built once."""
+    return tmp_path_factory.mktemp("stf-cache")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
+def test_packets(script: Path, cache: Path) -> None:
+    compiled = compile_file(script.with_suffix(".p4"), Diagnostics())
+    with Pipeline.load(compiled.json, cache=cache, flags=QUICK) as pipeline:
+        assert Run(pipeline).run(parse(script.read_text())) == []
+
+
+def test_there_is_a_pair_for_each_feature() -> None:
+    assert len(SCRIPTS) >= 80

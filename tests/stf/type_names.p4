@@ -1,0 +1,25 @@
+// typedef is another name of a type, type makes a new one.
+#include "blocks.p4"
+
+typedef bit<8> octet_t;
+type bit<16> address_t;
+
+octet_t half(in octet_t v) {
+  return v >> 1;
+}
+
+INGRESS {
+  apply {
+    sm.egress_spec = 2;
+    octet_t o = half(hdr.d.a);
+    hdr.d.r = o + hdr.d.b;
+    address_t from = (address_t)hdr.d.x;
+    address_t to = (address_t)hdr.d.y;
+    if (from != to) {
+      hdr.d.x = (bit<16>)to;
+      hdr.d.y = (bit<16>)from;
+    }
+  }
+}
+
+MAIN;
