@@ -1,13 +1,19 @@
-"""Bugs that shipped in other implementations, each as a test of this one."""
+"""Bugs that shipped in other implementations, each as a test of this one. Those of the log on disk (etcd #5230's torn
+write, #22442's resurrected entries) have more tests in ``tests/storage``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from hosts.raft.core import Config, Raft, Role
-from hosts.raft.message import EntryKind, HardState, Message
+from hosts.raft.configuration import Configuration
+from hosts.raft.core import Busy, Config, Raft, Role, Snapshot
+from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
+from hosts.raft.quorum import Membership
+from hosts.raft.snapshot import Outgoing
+from hosts.storage.log import DiskLog
 from tests.raft.network import soak
 from tests.raft.single import (
     APPEND,
@@ -15,6 +21,7 @@ from tests.raft.single import (
     PRE_VOTE,
     VOTE,
     VOTE_REPLY,
+    acknowledge_all,
     answer,
     append,
     campaign,
@@ -27,6 +34,7 @@ from tests.raft.single import (
     only,
     readies,
     settled_leader,
+    tick,
 )
 
 
@@ -246,3 +254,83 @@ def test_append_entries_never_carry_a_gap() -> None:
     raft.log._entries = raft.log._entries[2:]
     with pytest.raises(LookupError):
         raft._leadership._replication.send_append(2, raft._leadership._progress[2], 1, 0)  # type: ignore[union-attr]
+
+
+def test_replay_does_not_resurrect_truncated_entries(tmp_path: Path) -> None:
+    """etcd #22442."""
+    log = DiskLog.open(tmp_path)
+    log.append(HardState(1), entries([1, 1, 1, 1]))
+    log.append(HardState(2), entries([2], 2))
+    log.close()
+    log = DiskLog.open(tmp_path)
+    log.append(HardState(3), entries([3], 3))
+    log.close()
+    assert [(one.index, one.term) for one in DiskLog.open(tmp_path).entries] == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_a_torn_last_write_is_left_out_and_what_was_acknowledged_is_not(tmp_path: Path) -> None:
+    """etcd #5230."""
+    log = DiskLog.open(tmp_path)
+    log.append(HardState(1), entries([1, 1]))
+    log.close()
+    file = tmp_path / "log-0000000001"
+    data, used = file.read_bytes(), len(file.read_bytes().rstrip(b"\0"))
+    file.write_bytes(data[:used] + b"\xf5RF\x01 half a frame" + data[used + 17 :])
+    found = DiskLog.open(tmp_path)
+    assert [one.index for one in found.entries] == [1, 2] and found.notes
+
+
+def test_an_installed_snapshot_brings_its_members() -> None:
+    """openraft #1808: the membership of the former log stayed."""
+    raft = member([1])
+    former = Configuration(0, Membership(frozenset({1, 2, 3, 4, 5})))
+    raft.step(Message(APPEND, 2, 1, 1, 1, 1, round=1, entries=(Entry(1, 2, EntryKind.CONFIGURATION, former.pack()),)))
+    members = Configuration(4, Membership(frozenset({1, 6})), {1: b"", 6: b"there"})
+    stream = Outgoing(Snapshot(9, 2, members, b""))
+    raft.step(Message(MessageType.INSTALL_SNAPSHOT, 2, 1, 2, 9, 2, data=stream.chunk(0, stream.size)))
+    assert raft.configuration == raft.committed_configuration == members
+    assert raft.status()["voters"] == [1, 6]
+
+
+def test_no_lease_read_while_leadership_is_handed_over() -> None:
+    """raft-rs #234; more in test_leases.py."""
+    raft = settled_leader(lease_ticks=7)
+    tick(raft, 2)
+    for beat in only(drain(raft), APPEND):
+        raft.step(answer(beat))
+    assert any(ready.reads for ready in [raft.read() and raft.ready()] if ready)
+    raft.transfer(2)
+    drain(raft)
+    raft.read()
+    assert not any(ready.reads for ready in readies(raft))
+
+
+def test_a_reads_number_is_never_used_again() -> None:
+    """etcd #20418: a retry under the same number was served by the answers to the first try."""
+    raft = settled_leader()
+    first = raft.read()
+    old = [answer(beat) for beat in only(drain(raft), APPEND)]
+    raft.step(Message(APPEND, 2, 1, raft.current_term + 1, round=1))
+    assert raft.role is Role.FOLLOWER
+    drain(raft)
+    for request in only(campaign(raft), PRE_VOTE):
+        raft.step(answer(request))
+    for request in only(drain(raft), VOTE):
+        raft.step(answer(request))
+    acknowledge_all(raft)
+    second = raft.read()
+    drain(raft)
+    for reply in old:
+        raft.step(reply)
+    assert second > first and not any(ready.reads for ready in readies(raft))
+
+
+def test_no_change_of_members_before_the_terms_own_first_entry_is_committed() -> None:
+    """raft-dev, 2015: two leaders that each change one member of the same old configuration can both commit."""
+    raft = leader([1, 1])
+    with pytest.raises(Busy, match="own term"):
+        raft.change_membership(remove={3})
+    acknowledge_all(raft)
+    raft.change_membership(remove={3})
+    drain(raft)
+    assert raft.configuration.is_joint
