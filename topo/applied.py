@@ -72,7 +72,7 @@ def _report_json(report: Report) -> dict[str, Any]:
 
 
 def _ask(live: Live, node: str, command: str, group: int | None) -> Iterator[dict[str, Any]]:
-    live.topology.member_id(node)
+    live.topology.node_id(node)
     request: dict[str, Any] = {"cmd": command, "group": live.topology.groups[0].id if group is None else group}
     try:
         for line in control.ask(paths.nodes() / node / "control.sock", request, PATIENCE_S):

@@ -59,6 +59,8 @@ def cluster(topology: Topology) -> dict[str, Any]:
         if group.service is not None:
             entry["service"] = str(group.service)
         entry["members"] = {number: str(topology.host(host).ip) for number, host in group.members.items()}
+        if topology.spares:
+            entry["spares"] = {number: str(topology.host(host).ip) for number, host in topology.spares.items()}
         groups.append(entry)
     return {
         "cluster": topology.cluster,
@@ -67,7 +69,7 @@ def cluster(topology: Topology) -> dict[str, Any]:
         "election_timeout_ms": topology.election_timeout_ms,
         "data": str(paths.nodes()),
         "groups": groups,
-        "names": {topology.member_id(host): host for host in topology.members},
+        "names": {topology.node_id(host): host for host in topology.nodes},
     }
 
 

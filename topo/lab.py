@@ -194,7 +194,7 @@ class Lab:
         self._say(f"Nodes: {', '.join(self.topology.members)}: {text} ({time.monotonic() - started:.1f} s)")
 
     def _node(self, name: str) -> Child:
-        number = self.topology.member_id(name)
+        number = self.topology.node_id(name)
         if name not in self.children:
             assert self._record is not None
             line = [sys.executable, "-m", "hosts.node", "--config", str(paths.cluster()), "--id", str(number)]

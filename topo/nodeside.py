@@ -26,8 +26,8 @@ def run(config: Path | None, index: int | None, member: int | None) -> None:
         raise LabError(str(error)) from error
     if member is None:
         member = _at(cluster.member_ids, index) if index is not None else _of_this_host(cluster)
-    elif member not in cluster.member_ids:
-        raise UsageError(f"no member has id {member}: the ids are {', '.join(map(str, cluster.member_ids))}")
+    elif member not in cluster.node_ids:
+        raise UsageError(f"no member has id {member}: the ids are {', '.join(map(str, cluster.node_ids))}")
     from hosts import node
 
     if TOKEN_VARIABLE in os.environ and _writes_where_nobody_reads():
@@ -63,8 +63,8 @@ def _at(ids: list[int], index: int) -> int:
 def _of_this_host(cluster: Cluster) -> int:
     shown = subprocess.run(["ip", "-o", "-4", "addr", "show"], capture_output=True, text=True, check=False).stdout
     own = {line.split()[3].partition("/")[0] for line in shown.splitlines()}
-    found = [member for member in cluster.member_ids if cluster.address_of(member)[0] in own]
+    found = [member for member in cluster.node_ids if cluster.address_of(member)[0] in own]
     if len(found) != 1:
-        addresses = ", ".join(f"{member}: {cluster.address_of(member)[0]}" for member in cluster.member_ids)
+        addresses = ", ".join(f"{member}: {cluster.address_of(member)[0]}" for member in cluster.node_ids)
         raise UsageError(f"which member? This host's addresses do not tell; give --id ({addresses})")
     return found[0]

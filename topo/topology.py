@@ -170,6 +170,22 @@ class Topology:
         self.host(host)
         raise UsageError(f"{host} is no member of the cluster: the members are {', '.join(self.members)}")
 
+    @cached_property
+    def spares(self) -> dict[int, str]:
+        """The other hosts by the ids that they would have as members: the next ones."""
+        taken = [number for group in self.groups for number in group.members]
+        return dict(enumerate(self.clients, start=max(taken) + 1))
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Hosts on which a node may run: members, then spares."""
+        return (*self.members, *self.clients)
+
+    def node_id(self, host: str) -> int:
+        """The id of the node on ``host``, member or spare. Raises UsageError where it is no host."""
+        spares = {name: number for number, name in self.spares.items()}
+        return spares[host] if host in spares else self.member_id(host)
+
     def host(self, name: str) -> Host:
         """Raises UsageError for a name that is no host."""
         for host in self.hosts:

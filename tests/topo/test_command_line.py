@@ -28,6 +28,8 @@ COMMANDS = [
     "link",
     "partition",
     "heal",
+    "member",
+    "transfer",
     "ping",
     "capture",
     "exec",
