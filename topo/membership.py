@@ -12,6 +12,7 @@ from topo.errors import LabError, UsageError
 from topo.live import Live
 
 PATIENCE_S = 60.0
+TRANSFER_PATIENCE_S = 10.0
 STEP_S = 0.1
 
 Json = dict[str, Any]
@@ -35,10 +36,10 @@ class Members:
                 return name, shown
         raise LabError(f"group {self.group} has no leader now: who the members are cannot be changed")
 
-    def change(self, request: Json, done: Callable[[Json], bool]) -> Json:
+    def change(self, request: Json, done: Callable[[Json], bool], patience_s: float = PATIENCE_S) -> Json:
         """Have the leader do it, and the next one if that is lost; returns once ``done`` likes what a leader says of
         the members. Raises LabError, with the leader's words if it refuses."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         asked, said = "", ""
         while time.monotonic() < deadline:
             try:
@@ -59,7 +60,7 @@ class Members:
                 if not _may_pass(said):
                     raise
             time.sleep(STEP_S)
-        raise LabError(f"not within {PATIENCE_S:.0f} s{': ' if said else ''}{said}")
+        raise LabError(f"not within {patience_s:.0f} s{': ' if said else ''}{said}")
 
 
 class _Refused(LabError):
@@ -102,7 +103,8 @@ def transfer(host: str, group: int | None) -> None:
     live = Live.find()
     members = _of(live, group)
     number = live.topology.node_id(host)
-    members.change({"cmd": "transfer", "member": number}, lambda shown: shown["id"] == number)
+    live.ask_node(host, {"cmd": "status"})
+    members.change({"cmd": "transfer", "member": number}, lambda shown: shown["id"] == number, TRANSFER_PATIENCE_S)
     print(f"{host} leads group {members.group}")
 
 

@@ -17,12 +17,14 @@ GROUP_FIELDS = ("role", "term", "leader", "commit", "applied", "last_index")
 
 def gather(live: Live) -> dict[str, Any]:
     """Everything that ``switchraft status --json`` prints."""
+    started = {process.name for process in live.record.processes}
     with ThreadPoolExecutor() as pool:
         links = pool.submit(_or_error, lambda: {"ok": True, **live.links()})
         controller = pool.submit(_or_error, lambda: live.ask_controller({"cmd": "status"}))
         nodes = {
             name: pool.submit(_or_error, lambda name=name: live.ask_node(name, {"cmd": "status"}))
-            for name in live.topology.members
+            for name in live.topology.nodes
+            if name in live.topology.members or name in started
         }
         links.result()
         record = Live.find().record
@@ -65,6 +67,7 @@ def leaders(live: Live) -> list[dict[str, Any]]:
         ]
         term, leader = max(claims, default=(None, None))
         route = steered.get(group.id, {})
+        hosts = {**live.topology.spares, **group.members}
         found.append(
             {
                 "group": group.id,
@@ -72,7 +75,7 @@ def leaders(live: Live) -> list[dict[str, Any]]:
                 "term": term,
                 "steered_to": route.get("host"),
                 "switches": {
-                    name: {"leader": group.members.get(entry["leader"]), "term": entry["term"]}
+                    name: {"leader": hosts.get(entry["leader"]), "term": entry["term"]}
                     for name, entry in route.get("switches", {}).items()
                 },
             }
