@@ -12,6 +12,9 @@ import pytest
 
 from p4switch.journey import Narrator
 from p4switch.pipeline import Exact, Lpm, Pipeline
+from p4switch.program_json import load_json
+from p4switch.stf import Run, compile_p4
+from p4switch.stf_script import Expect, NoPacket, Packet, parse
 from p4switch.tracing import Kind, Term, Tracer, packets
 
 REPOSITORY = Path(__file__).parents[2]
@@ -151,6 +154,31 @@ def test_tracing_works_on_the_pipelines_own_state(tracer: Tracer) -> None:
     assert pipeline.register("ingress.packets", 0) == 3
     sent = [event for event in tracer.step(1, frame(0x0A000001)) if event.kind == Kind.SENT]
     assert [(event.number, event.frame) for event in sent] == list(plain.packets)
+
+
+@pytest.mark.parametrize("name", ["stacks", "unions", "state"])
+def test_the_traced_build_gives_what_the_plain_one_gives(name: str, tmp_path: Path) -> None:
+    programs = REPOSITORY / "tests" / "p4compiler" / "programs"
+    source = load_json(compile_p4(programs / f"{name}.p4", tmp_path, ()))
+    with Pipeline.load(source) as plain, Pipeline.load(source) as shown:
+        runs = Run(plain), Run(shown)
+        traced = Tracer(shown, source)
+        traced.choose()
+        narrator = Narrator(shown, traced.places)
+        packets_seen = 0
+        for number, one in enumerate(parse((programs / f"{name}.stf").read_text())):
+            if isinstance(one, Packet):
+                packets_seen += 1
+                output = plain.step(one.port, one.frame, 1000 * number, number)
+                events = traced.step(one.port, one.frame, 1000 * number, number)
+                sent = [(event.number, event.frame) for event in events if event.kind == Kind.SENT]
+                assert sent == list(output.packets)
+                (journey,) = packets(events)
+                assert narrator.tell(journey)
+            elif not isinstance(one, Expect | NoPacket):
+                for run in runs:
+                    run.run([one])
+        assert packets_seen
 
 
 def test_a_resubmitted_packet_is_one_journey(tracer: Tracer) -> None:
