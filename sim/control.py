@@ -7,10 +7,11 @@ in batches, follow digests, ask registers before it believes a lower term, probe
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from controller import leaders
+from controller import leaders, members
 from controller.controller import ABSENT_AFTER_S, PATIENCE_S, WATCH_S
 from controller.desired import (
     Entry,
@@ -22,9 +23,11 @@ from controller.desired import (
     desired_entries,
     diff,
     installed_leaders,
+    installed_members,
 )
 from controller.leaders import Heard, Reading, Verdict
 from controller.links import PERIOD_S, LinkMonitor, Probe
+from controller.members import Told
 from controller.network import Group, Network
 from sim.events import MS, SECOND
 from sim.fabric import SimSwitch
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from sim.world import World
 
 _PACKET_IN = struct.Struct(">HBBQ6s6s")
-_REGISTERS, _PROBE = 1, 2
+_REGISTERS, _PROBE, _CONFIGURATION = 1, 2, 3
 
 
 class Session:
@@ -73,6 +76,7 @@ class SimController:
         self.monitor = LinkMonitor(network)
         self.leaders = {group.id: Leadership() for group in network.groups}
         self._known: set[int] = set()
+        self._told: dict[int, Told] = {}
         self._inquiries: set[int] = set()
         self._readings: list[Reading] | None = None
         self._usable = self.monitor.usable()
@@ -121,7 +125,11 @@ class SimController:
         self._refresh_one(session)
 
     def _found(self, session: Session) -> None:
-        """A controller that has just taken over knows leaders from what switches hold."""
+        """A controller that has just taken over knows leaders and members from what switches hold."""
+        for number, member, address in installed_members(session.entries):
+            group = self.network.group(number)
+            if group is not None and number not in self._told:
+                self._set_members(group, members.with_installed(self.network, group, member, address))
         for group_id, installed in installed_leaders(session.entries).items():
             group = self.network.group(group_id)
             if group is None or group_id in self._known:
@@ -242,6 +250,25 @@ class SimController:
             probe = Probe.unpack(frame[_PACKET_IN.size :])
             if probe is not None and self.sessions[switch.name].here:
                 self.monitor.heard(switch.name, head >> 7, probe)
+
+        elif head & 0x7F == _CONFIGURATION and self.sessions[switch.name].here:
+            told = members.unpack(frame[_PACKET_IN.size :])
+            if told is not None:
+                self._members_told(told)
+
+    def _members_told(self, told: Told) -> None:
+        group = self.network.group(told.group)
+        if group is None or not members.is_news(told, self.leaders[told.group], self._told.get(told.group)):
+            return
+        self._told[told.group] = told
+        self._set_members(group, members.followed(self.network, group, told.members)[0])
+
+    def _set_members(self, before: Group, after: Group) -> None:
+        if after != before:
+            self.world.counts["members followed"] += 1
+            groups = tuple(after if group.id == after.id else group for group in self.network.groups)
+            self.network = replace(self.network, groups=groups)
+            self._refresh()
 
     def _watch_leaders(self) -> None:
         limit_us = leaders.silent_after_us(self.network.filter_window_ms)

@@ -153,9 +153,14 @@ class Fabric:
         self.enter(switch, port, frame)
         if one.left == before and one.up:
             refused = one.refused_members()
-            if refused != one.refused and not hostile:
+            if refused != one.refused and not hostile and self._never_changed(frame):
                 raise Violation("the guard knows members", f"{switch} drops {host}'s own: {frame.hex()}")
             one.refused = refused
+
+    def _never_changed(self, frame: bytes) -> bool:
+        """Whether a message's group still has the members of its birth."""
+        watch = self.world.watches.get(int.from_bytes(frame[PAYLOAD_AT + 6 : PAYLOAD_AT + 8], "big"))
+        return watch is not None and watch.configuration is None
 
     def enter(self, switch: str, port: int, frame: bytes) -> None:
         """A frame enters a switch, and goes on from there."""

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from controller.network import FEATURES
+from hosts.places import pack_address
 from hosts.raft.core import Busy, NotLeader, Role
 from sim.events import MS, SECOND
 from sim.plan import Fault, Kind
@@ -193,11 +194,12 @@ class Nemesis:
                 voters = random.sample(everyone, random.randint(min(2, len(everyone)), len(everyone)))
                 others = [one for one in everyone if one not in voters]
                 learners = [one for one in others if random.random() < 0.4]
+                places = {one: pack_address(self.world.member_addresses[one]) for one in everyone}
                 try:
                     core.change_membership(
-                        dict.fromkeys(voters, b""),
+                        {one: places[one] for one in voters},
                         [one for one in others if one not in learners],
-                        dict.fromkeys(learners, b""),
+                        {one: places[one] for one in learners},
                     )
                 except Busy:
                     if random.random() < 0.3:

@@ -16,6 +16,7 @@ from hosts.config import Address
 from hosts.group import Group, Ways
 from hosts.machine import Answer, Machine
 from hosts.node import MAX_LATE_TICKS
+from hosts.places import pack_address
 from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message
@@ -206,7 +207,14 @@ class Process:
                 lambda: self._random.getrandbits(64),
             ),
         )
-        ways = Ways(self._send, self._write, self._transport.send_client, self._note)
+        ways = Ways(
+            self._send,
+            self._write,
+            self._transport.send_client,
+            self._note,
+            self._transport.set_members,
+            self._tell_network,
+        )
         self.groups = {number: Group(number, self._core(number), members[number], ways) for number in members}
         for number, group in self.groups.items():
             group.machine = WatchedMachine(node.watches[number], node.member)
@@ -225,6 +233,7 @@ class Process:
             members=frozenset(node.watches[number].members),
             election_timeout_ticks=-(-plan.topology.election_timeout_ms // 10),
             heartbeat_ticks=-(-plan.topology.heartbeat_ms // 10),
+            addresses={m: pack_address(self.world.member_addresses[m]) for m in node.watches[number].members},
             **plan.core_options,
         )
         random = Random(f"core/{plan.seed}/{node.member}/{node.lives}/{number}")
@@ -346,6 +355,13 @@ class Process:
     def _send(self, number: int, message: Message) -> None:
         self.node.watches[number].sending(message)
         self._transport.send_peer(number, message)
+
+    def _tell_network(self, number: int, message: Message) -> None:
+        """By way of the service address, which only switches know, as the node does."""
+        topology = self.world.plan.topology
+        service = next(group.service for group in topology.groups if group.id == number)
+        if service is not None:
+            self._transport.tell_network(number, message, (str(service), topology.port))
 
     def _note(self, text: str) -> None:
         self.world.note(self.node.host, text)

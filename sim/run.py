@@ -31,6 +31,7 @@ EXPECTED = (
     "transfers",
     "configurations",
     "joint configurations",
+    "members followed",
     "quorum reads",
     "lost",
     "duplicated",
