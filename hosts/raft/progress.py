@@ -89,10 +89,10 @@ class Progress:
         if self.mode is Mode.SNAPSHOT:
             return True
         if self.mode is Mode.PROBE:
+            if index < self.next_index - 1:
+                return True  # it says nothing of the probe, which may reach further
             self.mode = Mode.REPLICATE
-            self._forget_inflight()
-            self.next_index = index + 1
-            return True
+            self.next_index = self._inflight[-1][0] + 1 if self._inflight else index + 1
         inflight = self._inflight
         while inflight and inflight[0][0] <= index:
             self.inflight_bytes -= inflight.popleft()[1]

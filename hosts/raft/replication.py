@@ -53,6 +53,12 @@ class Replication:
             progress.begin_snapshot(Outgoing(log.snapshot))
         if progress.snapshot is not None:
             if progress.sent_tick == NEVER:
+                if (
+                    progress.offset == 0
+                    and log.snapshot is not None
+                    and log.snapshot is not progress.snapshot.snapshot
+                ):
+                    progress.begin_snapshot(Outgoing(log.snapshot))
                 self._send_chunk(member, progress, progress.snapshot)
             return
         while progress.next_index <= log.last_index and progress.has_room(

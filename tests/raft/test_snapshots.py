@@ -315,7 +315,7 @@ def test_a_slow_follower_catches_up_after_compaction() -> None:
     assert first.log.base_index > 100
     network.cut.clear()
     network.run(100)
-    assert network.members[away].applied == first.commit_index and network.counts["snapshots installed"] == 1
+    assert network.members[away].applied == first.commit_index and network.counts["snapshots installed"]
     network.check_end()
 
 
