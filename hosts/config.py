@@ -59,6 +59,8 @@ class Cluster:
     names: Mapping[int, str]
     key_file: Path | None = None
     """Holds the key that members prove themselves with to each other; clients need none."""
+    snapshot_entries: int = 0
+    """Log entries after which a snapshot takes their place; 0: never."""
     reads_through_log: bool = False
     """Whether reads take a log entry each, like writes, and not a round of heartbeats."""
 
@@ -148,6 +150,7 @@ class _ClusterFile(BaseModel):
     groups: Annotated[list[_GroupFile], Field(min_length=1)]
     names: dict[Annotated[int, Field(ge=1, le=MAX_ID)], str] = {}
     key_file: Annotated[str, Field(min_length=1)] | None = None
+    snapshot_entries: Annotated[int, Field(strict=True, ge=0)] = 0
     reads: Literal["quorum", "log"] = "quorum"
 
     @field_validator("names")
@@ -209,6 +212,7 @@ class _ClusterFile(BaseModel):
             groups=groups,
             names=self.names,
             key_file=None if self.key_file is None else folder / self.key_file,
+            snapshot_entries=self.snapshot_entries,
             reads_through_log=self.reads == "log",
         )
 

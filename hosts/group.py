@@ -11,9 +11,13 @@ from hosts.machine import Machine
 from hosts.places import addresses_in, tell
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.message import EVERYBODY, NOBODY, Message, MessageType
+from hosts.raft.snapshot import Snapshot
 from hosts.readers import MAX_READERS, Reader, Readers
 from hosts.requests import READS, Outcome, Reply, Request, RequestFault, pack_command
 from hosts.wire import Flag, Header
+
+KEEP_ENTRIES = 1000
+"""Kept before a snapshot's end for members who are not far behind."""
 
 TELL_TICKS = 100
 """Between two tellings of the members to the network: a second."""
@@ -40,6 +44,8 @@ class Ways:
     write: Callable[[int, Ready], None]
     reply: Callable[[Header, bytes, Address], None]
     note: Callable[[str], None]
+    save: Callable[[int, Snapshot], None] = lambda group, snapshot: None
+    """Makes a snapshot durable; ``Group.saved`` is called then."""
     members: Callable[[int, Mapping[int, Address]], None] = lambda group, addresses: None
     """Told where the members of a group are, before anything is sent to a new one."""
     tell: Callable[[int, Message], None] = lambda group, message: None
@@ -57,10 +63,16 @@ class Group:
         ways: Ways,
         *,
         reads_through_log: bool = False,
+        snapshot_entries: int = 0,
     ) -> None:
+        """A snapshot is taken after every ``snapshot_entries``; never, if that is 0."""
         self.number = number
         self.core = core
         self.machine = Machine()
+        if core.log.snapshot is not None:
+            self.machine.load(core.log.snapshot.data)
+        self._snapshot_entries = snapshot_entries
+        self._snapshot_index = self.machine.applied_index
         self.addresses = dict(addresses)
         """Of everyone whose address is known, members or not."""
         self._until_told = 0
@@ -104,6 +116,9 @@ class Group:
                 # Messages that depend on the disk keep their place in the queue behind what they depend on.
                 self._unwritten += 1
                 self._ways.write(self.number, ready)
+            if ready.snapshot is not None:
+                self.machine.load(ready.snapshot.data)
+                self._snapshot_index = ready.snapshot.index
             for entry in ready.committed:
                 answer = self.machine.apply(entry)
                 waiting = self._waiting.pop(entry.index, None)
@@ -118,12 +133,22 @@ class Group:
             if ready.reads:
                 self._readers.safe(ready.reads)
             ready = core.ready()
+        if self._snapshot_entries and self.machine.applied_index - self._snapshot_index >= self._snapshot_entries:
+            self._take_snapshot()
         if self._readers:
             self._answer_readers()
         if self._waiting and core.role is not Role.LEADER:
             self._give_up_waiting()
         if (core.role, core.current_term, core.leader) != self._shown:
             self._show()
+
+    def _take_snapshot(self) -> None:
+        self._snapshot_index = self.machine.applied_index
+        self._ways.save(self.number, self.core.take_snapshot(self._snapshot_index, self.machine.dump()))
+
+    def saved(self, snapshot: Snapshot) -> None:
+        """A snapshot that was given to the disk is there: it stands for the log, save the last entries."""
+        self.core.compact(snapshot, KEEP_ENTRIES)
 
     def _tell_network(self) -> None:
         """A leader tells who the committed members are: at each change, and again every second."""

@@ -31,6 +31,7 @@ from hosts.places import pack_address
 from hosts.raft.config import Config
 from hosts.raft.core import Raft
 from hosts.raft.message import Message
+from hosts.raft.snapshot import Snapshot
 from hosts.seal import KeyFault, Seal, next_boot, read_key
 from hosts.storage.log import DiskLog, LogError
 from hosts.transport import Handlers, Transport
@@ -172,17 +173,26 @@ class Node:
             log.hard_state,
             log.entries,
             random.Random(os.urandom(16)),
+            getattr(log, "snapshot", None),
         )
         ways = Ways(
             self._transport.send_peer,
             self._writer.write,
             self._transport.send_client,
             self._note,
+            self._writer.save,
             self._transport.set_members,
             self._tell_network,
         )
         through_log = self.cluster.reads_through_log
-        return Group(number, core, {**born.members, **born.spares}, ways, reads_through_log=through_log)
+        return Group(
+            number,
+            core,
+            {**born.members, **born.spares},
+            ways,
+            reads_through_log=through_log,
+            snapshot_entries=self.cluster.snapshot_entries,
+        )
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -228,8 +238,11 @@ class Node:
         os.close(self._wake)
 
     def _take_written(self) -> None:
-        for number, ready in self._writer.take_done():
-            self._groups[number].durable(ready)
+        for number, work in self._writer.take_done():
+            if isinstance(work, Snapshot):
+                self._groups[number].saved(work)
+            else:
+                self._groups[number].durable(work)
         failure = self._writer.failure
         if failure is not None:
             raise NodeError(f"stopped, because nothing more can be made durable: {failure}") from failure

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 from hosts.requests import Outcome, Reply
 
@@ -45,6 +46,24 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def dump(self) -> list[Any]:
+        """All of it in msgpack's terms, in order of last use. Equal sessions give equal dumps."""
+        dumped: list[Any] = []
+        for number, held in self._sessions.items():
+            replies = [[sequence, held.replies[sequence].pack()] for sequence in sorted(held.replies)]
+            dumped.append([number, held.nonce, held.used_at, held.lowest, replies])
+        return dumped
+
+    @classmethod
+    def load(cls, dumped: list[Any]) -> Sessions:
+        """The inverse of dump. Raises ValueError or TypeError for anything else."""
+        made = cls()
+        for number, nonce, used_at, lowest, replies in dumped:
+            kept = {sequence: Reply.unpack(packed) for sequence, packed in replies}
+            made._sessions[number] = Session(nonce, used_at, lowest, kept)
+            made._by_nonce[nonce] = number
+        return made
 
     def knows(self, session: int, nonce: int) -> bool:
         """Whether this client has opened this session, and it has not expired."""

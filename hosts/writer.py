@@ -15,12 +15,17 @@ from typing import Protocol
 
 from hosts.raft.core import Ready
 from hosts.raft.message import Entry, HardState
+from hosts.raft.snapshot import Snapshot
 
 
 class Log(Protocol):
     """What the thread needs of ``hosts.storage.log.DiskLog``."""
 
-    def append(self, hard_state: HardState | None, entries: Sequence[Entry]) -> None: ...
+    def append(
+        self, hard_state: HardState | None, entries: Sequence[Entry], snapshot: Snapshot | None = None
+    ) -> None: ...
+
+    def save_snapshot(self, snapshot: Snapshot) -> None: ...
 
     def close(self) -> None: ...
 
@@ -30,8 +35,8 @@ class Writer:
 
     def __init__(self, logs: dict[int, Log]) -> None:
         self._logs = logs
-        self._queue: SimpleQueue[tuple[int, Ready] | None] = SimpleQueue()
-        self._done: deque[tuple[int, Ready]] = deque()
+        self._queue: SimpleQueue[tuple[int, Ready | Snapshot] | None] = SimpleQueue()
+        self._done: deque[tuple[int, Ready | Snapshot]] = deque()
         self.failure: BaseException | None = None
         """Why the thread has stopped; the node must stop too."""
         self.syncs = 0
@@ -44,7 +49,11 @@ class Writer:
         """Make a Ready durable, after all that came before it."""
         self._queue.put((group, ready))
 
-    def take_done(self) -> list[tuple[int, Ready]]:
+    def save(self, group: int, snapshot: Snapshot) -> None:
+        """Make a snapshot durable that was taken here."""
+        self._queue.put((group, snapshot))
+
+    def take_done(self) -> list[tuple[int, Ready | Snapshot]]:
         """What has become durable since the last call, in order."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.wakeup)
@@ -75,21 +84,41 @@ class Writer:
     def _write_batch(self) -> bool:
         """Wait for work and do all there is. False at the end."""
         item = self._queue.get()
-        batch: list[tuple[int, Ready]] = []
+        batch: list[tuple[int, Ready | Snapshot]] = []
         while item is not None:
             batch.append(item)
             if self._queue.empty():
                 break
             item = self._queue.get()
         for group in {group for group, _ in batch}:
-            state, entries = merge(ready for number, ready in batch if number == group)
-            if state is not None or entries:
-                self._logs[group].append(state, entries)
-                self.syncs += 1
+            self._write_group(group, [work for number, work in batch if number == group])
         self._done.extend(batch)
         if batch:
             os.eventfd_write(self.wakeup, 1)
         return item is not None
+
+    def _write_group(self, group: int, works: list[Ready | Snapshot]) -> None:
+        """One sync for all Readys between two snapshots."""
+        log = self._logs[group]
+        run: list[Ready] = []
+        for work in works:
+            if isinstance(work, Ready) and work.snapshot is None:
+                run.append(work)
+                continue
+            self._append(log, run)
+            run = []
+            if isinstance(work, Ready):
+                log.append(work.hard_state, work.entries, work.snapshot)
+                self.syncs += 1
+            else:
+                log.save_snapshot(work)
+        self._append(log, run)
+
+    def _append(self, log: Log, run: list[Ready]) -> None:
+        state, entries = merge(run)
+        if state is not None or entries:
+            log.append(state, entries)
+            self.syncs += 1
 
 
 def merge(readies: Iterable[Ready]) -> tuple[HardState | None, list[Entry]]:

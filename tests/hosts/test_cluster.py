@@ -195,3 +195,22 @@ def test_garbage_does_no_harm(cluster: Any) -> None:
     drops = cluster.status(1)["counters"]["drops"]
     assert {"malformed", "misdelivered", "not_member", "unknown_group", "wrong_address"} <= set(drops)
     assert cluster.agree(2) == ["before", "after"]
+
+
+def test_a_member_far_behind_catches_up_by_snapshot(make_cluster: Callable[..., Any]) -> None:
+    made = make_cluster(extra="snapshot_entries: 300")
+    made.start()
+    with made.client() as client:
+        client.append("first")
+        behind = made.leader() % 3 + 1
+        made.kill(behind)
+        assert len(list(client.append_many(range(3000), 64))) == 3000
+        status = made.group_status(made.leader())
+        assert status["snapshot"] >= 2700 and status["first_index"] > 1500
+        made.start(behind)
+        assert len(made.agree(3001)) == 3001
+        assert made.group_status(behind)["snapshot"] >= 2700
+        made.kill()
+        made.start()
+        client.append("last")
+        assert sorted(map(str, made.agree(3002))) == sorted(map(str, ["first", *range(3000), "last"]))

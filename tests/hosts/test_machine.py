@@ -217,3 +217,46 @@ def test_requests_round_trip_and_are_checked() -> None:
     for payload in (b"", reply.pack()[:25], reply.pack()[:8] + b"\xff" + reply.pack()[9:]):
         with pytest.raises(RequestFault):
             Reply.unpack(payload)
+
+
+def test_a_snapshot_goes_on_like_its_original(log: Log) -> None:
+    """Values, keys, sessions, kept replies and the order in which sessions expire."""
+    me, other = log.open(), log.open(NONCE + 1)
+    for sequence in range(1, 6):
+        log.run(me, sequence, 1, append([sequence, b"x"]))
+    for key in ("b", "a", 1):
+        log.run(other, 1 + len(log.machine.pairs), 1, _put(key, log.machine.applied_index, NONCE + 1))
+    log.run(me, 7, 3, append(None))
+    dumped = log.machine.dump()
+    copy = Log()
+    copy.machine.load(dumped)
+    copy.entries = list(log.entries)
+    assert copy.machine.dump() == dumped
+    for either in (log, copy):
+        assert result(either.run(me, 4, 3, append("a retry"))) == 3
+        assert either.run(me, 1, 3, append("answered long ago")).outcome is Outcome.STALE
+        assert result(either.run(other, 9, 9, _put("c", 1, NONCE + 1))) is False
+    assert copy.machine.dump() == log.machine.dump() and held(copy) == held(log)
+
+
+def test_equal_states_have_equal_snapshots() -> None:
+    first, second = Log(), Log()
+    for each, keys in ((first, "ab"), (second, "ba")):
+        me = each.open()
+        for sequence, key in enumerate(keys, 1):
+            each.run(me, sequence, 1, _put(key, 1, NONCE))
+        each.run(me, 3, 3, append("and its replies are no longer kept"))
+    assert first.machine.dump() == second.machine.dump()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 10, -1])
+def test_a_damaged_snapshot_changes_nothing(log: Log, cut: int) -> None:
+    log.run(log.open(), 1, 1, append(1))
+    before = log.machine.dump()
+    with pytest.raises(ValueError, match="cannot be read"):
+        log.machine.load(before[:cut])
+    assert log.machine.dump() == before
+
+
+def _put(key: object, value: object, nonce: int) -> Request:
+    return Request(nonce, Operation.PUT, key=values.encode(key), value=values.encode(value))
