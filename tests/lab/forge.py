@@ -1,30 +1,36 @@
-"""Packets that nobody should believe, made with Scapy and sent from inside a host."""
+"""Packets that nobody should believe, made with Scapy and its layer of the header, and sent from inside a host."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
+from hosts.scapy_layer import Raft
 from hosts.wire import Header
 from topo.live import Live
 from topo.namespace import on_host
 
 
-def datagram(live: Live, header: Header | bytes, *, at: str, to: str, claiming: str | None = None) -> Packet:
-    """A Raft packet as it leaves host ``at`` towards host ``to``; ``claiming``: with that host's address."""
+def datagram(
+    live: Live, header: Header | bytes, payload: bytes = b"", *, at: str, to: str, claiming: str | None = None
+) -> Packet:
+    """A Raft packet as it leaves host ``at`` towards host ``to``; ``claiming``: with that host's address. Bytes for a
+    header stand as they are."""
     topology = live.topology
     origin = topology.host(at)
     source, port = topology.host(claiming or at), topology.port
-    data = header if isinstance(header, bytes) else header.pack()
+    raft = Raw(header) if isinstance(header, bytes) else Raft(**asdict(header))
     return (
         Ether(src=origin.mac, dst=origin.gateway_mac)
         / IP(src=str(source.ip), dst=str(topology.host(to).ip))
         / UDP(sport=port, dport=port)
-        / Raw(data)
+        / raft
+        / payload
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Callable
 
 import pytest
 
@@ -16,8 +16,10 @@ from topo import status
 from topo.capturing import Capture
 
 COPIES = 5
+ATTEMPTS = 5
 FOREIGN_CLUSTER = (0xBAD).to_bytes(8, "big") + bytes(8)
 """A peer payload's beginning that no host of this cluster accepts; switches do not look at it."""
+Drops = dict[str, dict[str, int]]
 MARK = 2**40
 """A term that no node of a test reaches."""
 
@@ -42,81 +44,126 @@ def nodes_terms(lab: Lab) -> set[int]:
     return {entry["term"] for node in nodes.values() for entry in node["groups"]}
 
 
+def all_drops(lab: Lab) -> Drops:
+    """Packets that switches dropped, by switch and reason, but for the IPv6 that kernels speak now and then."""
+    told = lab.json("counters")
+    return {
+        switch: {why: count["packets"] for why, count in held["drops"].items() if why != "not_ip"}
+        for switch, held in told.items()
+    }
+
+
+def undisturbed(lab: Lab, act: Callable[[str, int], None]) -> None:
+    """``act``, which is told the leader and its term, must leave both as they are. On a machine that stalls for
+    longer than a timeout there are elections without a cause, and filters that lapse: only if all attempts fail,
+    ``act`` is to blame."""
+    for attempt in range(ATTEMPTS):
+        leader, term = in_second_term(lab)
+        try:
+            act(leader, term)
+            assert nodes_terms(lab) == {term}
+            assert (lab.leader(), lab.term()) == (leader, term)
+            return
+        except AssertionError:
+            if attempt == ATTEMPTS - 1:
+                raise
+
+
+def only_at(lab: Lab, first: str, reason: str, act: Callable[[], int]) -> None:
+    """The packets that ``act`` sends (their number is its result) must be dropped by the switch ``first``, for this
+    reason, and come to no other."""
+
+    before = all_drops(lab)
+    expected = before[first].get(reason, 0) + act()
+    after = wait("dropped packets", lambda: _if_at_least(all_drops(lab), first, reason, expected), seconds=15)
+    before[first][reason] = expected
+    assert after == before, f"some were dropped for another reason, or came past {first}"
+
+
+def _if_at_least(drops: Drops, switch: str, reason: str, count: int) -> Drops | None:
+    return drops if drops[switch].get(reason, 0) >= count else None
+
+
 @pytest.mark.parametrize("kind", [MessageType.APPEND_ENTRIES, MessageType.REQUEST_VOTE])
 def test_an_old_term_is_dropped_in_the_first_switch(lab: Lab, kind: MessageType) -> None:
-    leader, term = in_second_term(lab)
-    live, replayer = lab.live, a_follower(lab, leader)
-    topology = live.topology
-    first = topology.host(replayer).switch
-    old = Header(kind, source=topology.member_id(replayer), target=topology.member_id(leader), group=1, term=term - 1)
-    before = {switch.name: lab.drops(switch.name).get("stale_term", 0) for switch in topology.switches}
-    for _ in range(COPIES):
-        send(live, replayer, [datagram(live, old, at=replayer, to=leader)])
-    wait("dropped packets", lambda: lab.drops(first).get("stale_term", 0) >= before[first] + COPIES)
-    for switch in topology.switches:
-        if switch.name != first:
-            assert lab.drops(switch.name).get("stale_term", 0) == before[switch.name], "it came past the first switch"
-    assert (lab.leader(), lab.term()) == (leader, term)
+    live, topology = lab.live, lab.live.topology
+
+    def replay(leader: str, term: int) -> None:
+        replayer = a_follower(lab, leader)
+        source, target = topology.member_id(replayer), topology.member_id(leader)
+        packet = datagram(live, Header(kind, source, target, 1, term - 1), at=replayer, to=leader)
+
+        def act() -> int:
+            send(live, replayer, [packet] * COPIES)
+            return COPIES
+
+        only_at(lab, topology.host(replayer).switch, "stale_term", act)
+
+    undisturbed(lab, replay)
 
 
-@pytest.mark.parametrize("term", [MAX_TERM + 1, 2**64 - 1])
+@pytest.mark.parametrize("huge", [MAX_TERM + 1, 2**64 - 1])
 @pytest.mark.parametrize("kind", [MessageType.APPEND_ENTRIES, MessageType.REQUEST_VOTE])
-def test_a_term_out_of_range_is_dropped_and_adopted_by_nobody(lab: Lab, kind: MessageType, term: int) -> None:
-    leader, own_term = lab.leader(), lab.term()
-    live, sender = lab.live, a_follower(lab, leader)
-    switch = live.topology.host(sender).switch
-    huge = Header(kind, source=live.topology.member_id(sender), target=0, group=1, term=term)
-    before = lab.drops(switch).get("term_range", 0)
-    for name in live.topology.members:
-        if name != sender:
-            forged = replace(huge, target=live.topology.member_id(name))
-            send(live, sender, [datagram(live, forged, at=sender, to=name)])
-    wait("dropped packets", lambda: lab.drops(switch).get("term_range", 0) >= before + 2)
-    assert nodes_terms(lab) == {own_term}
-    assert (lab.leader(), lab.term()) == (leader, own_term)
+def test_a_term_out_of_range_is_dropped_and_adopted_by_nobody(lab: Lab, kind: MessageType, huge: int) -> None:
+    live, topology = lab.live, lab.live.topology
+
+    def forge(leader: str, term: int) -> None:
+        sender = a_follower(lab, leader)
+
+        def act() -> int:
+            others = [name for name in topology.members if name != sender]
+            for name in others:
+                header = Header(kind, topology.member_id(sender), topology.member_id(name), 1, huge)
+                send(live, sender, [datagram(live, header, at=sender, to=name)])
+            return len(others)
+
+        only_at(lab, topology.host(sender).switch, "term_range", act)
+
+    undisturbed(lab, forge)
 
 
 def test_a_forged_high_term_mutes_the_leader_for_a_moment_only(lab: Lab) -> None:
-    """From a member's own port, so the switch must believe it; the hosts do not, as it is of another cluster."""
-    leader, term = lab.leader(), lab.term()
-    live, sender = lab.live, a_follower(lab, leader)
-    other = next(name for name in live.topology.members if name not in (leader, sender))
-    header = Header(
-        MessageType.APPEND_ENTRIES,
-        source=live.topology.member_id(sender),
-        target=live.topology.member_id(other),
-        group=1,
-        term=term + 1000,
-    )
-    packet = datagram(live, header.pack() + FOREIGN_CLUSTER, at=sender, to=other)
-    for _ in range(3):
-        send(live, sender, [packet])
-        time.sleep(0.5)
-    # Longer than any election timeout: had a follower missed the leader, there would be a higher term by now.
-    time.sleep(1.5)
-    assert nodes_terms(lab) == {term}
-    assert lab.leader() == leader
+    """From a member's own port, so the switch must believe it; the hosts do not, as it is of another cluster. How
+    long the moment is, `python -m bench recovery` measures."""
+    live, topology = lab.live, lab.live.topology
+
+    def forge(leader: str, term: int) -> None:
+        sender = a_follower(lab, leader)
+        other = next(name for name in topology.members if name not in (leader, sender))
+        source, target = topology.member_id(sender), topology.member_id(other)
+        header = Header(MessageType.APPEND_ENTRIES, source, target, 1, term + 1000)
+        stale = sum(drops.get("stale_term", 0) for drops in all_drops(lab).values())
+        for _ in range(3):
+            send(live, sender, [datagram(live, header, FOREIGN_CLUSTER, at=sender, to=other)])
+            time.sleep(0.5)
+        # Longer than any election timeout: had a follower missed the leader, there would be a higher term by now.
+        time.sleep(1.5)
+        muted = sum(drops.get("stale_term", 0) for drops in all_drops(lab).values()) - stale
+        assert muted > 0, "no switch has believed it, so nothing was shown"
+
+    undisturbed(lab, forge)
     lab.run("send", "after the forged term")
 
 
 def test_a_client_cannot_speak_for_a_member(lab: Lab) -> None:
-    leader, term = lab.leader(), lab.term()
-    live = lab.live
-    before = lab.drops("s2").get("not_member", 0)
-    sent = 0
-    for member in live.topology.members:
-        number = live.topology.member_id(member)
-        for kind in (MessageType.APPEND_ENTRIES, MessageType.REQUEST_VOTE, MessageType.APPEND_ENTRIES_REPLY):
-            for target in live.topology.members:
-                if target != member:
-                    header = Header(kind, source=number, target=live.topology.member_id(target), group=1, term=MARK)
-                    send(live, "h22", [datagram(live, header, at="h22", to=target, claiming=member)])
-                    sent += 1
-    wait("dropped packets", lambda: lab.drops("s2").get("not_member", 0) >= before + sent)
-    assert nodes_terms(lab) == {term}
-    for switch in live.topology.switches:
-        (entry,) = lab.json("tables", switch.name)["groups"]
-        assert entry["params"]["term"] == term and entry["params"]["leader"] == live.topology.member_id(leader)
+    live, topology = lab.live, lab.live.topology
+    kinds = (MessageType.APPEND_ENTRIES, MessageType.REQUEST_VOTE, MessageType.APPEND_ENTRIES_REPLY)
+    claims = [(kind, member, to) for kind in kinds for member in topology.members for to in topology.members]
+    claims = [(kind, member, to) for kind, member, to in claims if member != to]
+
+    def forge(leader: str, term: int) -> None:
+        def act() -> int:
+            for kind, member, to in claims:
+                header = Header(kind, topology.member_id(member), topology.member_id(to), 1, MARK)
+                send(live, "h22", [datagram(live, header, at="h22", to=to, claiming=member)])
+            return len(claims)
+
+        only_at(lab, "s2", "not_member", act)
+        for switch in topology.switches:
+            (entry,) = lab.json("tables", switch.name)["groups"]
+            assert (entry["params"]["term"], entry["params"]["leader"]) == (term, topology.member_id(leader))
+
+    undisturbed(lab, forge)
 
 
 def test_no_member_is_believed_while_its_switch_restarts_and_nobody_programs_it(lab: Lab) -> None:
@@ -165,11 +212,13 @@ def test_no_member_is_believed_while_its_switch_restarts_and_nobody_programs_it(
     ids=["empty", "one-byte", "version-2", "type-255", "unknown-flag", "noise"],
 )
 def test_garbage_on_the_raft_port_harms_nobody(lab: Lab, data: bytes) -> None:
-    leader, term = lab.leader(), lab.term()
     live = lab.live
-    for origin in ("h11", "h22", a_follower(lab, leader)):
-        for target in live.topology.members:
-            if origin != target:
-                send(live, origin, [datagram(live, data, at=origin, to=target)] * COPIES)
-    lab.run("send", "still here")
-    assert (lab.leader(), lab.term()) == (leader, term)
+
+    def throw(leader: str, term: int) -> None:
+        for origin in ("h11", "h22", a_follower(lab, leader)):
+            for target in live.topology.members:
+                if origin != target:
+                    send(live, origin, [datagram(live, data, at=origin, to=target)] * COPIES)
+        lab.run("send", "still here")
+
+    undisturbed(lab, throw)
