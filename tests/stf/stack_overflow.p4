@@ -1,0 +1,39 @@
+// More elements than the stack holds: an error, the rest stays payload.
+#define OWN_TYPES
+#include "types.p4"
+
+header byte_h {
+  bit<8> v;
+}
+
+struct headers_t {
+  byte_h[3] s;
+}
+
+struct meta_t {
+  bit<8> m;
+}
+
+#define OWN_PARSER
+#include "blocks.p4"
+
+PARSER {
+  state start {
+    packet.extract(hdr.s.next);
+    transition select(hdr.s.last.v[7:7]) {
+      1: accept;
+      default: start;
+    }
+  }
+}
+
+INGRESS {
+  apply {
+    sm.egress_spec = 2;
+    if (sm.parser_error == error.StackOutOfBounds) {
+      hdr.s[0].v = 0xEE;
+    }
+  }
+}
+
+MAIN;
