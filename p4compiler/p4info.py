@@ -154,13 +154,24 @@ def document(message: Any, annotations: s.Annotations) -> None:
             setattr(message.doc, name, text)
 
 
+def _as_declared(tables: list[ir.TableObject]) -> list[ir.TableObject]:
+    """Tables of one control stand in the order of their declarations, whichever is applied first."""
+    controls: dict[str, list[ir.TableObject]] = {}
+    for table in tables:
+        controls.setdefault(table.name.rpartition(".")[0], []).append(table)
+    ordered = {
+        name: iter(sorted(group, key=lambda table: table.declaration.loc.start)) for name, group in controls.items()
+    }
+    return [next(ordered[table.name.rpartition(".")[0]]) for table in tables]
+
+
 class _Writer:
     def __init__(self, program: elaborate.Program) -> None:
         self.program = program
         self.info = p4i.P4Info()
         self.types = TypeDescriptions(program, self.info)
         self.actions = self._actions()
-        self.tables = [t_ for t_ in program.tables if not is_hidden(t_.annotations)]
+        self.tables = _as_declared([t_ for t_ in program.tables if not is_hidden(t_.annotations)])
         self.externs = [e for e in program.externs if e.kind in _EXTERN_PREFIXES]
         self.digests = self._digests()
         self.headers = self._controller_headers()
@@ -453,7 +464,7 @@ class _Writer:
         skip = SELECTOR_ANNOTATIONS if prefix == PROFILE else ()
         self._preamble(message.preamble, prefix, made.name, made.annotations, skip)
         numbers = [a.value for a in made.arguments if isinstance(a, ir.Const) and a.label is None]
-        units = next((a.label for a in made.arguments if isinstance(a, ir.Const) and a.label is not None), None)
+        units = next((a.label for a in made.arguments[::-1] if isinstance(a, ir.Const) and a.label is not None), None)
         if prefix == PROFILE:
             self._profile(message, made, numbers[0])
         elif prefix == REGISTER:
@@ -468,7 +479,9 @@ class _Writer:
             if owner is not None and made.kind.startswith("direct_"):
                 message.direct_table_id = self.ids[(TABLE, owner.name)]
             else:
-                message.size = numbers[0]
+                size = made.arguments[0]
+                assert isinstance(size, ir.Const)
+                message.size = size.value
                 self._index(message, made.type_arguments[:1])
 
     def _index(self, message: Any, types: tuple[t.Type, ...]) -> None:
