@@ -62,9 +62,20 @@ class SimSocket:
 
 
 class WatchedRaft(Raft):
-    """Shows each Ready to the watch."""
+    """Shows each commit and each Ready to the watch."""
 
     watch: Watch
+
+    def step(self, message: Message) -> None:
+        super().step(message)
+        # At once: a commit is to be judged by the configuration that was in force at that moment.
+        if self.log.commit_index > len(self.watch.committed):
+            self.watch.look(self)
+
+    def advance(self, ready: Ready) -> None:
+        super().advance(ready)
+        if self.log.commit_index > len(self.watch.committed):
+            self.watch.look(self)
 
     def ready(self) -> Ready | None:
         ready = super().ready()
@@ -212,8 +223,8 @@ class Process:
             self._write,
             self._transport.send_client,
             self._note,
-            self._transport.set_members,
-            self._tell_network,
+            members=self._transport.set_members,
+            tell=self._tell_network,
         )
         self.groups = {number: Group(number, self._core(number), members[number], ways) for number in members}
         for number, group in self.groups.items():
