@@ -175,6 +175,8 @@ class StatementChecks(CallChecks):
             self._action_ref(ref, actions)
         for property_ in table.properties:
             self._property(property_, table, actions)
+        if table.entries and not table.keys:
+            self.error(f"table '{table.name}' has entries but no key", table)
         for entry in table.entries or ():
             self._entry(entry, key_types, actions, table)
 

@@ -110,6 +110,10 @@ def test_checked_mistakes(body: str, message: str) -> None:
             "takes 1 arguments (v), not 0",
         ),
         ("table t { key = { hdr.h.a: exact; } }", "table 't' has no list of actions"),
+        (
+            "table t { actions = { NoAction; } const entries = { 1: NoAction(); } }",
+            "table 't' has entries but no key",
+        ),
         ("action go(in bit<8> v) { v = 1; }", "'v' cannot be written: it is an 'in' parameter"),
         ("action go(bit<8> v) { v = 1; }", "'v' cannot be written: it is a parameter without direction"),
         (
