@@ -91,34 +91,38 @@ class Writer:
                 break
             item = self._queue.get()
         for group in {group for group, _ in batch}:
-            self._write_group(group, [work for number, work in batch if number == group])
+            self.syncs += write_all(self._logs[group], [work for number, work in batch if number == group])
         self._done.extend(batch)
         if batch:
             os.eventfd_write(self.wakeup, 1)
         return item is not None
 
-    def _write_group(self, group: int, works: list[Ready | Snapshot]) -> None:
-        """One sync for all Readys between two snapshots."""
-        log = self._logs[group]
-        run: list[Ready] = []
-        for work in works:
-            if isinstance(work, Ready) and work.snapshot is None:
-                run.append(work)
-                continue
-            self._append(log, run)
-            run = []
-            if isinstance(work, Ready):
-                log.append(work.hard_state, work.entries, work.snapshot)
-                self.syncs += 1
-            else:
-                log.save_snapshot(work)
-        self._append(log, run)
 
-    def _append(self, log: Log, run: list[Ready]) -> None:
-        state, entries = merge(run)
-        if state is not None or entries:
-            log.append(state, entries)
-            self.syncs += 1
+def write_all(log: Log, works: Iterable[Ready | Snapshot]) -> int:
+    """Make one group's work durable in its order, with one sync for all Readys between two snapshots. The number of
+    syncs."""
+    syncs = 0
+    run: list[Ready] = []
+    for work in works:
+        if isinstance(work, Ready) and work.snapshot is None:
+            run.append(work)
+            continue
+        syncs += _append(log, run)
+        run = []
+        if isinstance(work, Ready):
+            log.append(work.hard_state, work.entries, work.snapshot)
+            syncs += 1
+        else:
+            log.save_snapshot(work)
+    return syncs + _append(log, run)
+
+
+def _append(log: Log, run: list[Ready]) -> int:
+    state, entries = merge(run)
+    if state is None and not entries:
+        return 0
+    log.append(state, entries)
+    return 1
 
 
 def merge(readies: Iterable[Ready]) -> tuple[HardState | None, list[Entry]]:
