@@ -13,19 +13,25 @@ from hosts.machine import Answer
 from hosts.raft.configuration import Configuration
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
+from hosts.raft.snapshot import Snapshot
+from hosts.storage.log import DiskLog
 from sim.violation import Violation
 
 
 @dataclass(slots=True)
 class Promised:
-    """What a member's disk has acknowledged to hold: it must all be there after any crash."""
+    """What a member's disk has acknowledged to hold: it must all be there after any crash. ``entries`` is the whole
+    log, with those that a snapshot stands for."""
 
     hard_state: HardState = field(default_factory=HardState)
     entries: list[Entry] = field(default_factory=list)
 
-    def write(self, state: HardState | None, entries: Sequence[Entry]) -> None:
+    def write(self, state: HardState | None, entries: Sequence[Entry], restored: Sequence[Entry] | None) -> None:
+        """``restored``: what a leader's snapshot stands for."""
         if state is not None:
             self.hard_state = state
+        if restored is not None:
+            self.entries = list(restored)
         if entries:
             del self.entries[entries[0].index - 1 :]
             self.entries.extend(entries)
@@ -35,6 +41,15 @@ class Promised:
 
     def copy(self) -> Promised:
         return Promised(self.hard_state, list(self.entries))
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A write that was cut short."""
+
+    hard_state: HardState | None
+    entries: Sequence[Entry]
+    snapshot: Snapshot | None
 
 
 class Watch:
@@ -52,6 +67,7 @@ class Watch:
         self._votes: dict[tuple[int, int], int] = {}
         self._entries: dict[tuple[int, int], tuple[int, Entry]] = {}
         self._answers: list[bytes] = []
+        self._snapshots: dict[int, bytes] = {}
         self._reads: dict[tuple[int, int], int] = {}
         self._highest: tuple[int, Raft] | None = None
 
@@ -127,6 +143,9 @@ class Watch:
             known = self._entries.setdefault((entry.index, entry.term), (previous, entry))
             if known[0] != previous or known[1] != entry:
                 self.fail("log matching", f"member {core.id} holds {entry} after term {previous}, others {known}")
+        if ready.snapshot is not None:
+            self.counts["snapshots installed"] += 1
+            self.saw_snapshot(core.id, ready.snapshot)
         for number, index in ready.reads:
             self.counts["quorum reads"] += 1
             before = self._reads.pop((id(core), number), 0)
@@ -182,25 +201,45 @@ class Watch:
 
     # -- disks ----------------------------------------------------------------------------------------------------
 
-    def recovered(
-        self,
-        member: int,
-        hard_state: HardState,
-        entries: Sequence[Entry],
-        writing: tuple[HardState | None, Sequence[Entry]] | None,
+    def wrote(
+        self, member: int, state: HardState | None, entries: Sequence[Entry], snapshot: Snapshot | None
     ) -> None:
+        """A member's disk has acknowledged."""
+        restored = None if snapshot is None else self.committed[: snapshot.index]
+        self.disks[member].write(state, entries, restored)
+
+    def recovered(self, member: int, log: DiskLog, writing: Writing | None) -> None:
         """A member reads its disk after a crash: it is what was promised, or that and what was being written."""
-        found = Promised(hard_state, list(entries))
+        found = Promised(log.hard_state, [*self._behind(member, log.snapshot), *log.entries])
         promised = self.disks[member]
         possible = [promised]
         if writing is not None:
-            with_it = promised.copy()
-            with_it.write(*writing)
-            possible.append(with_it)
+            restored = None if writing.snapshot is None else self.committed[: writing.snapshot.index]
+            if restored is not None:
+                for stage in (None, restored):
+                    possible.append(promised.copy())
+                    possible[-1].write(writing.hard_state, (), stage)
+            possible.append(promised.copy())
+            possible[-1].write(writing.hard_state, writing.entries, restored)
         if found not in possible:
             self.fail(
                 "promised is durable",
-                f"member {member} finds {hard_state} and {len(entries)} entries; promised were "
+                f"member {member} finds {log.hard_state} and {len(found.entries)} entries; promised were "
                 f"{promised.hard_state} and {len(promised.entries)}",
             )
         self.disks[member] = found
+
+    def _behind(self, member: int, snapshot: Snapshot | None) -> Sequence[Entry]:
+        """The entries that a snapshot stands for."""
+        if snapshot is None:
+            return ()
+        self.saw_snapshot(member, snapshot)
+        return self.committed[: snapshot.index]
+
+    def saw_snapshot(self, member: int, snapshot: Snapshot) -> None:
+        """Snapshots are of committed entries, and those of one index are the same wherever they were taken."""
+        index = snapshot.index
+        if index > len(self.committed) or self.committed[index - 1].term != snapshot.term:
+            self.fail("snapshots agree", f"member {member} has one of entry {index} of term {snapshot.term}")
+        if self._snapshots.setdefault(index, snapshot.data) != snapshot.data:
+            self.fail("snapshots agree", f"member {member}'s of entry {index} is unlike another's")

@@ -20,14 +20,15 @@ from hosts.places import pack_address
 from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message
+from hosts.raft.snapshot import Snapshot
 from hosts.storage.errors import LogError
 from hosts.storage.log import DiskLog
 from hosts.transport import Handlers, Surroundings, Transport
 from hosts.wire import Header
-from hosts.writer import merge
+from hosts.writer import write_all
 from sim.disk import PowerLoss, SimDisk
 from sim.events import SECOND
-from sim.invariants import Watch
+from sim.invariants import Watch, Writing
 from sim.violation import Violation
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class WatchedRaft(Raft):
 
     def ready(self) -> Ready | None:
         ready = super().ready()
-        if ready is not None and (ready.entries or ready.reads):
+        if ready is not None and (ready.entries or ready.reads or ready.snapshot is not None):
             self.watch.ready(self, ready)
         if ready is not None and ready.committed:
             # They are applied before the turn's end, where the watch looks again.
@@ -90,16 +91,44 @@ class WatchedRaft(Raft):
 class WatchedMachine(Machine):
     """Shows each entry that is applied to the watch."""
 
-    def __init__(self, watch: Watch, member: int) -> None:
+    def __init__(self, watch: Watch, member: int, snapshot: Snapshot | None) -> None:
         super().__init__()
         self._watch = watch
         self._member = member
+        if snapshot is not None:
+            self.load(snapshot.data)
 
     def apply(self, entry: Entry) -> Answer | None:
         self._watch.applies(self._member, entry)
         answer = super().apply(entry)
         self._watch.answered(self._member, entry, answer)
         return answer
+
+
+class WatchedLog:
+    """Shows the watch what the disk has acknowledged, and keeps what it has not."""
+
+    def __init__(self, log: DiskLog, watch: Watch, member: int) -> None:
+        self.log = log
+        self.writing: Writing | None = None
+        self._watch = watch
+        self._member = member
+
+    def append(
+        self, hard_state: HardState | None, entries: Sequence[Entry], snapshot: Snapshot | None = None
+    ) -> None:
+        self.writing = Writing(hard_state, entries, snapshot)
+        self.log.append(hard_state, entries, snapshot)
+        self.writing = None
+        self._watch.wrote(self._member, hard_state, entries, snapshot)
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        self._watch.counts["snapshots taken"] += 1
+        self._watch.saw_snapshot(self._member, snapshot)
+        self.log.save_snapshot(snapshot)
+
+    def close(self) -> None:
+        self.log.close()
 
 
 class Node:
@@ -116,7 +145,7 @@ class Node:
         self.lives = 0
         self.disk_us = world.plan.disk_us
         self.process: Process | None = None
-        self._writing: dict[int, tuple[HardState | None, list[Entry]]] = {}
+        self._writing: dict[int, Writing | None] = {}
         self.doom: Callable[[], None] | None = None
         """Called when the next write is under way: a crash that was waiting for it."""
 
@@ -127,16 +156,22 @@ class Node:
         self.lives += 1
         if self.lives > 1:
             self.world.counts["node restarts"] += 1
+        logs = self.open_logs()
+        self.world.note(self.host, "starts")
+        self.process = Process(self, logs)
+
+    def open_logs(self) -> dict[int, WatchedLog]:
+        """Read the disks, as at a start."""
         logs = {}
         for number, disk in self.disks.items():
             try:
-                log = logs[number] = DiskLog(disk, segment_bytes=self.world.plan.segment_bytes)
+                log = DiskLog(disk, segment_bytes=self.world.plan.segment_bytes)
             except LogError as error:
                 raise Violation("logs open after a crash", f"{self.host}: {error}") from error
-            self.watches[number].recovered(self.member, log.hard_state, log.entries, self._writing.get(number))
+            self.watches[number].recovered(self.member, log, self._writing.get(number))
+            logs[number] = WatchedLog(log, self.watches[number], self.member)
         self._writing = {}
-        self.world.note(self.host, "starts")
-        self.process = Process(self, logs)
+        return logs
 
     def crash(self, *, power: bool, random: Random) -> None:
         """End the life at once, perhaps in the middle of writing."""
@@ -162,22 +197,23 @@ class Node:
     def _interrupt(self, process: Process) -> None:
         """Begin what would have been written, until the fuse burns through."""
         try:
-            for number, state, entries in process.batch():
-                self._writing[number] = (state, entries)
-                process.logs[number].append(state, entries)
+            process.write_all()
         except PowerLoss:
             self.world.counts["writes cut short"] += 1
         except LogError:
             pass
+        self._remember(process)
+
+    def _remember(self, process: Process) -> None:
+        self._writing = {number: log.writing for number, log in process.logs.items()}
 
     def stop(self, error: LogError) -> None:
         """The disk has failed: the node ends by itself."""
         process = self.process
         assert process is not None
-        for number, state, entries in process.batch():
-            self._writing[number] = (state, entries)
+        self._remember(process)
         process.alive = False
-        self.process = None
+        self.process = self.doom = None
         for disk in self.disks.values():
             disk.kill_process()
         self.world.counts["disk errors"] += 1
@@ -187,7 +223,7 @@ class Node:
 class Process:
     """One life of a node."""
 
-    def __init__(self, node: Node, logs: dict[int, DiskLog]) -> None:
+    def __init__(self, node: Node, logs: dict[int, WatchedLog]) -> None:
         self.node = node
         self.world = world = node.world
         self.alive = True
@@ -200,8 +236,8 @@ class Process:
         self._wake_at = _NEVER
         self._paused = False
         self._write_is_done = False
-        self._queue: list[tuple[int, Ready]] = []
-        self.writing: list[tuple[int, Ready]] = []
+        self._queue: list[tuple[int, Ready | Snapshot]] = []
+        self.writing: list[tuple[int, Ready | Snapshot]] = []
         self._socket = SimSocket(self)
         addresses = world.member_addresses
         members = {number: {m: addresses[m] for m in watch.members} for number, watch in node.watches.items()}
@@ -223,12 +259,17 @@ class Process:
             self._write,
             self._transport.send_client,
             self._note,
+            save=self._write,
             members=self._transport.set_members,
             tell=self._tell_network,
         )
-        self.groups = {number: Group(number, self._core(number), members[number], ways) for number in members}
+        often = world.plan.snapshot_entries
+        self.groups = {
+            number: Group(number, self._core(number), members[number], ways, snapshot_entries=often)
+            for number in members
+        }
         for number, group in self.groups.items():
-            group.machine = WatchedMachine(node.watches[number], node.member)
+            group.machine = WatchedMachine(node.watches[number], node.member, logs[number].log.snapshot)
         self._pairs = {number: (group, node.watches[number]) for number, group in self.groups.items()}
         self._all = tuple(self._pairs.values())
         self._touched = self._all
@@ -238,7 +279,7 @@ class Process:
         self._turn()
 
     def _core(self, number: int) -> Raft:
-        node, plan, log = self.node, self.world.plan, self.logs[number]
+        node, plan, log = self.node, self.world.plan, self.logs[number].log
         config = Config(
             id=node.member,
             members=frozenset(node.watches[number].members),
@@ -248,7 +289,7 @@ class Process:
             **plan.core_options,
         )
         random = Random(f"core/{plan.seed}/{node.member}/{node.lives}/{number}")
-        core = WatchedRaft(config, log.hard_state, log.entries, random)
+        core = WatchedRaft(config, log.hard_state, log.entries, random, log.snapshot)
         core.watch = node.watches[number]
         return core
 
@@ -379,8 +420,8 @@ class Process:
 
     # -- the storage thread ---------------------------------------------------------------------------------------
 
-    def _write(self, number: int, ready: Ready) -> None:
-        self._queue.append((number, ready))
+    def _write(self, number: int, work: Ready | Snapshot) -> None:
+        self._queue.append((number, work))
         if not self.writing:
             self._begin_write()
 
@@ -395,14 +436,10 @@ class Process:
         if self.alive and self.node.doom is not None:
             self.node.doom()
 
-    def batch(self) -> list[tuple[int, HardState | None, list[Entry]]]:
-        """What is being written, group by group."""
-        found = []
-        for number in self.groups:
-            state, entries = merge(ready for owner, ready in self.writing if owner == number)
-            if state is not None or entries:
-                found.append((number, state, entries))
-        return found
+    def write_all(self) -> None:
+        """What the storage thread does with a batch. Raises LogError, PowerLoss."""
+        for number, log in self.logs.items():
+            write_all(log, [work for owner, work in self.writing if owner == number])
 
     def _written_event(self) -> None:
         if not self.alive:
@@ -417,17 +454,18 @@ class Process:
 
     def _written(self) -> None:
         """The disk has done what it was given."""
-        for number, state, entries in self.batch():
-            try:
-                self.logs[number].append(state, entries)
-            except LogError as error:
-                self.node.stop(error)
-                return
-            self.node.watches[number].disks[self.node.member].write(state, entries)
+        try:
+            self.write_all()
+        except LogError as error:
+            self.node.stop(error)
+            return
         done, self.writing = self.writing, []
-        for number, ready in done:
+        for number, work in done:
             self._touch(number)
-            self.groups[number].durable(ready)
+            if isinstance(work, Snapshot):
+                self.groups[number].saved(work)
+            else:
+                self.groups[number].durable(work)
         if self._queue:
             self._begin_write()
 

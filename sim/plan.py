@@ -81,6 +81,10 @@ class Plan:
     patience_s: float
     large_values: float
     session_entries: int
+    """Log entries after which an unused session expires."""
+    snapshot_entries: int
+    """Log entries after which a snapshot is taken, 0 for never; ``kept_entries`` before its end are kept."""
+    kept_entries: int
     trouble: float
     """Packets lost, doubled or late at any time, as a share."""
     turn_at_once: float
@@ -135,6 +139,8 @@ def draw(seed: int) -> Plan:
         patience_s=random.choice((2.0, 5.0, 10.0)),
         large_values=random.choice((0.0, 0.0, 0.02, 0.05)),
         session_entries=random.choice((40, 200, 1_000_000)),
+        snapshot_entries=random.choice((0, 20, 60, 150)),
+        kept_entries=random.choice((0, 10, 100)),
         trouble=random.choice((0.0, 0.002, 0.02)),
         turn_at_once=random.choice((1.0, 0.9, 0.6)),
         hostile_us=random.choice((300, 1000)) * MS,
@@ -179,6 +185,7 @@ def _draw_core(random: Random) -> dict[str, Any]:
         "max_inflight": random.choice((1, 4, 64)),
         "max_uncommitted_bytes": random.choice((2_000, 64 << 20)),
         "max_apply_bytes": random.choice((300, 4 << 20)),
+        "snapshot_chunk_bytes": random.choice((500, 5_000, 256 << 10)),
     }
 
 

@@ -31,6 +31,8 @@ EXPECTED = (
     "transfers",
     "configurations",
     "joint configurations",
+    "snapshots taken",
+    "snapshots installed",
     "members followed",
     "quorum reads",
     "lost",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -16,8 +16,6 @@ from hosts.calls import Call
 from hosts.config import Address
 from hosts.raft.message import EntryKind
 from hosts.requests import Operation
-from hosts.storage.errors import LogError
-from hosts.storage.log import DiskLog
 from sim import linear
 from sim.client import Client
 from sim.control import SimController
@@ -68,7 +66,7 @@ def run(seed: int, options: Options, *, trace: bool = False) -> Result:
     world = World(plan, options, trace=trace)
     result = Result(seed, world.counts, "", plan.describe())
     try:
-        with _narrow_sessions(plan):
+        with _narrow_limits(plan):
             world.run()
     except Violation as violation:
         result.failure, result.rule = str(violation), violation.rule
@@ -89,9 +87,14 @@ def _frames(error: BaseException) -> list[str]:
     return traceback.format_exception(error)
 
 
-def _narrow_sessions(plan: Plan) -> AbstractContextManager[object]:
-    """Sessions expire so early that it happens."""
-    return mock.patch("hosts.sessions.EXPIRY_ENTRIES", plan.session_entries)
+@contextmanager
+def _narrow_limits(plan: Plan) -> Iterator[None]:
+    """Sessions expire, and logs are cut off, so early that it happens."""
+    with (
+        mock.patch("hosts.sessions.EXPIRY_ENTRIES", plan.session_entries),
+        mock.patch("hosts.group.KEEP_ENTRIES", plan.kept_entries),
+    ):
+        yield
 
 
 class World:
@@ -258,16 +261,12 @@ class World:
         """What every disk holds, once more, after a last loss of power."""
         for node in self.nodes.values():
             node.crash(power=True, random=Random(0))
-            for number, disk in node.disks.items():
-                try:
-                    log = DiskLog(disk)
-                except LogError as error:
-                    raise Violation("logs open after a crash", f"{node.host}: {error}") from error
-                if not self.watches[number].takes_part(node.member):
-                    continue
-                committed = self.watches[number].committed
-                if list(log.entries[: len(committed)]) != committed:
-                    self.watches[number].fail("committed is durable", f"{node.host}'s disk differs at the end")
+            node.open_logs()
+            for number, watch in self.watches.items():
+                if number in node.disks and watch.takes_part(node.member):
+                    held = watch.disks[node.member].entries[: len(watch.committed)]
+                    if held != watch.committed:
+                        watch.fail("committed is durable", f"{node.host}'s disk differs at the end")
 
     # -- what its parts tell each other ---------------------------------------------------------------------------
 
