@@ -1,7 +1,7 @@
 """A member's disk in memory, behind the seam of ``hosts.storage.disk``. It can lose power in the middle of any call.
 
-What was written and not synced is then there, in part, or not at all: any subset of the writes, and any sectors of
-the last one. After ``kill -9`` instead, everything written is still there.
+What was written and not synced is then there, in part, or not at all: any subset of the writes and of the changes of
+names, and any sectors of a file's last write. After ``kill -9`` instead, everything written is still there.
 """
 
 from __future__ import annotations
@@ -79,6 +79,14 @@ class _Inode:
         return 0 < len(kept_sectors) < len(sectors)
 
 
+def _rename(names: dict[str, _Inode], change: dict[str, _Inode | None]) -> None:
+    for name, inode in change.items():
+        if inode is None:
+            names.pop(name, None)
+        else:
+            names[name] = inode
+
+
 class SimDisk:
     """Implements ``hosts.storage.disk.Disk`` for one folder. ``fuse``: calls until the power fails, None for never.
     ``broken``: every write and sync fails with an I/O error."""
@@ -88,7 +96,8 @@ class SimDisk:
         self._name = name
         self._live: dict[str, _Inode] = {}
         self._durable: dict[str, _Inode] = {}
-        self._pending: list[dict[str, _Inode]] = []
+        self._pending: list[dict[str, _Inode | None]] = []
+        """Names that were given, or taken away, and the folder not synced since; a rename does both at once."""
         self.fuse: int | None = None
         self.broken = False
         self.torn_writes = 0
@@ -105,13 +114,11 @@ class SimDisk:
 
     def lose_power(self) -> None:
         """Forget some of what was not synced, and come up again."""
-        names = self._durable
-        for later in self._pending:  # a folder's changes reach the disk in their order
+        for change in self._pending:
             if self._random.random() < 0.5:
-                break
-            names = later
+                _rename(self._durable, change)
         self._pending.clear()
-        self._live, self._durable = dict(names), dict(names)
+        self._live = dict(self._durable)
         for inode in self._live.values():
             self.torn_writes += inode.lose_power(self._random)
         self.fuse, self.broken = None, False
@@ -120,8 +127,9 @@ class SimDisk:
         """kill -9: the page cache survives."""
         self.fuse, self.broken = None, False
 
-    def _changed_names(self) -> None:
-        self._pending.append(dict(self._live))
+    def _change_names(self, change: dict[str, _Inode | None]) -> None:
+        _rename(self._live, change)
+        self._pending.append(change)
 
     # -- the seam -----------------------------------------------------------------------------------------------
 
@@ -134,8 +142,7 @@ class SimDisk:
     def create(self, name: str, size: int) -> SimFile:
         self.burn()
         inode = _Inode()
-        self._live[name] = inode
-        self._changed_names()
+        self._change_names({name: inode})
         inode.do(size)
         return SimFile(self, inode)
 
@@ -144,14 +151,12 @@ class SimDisk:
 
     def rename(self, old: str, new: str) -> None:
         self.burn()
-        self._live[new] = self._live.pop(old)
-        self._changed_names()
+        self._change_names({old: None, new: self._live[old]})
         self.burn()
 
     def remove(self, name: str) -> None:
         self.burn()
-        del self._live[name]
-        self._changed_names()
+        self._change_names({name: None})
 
     def sync_folder(self) -> None:
         self.burn()
