@@ -68,6 +68,8 @@ class Live:
 
     def ask_node(self, name: str, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
         """A node's answer. Raises LabError where it does not answer."""
+        if not (paths.nodes() / name).exists():
+            raise LabError(f"{name} runs no node, and never did in this lab: switchraft status shows who does")
         return _ask(f"node {name}", paths.nodes() / name / "control.sock", request, timeout_s)
 
     def ask_controller(self, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:

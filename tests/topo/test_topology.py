@@ -94,9 +94,14 @@ def test_the_filter_window_is_at_most_half_the_election_timeout() -> None:
 def test_cluster_file_names_members(tmp_path: Path) -> None:
     cluster = configs.cluster(topology.find("triangle"))
     assert cluster["groups"] == [
-        {"id": 1, "service": "10.0.100.1", "members": {1: "10.0.1.1", 2: "10.0.2.2", 3: "10.0.3.3"}}
+        {
+            "id": 1,
+            "service": "10.0.100.1",
+            "members": {1: "10.0.1.1", 2: "10.0.2.2", 3: "10.0.3.3"},
+            "spares": {4: "10.0.1.11", 5: "10.0.2.22"},
+        }
     ]
-    assert cluster["names"] == {1: "h1", 2: "h2", 3: "h3"}
+    assert cluster["names"] == {1: "h1", 2: "h2", 3: "h3", 4: "h11", 5: "h22"}
 
 
 def test_a_host_has_one_id_in_all_its_groups(tmp_path: Path) -> None:
