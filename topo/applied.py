@@ -13,7 +13,7 @@ from hosts.storage.errors import LogError
 from hosts.storage.verify import Report
 from topo import paths
 from topo.errors import LabError
-from topo.live import Live
+from topo.live import Live, node_socket
 from topo.showing import print_json
 
 PATIENCE_S = 10.0
@@ -75,7 +75,7 @@ def _ask(live: Live, node: str, command: str, group: int | None) -> Iterator[dic
     live.topology.node_id(node)
     request: dict[str, Any] = {"cmd": command, "group": live.topology.groups[0].id if group is None else group}
     try:
-        for line in control.ask(paths.nodes() / node / "control.sock", request, PATIENCE_S):
+        for line in control.ask(node_socket(node), request, PATIENCE_S):
             if line.get("ok") is False:
                 raise LabError(f"node {node}: {line.get('error')}")
             if "ok" in line:

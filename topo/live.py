@@ -68,13 +68,19 @@ class Live:
 
     def ask_node(self, name: str, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
         """A node's answer. Raises LabError where it does not answer."""
-        if not (paths.nodes() / name).exists():
-            raise LabError(f"{name} runs no node, and never did in this lab: switchraft status shows who does")
-        return _ask(f"node {name}", paths.nodes() / name / "control.sock", request, timeout_s)
+        return _ask(f"node {name}", node_socket(name), request, timeout_s)
 
     def ask_controller(self, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
         """The controller's answer. Raises LabError where it does not answer."""
         return _ask("the controller", paths.controller_socket(), request, timeout_s)
+
+
+def node_socket(name: str) -> Path:
+    """Where a node answers. Raises LabError for a host that never ran one."""
+    folder = paths.nodes() / name
+    if not folder.exists():
+        raise LabError(f"{name} runs no node, and never did in this lab: switchraft status shows who does")
+    return folder / "control.sock"
 
 
 def _ask(who: str, path: Path, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
