@@ -109,6 +109,13 @@ class Watch:
         known = len(self.committed)
         if core.commit_index > core.last_index:
             self.fail("commit within the log", f"member {core.id}: {core.commit_index} of {core.last_index}")
+        if core.role is Role.LEADER and core.log.term_at(core.commit_index) != core.current_term:
+            # Thesis, section 3.6.2: such an entry may still be replaced, although a majority holds it.
+            self.fail(
+                "commits by its own term",
+                f"member {core.id}, leader of term {core.current_term}, commits up to entry {core.commit_index} of "
+                f"term {core.log.term_at(core.commit_index)}",
+            )
         entries, _ = core.log.between(known + 1, core.commit_index, 1 << 30, 1 << 60)
         for entry in entries:
             holders = [member for member, disk in self.disks.items() if disk.holds(entry)]
