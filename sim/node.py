@@ -394,6 +394,8 @@ class Process:
             self._touched += (pair,)
 
     def _on_peer(self, group: int, message: Message) -> None:
+        if message.target != self.node.member:
+            raise Violation("misdelivered is dropped", f"{self.node.host} takes {message}")
         self._touch(group)
         self.groups[group].step(message)
 
