@@ -57,6 +57,15 @@ def enter_namespace() -> None:
             ip("link", "set", name, "up")
 
 
+def niceness_of(group: Path) -> str | None:
+    """What the kernel says of a session's group; None without such groups (the file may then exist and be empty)."""
+    try:
+        words = group.read_text(encoding="ascii").split()
+    except OSError:
+        return None
+    return words[-1] if words else None
+
+
 @contextmanager
 def first_in_line() -> Iterator[None]:
     """Let this process and its children run before others, so that what else the machine does disturbs less.
@@ -64,7 +73,7 @@ def first_in_line() -> Iterator[None]:
     Niceness alone acts only within a session where the kernel groups processes by session (sched_autogroup).
     """
     group = Path("/proc/self/autogroup")
-    before = group.read_text(encoding="ascii").split()[-1] if group.exists() else None
+    before = niceness_of(group)
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, -20)
     with suppress(OSError):

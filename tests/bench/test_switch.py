@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from bench import measure, workload
-from bench.devices import BenchError
+from bench.devices import BenchError, niceness_of
 from bench.plot import draw
 from bench.report import tables
 from bench.switch import Device, Results, as_json, chosen_devices, spread
@@ -48,6 +48,18 @@ def test_json_and_picture_hold_every_device() -> None:
     drawn = draw(results())
     assert ElementTree.fromstring(drawn).tag.endswith("svg")
     assert "bridge, 64 B" in drawn
+
+
+@pytest.mark.parametrize(
+    ("content", "niceness"),
+    [("", None), ("/autogroup-7 nice -3\n", "-3"), (None, None)],
+    ids=["empty", "set", "absent"],
+)
+def test_the_group_of_a_session_may_be_unknown(content: str | None, niceness: str | None, tmp_path: Path) -> None:
+    group = tmp_path / "autogroup"
+    if content is not None:
+        group.write_text(content, encoding="ascii")
+    assert niceness_of(group) == niceness
 
 
 def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
