@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Undo = Callable[[], None]
 
+LOOK_US = 20 * MS
+READ_EVERY = 64
+
 
 class Nemesis:
     """Begins faults and ends them. Several may last at the same time; ``heal`` ends all that is left."""
@@ -27,6 +30,7 @@ class Nemesis:
         self.world = world
         self._open: list[Undo] = []
         self._healed = False
+        self._looks = 0
         self._begin = {
             Kind.POWER_LOSS: self._power_loss,
             Kind.KILL: self._kill,
@@ -228,9 +232,13 @@ class Nemesis:
 
     def _isolate(self, random: Random) -> Undo:
         alone = self._victim(random).host
-        others = [host.name for host in self.world.plan.topology.hosts if host.name != alone]
+        # From everyone, or only from the other members: then clients still ask it.
+        hosts = [host.name for host in self.world.plan.topology.hosts]
+        others = [
+            one for one in random.choice((hosts, [node.host for node in self.world.nodes.values()])) if one != alone
+        ]
         pairs = [(alone, other) for other in others] + [(other, alone) for other in others]
-        return self._cut(pairs, random, f"{alone} is cut off")
+        return self._cut(pairs, random, f"{alone} is cut off from {', '.join(others)}")
 
     def _one_way(self, random: Random) -> Undo:
         alone = self._victim(random).host
@@ -361,12 +369,17 @@ class Nemesis:
     # -- not a fault, but asked at random moments -------------------------------------------------------------------
 
     def _read(self) -> None:
-        """Linearizable reads of the core, at whoever believes to lead."""
-        for node in self.world.nodes.values():
-            if node.process is None:
-                continue
-            for number, group in node.process.groups.items():
-                if group.core.role is Role.LEADER:
-                    watch = self.world.watches[number]
-                    watch.asked_to_read(group.core, group.core.read())
-        self.world.events.after(1300 * MS, self._read)
+        """Linearizable reads of the core, now and then; more often while several believe to lead."""
+        self._looks += 1
+        for number, watch in self.world.watches.items():
+            leaders = [
+                node.process.groups[number].core
+                for node in self.world.nodes.values()
+                if node.process is not None
+                and number in node.process.groups
+                and node.process.groups[number].core.role is Role.LEADER
+            ]
+            if len(leaders) > 1 or self._looks % READ_EVERY == 0:
+                for core in leaders:
+                    watch.asked_to_read(core, core.read())
+        self.world.events.after(LOOK_US, self._read)

@@ -67,6 +67,7 @@ class Watch:
         self._votes: dict[tuple[int, int], int] = {}
         self._entries: dict[tuple[int, int], tuple[int, Entry]] = {}
         self._answers: list[bytes] = []
+        self._cores: dict[int, Raft] = {}
         self._snapshots: dict[int, bytes] = {}
         self._reads: dict[tuple[int, int], int] = {}
         self._highest: tuple[int, Raft] | None = None
@@ -93,6 +94,8 @@ class Watch:
             self.fail("votes are durable", f"member {core.id} leads in term {term} without its own vote on disk")
         if self._highest is None or term > self._highest[0]:
             self._highest = (term, core)
+        # A log of a former leader may have changed since; that of the present one only grows.
+        self._cores = {term: core}
         if self.committed:
             self._check_complete(core, self.committed[-1])
 
@@ -187,8 +190,23 @@ class Watch:
                 and message.index > len(self.disks[member].entries)
             ):
                 self.fail("acknowledged is durable", f"{len(self.disks[member].entries)} entries on disk: {message}")
+            elif not message.reject and message.term == state.current_term:
+                self._check_acknowledged(message)
         elif kind is MessageType.APPEND_ENTRIES and message.commit > message.index and not message.entries:
             self.fail("commit within match", f"a heartbeat tells of commits that its receiver may lack: {message}")
+
+    def _check_acknowledged(self, reply: Message) -> None:
+        """A leader takes an acknowledgement for what stands in its own log."""
+        leader = self._cores.get(reply.term)
+        if leader is None or not reply.index:
+            return
+        entry = self.disks[reply.source].entries[reply.index - 1]
+        expected = leader.log.term_at(reply.index)
+        if expected != entry.term and reply.index > leader.log.base_index:
+            self.fail(
+                "acknowledged is the leader's",
+                f"entry {reply.index} is of term {entry.term} there and of {expected} at leader {leader.id}: {reply}",
+            )
 
     # -- the state machine ----------------------------------------------------------------------------------------
 

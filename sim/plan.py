@@ -174,7 +174,7 @@ def _draw_features(random: Random) -> frozenset[str]:
 
 
 def _draw_clocks(random: Random, size: int) -> dict[int, int]:
-    most = random.choice((0.0, 0.02, 0.2))
+    most = random.choice((0.0, 0.02, 0.2, 0.2))
     return {member: round(10 * MS * (1 + random.uniform(-most, most))) for member in range(1, size + 1)}
 
 

@@ -50,11 +50,7 @@ def test_json_and_picture_hold_every_device() -> None:
     assert "bridge, 64 B" in drawn
 
 
-@pytest.mark.parametrize(
-    ("content", "niceness"),
-    [("", None), ("/autogroup-7 nice -3\n", "-3"), (None, None)],
-    ids=["empty", "set", "absent"],
-)
+@pytest.mark.parametrize(("content", "niceness"), [("", None), ("/autogroup-7 nice -3\n", "-3"), (None, None)])
 def test_the_group_of_a_session_may_be_unknown(content: str | None, niceness: str | None, tmp_path: Path) -> None:
     group = tmp_path / "autogroup"
     if content is not None:
