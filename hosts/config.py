@@ -24,6 +24,9 @@ TICK_MS = 10
 MIN_HEARTBEATS_PER_ELECTION = 6
 """A switch may mute an outdated leader for two heartbeats, and a busy machine delays some more."""
 
+DEFAULT_SNAPSHOT_ENTRIES = 25_000
+DEFAULT_SNAPSHOT_MIB = 64
+
 Address = tuple[str, int]
 """IPv4 address and UDP port."""
 
@@ -59,8 +62,10 @@ class Cluster:
     names: Mapping[int, str]
     key_file: Path | None = None
     """Holds the key that members prove themselves with to each other; clients need none."""
-    snapshot_entries: int = 0
-    """Log entries after which a snapshot takes their place; 0: never."""
+    snapshot_entries: int = DEFAULT_SNAPSHOT_ENTRIES
+    """Log entries after which a snapshot takes their place, 0 for however many; or so many MiB of them:"""
+    snapshot_mib: int = DEFAULT_SNAPSHOT_MIB
+    """0 for however large. With both 0 there are no snapshots."""
     reads_through_log: bool = False
     """Whether reads take a log entry each, like writes, and not a round of heartbeats."""
 
@@ -150,7 +155,8 @@ class _ClusterFile(BaseModel):
     groups: Annotated[list[_GroupFile], Field(min_length=1)]
     names: dict[Annotated[int, Field(ge=1, le=MAX_ID)], str] = {}
     key_file: Annotated[str, Field(min_length=1)] | None = None
-    snapshot_entries: Annotated[int, Field(strict=True, ge=0)] = 0
+    snapshot_entries: Annotated[int, Field(strict=True, ge=0)] = DEFAULT_SNAPSHOT_ENTRIES
+    snapshot_mib: Annotated[int, Field(strict=True, ge=0, le=65_536)] = DEFAULT_SNAPSHOT_MIB
     reads: Literal["quorum", "log"] = "quorum"
 
     @field_validator("names")
@@ -213,6 +219,7 @@ class _ClusterFile(BaseModel):
             names=self.names,
             key_file=None if self.key_file is None else folder / self.key_file,
             snapshot_entries=self.snapshot_entries,
+            snapshot_mib=self.snapshot_mib,
             reads_through_log=self.reads == "log",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,12 @@ from hosts.config import Address
 from hosts.machine import Machine
 from hosts.places import addresses_in, tell
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
-from hosts.raft.message import EVERYBODY, NOBODY, Message, MessageType
-from hosts.raft.snapshot import Snapshot
+from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
+from hosts.raft.snapshot import MemorySink, Sink, Snapshot
 from hosts.readers import MAX_READERS, Reader, Readers
 from hosts.requests import READS, Outcome, Reply, Request, RequestFault, pack_command
+from hosts.snapshotting import NEVER, Policy, Snapshots
 from hosts.wire import Flag, Header
-
-KEEP_ENTRIES = 1000
-"""Kept before a snapshot's end for members who are not far behind."""
 
 TELL_TICKS = 100
 """Between two tellings of the members to the network: a second."""
@@ -46,6 +44,8 @@ class Ways:
     note: Callable[[str], None]
     save: Callable[[int, Snapshot], None] = lambda group, snapshot: None
     """Makes a snapshot durable; ``Group.saved`` is called then."""
+    sink: Callable[[int], Sink] = lambda group: MemorySink()
+    """A place for the data of a snapshot that is made here."""
     members: Callable[[int, Mapping[int, Address]], None] = lambda group, addresses: None
     """Told where the members of a group are, before anything is sent to a new one."""
     tell: Callable[[int, Message], None] = lambda group, message: None
@@ -63,16 +63,18 @@ class Group:
         ways: Ways,
         *,
         reads_through_log: bool = False,
-        snapshot_entries: int = 0,
+        snapshots: Policy = NEVER,
+        machine: Machine | None = None,
     ) -> None:
-        """A snapshot is taken after every ``snapshot_entries``; never, if that is 0."""
+        """``snapshots``: when to take one. ``machine``: an empty one."""
         self.number = number
         self.core = core
-        self.machine = Machine()
-        if core.log.snapshot is not None:
-            self.machine.load(core.log.snapshot.data)
-        self._snapshot_entries = snapshot_entries
-        self._snapshot_index = self.machine.applied_index
+        self.machine = machine if machine is not None else Machine()
+        self._snapshots = Snapshots(
+            core, self.machine, snapshots, lambda taken: ways.save(number, taken), lambda: ways.sink(number)
+        )
+        self._held: list[Entry] = []
+        """Committed while the machine is loaded, to be applied then."""
         self.addresses = dict(addresses)
         """Of everyone whose address is known, members or not."""
         self._until_told = 0
@@ -87,6 +89,9 @@ class Group:
     def tick(self) -> None:
         """A tick of the clock has passed."""
         self.core.tick()
+        if self._snapshots.working and self._snapshots.tick():
+            held, self._held = self._held, []
+            self._apply(held)
         self._until_told -= 1
         if self._until_told <= 0:
             self._tell_network()
@@ -117,24 +122,18 @@ class Group:
                 self._unwritten += 1
                 self._ways.write(self.number, ready)
             if ready.snapshot is not None:
-                self.machine.load(ready.snapshot.data)
-                self._snapshot_index = ready.snapshot.index
-            for entry in ready.committed:
-                answer = self.machine.apply(entry)
-                waiting = self._waiting.pop(entry.index, None)
-                if waiting is not None:
-                    self._forget(waiting)
-                    if answer is not None and waiting.term == entry.term:
-                        self._reply(waiting.header, answer.reply, waiting.address)
-                    else:
-                        self._reply_lost(waiting)
+                self._held.clear()
+                self._snapshots.restore(ready.snapshot)
+            if ready.committed:
+                if self._snapshots.loading:
+                    self._held += ready.committed
+                else:
+                    self._apply(ready.committed)
             if ready.committed_configuration is not None:
                 self._tell_network()
             if ready.reads:
                 self._readers.safe(ready.reads)
             ready = core.ready()
-        if self._snapshot_entries and self.machine.applied_index - self._snapshot_index >= self._snapshot_entries:
-            self._take_snapshot()
         if self._readers:
             self._answer_readers()
         if self._waiting and core.role is not Role.LEADER:
@@ -142,13 +141,26 @@ class Group:
         if (core.role, core.current_term, core.leader) != self._shown:
             self._show()
 
-    def _take_snapshot(self) -> None:
-        self._snapshot_index = self.machine.applied_index
-        self._ways.save(self.number, self.core.take_snapshot(self._snapshot_index, self.machine.dump()))
+    def _apply(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            answer = self.machine.apply(entry)
+            waiting = self._waiting.pop(entry.index, None)
+            if waiting is not None:
+                self._forget(waiting)
+                if answer is not None and waiting.term == entry.term:
+                    self._reply(waiting.header, answer.reply, waiting.address)
+                else:
+                    self._reply_lost(waiting)
+        self._snapshots.applied(entries)
+
+    @property
+    def busy(self) -> bool:
+        """Whether every tick is wanted, whatever the core says."""
+        return self._snapshots.working
 
     def saved(self, snapshot: Snapshot) -> None:
-        """A snapshot that was given to the disk is there: it stands for the log, save the last entries."""
-        self.core.compact(snapshot, KEEP_ENTRIES)
+        """A snapshot that was given to the disk is there."""
+        self._snapshots.saved(snapshot)
 
     def _tell_network(self) -> None:
         """A leader tells who the committed members are: at each change, and again every second."""

@@ -6,12 +6,15 @@ entries have left. Values stay encoded; decoding them is for those who read.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgpack
 
 from hosts import values
+from hosts.dump import Dump, Loading
 from hosts.raft.message import Entry, EntryKind
+from hosts.raft.snapshot import Data
 from hosts.requests import WRITES, Command, Operation, Outcome, Reply, Request, RequestFault
 from hosts.sessions import NO_SESSION, Sessions
 
@@ -48,6 +51,7 @@ class Machine:
         self.sessions = Sessions()
         self.applied_index = 0
         self.applied_term = 0
+        self._former: dict[bytes, bytes | None] | None = None
 
     def apply(self, entry: Entry) -> Answer | None:
         """Carry out the next entry; None for entries that no client waits for. ValueError for a gap."""
@@ -63,26 +67,48 @@ class Machine:
             return Answer(0, 0, Reply(0, Outcome.BAD_REQUEST, body=str(fault).encode()))
         return Answer(command.session, command.sequence, self._carry_out(command, entry))
 
-    def dump(self) -> bytes:
-        """All of it, for a snapshot. Members that have applied the same entries dump the same bytes."""
-        state = [
-            [self.applied_index, self.applied_term],
-            [[item.index, item.term, item.value] for item in self.items],
-            sorted(self.pairs.items()),
-            self.sessions.dump(),
-        ]
-        return bytes(msgpack.packb(state))
+    # -- snapshots ----------------------------------------------------------------------------------------------
 
-    def load(self, dumped: bytes) -> None:
-        """Become what ``dump`` was called on. Raises ValueError for anything that dump does not write."""
+    def dump(self) -> bytes:
+        """All of it at once. Members that have applied the same entries dump the same bytes."""
+        dump = Dump(self)
         try:
-            applied, items, pairs, sessions = msgpack.unpackb(dumped, strict_map_key=False)
-            index, term = applied
-            loaded = [Item(*item) for item in items], dict(pairs), Sessions.load(sessions)
-        except (ValueError, TypeError, msgpack.UnpackException) as error:
-            raise ValueError(f"a state machine's snapshot that cannot be read: {error}") from error
-        self.applied_index, self.applied_term = index, term
-        self.items, self.pairs, self.sessions = loaded
+            return b"".join(dump)
+        finally:
+            dump.close()
+
+    def load(self, data: Data) -> None:
+        """Become what was dumped, at once. Raises ValueError for anything else; then nothing has changed."""
+        loading = self.begin_loading(data)
+        while not loading.step():
+            pass
+
+    def begin_loading(self, data: Data) -> Loading:
+        """The same in steps, for the caller to make."""
+        return Loading(self, Machine(), data)
+
+    def clear(self) -> None:
+        """Become as at first: what comes takes the place of everything."""
+        self.become(Machine())
+
+    def preserve_pairs(self) -> dict[bytes, bytes | None]:
+        """From now on, and until ``stop_preserving``, this gets the former value of each key that is changed."""
+        self._former = {}
+        return self._former
+
+    def stop_preserving(self) -> None:
+        """Of pairs and sessions."""
+        self._former = None
+        self.sessions.stop_preserving()
+
+    def add_items(self, items: Iterable[tuple[int, int, bytes]]) -> None:
+        """Make the list longer by (index, term, value) of each."""
+        self.items.extend([Item(*item) for item in items])
+
+    def become(self, other: Machine) -> None:
+        """Take over another's state, which it must not use any more."""
+        self.items, self.pairs, self.sessions = other.items, other.pairs, other.sessions
+        self.applied_index, self.applied_term = other.applied_index, other.applied_term
 
     def _carry_out(self, command: Command, entry: Entry) -> Reply:
         request = command.request
@@ -103,6 +129,8 @@ class Machine:
         if request.operation is Operation.APPEND:
             self.items.append(Item(entry.index, entry.term, request.value))
             return values.encode(len(self.items) - 1)
+        if self._former is not None and request.operation in (Operation.PUT, Operation.DELETE):
+            self._former.setdefault(request.key, self.pairs.get(request.key))
         if request.operation is Operation.PUT:
             known = request.key in self.pairs
             self.pairs[request.key] = request.value

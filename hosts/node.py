@@ -33,6 +33,8 @@ from hosts.raft.core import Raft
 from hosts.raft.message import Message
 from hosts.raft.snapshot import Snapshot
 from hosts.seal import KeyFault, Seal, next_boot, read_key
+from hosts.snapshotting import Policy
+from hosts.stager import Stager
 from hosts.storage.log import DiskLog, LogError
 from hosts.transport import Handlers, Transport
 from hosts.wire import Header
@@ -81,6 +83,8 @@ class Node:
             logs = self._open_logs(open_log, undo)
             self._writer = Writer(dict(logs))
             undo.callback(self._writer.close, STOP_S)
+            self._stager = Stager(self._writer.wake)
+            undo.callback(self._stager.close, STOP_S)
             for number, log in logs.items():
                 self._groups[number] = self._make_group(number, log)
             self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -174,6 +178,7 @@ class Node:
             log.entries,
             random.Random(os.urandom(16)),
             getattr(log, "snapshot", None),
+            lambda: self._stager.sink(log.open_stage),
         )
         ways = Ways(
             self._transport.send_peer,
@@ -181,18 +186,21 @@ class Node:
             self._transport.send_client,
             self._note,
             self._writer.save,
+            lambda _: self._stager.sink(log.open_stage),
             self._transport.set_members,
             self._tell_network,
         )
-        through_log = self.cluster.reads_through_log
-        return Group(
+        group = Group(
             number,
             core,
             {**born.members, **born.spares},
             ways,
-            reads_through_log=through_log,
-            snapshot_entries=self.cluster.snapshot_entries,
+            reads_through_log=self.cluster.reads_through_log,
+            snapshots=Policy(self.cluster.snapshot_entries, self.cluster.snapshot_mib << 20),
         )
+        if isinstance(log, DiskLog):
+            log.forget_found()
+        return group
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -232,6 +240,7 @@ class Node:
     def close(self) -> None:
         """Let go of everything; what was given to the disk is written first."""
         self._control.close()
+        self._stager.close(STOP_S)
         self._writer.close(STOP_S)
         self._transport.close()
         self._epoll.close()
@@ -243,7 +252,7 @@ class Node:
                 self._groups[number].saved(work)
             else:
                 self._groups[number].durable(work)
-        failure = self._writer.failure
+        failure = self._writer.failure or self._stager.failure
         if failure is not None:
             raise NodeError(f"stopped, because nothing more can be made durable: {failure}") from failure
 

@@ -8,6 +8,7 @@ members forget the same sessions at the same entry.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,27 +44,31 @@ class Sessions:
     def __init__(self) -> None:
         self._sessions: OrderedDict[int, Session] = OrderedDict()
         self._by_nonce: dict[int, int] = {}
+        self._former: dict[int, list[Any]] | None = None
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def dump(self) -> list[Any]:
-        """All of it in msgpack's terms, in order of last use. Equal sessions give equal dumps."""
-        dumped: list[Any] = []
-        for number, held in self._sessions.items():
-            replies = [[sequence, held.replies[sequence].pack()] for sequence in sorted(held.replies)]
-            dumped.append([number, held.nonce, held.used_at, held.lowest, replies])
-        return dumped
+    def preserve(self) -> list[int]:
+        """All sessions, in order of last use. Until ``stop_preserving``, ``preserved`` gives them as they are now."""
+        self._former = {}
+        return list(self._sessions)
 
-    @classmethod
-    def load(cls, dumped: list[Any]) -> Sessions:
-        """The inverse of dump. Raises ValueError or TypeError for anything else."""
-        made = cls()
+    def preserved(self, number: int) -> list[Any]:
+        """A session as it was, in msgpack's terms. Equal sessions give equal terms."""
+        assert self._former is not None
+        former = self._former.get(number)
+        return former if former is not None else _dump(number, self._sessions[number])
+
+    def stop_preserving(self) -> None:
+        self._former = None
+
+    def add(self, dumped: Iterable[list[Any]]) -> None:
+        """Take up sessions as ``preserved`` gives them. Raises ValueError or TypeError for anything else."""
         for number, nonce, used_at, lowest, replies in dumped:
             kept = {sequence: Reply.unpack(packed) for sequence, packed in replies}
-            made._sessions[number] = Session(nonce, used_at, lowest, kept)
-            made._by_nonce[nonce] = number
-        return made
+            self._sessions[number] = Session(nonce, used_at, lowest, kept)
+            self._by_nonce[nonce] = number
 
     def knows(self, session: int, nonce: int) -> bool:
         """Whether this client has opened this session, and it has not expired."""
@@ -121,6 +126,9 @@ class Sessions:
         return found.replies.get(sequence) if found is not None and found.nonce == nonce else None
 
     def _touch(self, session: int, index: int) -> None:
+        """It is about to change."""
+        if self._former is not None and session not in self._former:
+            self._former[session] = _dump(session, self._sessions[session])
         self._sessions[session].used_at = index
         self._sessions.move_to_end(session)
 
@@ -134,3 +142,10 @@ class Sessions:
     def _forget(self, number: int) -> None:
         session = self._sessions.pop(number)
         del self._by_nonce[session.nonce]
+        if self._former is not None and number not in self._former:
+            self._former[number] = _dump(number, session)
+
+
+def _dump(number: int, session: Session) -> list[Any]:
+    replies = [[sequence, session.replies[sequence].pack()] for sequence in sorted(session.replies)]
+    return [number, session.nonce, session.used_at, session.lowest, replies]

@@ -53,6 +53,10 @@ class Writer:
         """Make a snapshot durable that was taken here."""
         self._queue.put((group, snapshot))
 
+    def wake(self) -> None:
+        """Make ``wakeup`` readable. From any thread."""
+        os.eventfd_write(self.wakeup, 1)
+
     def take_done(self) -> list[tuple[int, Ready | Snapshot]]:
         """What has become durable since the last call, in order."""
         with contextlib.suppress(BlockingIOError):

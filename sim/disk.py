@@ -139,6 +139,9 @@ class SimDisk:
     def read(self, name: str) -> bytes:
         return bytes(self._live[name].live)
 
+    def view(self, name: str) -> bytes:
+        return self.read(name)
+
     def create(self, name: str, size: int) -> SimFile:
         self.burn()
         inode = _Inode()

@@ -13,7 +13,7 @@ from hosts.machine import Answer
 from hosts.raft.configuration import Configuration
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
-from hosts.raft.snapshot import Snapshot
+from hosts.raft.snapshot import Data, Snapshot
 from hosts.storage.log import DiskLog
 from sim.violation import Violation
 
@@ -68,7 +68,7 @@ class Watch:
         self._entries: dict[tuple[int, int], tuple[int, Entry]] = {}
         self._answers: list[bytes] = []
         self._cores: dict[int, Raft] = {}
-        self._snapshots: dict[int, bytes] = {}
+        self._snapshots: dict[int, Data] = {}
         self._reads: dict[tuple[int, int], int] = {}
         self._highest: tuple[int, Raft] | None = None
 

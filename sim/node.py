@@ -21,6 +21,7 @@ from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message
 from hosts.raft.snapshot import Snapshot
+from hosts.snapshotting import Policy
 from hosts.storage.errors import LogError
 from hosts.storage.log import DiskLog
 from hosts.transport import Handlers, Surroundings, Transport
@@ -91,12 +92,10 @@ class WatchedRaft(Raft):
 class WatchedMachine(Machine):
     """Shows each entry that is applied to the watch."""
 
-    def __init__(self, watch: Watch, member: int, snapshot: Snapshot | None) -> None:
+    def __init__(self, watch: Watch, member: int) -> None:
         super().__init__()
         self._watch = watch
         self._member = member
-        if snapshot is not None:
-            self.load(snapshot.data)
 
     def apply(self, entry: Entry) -> Answer | None:
         self._watch.applies(self._member, entry)
@@ -263,13 +262,18 @@ class Process:
             members=self._transport.set_members,
             tell=self._tell_network,
         )
-        often = world.plan.snapshot_entries
+        often = Policy(world.plan.snapshot_entries)
         self.groups = {
-            number: Group(number, self._core(number), members[number], ways, snapshot_entries=often)
+            number: Group(
+                number,
+                self._core(number),
+                members[number],
+                ways,
+                snapshots=often,
+                machine=WatchedMachine(node.watches[number], node.member),
+            )
             for number in members
         }
-        for number, group in self.groups.items():
-            group.machine = WatchedMachine(node.watches[number], node.member, logs[number].log.snapshot)
         self._pairs = {number: (group, node.watches[number]) for number, group in self.groups.items()}
         self._all = tuple(self._pairs.values())
         self._touched = self._all
@@ -351,7 +355,7 @@ class Process:
             if core.role is Role.LEADER or core.commit_index > len(watch.committed):
                 watch.look(core)
             self._count(group)
-        idle = min([group.core.idle_ticks for group, _ in self._all])
+        idle = min([1 if group.busy else group.core.idle_ticks for group, _ in self._all])
         if self._transport.waits or self._socket.waiting:
             idle = 1
         due = self._epoch + (self._ticks + idle) * self._tick_us

@@ -92,7 +92,7 @@ def _narrow_limits(plan: Plan) -> Iterator[None]:
     """Sessions expire, and logs are cut off, so early that it happens."""
     with (
         mock.patch("hosts.sessions.EXPIRY_ENTRIES", plan.session_entries),
-        mock.patch("hosts.group.KEEP_ENTRIES", plan.kept_entries),
+        mock.patch("hosts.snapshotting.KEEP_ENTRIES", plan.kept_entries),
     ):
         yield
 

@@ -15,7 +15,7 @@ are taken from members only.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from random import Random
 from typing import Any
@@ -32,7 +32,7 @@ from hosts.raft.message import MAX_TERM, NOBODY, Entry, EntryKind, HardState, Me
 from hosts.raft.outbox import Outbox
 from hosts.raft.quorum import Membership
 from hosts.raft.ready import Ready
-from hosts.raft.snapshot import Snapshot
+from hosts.raft.snapshot import Data, MemorySink, Sink, Snapshot
 from hosts.raft.status import status_of
 from hosts.raft.validity import entries_fit, in_range
 
@@ -85,9 +85,10 @@ class Raft:
         entries: Sequence[Entry],
         random: Random,
         snapshot: Snapshot | None = None,
+        make_sink: Callable[[], Sink] = MemorySink,
     ) -> None:
-        """All but ``config`` and ``random`` is what the disk holds; the state machine is at ``snapshot``. ValueError
-        if its parts do not fit each other."""
+        """``hard_state``, ``entries`` and ``snapshot`` are what the disk holds; the state machine is at ``snapshot``.
+        ValueError if they do not fit each other. ``make_sink``: where the data of a leader's snapshot goes."""
         self.config = config
         self.id = config.id
         addresses = {one: config.addresses.get(one, b"") for one in sorted(config.members)}
@@ -105,7 +106,7 @@ class Raft:
         self._handed_configuration: Configuration | None = None
         self._handed_committed: Configuration | None = None
         self._out = Outbox(self.id)
-        self._following = Following(self.log, self._out)
+        self._following = Following(self.log, self._out, make_sink)
         self._outstanding: deque[tuple[Ready, int, int]] = deque()
         self._reads_asked = 0
         self._heard_ago = 0
@@ -236,7 +237,7 @@ class Raft:
             raise NotLeader(self.leader)
         self._leadership.abandon_change("given up on request")
 
-    def take_snapshot(self, index: int, data: bytes) -> Snapshot:
+    def take_snapshot(self, index: int, data: Data) -> Snapshot:
         """A snapshot of the state machine as it is after entry ``index``, which must be applied and still be in the
         log. Make it durable, then ``compact``. ValueError if that cannot be, also for a newcomer whose log has not
         come to a configuration yet: a snapshot must say who the members are."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hosts.raft.log import MemoryLog
 from hosts.raft.message import Message, MessageType
 from hosts.raft.outbox import Outbox
-from hosts.raft.snapshot import Incoming, Snapshot
+from hosts.raft.snapshot import Incoming, Sink, Snapshot
 
 
 class Following:
     """The messages are those of the current term's leader. ``settled``: that term is durable, so that an answer that
     counts on nothing else may leave at once."""
 
-    __slots__ = ("_incoming", "_log", "_out", "_restored")
+    __slots__ = ("_incoming", "_log", "_make_sink", "_out", "_restored")
 
-    def __init__(self, log: MemoryLog, out: Outbox) -> None:
+    def __init__(self, log: MemoryLog, out: Outbox, make_sink: Callable[[], Sink]) -> None:
         self._log = log
         self._out = out
+        self._make_sink = make_sink
         self._incoming: Incoming | None = None
         self._restored: Snapshot | None = None
 
@@ -46,27 +49,41 @@ class Following:
             # The log agrees up to there: it needs no snapshot, and what follows stays.
             log.commit_index = max(log.commit_index, message.index)
         if message.index <= log.commit_index:
-            self._incoming = None
+            self._forget_incoming()
             self._say_what_agrees(message, log.commit_index, settled)
             return
         incoming = self._incoming
         if incoming is None or not incoming.is_of(message.source, message.index, message.log_term):
             if incoming is not None and incoming.source == message.source and incoming.index > message.index:
                 return  # a late chunk of an older snapshot
-            incoming = self._incoming = Incoming(message.source, message.index, message.log_term)
-        taken = incoming.take(message.commit, message.data)
-        size = incoming.wanted
-        if not taken or message.more:
-            self._answer_chunk(message, size, settled, reject=not taken)
+            incoming = self._receive_anew(message)
+        if not incoming.complete:
+            taken = incoming.take(message.commit, message.data, last=not message.more)
+            if not taken or message.more:
+                self._answer_chunk(message, incoming.wanted, settled, reject=not taken)
+                return
+        if not incoming.is_whole():
+            self._receive_anew(message)
+            self._answer_chunk(message, 0, settled, reject=True)
             return
         snapshot = incoming.finish()
         if snapshot is None:
-            self._answer_chunk(message, 0, settled, reject=True)
-            return
+            return  # not settled yet: the leader asks again by sending the last chunk again
         self._incoming = None
         log.restore(snapshot)
         self._restored = snapshot
-        self._answer_chunk(message, size, settled=False)
+        self._answer_chunk(message, incoming.wanted, settled=False)
+
+    def _receive_anew(self, message: Message) -> Incoming:
+        self._forget_incoming()
+        incoming = Incoming(message.source, message.index, message.log_term, self._make_sink())
+        self._incoming = incoming
+        return incoming
+
+    def _forget_incoming(self) -> None:
+        if self._incoming is not None:
+            self._incoming.discard()
+            self._incoming = None
 
     def take_restored(self) -> Snapshot | None:
         """The snapshot that has just taken the log's place."""

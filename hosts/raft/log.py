@@ -163,6 +163,16 @@ class MemoryLog:
             size += cost
         return tuple(chosen), size
 
+    def behind(self, index: int, max_entries: int, max_bytes: int) -> int:
+        """How many entries up to ``index`` are within both limits, counted back from it."""
+        count = size = 0
+        for at in range(index - self.base_index - 1, -1, -1):
+            size += len(self._entries[at].data) + ENTRY_OVERHEAD
+            if count == max_entries or size > max_bytes:
+                break
+            count += 1
+        return count
+
     def last_with_term_at_most(self, term: int, up_to: int) -> int:
         """The last index of at most ``up_to`` whose entry has at most ``term``; the base's index if none has."""
         stop = max(0, min(up_to, self.last_index) - self.base_index)

@@ -31,6 +31,7 @@ class Progress:
         "_patience",
         "answered_round",
         "answered_tick",
+        "chunk_bytes",
         "commit_sent",
         "contact_tick",
         "inflight_bytes",
@@ -59,6 +60,8 @@ class Progress:
         self.offset = 0
         """SNAPSHOT: where the chunk begins that is on its way, or not sent yet if ``sent_tick`` is NEVER."""
         self.sent_tick = NEVER
+        self.chunk_bytes = 0
+        """That chunk's size, once it is sent."""
 
     @property
     def inflight(self) -> int:
@@ -117,7 +120,7 @@ class Progress:
         """The member lives but has not acknowledged what was sent. True if that is so old that it must be taken for
         lost: then it will be sent again, and waited for twice as long."""
         if self.mode is Mode.SNAPSHOT:
-            return self._give_up_chunk(now, heartbeat_ticks)
+            return self._give_up_chunk(now, heartbeat_ticks, bytes_per_tick)
         if not self._inflight:
             return False
         patience = heartbeat_ticks * self._patience + self.inflight_bytes // bytes_per_tick
@@ -148,8 +151,9 @@ class Progress:
         self.mode = Mode.REPLICATE
         self.next_index = self.match_index + 1
 
-    def _give_up_chunk(self, now: int, heartbeat_ticks: int) -> bool:
-        if self.sent_tick == NEVER or now - self.sent_tick < heartbeat_ticks * self._patience:
+    def _give_up_chunk(self, now: int, heartbeat_ticks: int, bytes_per_tick: int) -> bool:
+        patience = heartbeat_ticks * self._patience + self.chunk_bytes // bytes_per_tick
+        if self.sent_tick == NEVER or now - self.sent_tick < patience:
             return False
         self._patience = min(2 * self._patience, MAX_PATIENCE)
         self.wants(self.offset)

@@ -96,6 +96,7 @@ class Replication:
     def _send_chunk(self, member: int, progress: Progress, stream: Outgoing) -> None:
         chunk = stream.chunk(progress.offset, self._config.snapshot_chunk_bytes)
         progress.sent_tick = self.now
+        progress.chunk_bytes = len(chunk)
         self._send(
             Message(
                 MessageType.INSTALL_SNAPSHOT,

@@ -6,10 +6,13 @@ Tests put a recording disk in its place that forgets what was not synced. Every 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
 from typing import Protocol
+
+from hosts.raft.snapshot import Data
 
 
 class File(Protocol):
@@ -36,6 +39,9 @@ class Disk(Protocol):
 
     def read(self, name: str) -> bytes:
         """A whole file."""
+
+    def view(self, name: str) -> Data:
+        """A whole file, read as it is needed; it can be read even after the file is renamed or removed."""
 
     def create(self, name: str, size: int) -> File:
         """A new file of ``size`` zero bytes with room on the disk for them, in place of one that has the name."""
@@ -87,6 +93,35 @@ class RealFile:
             self._descriptor = -1
 
 
+class RealView:
+    """A file's content, of the size that it had at first. Raises OSError where it cannot be read."""
+
+    __slots__ = ("_descriptor", "_size")
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, step = part.indices(self._size)
+        if step != 1:
+            raise ValueError("a part without gaps is all that can be read")
+        parts = []
+        while start < stop:
+            read = os.pread(self._descriptor, stop - start, start)
+            if not read:
+                raise OSError(errno.EIO, "the file has become shorter")
+            start += len(read)
+            parts.append(read)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+
 class RealDisk:
     """A folder of the operating system; made if it is not there."""
 
@@ -118,6 +153,9 @@ class RealDisk:
 
     def read(self, name: str) -> bytes:
         return (self._folder / name).read_bytes()
+
+    def view(self, name: str) -> RealView:
+        return RealView(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._descriptor))
 
     def create(self, name: str, size: int) -> RealFile:
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644, dir_fd=self._descriptor)

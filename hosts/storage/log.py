@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from hosts.storage.errors import LogDamaged, LogError
 from hosts.storage.frames import SEGMENT_HEADER_BYTES, Base, pack_frame, pack_segment_header
 from hosts.storage.mark import Mark, MarkFile
 from hosts.storage.replay import Replay, replay, segment_name, segment_numbers
-from hosts.storage.snapshots import NEW, publish_snapshot, snapshot_indexes, snapshot_name, stage_snapshot
+from hosts.storage.snapshots import NEW, Stage, discard_stage, publish_snapshot, snapshot_indexes, snapshot_name
 
 __all__ = ["DiskLog", "LogDamaged", "LogError"]
 
@@ -36,7 +37,9 @@ class DiskLog:
         self._failed: str | None = None
         self._file: File | None = None
         self._mark: MarkFile | None = None
-        self._staged: Snapshot | None = None
+        self._stages = itertools.count(1)
+        self.snapshot: Snapshot | None = None
+        self.entries: tuple[Entry, ...] = ()
         try:
             self._open()
         except BlockingIOError as error:
@@ -84,23 +87,25 @@ class DiskLog:
             if hard_state is not None or entries:
                 self._write(hard_state, cut, entries)
 
-    def stage_snapshot(self, snapshot: Snapshot) -> None:
-        """The slow part of ``save_snapshot``, and the only call that another thread may make meanwhile. Raises
-        LogError for an I/O error; the log can go on after it."""
-        try:
-            stage_snapshot(self._disk, self._log_id, snapshot)
-        except OSError as error:
-            raise LogError(_explain(error, self._disk.path(snapshot_name(snapshot.index)))) from error
-        self._staged = snapshot
+    def open_stage(self) -> Stage:
+        """A file for a snapshot's data, which may be written while the log goes on, by another thread too: the slow
+        part of a snapshot. Raises OSError, which does not keep the log from going on."""
+        return Stage(self._disk, f"stage-{next(self._stages)}")
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Make a snapshot durable that was taken here, and drop the files that are needless then. An older one than
         the last is ignored. Raises LogError."""
-        if snapshot.index <= self._snapshot_index:
-            return
         with self._writing():
+            if snapshot.index <= self._snapshot_index:
+                discard_stage(self._disk, snapshot)
+                return
             self._publish(snapshot)
             self._drop_needless()
+
+    def forget_found(self) -> None:
+        """``entries`` and ``snapshot`` have been taken over, and need be held in memory here no more."""
+        self.entries = ()
+        self.snapshot = None
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -163,7 +168,7 @@ class DiskLog:
         self._drop_needless()
         self.hard_state = found.hard_state
         self.snapshot = found.snapshot
-        self.entries: tuple[Entry, ...] = tuple(found.entries)
+        self.entries = tuple(found.entries)
         self.notes = tuple(found.notes)
 
     def _here(self) -> Mark:
@@ -224,10 +229,7 @@ class DiskLog:
         self._drop_needless()
 
     def _publish(self, snapshot: Snapshot) -> None:
-        staged, self._staged = self._staged, None
-        if staged is not snapshot:
-            stage_snapshot(self._disk, self._log_id, snapshot)
-        publish_snapshot(self._disk, snapshot.index)
+        publish_snapshot(self._disk, self._log_id, snapshot)
         self._snapshot_index = snapshot.index
 
     def _drop_needless(self) -> None:

@@ -1,29 +1,37 @@
-"""Snapshots on disk: one file each, whole or not there. Little-endian:
+"""Snapshots on disk: one file each, whole or not there. Little-endian: the state machine's data, the configuration,
 
-    magic:8  index:64  term:64  configured:64  configuration length:32  data length:64  crc:32
+    magic:8  index:64  term:64  configured:64  configuration length:32  data length:64  data crc:32  crc:32
 
-then the configuration, whose entry has index ``configured``, and the state machine's data. The CRC-32C is over the
-log's random id and all but the crc.
+``configured`` is the index of the configuration's entry. ``data crc`` is the data's CRC-32; ``crc`` the CRC-32C over
+the log's random id, the configuration, and all from the magic on but itself.
+
+So the data can be written as it comes, before anybody knows how long it will be: into a ``Stage``, a file whose name
+a later start throws away. With its end it gets its own name.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import zlib
 
 from crc32c import crc32c
 
 from hosts.raft.configuration import Configuration
-from hosts.raft.snapshot import Snapshot
+from hosts.raft.snapshot import Data, Snapshot
 from hosts.storage.disk import Disk
 from hosts.storage.errors import LogDamaged
 
-SNAPSHOT_MAGIC = b"SWRSNAP\x01"
-_HEAD = struct.Struct("<8sQQQIQ")
+SNAPSHOT_MAGIC = b"SWRSNAP\x02"
+_END = struct.Struct("<8sQQQIQI")
 _CRC = struct.Struct("<I")
-_BODY = _HEAD.size + _CRC.size
+_END_BYTES = _END.size + _CRC.size
 _NAME = re.compile(r"snapshot-(\d{20})")
 NEW = ".new"
+SYNC_BYTES = 4 << 20
+"""Written between two syncs of a stage: so that no sync, of whatever file, ever waits for much more."""
+
+_READ_BYTES = 1 << 20
 
 
 def snapshot_name(index: int) -> str:
@@ -35,49 +43,130 @@ def snapshot_indexes(names: list[str]) -> list[int]:
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
-def stage_snapshot(disk: Disk, log_id: bytes, snapshot: Snapshot) -> None:
-    """Make the content durable under a name that a later start throws away."""
+class StoredData:
+    """The data at the beginning of a file. ``stage``: the name of a file that holds nothing else yet, else empty."""
+
+    __slots__ = ("_size", "_view", "crc32", "stage")
+
+    def __init__(self, view: Data, size: int, crc32: int, stage: str = "") -> None:
+        self._view = view
+        self._size = size
+        self.crc32 = crc32
+        self.stage = stage
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, step = part.indices(self._size)
+        return self._view[start:stop:step]
+
+    def __eq__(self, other: object) -> bool:
+        """Data are equal if their bytes are."""
+        if not isinstance(other, bytes | StoredData):
+            return NotImplemented
+        return len(other) == self._size and all(
+            self[start : start + _READ_BYTES] == other[start : start + _READ_BYTES]
+            for start in range(0, self._size, _READ_BYTES)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Stage:
+    """A file that data is being written to. Raises OSError."""
+
+    def __init__(self, disk: Disk, name: str) -> None:
+        self._disk = disk
+        self._name = name + NEW
+        self._file = disk.create(self._name, 0)
+        self._written = self._synced = self._crc = 0
+
+    def write(self, part: bytes) -> None:
+        self._file.write(part, self._written)
+        self._crc = zlib.crc32(part, self._crc)
+        self._written += len(part)
+        if self._written - self._synced >= SYNC_BYTES:
+            self._sync()
+
+    def finish(self) -> StoredData:
+        """All of it, durable but for its name."""
+        self._sync()
+        self._file.close()
+        return StoredData(self._disk.view(self._name), self._written, self._crc, self._name)
+
+    def discard(self) -> None:
+        self._file.close()
+        self._disk.remove(self._name)
+
+    def _sync(self) -> None:
+        self._file.sync()
+        self._synced = self._written
+
+
+def publish_snapshot(disk: Disk, log_id: bytes, snapshot: Snapshot) -> None:
+    """Make a snapshot durable under its name; what is staged of it already is not written again."""
+    data = snapshot.data
+    name = snapshot_name(snapshot.index)
+    if not isinstance(data, StoredData) or not data.stage:
+        stage = Stage(disk, name)
+        for start in range(0, len(data), SYNC_BYTES):
+            stage.write(data[start : start + SYNC_BYTES])
+        data = stage.finish()
     configuration = snapshot.configuration.pack()
-    head = _HEAD.pack(
+    end = _END.pack(
         SNAPSHOT_MAGIC,
         snapshot.index,
         snapshot.term,
         snapshot.configuration.index,
         len(configuration),
-        len(snapshot.data),
+        len(data),
+        data.crc32,
     )
-    crc = crc32c(snapshot.data, crc32c(configuration, crc32c(log_id + head)))
-    front = head + _CRC.pack(crc) + configuration
-    file = disk.create(snapshot_name(snapshot.index) + NEW, len(front) + len(snapshot.data))
+    file = disk.open(data.stage)
     try:
-        file.write(front, 0)
-        if snapshot.data:
-            file.write(snapshot.data, len(front))
+        file.write(configuration + end + _CRC.pack(crc32c(end, crc32c(log_id + configuration))), len(data))
         file.sync()
     finally:
         file.close()
-
-
-def publish_snapshot(disk: Disk, index: int) -> None:
-    """Give a staged snapshot its name, durably."""
-    name = snapshot_name(index)
-    disk.rename(name + NEW, name)
+    disk.rename(data.stage, name)
     disk.sync_folder()
+    data.stage = ""
+
+
+def discard_stage(disk: Disk, snapshot: Snapshot) -> None:
+    """A snapshot is not wanted; if it is staged, the file goes."""
+    if isinstance(snapshot.data, StoredData) and snapshot.data.stage:
+        disk.remove(snapshot.data.stage)
+        snapshot.data.stage = ""
 
 
 def read_snapshot(disk: Disk, log_id: bytes, index: int) -> Snapshot:
     """Raises LogDamaged: a snapshot that has its name was once whole."""
     name = snapshot_name(index)
-    data = disk.read(name)
+    view = disk.view(name)
     try:
-        magic, found, term, configured, length, size = _HEAD.unpack_from(data)
-        (crc,) = _CRC.unpack_from(data, _HEAD.size)
-        seed = crc32c(log_id + data[: _HEAD.size])
-        if magic != SNAPSHOT_MAGIC or found != index or len(data) != _BODY + length + size:
+        end_at = len(view) - _END_BYTES
+        if end_at < 0:
             raise ValueError("it is no snapshot, or not all of it")
-        if crc32c(memoryview(data)[_BODY:], seed) != crc:
-            raise ValueError("its checksum does not fit, or it belongs to another log")
-        configuration = Configuration.unpack(configured, data[_BODY : _BODY + length])
+        end = view[end_at : len(view)]
+        magic, found, term, configured, length, size, data_crc = _END.unpack_from(end)
+        (crc,) = _CRC.unpack_from(end, _END.size)
+        if magic != SNAPSHOT_MAGIC or found != index or size + length != end_at:
+            raise ValueError("it is no snapshot, or not all of it")
+        packed = view[size:end_at]
+        if crc32c(end[: _END.size], crc32c(log_id + packed)) != crc:
+            raise ValueError("the checksum of its end does not fit, or it belongs to another log")
+        if _crc_of(view, size) != data_crc:
+            raise ValueError("the checksum of its data does not fit")
+        configuration = Configuration.unpack(configured, packed)
     except (struct.error, ValueError) as error:
         raise LogDamaged(disk.path(name), 0, f"the snapshot cannot be read: {error}") from error
-    return Snapshot(index, term, configuration, data[_BODY + length :])
+    return Snapshot(index, term, configuration, StoredData(view, size, data_crc))
+
+
+def _crc_of(view: Data, size: int) -> int:
+    crc = 0
+    for start in range(0, size, _READ_BYTES):
+        crc = zlib.crc32(view[start : min(start + _READ_BYTES, size)], crc)
+    return crc

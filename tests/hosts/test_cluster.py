@@ -206,10 +206,10 @@ def test_a_member_far_behind_catches_up_by_snapshot(make_cluster: Callable[..., 
         made.kill(behind)
         assert len(list(client.append_many(range(3000), 64))) == 3000
         status = made.group_status(made.leader())
-        assert status["snapshot"] >= 2700 and status["first_index"] > 1500
+        assert status["snapshot"] >= 2000 and status["first_index"] > 1000
         made.start(behind)
         assert len(made.agree(3001)) == 3001
-        assert made.group_status(behind)["snapshot"] >= 2700
+        assert made.group_status(behind)["snapshot"] >= 2000
         made.kill()
         made.start()
         client.append("last")

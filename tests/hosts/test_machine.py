@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
-from hosts import machine, sessions, values
+from hosts import dump, machine, sessions, values
 from hosts.machine import Answer, Machine
 from hosts.raft.message import Entry, EntryKind
 from hosts.requests import Command, Operation, Outcome, Reply, Request, RequestFault
@@ -239,14 +240,48 @@ def test_a_snapshot_goes_on_like_its_original(log: Log) -> None:
     assert copy.machine.dump() == log.machine.dump() and held(copy) == held(log)
 
 
-def test_equal_states_have_equal_snapshots() -> None:
+def test_equal_logs_have_equal_snapshots_wherever_one_was_loaded() -> None:
     first, second = Log(), Log()
-    for each, keys in ((first, "ab"), (second, "ba")):
-        me = each.open()
-        for sequence, key in enumerate(keys, 1):
-            each.run(me, sequence, 1, _put(key, 1, NONCE))
-        each.run(me, 3, 3, append("and its replies are no longer kept"))
+    me = first.open()
+    for sequence, key in enumerate("abca", 1):
+        first.run(me, sequence, 1, _put(key, sequence, NONCE))
+    second.machine.load(first.machine.dump())
+    second.entries = list(first.entries)
+    for each in (first, second):
+        each.run(me, 5, 5, Request(NONCE, Operation.DELETE, key=values.encode("b")))
+        each.run(me, 6, 6, _put("d", 1, NONCE))
+        each.run(me, 7, 6, _put("b", 1, NONCE))
     assert first.machine.dump() == second.machine.dump()
+    assert [values.decode(key) for key in second.machine.pairs] == ["a", "c", "d", "b"]
+
+
+@pytest.mark.parametrize("at", [0, 1, 3, 5, 100])
+def test_a_dump_is_of_its_beginning_whatever_happens_meanwhile(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    monkeypatch.setattr(dump, "SLICE_OBJECTS", 2)
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+    log = Log()
+    me, other = log.open(), log.open(NONCE + 1)
+    for sequence in range(1, 6):
+        log.run(me, sequence, 1, _put(sequence, sequence, NONCE))
+        log.run(other, sequence, 1, append(sequence, NONCE + 1))
+    whole = log.machine.dump()
+    going = dump.Dump(log.machine)
+    parts = list(islice(going, at))
+    log.run(me, 6, 2, _put(1, "changed", NONCE))
+    log.run(me, 7, 2, Request(NONCE, Operation.DELETE, key=values.encode(2)))
+    log.run(me, 8, 2, _put(2, "back", NONCE))
+    log.run(me, 9, 2, _put("new", 1, NONCE))
+    log.run(other, 9, 9, append("more", NONCE + 1))
+    parts += list(islice(going, 1))
+    log.open(NONCE + 2)
+    log.open(NONCE + 3)  # and the first one goes
+    parts += list(going)
+    going.close()
+    assert b"".join(parts) == whole
+    log.run(other, 10, 10, _put(3, "nothing is preserved any more", NONCE + 1))
+    copy = Log()
+    copy.machine.load(log.machine.dump())
+    assert copy.machine.pairs == log.machine.pairs and list(copy.machine.pairs) == list(log.machine.pairs)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 10, -1])

@@ -10,7 +10,7 @@ from hosts.raft.configuration import Configuration
 from hosts.raft.core import Config, Raft, Snapshot
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.quorum import Membership
-from hosts.raft.snapshot import Incoming, Outgoing
+from hosts.raft.snapshot import Incoming, MemorySink, Outgoing
 from tests.raft.network import Faults, Network
 from tests.raft.single import (
     APPEND,
@@ -94,23 +94,25 @@ def test_a_restart_begins_at_the_snapshot() -> None:
 @pytest.mark.parametrize("size", [1, 7, 40, 1000])
 def test_any_chunks_make_the_snapshot_again(size: int) -> None:
     of = snapshot(5, 2, bytes(range(200)))
-    stream, incoming = Outgoing(of), Incoming(2, 5, 2)
+    stream, incoming = Outgoing(of), Incoming(2, 5, 2, MemorySink())
     while incoming.wanted < stream.size:
-        assert incoming.take(incoming.wanted, stream.chunk(incoming.wanted, size))
-    assert incoming.finish() == of
+        assert not incoming.is_whole()
+        last = incoming.wanted + size >= stream.size
+        assert incoming.take(incoming.wanted, stream.chunk(incoming.wanted, size), last=last)
+    assert incoming.complete and incoming.is_whole() and incoming.finish() == of
 
 
 def test_a_stream_that_was_changed_is_no_snapshot() -> None:
     stream = Outgoing(snapshot(5, 2))
     whole = stream.chunk(0, stream.size)
     for at in range(len(whole)):
-        incoming = Incoming(2, 5, 2)
-        assert incoming.take(0, whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :])
-        assert incoming.finish() is None and incoming.wanted == 0
+        incoming = Incoming(2, 5, 2, MemorySink())
+        assert incoming.take(0, whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :], last=True)
+        assert not incoming.is_whole()
     for short in (b"", whole[:3], whole[:-1]):
-        incoming = Incoming(2, 5, 2)
-        incoming.take(0, short)
-        assert incoming.finish() is None
+        incoming = Incoming(2, 5, 2, MemorySink())
+        incoming.take(0, short, last=True)
+        assert not incoming.is_whole()
 
 
 # -- a follower ----------------------------------------------------------------------------------------------------

@@ -113,6 +113,9 @@ class PowerDisk:
     def read(self, name: str) -> bytes:
         return bytes(self._live[name].live)
 
+    def view(self, name: str) -> bytes:
+        return self.read(name)
+
     def create(self, name: str, size: int) -> PowerFile:
         self.burn()
         inode = _Inode()

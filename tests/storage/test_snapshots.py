@@ -126,14 +126,16 @@ def test_a_log_that_ends_before_the_snapshot_goes_on_behind_it(tmp_path: Path) -
 
 def test_a_snapshot_may_be_staged_before(tmp_path: Path) -> None:
     log = filled(tmp_path, 10)
-    staged = snapshot(8)
-    log.stage_snapshot(staged)
+    stage = log.open_stage()
+    for part in (b"st", b"", b"ate"):
+        stage.write(part)
+    staged = Snapshot(8, 1, MEMBERS, stage.finish())
     assert reopened_copy_has_no_snapshot(tmp_path)
     log.append(None, [entry(11)])
     log.save_snapshot(staged)
     log.close()
     again = reopened(tmp_path)
-    assert again.snapshot == staged and [one.index for one in again.entries] == [9, 10, 11]
+    assert again.snapshot == staged == snapshot(8) and [one.index for one in again.entries] == [9, 10, 11]
 
 
 def reopened_copy_has_no_snapshot(folder: Path) -> bool:
@@ -210,8 +212,8 @@ def test_a_full_disk_ends_the_log_but_not_the_staging() -> None:
     log = DiskLog(disk)
     log.append(HardState(1, 0), [entry(1), entry(2)])
     disk.full = True
-    with pytest.raises(LogError, match="No space left"):
-        log.stage_snapshot(snapshot(1))
+    with pytest.raises(OSError, match="No space left"):
+        log.open_stage()
     log.append(None, [entry(3)])
     with pytest.raises(LogError, match="No space left"):
         log.save_snapshot(snapshot(1))
