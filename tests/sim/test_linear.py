@@ -289,3 +289,66 @@ def test_an_anomaly_shows_the_operations_around_it() -> None:
     assert anomaly.object == "key 'k'"
     assert history[2] in anomaly.around
     assert "get('k')" in str(anomaly)
+
+
+def long_run(random: Random, count: int, clients: int) -> list[Operation]:
+    """A real run of ``count`` operations on two keys and the list. One in fifty comes late or never, and for one
+    in fifty the answer is lost."""
+    history: list[Operation] = []
+    running: list[Operation] = []
+    stray: list[Operation] = []
+    acted: set[int] = set()
+    keys: dict[Any, Any] = {}
+    items: list[Any] = []
+    moment = 0
+
+    def act(one: Operation) -> None:
+        acted.add(id(one))
+        if one.kind == "append":
+            items.append(one.argument)
+            one.result = len(items) - 1
+        elif one.kind == "read_list":
+            start, limit = one.argument
+            one.result = (len(items), items[start : start + limit])
+        elif one.kind == "get":
+            one.result = (one.key in keys, keys.get(one.key))
+        else:
+            one.result = one.key in keys
+            keys.pop(one.key, None)
+            if one.kind == "put":
+                keys[one.key] = one.argument
+
+    while len(history) < count or running:
+        moment += 1
+        if len(running) < clients and len(history) < count and random.random() < 0.5:
+            kind = random.choice(("append", "read_list", "put", "put", "get", "delete"))
+            key = random.choice("jk")
+            arguments = {"append": (moment,), "read_list": (max(0, len(items) - 3), 5), "put": (key, moment)}
+            history.append(op(moment, None, kind, *arguments.get(kind, (key,))))
+            running.append(history[-1])
+        elif running:
+            one = running.pop(random.randrange(len(running)))
+            lost = random.random() < 0.02
+            if id(one) in acted:
+                one.ended = None if lost else moment
+            elif lost:
+                stray.append(one)
+            else:
+                act(one)
+                running.append(one)
+        if stray and random.random() < 0.001:
+            act(stray.pop(random.randrange(len(stray))))
+    return history
+
+
+def test_a_long_history() -> None:
+    """Minutes of a real cluster's work, with open calls all along it, and one wrong answer in the midst of them."""
+    history = long_run(Random(1), 4_000, 12)
+    assert sum(one.ended is None for one in history) > 100
+    assert check(history) == []
+    (read, *_) = (one for one in history[2_000:] if one.ended and one.kind == "get" and one.result[0])
+    read.result = (True, history[0].began)
+    assert [anomaly.object for anomaly in check(history)] == [f"key {read.key!r}"]
+    (seen, *_) = (one for one in history[1_000:] if one.ended and one.kind == "append")
+    seen.result += 1
+    assert {anomaly.object for anomaly in check(history)} == {"list", f"key {read.key!r}"}
