@@ -5,6 +5,8 @@
 #   make test                     linters, type checker, every test (those that need root too)
 #   make test-bmv2                the lab's tests on the real p4c and BMv2, when they are on the PATH
 #   make test-corpus P4C=DIR      p4c's own test programs, from a checkout of it  [JSON=DIR] [PART=stf]
+#   make test-bmv2-corpus [P4C=DIR] [BMV2=DIR]   our compiler and switch beside the real ones: the same packets
+#   make test-recorded            100,000 random packets against what BMv2 did with them (without BMv2)
 #   make bench                    commits per second in the lab, and how fast it recovers from what breaks
 #   make shell SW=s1              p4runtime-shell on a switch of the running lab
 #   make stop                     end the lab, also after a crash
@@ -20,7 +22,7 @@ ROOMS := p4compiler p4switch controller hosts topo sim bench
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
-.PHONY: setup run demo test lint test-bmv2 test-corpus bench shell stop clean
+.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded bench shell stop clean
 
 setup:
 	@scripts/setup.sh
@@ -45,6 +47,16 @@ test-bmv2: setup
 
 test-corpus: setup
 	@PYTHONPATH=. $(BIN)/python scripts/corpus.py $(if $(JSON),--json $(JSON)) $(if $(PART),--part $(PART)) $(P4C)
+
+# BMV2: the folder of p4c-bm2-ss and simple_switch_grpc, where they are not on the PATH.
+AGAINST = $(BIN)/python -m scripts.against_bmv2 $(if $(BMV2),--bmv2 $(BMV2)) $(if $(P4C),--p4c $(P4C))
+test-bmv2-corpus: setup
+	@$(AGAINST) pairs
+	@$(AGAINST) json
+	@$(AGAINST) fuzz
+
+test-recorded: setup
+	@$(BIN)/python -m scripts.against_bmv2 replay
 
 bench: setup
 	@$(ROOT) $(BIN)/python -m bench commit

@@ -13,6 +13,8 @@ from p4compiler.bmv2.output import Output, source_info
 from p4compiler.elaborate_values import Fault
 from p4compiler.storage import STANDARD_METADATA, struct_type_name
 
+DEFAULT_SIZE = 1024
+
 ALGORITHMS = frozenset({"crc32", "crc32_custom", "crc16", "crc16_custom", "random", "identity", "csum16", "xor16"})
 INGRESS, EGRESS = "ingress", "egress"
 
@@ -253,7 +255,8 @@ class Externs:
             return
         assert isinstance(kind, ir.Const)
         entry: Json = {"name": made.name, "id": 0, **source_info(made.loc), "is_direct": True, "rate_count": 2}
-        entry.update(type=kind.label, size=owner.size or 1024, binding=owner.name)
+        # BMv2 ends at a table whose size is not its meter's.
+        entry.update(type=kind.label, size=table_size(owner), binding=owner.name)
         result = self.meter_results.get(made)
         if result is None:
             raise Fault(f"direct meter '{made.name}' is never read", made.loc)
@@ -269,6 +272,11 @@ class Externs:
             raise Fault("a register array has at least one cell", made.loc)
         entry: Json = {"name": made.name, "id": 0, **source_info(made.loc)}
         self.output.add("register_arrays", {**entry, "size": self._size(made), "bitwidth": width})
+
+
+def table_size(table: ir.TableObject) -> int:
+    """How many entries it holds: those that the program gives, or the size that it names, or v1model's default."""
+    return len(table.entries) or table.size or DEFAULT_SIZE
 
 
 def number(value: ir.Value) -> Json:

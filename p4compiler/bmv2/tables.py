@@ -5,12 +5,10 @@ from __future__ import annotations
 from p4compiler import ir
 from p4compiler import types as t
 from p4compiler.bmv2.expressions import Json, hexstr, read
-from p4compiler.bmv2.externs import Externs
+from p4compiler.bmv2.externs import Externs, table_size
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.bmv2.primitives import action_primitives
 from p4compiler.elaborate_values import Fault
-
-DEFAULT_SIZE = 1024
 
 
 class TableWriter:
@@ -26,7 +24,7 @@ class TableWriter:
         entry["key"] = [self._key(key) for key in matched]
         entry["match_type"] = match_type(table)
         simple = self._implementation(table, entry, profiles)
-        entry["max_size"] = len(table.entries) or table.size or DEFAULT_SIZE
+        entry["max_size"] = table_size(table)
         self._direct_objects(table, entry)
         ids = {action: self._action(action) for action in table.actions}
         entry["action_ids"] = list(ids.values())

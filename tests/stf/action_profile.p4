@@ -8,6 +8,7 @@ INGRESS {
   table t {
     key = { hdr.d.a : exact; }
     actions = { set; NoAction; }
+    @name("profile")
     implementation = action_profile(16);
   }
   apply {
