@@ -1,60 +1,53 @@
-"""One client process that keeps a number of appends outstanding for a while, and prints what it saw as JSON.
+"""One client process that keeps a number of puts outstanding for a while, and prints what it saw as JSON.
 
-Run inside a host's namespace by ``bench.commit``; also by hand:
+Run by ``bench.commit`` beside the members; also by hand:
 ``python -m bench.load --server 127.0.0.1:26411 --outstanding 64 --seconds 5``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
+import threading
 from collections.abc import Iterator
 
+from bench.window import Window, key, parser, tell, window_of
 from hosts.client import Client
+from hosts.config import Address
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--server", action="append", required=True, help="ADDRESS:PORT; may be repeated")
-    parser.add_argument("--bind", help="the client's own address")
-    parser.add_argument("--group", type=int, default=1)
-    parser.add_argument("--outstanding", type=int, default=1)
-    parser.add_argument("--value-bytes", type=int, default=64)
-    parser.add_argument("--warmup", type=float, default=0.5, help="seconds before anything is counted")
-    parser.add_argument("--seconds", type=float, default=3.0)
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--server", action="append", required=True, help="ADDRESS:PORT; may be repeated")
+    arguments.add_argument("--bind", help="the client's own address")
+    arguments.add_argument("--group", type=int, nargs="+", default=[1], help="several share what is outstanding")
+    options = arguments.parse_args()
     servers = [(address, int(port)) for address, _, port in (text.rpartition(":") for text in options.server)]
-    with Client(servers, options.group, bind=options.bind) as client:
-        print(json.dumps(measure(client, options.outstanding, options.value_bytes, options.warmup, options.seconds)))
+    window = window_of(options)
+    each = max(1, options.outstanding // len(options.group))
+    threads = [
+        threading.Thread(target=run, args=(servers, group, options.bind, each, options.value_bytes, window))
+        for group in options.group[1:]
+    ]
+    for thread in threads:
+        thread.start()
+    run(servers, options.group[0], options.bind, each, options.value_bytes, window)
+    for thread in threads:
+        thread.join()
+    tell(window.figures())
 
 
-def measure(client: Client, outstanding: int, value_bytes: int, warmup_s: float, seconds: float) -> dict[str, float]:
-    """Commits per second, and latency quantiles in milliseconds, of appends answered after the warm-up."""
-    start = time.monotonic()
-    counted_from, end = start + warmup_s, start + warmup_s + seconds
+def run(servers: list[Address], group: int, bind: str | None, outstanding: int, size: int, window: Window) -> None:
+    """Load one group until the window ends."""
+    value = bytes(size)
 
-    def values() -> Iterator[bytes]:
-        while time.monotonic() < end:
-            yield bytes(value_bytes)
+    def pairs() -> Iterator[tuple[bytes, bytes]]:
+        number = 0
+        while window.open():
+            yield key(number), value
+            number += 1
 
-    latencies = sorted(
-        result.elapsed_s
-        for result in client.append_many(values(), outstanding)
-        if counted_from <= time.monotonic() <= end
-    )
-    if not latencies:
-        raise SystemExit("nothing was committed in time")
-    return {
-        "commits_per_s": len(latencies) / seconds,
-        "p50_ms": quantile(latencies, 0.50) * 1000,
-        "p99_ms": quantile(latencies, 0.99) * 1000,
-    }
-
-
-def quantile(ordered: list[float], share: float) -> float:
-    """The value below which ``share`` of an ordered list lies (nearest rank)."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    with Client(servers, group, bind=bind) as client:
+        for result in client.put_many(pairs(), outstanding):
+            window.answered(result.elapsed_s)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from bench.plot import Bar, Panel, picture
 from bench.switch import Figures, Results, spread
 
 RATES = (
@@ -84,3 +85,20 @@ def _number(value: float) -> str:
     if value >= 1_000:
         return f"{value / 1000:.1f}k"
     return f"{value:.0f}" if value >= 100 else f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+
+def drawn(results: Results) -> str:
+    """The rates and round trips as an SVG."""
+    panels = []
+    for figure, title in (
+        ("little_loss_pps", "packets/s with less than 1 % lost"),
+        ("rtt_p50_us", "round trip, median, us"),
+    ):
+        bars = [
+            Bar(f"{device}, {size} B", device.split()[0], *values)
+            for size in sorted({size for by_size in results.rates.values() for size in by_size})
+            for device, by_size in results.rates.items()
+            if (values := spread(by_size.get(size, []), figure))
+        ]
+        panels.append(Panel(title, bars))
+    return picture(panels)

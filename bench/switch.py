@@ -257,9 +257,9 @@ def main(options: argparse.Namespace) -> int:
         print(f"bench: {error.cmd[0]} failed (exit code {error.returncode}); its words are above", file=sys.stderr)
         return 1
     if options.plot:
-        from bench.plot import draw
+        from bench.report import drawn
 
-        options.plot.write_text(draw(results), encoding="utf-8")
+        options.plot.write_text(drawn(results), encoding="utf-8")
     if options.json:
         print(as_json(results))
     else:

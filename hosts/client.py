@@ -117,7 +117,7 @@ class Client:
 
     def put(self, key: Value, value: Value) -> Result:
         """Store a value under a key. The result's value is whether the key was there before."""
-        return self._do(Request(self._nonce, Operation.PUT, key=values.encode(key), value=values.encode(value)))
+        return self._do(self._put_request(key, value))
 
     def get(self, key: Value) -> Result:
         """Read the value under a key. The result's value is [there, value]; value is None where nothing is."""
@@ -150,18 +150,23 @@ class Client:
     def append_many(self, items: Iterable[Value], outstanding: int) -> Iterator[Result]:
         """Append values, up to ``outstanding`` of them on their way at a time; yields results as they come. Raises
         ClientError at the first that fails."""
+        return self._many((self._append(value) for value in items), outstanding)
+
+    def put_many(self, pairs: Iterable[tuple[Value, Value]], outstanding: int) -> Iterator[Result]:
+        """As ``append_many``, storing values under keys."""
+        return self._many((self._put_request(key, value) for key, value in pairs), outstanding)
+
+    def _many(self, requests: Iterator[Request], outstanding: int) -> Iterator[Result]:
         finished: deque[Call] = deque()
-        source = iter(items)
         running = 0
         exhausted = False
         while running or not exhausted:
             while running < outstanding and not exhausted:
-                try:
-                    value = next(source)
-                except StopIteration:
+                request = next(requests, None)
+                if request is None:
                     exhausted = True
                     break
-                self.submit_append(value)
+                self.submit(request)
                 running += 1
             self._finished = finished
             try:
@@ -173,9 +178,15 @@ class Client:
                 running -= 1
                 yield self.result(finished.popleft())
 
+    def _append(self, value: Value) -> Request:
+        return Request(self._nonce, Operation.APPEND, value=values.encode(value))
+
+    def _put_request(self, key: Value, value: Value) -> Request:
+        return Request(self._nonce, Operation.PUT, key=values.encode(key), value=values.encode(value))
+
     def submit_append(self, value: Value, timeout_s: float | None = None) -> Call:
         """Begin an append; ``wait`` or ``collect`` ends it."""
-        return self.submit(Request(self._nonce, Operation.APPEND, value=values.encode(value)), timeout_s)
+        return self.submit(self._append(value), timeout_s)
 
     def submit(self, request: Request, timeout_s: float | None = None) -> Call:
         """Begin a request; ``wait`` or ``collect`` ends it. Opens the session first if there is none. Raises

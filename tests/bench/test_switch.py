@@ -14,8 +14,7 @@ from rich.console import Console
 
 from bench import measure, workload
 from bench.devices import BenchError, niceness_of
-from bench.plot import draw
-from bench.report import tables
+from bench.report import drawn, tables
 from bench.switch import Device, Results, as_json, chosen_devices, spread
 
 REPOSITORY = Path(__file__).parents[2]
@@ -45,9 +44,9 @@ def test_tables_show_the_median_and_the_spread() -> None:
 def test_json_and_picture_hold_every_device() -> None:
     data = json.loads(as_json(results()))
     assert len(data["rates"]["embedded raft.p4"]["64"]) == 3
-    drawn = draw(results())
-    assert ElementTree.fromstring(drawn).tag.endswith("svg")
-    assert "bridge, 64 B" in drawn
+    picture = drawn(results())
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
+    assert "bridge, 64 B" in picture
 
 
 @pytest.mark.parametrize(("content", "niceness"), [("", None), ("/autogroup-7 nice -3\n", "-3"), (None, None)])
