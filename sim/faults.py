@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
 from controller.network import FEATURES
 from hosts.places import pack_address
-from hosts.raft.core import Busy, NotLeader, Role
+from hosts.raft.core import Busy, NotLeader, Raft, Role
 from sim.events import MS, SECOND
 from sim.plan import Fault, Kind
 
@@ -178,38 +179,43 @@ class Nemesis:
         process = self._victim(random).process
         if process is None:
             return
-        for group in process.groups.values():
-            successor = random.choice(self.world.watches[group.number].members)
-            try:
-                group.core.transfer(successor)
-            except (NotLeader, ValueError):
-                continue
+        for number in process.groups:
+            process.asked(number, partial(self._hand_over, number, random))
+
+    def _hand_over(self, number: int, random: Random, core: Raft) -> None:
+        successor = random.choice(self.world.watches[number].members)
+        with suppress(NotLeader, ValueError):
+            core.transfer(successor)
             self.world.counts["transfers"] += 1
-            self._note(f"group {group.number}: {process.node.host} hands over to member {successor}")
+            self._note(f"group {number}: member {core.id} hands over to member {successor}")
 
     def _members(self, random: Random) -> None:
         """Whoever leads is told to change the members: one goes, comes back, or learns only; several at once, too."""
         for node in self.world.nodes.values():
-            for number, group in node.process.groups.items() if node.process is not None else ():
-                core = group.core
-                if core.role is not Role.LEADER:
-                    continue
-                everyone = self.world.watches[number].members
-                voters = random.sample(everyone, random.randint(min(2, len(everyone)), len(everyone)))
-                others = [one for one in everyone if one not in voters]
-                learners = [one for one in others if random.random() < 0.4]
-                places = {one: pack_address(self.world.member_addresses[one]) for one in everyone}
-                try:
-                    core.change_membership(
-                        {one: places[one] for one in voters},
-                        [one for one in others if one not in learners],
-                        {one: places[one] for one in learners},
-                    )
-                except Busy:
-                    if random.random() < 0.3:
-                        core.abandon_change()
-                    continue
-                self._note(f"group {number}: {node.host} is to make {sorted(voters)} voters, {learners} learners")
+            process = node.process
+            for number in process.groups if process is not None else ():
+                if process.groups[number].core.role is Role.LEADER:
+                    process.asked(number, partial(self._change_members, number, random))
+
+    def _change_members(self, number: int, random: Random, core: Raft) -> None:
+        everyone = self.world.watches[number].members
+        voters = random.sample(everyone, random.randint(min(2, len(everyone)), len(everyone)))
+        others = [one for one in everyone if one not in voters]
+        learners = [one for one in others if random.random() < 0.4]
+        places = {one: pack_address(self.world.member_addresses[one]) for one in everyone}
+        try:
+            core.change_membership(
+                {one: places[one] for one in voters},
+                [one for one in others if one not in learners],
+                {one: places[one] for one in learners},
+            )
+        except NotLeader:
+            return
+        except Busy:
+            if random.random() < 0.3:
+                core.abandon_change()
+            return
+        self._note(f"group {number}: member {core.id} is to make {sorted(voters)} voters, {learners} learners")
 
     # -- the network ----------------------------------------------------------------------------------------------
 
@@ -373,13 +379,13 @@ class Nemesis:
         self._looks += 1
         for number, watch in self.world.watches.items():
             leaders = [
-                node.process.groups[number].core
+                node.process
                 for node in self.world.nodes.values()
                 if node.process is not None
                 and number in node.process.groups
                 and node.process.groups[number].core.role is Role.LEADER
             ]
             if len(leaders) > 1 or self._looks % READ_EVERY == 0:
-                for core in leaders:
-                    watch.asked_to_read(core, core.read())
+                for process in leaders:
+                    process.asked(number, watch.ask_to_read)
         self.world.events.after(LOOK_US, self._read)

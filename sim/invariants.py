@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hosts.machine import Answer
 from hosts.raft.configuration import Configuration
 from hosts.raft.core import Raft, Ready, Role
+from hosts.raft.errors import NotLeader
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.snapshot import Data, Snapshot
 from hosts.storage.log import DiskLog
@@ -162,9 +164,10 @@ class Watch:
             if index < before:
                 self.fail("reads", f"member {core.id} reads at {index} what was at {before} when it was asked")
 
-    def asked_to_read(self, core: Raft, number: int) -> None:
-        """A member was asked for a linearizable read."""
-        self._reads[id(core), number] = len(self.committed)
+    def ask_to_read(self, core: Raft) -> None:
+        """Ask a member for a linearizable read, if it still leads."""
+        with suppress(NotLeader):
+            self._reads[id(core), core.read()] = len(self.committed)
 
     def sending(self, message: Message) -> None:
         """Nothing leaves before what it promises is durable."""

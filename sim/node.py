@@ -304,10 +304,23 @@ class Process:
         waiting = self._socket.waiting
         if len(waiting) < SOCKET_DATAGRAMS:
             waiting.append((datagram, address))
-        if not self._paused and self._random.random() < self.world.plan.turn_at_once:
+        if self._paused:
+            return
+        if self._random.random() < self.world.plan.turn_at_once:
             self._catch_up()
             self._transport.drain()
             self._turn()
+        else:
+            self._wake_after((self._events.now - self._epoch) // self._tick_us + 1)
+
+    def asked(self, number: int, ask: Callable[[Raft], None]) -> None:
+        """An operator asks something of a group, through the control socket. Nothing if the process does not run."""
+        if self._paused or not self.alive:
+            return
+        self._catch_up()
+        self._touch(number)
+        ask(self.groups[number].core)
+        self._turn()
 
     def pause(self) -> None:
         """Stop running, as under SIGSTOP."""
@@ -358,7 +371,11 @@ class Process:
         idle = min([1 if group.busy else group.core.idle_ticks for group, _ in self._all])
         if self._transport.waits or self._socket.waiting:
             idle = 1
-        due = self._epoch + (self._ticks + idle) * self._tick_us
+        self._wake_after(self._ticks + idle)
+
+    def _wake_after(self, ticks: int) -> None:
+        """At the latest with so many ticks of this life, there is a turn."""
+        due = self._epoch + ticks * self._tick_us
         if due < self._wake_at:
             self._wake_at = due
             self._events.at(due, self._wake, due)

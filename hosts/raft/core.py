@@ -130,7 +130,9 @@ class Raft:
     def idle_ticks(self) -> int:
         """The tick that may do something next: 1 for the very next one. Those before it may be given late, all at
         once, if that is done before any other input."""
-        return 1 if self._leadership is not None else max(1, self._timeout - self._elapsed)
+        if self._leadership is not None:
+            return self._leadership.idle_ticks()
+        return max(1, self._timeout - self._elapsed)
 
     @property
     def configuration(self) -> Configuration:

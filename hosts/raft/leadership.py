@@ -115,6 +115,18 @@ class Leadership:
             replication.announce_commit()
         return True
 
+    def idle_ticks(self) -> int:
+        """The tick that may do something next, as ``Raft.idle_ticks``."""
+        replication, config = self._replication, self._config
+        changes = self._change is not None or self._membership.outgoing or self.successor != NOBODY
+        if changes or replication.owes_commit():
+            return 1
+        now = replication.now
+        contact = {member: progress.contact_tick for member, progress in replication.progress.items()}
+        contact[config.id] = now
+        quorum = self._membership.reached(contact) + config.election_timeout_ticks - now
+        return max(1, min(self._last_beat + config.heartbeat_ticks - now, quorum))
+
     def begin_round(self) -> None:
         """Send everyone a heartbeat of a new round."""
         replication = self._replication

@@ -123,6 +123,14 @@ class Replication:
         match = progress.match_index if progress.match_index >= self._log.base_index else 0
         self.send_append(member, progress, match, min(match, self._log.commit_index))
 
+    def owes_commit(self) -> bool:
+        """Whether ``announce_commit`` has someone to tell."""
+        commit, base = self._log.commit_index, self._log.base_index
+        return any(
+            progress.commit_sent < min(commit, progress.match_index) and progress.match_index >= base
+            for progress in self.progress.values()
+        )
+
     def announce_commit(self) -> None:
         """Tell those whom no AppendEntries has told since: at most once a tick, so mostly it rides along."""
         commit, base = self._log.commit_index, self._log.base_index
