@@ -96,6 +96,14 @@ class Group:
         if self._until_told <= 0:
             self._tell_network()
 
+    @property
+    def idle_ticks(self) -> int:
+        """The tick that may do something next, as the core's."""
+        if self._snapshots.working:
+            return 1
+        idle = self.core.idle_ticks
+        return idle if self.core.role is not Role.LEADER else max(1, min(idle, self._until_told))
+
     def step(self, message: Message) -> None:
         """A message from another member."""
         self.core.step(message)
@@ -152,11 +160,6 @@ class Group:
                 else:
                     self._reply_lost(waiting)
         self._snapshots.applied(entries)
-
-    @property
-    def busy(self) -> bool:
-        """Whether every tick is wanted, whatever the core says."""
-        return self._snapshots.working
 
     def saved(self, snapshot: Snapshot) -> None:
         """A snapshot that was given to the disk is there."""

@@ -53,6 +53,8 @@ class Session:
         self.lost_us = lost_us
         self.entries: tuple[Entry, ...] = ()
         self.writing = False
+        self.half_done = False
+        """Whether some entries of the update under way are written, and some are not."""
         self.dirty = False
 
     @property
@@ -68,6 +70,8 @@ class SimController:
         self.world = world
         self.network = network
         self.alive = True
+        self.doomed = False
+        """Whether it is to crash in the middle of its next update of a switch."""
         self._events = world.events
         self._random = Random(f"controller/{world.plan.seed}/{life}")
         self._started = world.events.now
@@ -89,6 +93,9 @@ class SimController:
     def crash(self) -> None:
         """Gone, in the middle of whatever it did."""
         self.alive = False
+        for session in self.sessions.values():
+            if session.here and session.half_done:
+                self.world.counts["updates left half done"] += 1
 
     def _draw(self, low_ms: float, high_ms: float) -> int:
         slow = self.world.controller_slowness
@@ -106,7 +113,7 @@ class SimController:
     def _poll(self, session: Session) -> None:
         """Connect when the switch is there, notice when it is gone."""
         if session.connected and not session.here:
-            session.connected = session.known = session.ready = session.writing = False
+            session.connected = session.known = session.ready = session.writing = session.half_done = False
             session.entries = ()
             session.lost_us = self._events.now
             self.monitor.restart(session.switch.name)
@@ -186,9 +193,13 @@ class SimController:
             half = len(batch) // 2
             writes[at : at + 1] = [batch[:half], batch[half:]]
             batch = writes[at]
+            self.world.counts["updates cut in half"] += 1
         for write in batch:
             session.switch.write(write)
         session.entries = apply(batch, session.entries)
+        session.half_done = at + 1 < len(writes)
+        if session.half_done and self.doomed:
+            self.world.stop_controller()
         self.world.counts["table updates"] += len(batch)
         self._after(self._draw(0.3, 3), self._write, session, life, writes, at + 1)
 

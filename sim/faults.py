@@ -193,8 +193,10 @@ class Nemesis:
         """Whoever leads is told to change the members: one goes, comes back, or learns only; several at once, too."""
         for node in self.world.nodes.values():
             process = node.process
-            for number in process.groups if process is not None else ():
-                if process.groups[number].core.role is Role.LEADER:
+            if process is None:
+                continue
+            for number, group in process.groups.items():
+                if group.core.role is Role.LEADER:
                     process.asked(number, partial(self._change_members, number, random))
 
     def _change_members(self, number: int, random: Random, core: Raft) -> None:
@@ -336,8 +338,19 @@ class Nemesis:
         return up
 
     def _controller(self, random: Random) -> Undo:
-        self.world.stop_controller()
-        return self.world.start_controller
+        """Killed at once, or in the middle of the next update."""
+        controller = self.world.controller
+        if controller is not None and random.random() < 0.5:
+            controller.doomed = True
+        else:
+            self.world.stop_controller()
+
+        def restart() -> None:
+            if controller is not None:
+                controller.doomed = False
+            self.world.start_controller()
+
+        return restart
 
     def _slow_controller(self, random: Random) -> Undo:
         self.world.controller_slowness = random.choice((5.0, 30.0, 100.0))

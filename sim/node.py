@@ -353,7 +353,7 @@ class Process:
         self._ticks = passed
         self._touched = self._all
         for group, _ in self._all:
-            tick = group.core.tick
+            tick = group.tick
             for _ in range(missing):
                 tick()
         if self._transport.waits:
@@ -368,7 +368,7 @@ class Process:
             if core.role is Role.LEADER or core.commit_index > len(watch.committed):
                 watch.look(core)
             self._count(group)
-        idle = min([1 if group.busy else group.core.idle_ticks for group, _ in self._all])
+        idle = min([group.idle_ticks for group, _ in self._all])
         if self._transport.waits or self._socket.waiting:
             idle = 1
         self._wake_after(self._ticks + idle)

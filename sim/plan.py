@@ -96,6 +96,15 @@ class Plan:
     def election_us(self) -> int:
         return self.topology.election_timeout_ms * MS
 
+    def traits(self) -> tuple[str, ...]:
+        """What a summary of many seeds counts."""
+        return (
+            f"with {len(self.topology.members)} members",
+            "with switches" if self.switches else "without switches",
+            *(["with two groups"] if len(self.topology.groups) > 1 else []),
+            *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
+        )
+
     def describe(self) -> str:
         """For people."""
         topo = self.topology

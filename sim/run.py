@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections import Counter, deque
@@ -9,13 +10,15 @@ from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
+from controller.names import DropReason
+from sim.plan import Kind
 from sim.world import Options, Result, run
 from topo import paths, program
 
 SHOWN_LINES = 60
 AHEAD = 16
 """Seeds that each process may be ahead of the first one that is not done."""
-EXPECTED_FROM_SEEDS = 100
+EXPECTED_FROM_SEEDS = 300
 """With fewer seeds a count may well be zero."""
 
 EXPECTED = (
@@ -56,22 +59,16 @@ EXPECTED = (
     "routes moved",
     "routes taken out",
     "redirects",
-    "dropped: not_ip",
-    "dropped: bad_ipv4",
-    "dropped: bad_checksum",
-    "dropped: ttl_expired",
-    "dropped: short_raft",
-    "dropped: bad_version",
-    "dropped: term_range",
-    "dropped: bad_flags",
-    "dropped: not_member",
-    "dropped: stale_term",
-    "dropped: no_route",
-    "dropped: bad_probe",
-    "dropped: parser_error",
-    "dropped: bad_target",
-    "dropped: udp_fragment",
-    "dropped: bad_packet_out",
+    "updates cut in half",
+    "updates left half done",
+    "late digests",
+    *(f"seeds with {size} members" for size in (3, 5, 7)),
+    "seeds with two groups",
+    "seeds with switches",
+    "seeds without switches",
+    "seeds with clocks that differ",
+    *(f"fault: {kind.value}" for kind in Kind),
+    *(f"dropped: {reason.name.lower()}" for reason in DropReason if reason is not DropReason.NONE),
 )
 """What must happen somewhere among many seeds; if not, the simulator has gone blind there."""
 
@@ -90,11 +87,11 @@ def run_many(seeds: range, jobs: int, options: Options) -> Generator[Result, Non
         for seed in seeds:
             yield run(seed, options)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=gc.freeze) as pool:
         running: deque[Future[Result]] = deque()
         try:
             for seed in seeds:
-                running.append(pool.submit(run, seed, options))
+                running.append(pool.submit(_run_tidily, seed, options))
                 if len(running) >= AHEAD * jobs:
                     yield running.popleft().result()
             while running:
@@ -102,6 +99,15 @@ def run_many(seeds: range, jobs: int, options: Options) -> Generator[Result, Non
         finally:
             for future in running:
                 future.cancel()
+
+
+def _run_tidily(seed: int, options: Options) -> Result:
+    """Garbage is collected after the seed: looking for it meanwhile takes a tenth of the time."""
+    gc.disable()
+    try:
+        return run(seed, options)
+    finally:
+        gc.collect()
 
 
 def simulate(first: int, count: int, jobs: int, optimize: str, *, show_counts: bool = True) -> int:

@@ -36,6 +36,9 @@ ELECTION_TIMEOUTS_TO_COMMIT = 10
 """After the faults have ended, a new value commits within so many."""
 
 LONGEST_US = 180 * SECOND
+LATE_DIGEST_US = 50 * MS
+"""By then the next heartbeat has passed."""
+
 _PROBE_PORT = 50_000
 
 
@@ -136,6 +139,8 @@ class World:
     def run(self) -> None:
         """All of it. Raises Violation."""
         self.note("plan", self.plan.describe())
+        for trait in self.plan.traits():
+            self.counts[f"seeds {trait}"] += 1
         if self.fabric is not None:
             for switch in self.fabric.switches.values():
                 switch.start(0)
@@ -320,6 +325,7 @@ class World:
             self.counts["lost digests"] += 1
             return
         late = round(random.uniform(0.2, 4) * MS * self.controller_slowness)
+        self.counts["late digests"] += late > LATE_DIGEST_US
         self.events.after(late, self._hear_digest, self.controller, switch, fields)
 
     def _hear_digest(self, controller: SimController, switch: SimSwitch, fields: tuple[int, ...]) -> None:
