@@ -113,8 +113,8 @@ def ask_status(address: str, timeout_s: float = 2.0) -> tuple[int, int, int] | N
 
 
 def main() -> None:
-    """``python -m bench.etcd ADDRESS...``: as JSON, the place in the list of who leads (or null), and the highest term.
-    A program of its own, because it must run where the members can be reached."""
+    """``python -m bench.etcd ADDRESS...``: as JSON, the place in the list of who leads (or null), and the highest
+    term. A program of its own, because it must run where the members can be reached."""
     told = [ask_status(address) for address in sys.argv[1:]]
     leaders = [at for at, status in enumerate(told) if status is not None and status[0] == status[1] != 0]
     terms = [status[2] for status in told if status is not None]
