@@ -18,10 +18,12 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 
 from hosts import values
+from hosts.batches import MORE, pack_batches, unpack_batch
 from hosts.calls import (
     Call,
     ClientError,
@@ -80,6 +82,8 @@ class Client:
         self._calls: dict[tuple[int, int], Call] = {}
         """Those not yet done, by session and sequence."""
         self._finished: deque[Call] | None = None
+        self._gathered: list[Call] | None = None
+        """Small ones that wait to go together, while several are begun at once."""
         self._outbox = Outbox(int.from_bytes(os.urandom(8), "big"))
         self._inbox = Inbox(32 << 20, 32 << 20, MAX_REQUEST_BYTES + (1 << 20))
         self._next_check = 0.0
@@ -161,13 +165,14 @@ class Client:
         running = 0
         exhausted = False
         while running or not exhausted:
-            while running < outstanding and not exhausted:
-                request = next(requests, None)
-                if request is None:
-                    exhausted = True
-                    break
-                self.submit(request)
-                running += 1
+            with self._gathering():
+                while running < outstanding and not exhausted:
+                    request = next(requests, None)
+                    if request is None:
+                        exhausted = True
+                        break
+                    self.submit(request)
+                    running += 1
             self._finished = finished
             try:
                 while running and not finished:
@@ -263,10 +268,34 @@ class Client:
             return
         header = self._header(call)
         if _is_small(call):
-            self._put(header.pack() + call.payload, call.asked)
+            if self._gathered is not None and call.session:
+                self._gathered.append(call)
+            else:
+                self._put(header.pack() + call.payload, call.asked)
         else:
             call.message_id = self._outbox.add(header, call.payload, now)
             self._pump(now)
+
+    @contextmanager
+    def _gathering(self) -> Iterator[None]:
+        """What is begun inside goes out at the end, in few datagrams."""
+        gathered: list[Call] = []
+        self._gathered = gathered
+        try:
+            yield
+        finally:
+            self._gathered = None
+        pairs = [(call.sequence, call.payload) for call in gathered]
+        for index, more, payload in pack_batches(pairs):
+            header = Header(
+                MessageType.CLIENT_REQUEST,
+                group=self._group,
+                index=index,
+                log_term=self._session,
+                commit=self._lowest,
+                flags=self._flags | more,
+            )
+            self._put(header.pack() + payload, self._servers.current)
 
     def _header(self, call: Call) -> Header:
         return Header(
@@ -350,8 +379,21 @@ class Client:
     def _take(self, datagram: bytes, address: Address) -> None:
         header = Header.unpack(datagram)
         payload = datagram[HEADER_BYTES:]
+        if header.group != self._group or header.source == NOBODY:
+            self.drops += 1
+        elif header.type == MessageType.CLIENT_REPLY and header.flags & MORE and not header.is_fragment:
+            for sequence, part in unpack_batch(payload):
+                call = self._calls.get((header.log_term, sequence))
+                if call is None:
+                    self.drops += 1
+                else:
+                    self._on_reply(call, header.source, Reply.unpack(part), address)
+        else:
+            self._take_one(header, payload, datagram, address)
+
+    def _take_one(self, header: Header, payload: bytes, datagram: bytes, address: Address) -> None:
         call = self._calls.get((header.log_term, header.index))
-        if header.group != self._group or header.source == NOBODY or call is None:
+        if call is None:
             self.drops += 1
         elif header.type == MessageType.CLIENT_FRAGMENT_STATUS:
             now = time.monotonic()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hosts.batches import Answers
 from hosts.config import Address
 from hosts.machine import Machine
 from hosts.places import addresses_in, tell
@@ -81,6 +82,7 @@ class Group:
         self._ways = ways
         self._waiting: dict[int, Waiting] = {}
         self._asked: dict[tuple[int, int, int], int] = {}
+        self._answers = Answers(core.id, number)
         self._reads_through_log = reads_through_log
         self._readers = Readers()
         self._unwritten = 0
@@ -155,10 +157,12 @@ class Group:
             waiting = self._waiting.pop(entry.index, None)
             if waiting is not None:
                 self._forget(waiting)
-                if answer is not None and waiting.term == entry.term:
-                    self._reply(waiting.header, answer.reply, waiting.address)
-                else:
+                if answer is None or waiting.term != entry.term:
                     self._reply_lost(waiting)
+                elif not self._answers.add(waiting.header, answer.reply, waiting.address):
+                    self._reply(waiting.header, answer.reply, waiting.address)
+        for reply in self._answers.take():
+            self._ways.reply(*reply)
         self._snapshots.applied(entries)
 
     def saved(self, snapshot: Snapshot) -> None:

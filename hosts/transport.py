@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from hosts.batches import MORE, unpack_batch
 from hosts.config import Address
 from hosts.fragments import Outbox
 from hosts.raft.config import MAX_ID
@@ -209,7 +210,10 @@ class Transport:
         elif header.type == MessageType.CLIENT_FRAGMENT_STATUS:
             self._on_status(self._client_outboxes, FragmentStatus.unpack(payload), address)
         elif not header.is_fragment:
-            self._handlers.request(header, payload, address)
+            if header.flags & MORE:
+                self._take_batch(header, payload, address)
+            else:
+                self._handlers.request(header, payload, address)
         else:
             fragment = unpack_fragment(payload)
             if fragment.offset == 0 and self._handlers.refuse(header, fragment.data, address):
@@ -217,6 +221,12 @@ class Transport:
             whole = self._gather(self._client_inbox, header, datagram, fragment, address)
             if whole is not None:
                 self._handlers.request(header, whole, address)
+
+    def _take_batch(self, header: Header, payload: bytes, address: Address) -> None:
+        kind, group, session, lowest, flags = header.type, header.group, header.log_term, header.commit, header.flags
+        for sequence, request in unpack_batch(payload):
+            one = Header(kind, group=group, index=sequence, log_term=session, commit=lowest, flags=flags)
+            self._handlers.request(one, request, address)
 
     def _gather(
         self, inbox: Inbox, header: Header, datagram: bytes, fragment: Fragment, address: Address

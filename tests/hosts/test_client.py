@@ -6,11 +6,13 @@ import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hosts import calls, config, sessions, values
+from hosts.batches import MORE, unpack_batch
 from hosts.calls import NoLeader, Refused, Servers, SessionExpired, Timeout
 from hosts.client import Client, ClientError
 from hosts.machine import Machine
@@ -53,11 +55,14 @@ class Server:
             datagram, address = self.socket.recvfrom(2048)
             if not datagram:
                 return
-            header, request = Header.unpack(datagram), Request.unpack(datagram[HEADER_BYTES:])
-            self.seen.append((header, request))
-            reply = self.script(self, header, request, address)
-            if reply is not None:
-                self.send(header, reply, address)
+            whole, payload = Header.unpack(datagram), datagram[HEADER_BYTES:]
+            parts = unpack_batch(payload) if whole.flags & MORE else [(whole.index, payload)]
+            for sequence, part in parts:
+                header, request = replace(whole, index=sequence), Request.unpack(part)
+                self.seen.append((header, request))
+                reply = self.script(self, header, request, address)
+                if reply is not None:
+                    self.send(header, reply, address)
 
     def send(self, header: Header, reply: Reply, address: Address, **change: Any) -> None:
         fields = {"source": 1, "group": header.group, "index": header.index, "log_term": header.log_term, **change}
