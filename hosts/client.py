@@ -139,12 +139,21 @@ class Client:
         while True:
             wanted = READ_AT_ONCE if limit is None else min(READ_AT_ONCE, limit - len(collected))
             at = start + len(collected)
-            result = self._do(Request(self._nonce, Operation.READ_LIST, start=at, limit=wanted))
+            result = self.read_part(at, wanted)
             total, part = result.value
             collected += part
             if at + len(part) >= total or not part or len(collected) == limit:
                 elapsed = time.monotonic() - began
                 return Result(collected, result.index, result.term, result.served_by, result.address, elapsed)
+
+    def read_part(self, start: int, limit: int) -> Result:
+        """Read up to ``limit`` values of the list from a position on, in one request. The result's value is [length
+        of the list, values]; of large values there may be fewer."""
+        return self._do(Request(self._nonce, Operation.READ_LIST, start=start, limit=limit))
+
+    def turn_to(self, server: Address) -> None:
+        """Ask ``server`` next, whoever has answered so far."""
+        self._servers.current = server
 
     def _do(self, request: Request) -> Result:
         return self.wait(self.submit(request))

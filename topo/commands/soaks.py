@@ -1,0 +1,40 @@
+"""soak: load and faults for minutes, and the proof that nothing went wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from topo.commands.labs import CompilerOption, SwitchOption, TopologyOption
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(soak)
+
+
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long; not with --kills.")] = 10.0,
+    kills: Annotated[int, typer.Option(min=0, help="Instead: kill -9 of one node, so many times.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Decides which faults come, and when. [default: any]")] = None,
+    check: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judge the history of an earlier soak; needs no lab.")
+    ] = None,
+    topology: TopologyOption = "triangle",
+    switch: SwitchOption = "auto",
+    compiler: CompilerOption = None,
+) -> None:
+    """Load a lab of its own while nodes, links, switches and the controller fail; then judge what clients saw:
+    linearizable, nothing acknowledged lost, and soon after each heal served again."""
+    import random
+
+    from topo.options import Options
+    from topo.soak import command
+    from topo.soak.conductor import Wanted
+
+    if check is not None:
+        command.check(check)
+        return
+    chosen = random.randrange(1_000_000) if seed is None else seed
+    command.soak(Options(topology, switch, compiler), Wanted(chosen, minutes * 60, kills))

@@ -1,0 +1,150 @@
+"""The clients of a soak: each asks one thing after the other, from a host of the lab, and writes down what it saw."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from hosts.calls import Result
+from hosts.client import Client, ClientError
+from topo import namespace
+from topo.live import Live
+from topo.soak.history import Call, Recorder
+
+KEYS = ("k1", "k2", "k3", "k4", "k5")
+WEIGHTS = {"append": 28, "put": 22, "delete": 8, "get": 24, "read_list": 18}
+
+TIMEOUT_S = 2.5
+"""Shorter than many faults, so that calls remain without an answer."""
+
+PROBE_TIMEOUT_S = 1.0
+PROBE_S = 0.1
+READ_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How a client behaves. ``steer``: switches may bring its requests to the leader; if not, the node asked answers,
+    and be it by the leader's address. ``think_s``: on the average between two requests."""
+
+    name: str
+    host: str
+    steer: bool
+    think_s: float
+    timeout_s: float = TIMEOUT_S
+    kinds: tuple[str, ...] = tuple(WEIGHTS)
+
+
+def habits(live: Live, think_s: float) -> list[Habit]:
+    """Clients on all hosts, most on those without a node; and one that does nothing but write often, so that no heal
+    waits for somebody to try."""
+    topology = live.topology
+    hosts = [*topology.clients * 3, *topology.members] if topology.clients else [*topology.members * 3]
+    made = [Habit(f"{host}.{number}", host, number % 2 == 0, think_s) for number, host in enumerate(hosts)]
+    probing = (topology.clients or topology.members)[0]
+    return [*made, Habit("probe", probing, True, PROBE_S, PROBE_TIMEOUT_S, ("put",))]
+
+
+class Worker:
+    """A client in a thread of its own, until stopped."""
+
+    def __init__(self, live: Live, habit: Habit, seed: int, recorder: Recorder) -> None:
+        self.habit = habit
+        self._live, self._recorder = live, recorder
+        self._random = Random(f"soak/{seed}/{habit.name}")
+        topology = live.topology
+        group = topology.groups[0]
+        self._targets = {name: (str(topology.host(name).ip), topology.port) for name in group.members.values()}
+        if habit.steer and group.service is not None:
+            self._targets["service"] = (str(group.service), topology.port)
+        self._length = self._values = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=habit.name)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end after its present call."""
+        self._done.set()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        habit, random, live = self.habit, self._random, self._live
+        namespace.enter(live.holder(habit.host))
+        source = str(live.topology.host(habit.host).ip)
+        group = live.topology.groups[0].id
+        weights = [WEIGHTS[kind] for kind in habit.kinds]
+        targets = list(self._targets.values())
+        with Client(targets, group, bind=source, timeout_s=habit.timeout_s, steer=habit.steer) as client:
+            while not self._done.wait(random.expovariate(1 / habit.think_s)):
+                through = random.choice(list(self._targets))
+                client.turn_to(self._targets[through])
+                kind = random.choices(habit.kinds, weights)[0]
+                key = None if kind in ("append", "read_list") else random.choice(KEYS)
+                self._ask(client, kind, key, through)
+
+    def _ask(self, client: Client, kind: str, key: str | None, through: str) -> None:
+        argument: Any = None
+        if kind in ("append", "put"):
+            self._values += 1
+            argument = f"{self.habit.name}-{self._values}"
+        elif kind == "read_list":
+            argument = (self._random.choice((0, max(0, self._length - 5), self._length)), 20)
+        call = ask(client, self.habit.name, kind, key, argument, through)
+        if call.ended is not None and kind == "append":
+            self._length = call.result + 1
+        elif call.ended is not None and kind == "read_list":
+            self._length = call.result[0]
+        self._recorder.call(call)
+
+
+def ask(client: Client, name: str, kind: str, key: str | None, argument: Any, through: str = "") -> Call:
+    """Have a client do it."""
+    began = time.monotonic_ns()
+    try:
+        result = _do(client, kind, key, argument)
+    except ClientError as error:
+        return Call(name, kind, key, argument, began, time.monotonic_ns(), through=through, error=str(error))
+    now = time.monotonic_ns()
+    return Call(name, kind, key, argument, began, now, now, result.value, through, result.served_by)
+
+
+def _do(client: Client, kind: str, key: str | None, argument: Any) -> Result:
+    if kind == "append":
+        return client.append(argument)
+    if kind == "put":
+        return client.put(key, argument)
+    if kind == "get":
+        return client.get(key)
+    if kind == "delete":
+        return client.delete(key)
+    return client.read_part(*argument)
+
+
+def read_everything(live: Live, recorder: Recorder) -> None:
+    """What all keys and the whole list hold in the end, read as any client would. Raises ClientError."""
+    topology = live.topology
+    host = (topology.clients or topology.members)[0]
+    group = topology.groups[0]
+    targets = [(str(topology.host(name).ip), topology.port) for name in group.members.values()]
+
+    def read() -> None:
+        with Client(targets, group.id, bind=str(topology.host(host).ip), timeout_s=30.0) as client:
+            for key in KEYS:
+                recorder.call(ask(client, "end", "get", key, None))
+            start, total = 0, 1
+            while start < total:
+                call = ask(client, "end", "read_list", None, (start, READ_AT_ONCE))
+                recorder.call(call)
+                if call.ended is None:
+                    return
+                total = call.result[0]
+                start += len(call.result[1])
+
+    namespace.on_host(live.holder(host), read)
