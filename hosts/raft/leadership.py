@@ -18,6 +18,9 @@ from hosts.raft.replication import Replication
 PATIENCE_WITH_NEWCOMERS = 10
 """Election timeouts that a newcomer may be silent before the change is given up."""
 
+FAREWELLS = 6
+"""Heartbeats with which those who have left are told so."""
+
 
 class Leadership:
     """One term's leader. ``send`` takes each message that may leave at once.
@@ -30,8 +33,10 @@ class Leadership:
         "_change",
         "_change_note",
         "_config",
+        "_farewells",
         "_last_beat",
         "_lease_void_since",
+        "_leavers",
         "_log",
         "_membership",
         "_own_match",
@@ -63,6 +68,8 @@ class Leadership:
         self._replication = Replication(config, log, term, send)
         self._change: Change | None = None
         self._change_note = ""
+        self._leavers: dict[int, int] = {}
+        self._farewells = 0
         self._lease_void_since = NEVER
 
     @property
@@ -142,6 +149,8 @@ class Leadership:
         if self.has_committed():
             self.reads.begin(replication.round, self._log.commit_index)
         replication.send_heartbeats()
+        if self._leavers:
+            self._say_farewell()
 
     # -- answers ------------------------------------------------------------------------------------------------
 
@@ -302,9 +311,24 @@ class Leadership:
         """It is in force as soon as it is in the log (thesis, section 4.1)."""
         self.append(EntryKind.CONFIGURATION, configuration.pack())
         latest = self._log.configurations.latest
+        left = self._membership.everyone() - latest.membership.everyone()
+        self._leavers = {one: progress.match_index for one, progress in self._progress.items() if one in left}
+        self._farewells = FAREWELLS
         self._membership = latest.membership
         self._replication.adopt(latest, latest.index)
         self._advance_commit()
+
+    def _say_farewell(self) -> None:
+        """Who has left is not heard any more, but is told, as far as a few messages can: or it would ask for votes
+        for ever, and clients that come to it would not learn where to go."""
+        latest = self._log.configurations.latest
+        if latest.index > self._log.commit_index:
+            return
+        for member, match_index in self._leavers.items():
+            self._replication.send_up_to(member, match_index, latest.index)
+        self._farewells -= 1
+        if self._farewells == 0:
+            self._leavers = {}
 
     def is_removed(self) -> bool:
         """Whether a committed configuration has no vote for this member: then it steps down (section 4.2.2)."""

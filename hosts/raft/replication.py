@@ -131,6 +131,18 @@ class Replication:
             for progress in self.progress.values()
         )
 
+    def send_up_to(self, stranger: int, match_index: int, index: int) -> None:
+        """Send entry ``index`` to somebody whose progress is not followed: with those before it from ``match_index``
+        on, if they fit into one message."""
+        config, log = self._config, self._log
+        for prev in (match_index, index - 1):
+            if not log.base_index <= prev < index:
+                continue
+            entries, _ = log.between(prev + 1, index, config.max_entries_per_append, config.max_bytes_per_append)
+            if entries[-1].index == index:
+                self.send_append(stranger, Progress(index, self.now), prev, log.commit_index, entries)
+                return
+
     def announce_commit(self) -> None:
         """Tell those whom no AppendEntries has told since: at most once a tick, so mostly it rides along."""
         commit, base = self._log.commit_index, self._log.base_index

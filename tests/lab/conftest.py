@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from topo import applied, paths, record, status
+from topo import applied, counting, paths, record, status
 from topo.errors import LabError
 from topo.live import Live
 from topo.process import with_token
@@ -122,6 +122,10 @@ class Lab(Shell):
 
         return wait("equal lists on all nodes", equal)[0]
 
+    def entries(self, switch: str, table: str) -> list[dict[str, Any]]:
+        """A table's entries, each as its match fields and parameters together: from the switch itself."""
+        return [{**entry["match"], **entry["params"]} for entry in counting.tables(self.live, switch)[table]]
+
     def drops(self, switch: str) -> dict[str, int]:
         """Packets that a switch dropped, by reason."""
         return {reason: count["packets"] for reason, count in self.json("counters")[switch]["drops"].items()}
@@ -204,3 +208,14 @@ def shell(build_folder: Path) -> Iterator[Shell]:
     shell.run("stop")
     yield shell
     shell.run("stop")
+
+
+@pytest.fixture
+def own_lab(shell: Shell) -> Iterator[Lab]:
+    """A lab for one test: nothing has happened in it, and what the test leaves is nobody's."""
+    lab = Lab()
+    lab.lab()
+    token = lab.live.record.token
+    yield lab
+    lab.run("stop")
+    nothing_left(token)

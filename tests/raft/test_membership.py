@@ -452,6 +452,40 @@ def test_a_removed_member_does_not_disturb() -> None:
     assert network.raft(away).current_term == first.current_term
 
 
+@pytest.mark.parametrize("leads", [False, True])
+def test_who_was_removed_learns_it_and_asks_nobody_for_votes(leads: bool) -> None:
+    network = quiet(4)
+    first = network.leader()
+    assert first is not None
+    gone = first.id if leads else next(one for one in network.members if one != first.id)
+    change(network, remove=(gone,))
+    for _ in range(10 * ELECTION_TICKS):
+        network.tick()
+    removed = network.raft(gone)
+    assert gone not in removed.committed_configuration.membership.everyone()
+    assert removed.role is Role.FOLLOWER
+    assert removed.current_term <= network.leader().current_term  # type: ignore[union-attr]
+
+
+def test_farewells_are_few_and_come_once_the_removal_is_committed() -> None:
+    raft = settled_leader(size=4)
+    raft.change_membership(remove=(4,))
+    told: list[Message] = []
+    for _ in range(20 * ELECTION_TICKS):
+        messages = only(drain(raft), APPEND)
+        joint = raft.configuration.is_joint or raft.changing_members
+        for message in messages:
+            if message.target == 4 and not joint:
+                told.append(message)
+            elif message.target != 4 or joint:
+                raft.step(answer(message))
+        tick(raft, 1)
+    latest = raft.configuration.index
+    assert raft.role is Role.LEADER and raft.configuration.membership.everyone() == {1, 2, 3}
+    assert 1 <= len(told) <= 6
+    assert all(message.entries[-1].index == latest and message.commit >= latest for message in told)
+
+
 def test_ready_shows_configurations_when_they_change() -> None:
     raft = settled_leader()
     raft.change_membership(learners={4: b"there"})

@@ -1,0 +1,33 @@
+"""Half a minute of what `switchraft soak` does for ten, and some of its two hundred kills."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.lab.conftest import Lab
+from topo.soak.conductor import Conductor, Wanted
+from topo.soak.history import read, recording
+from topo.soak.verdict import judge
+
+THINK_S = 0.06
+"""Shorter than in the long soak, so that as much happens in less time."""
+
+
+def soaked(lab: Lab, wanted: Wanted, file: Path) -> list[str]:
+    """Soak; what is wrong, and what the history in the file says is."""
+    told: list[str] = []
+    with recording(file) as recorder:
+        Conductor(lab.live, wanted, recorder, told.append).run()
+        verdict = judge(recorder.history)
+    assert len(told) == len(recorder.history.faults)
+    assert judge(read(file)) == verdict
+    print("\n".join([*told, *verdict.facts]))
+    return verdict.problems
+
+
+def test_faults_of_many_kinds(own_lab: Lab, tmp_path: Path) -> None:
+    assert soaked(own_lab, Wanted(seed=3, seconds=30.0, think_s=THINK_S), tmp_path / "soak.jsonl") == []
+
+
+def test_kills_of_one_node(own_lab: Lab, tmp_path: Path) -> None:
+    assert soaked(own_lab, Wanted(seed=4, kills=6, think_s=THINK_S), tmp_path / "kills.jsonl") == []
