@@ -7,6 +7,7 @@
 #   make test-corpus P4C=DIR      p4c's own test programs, from a checkout of it  [JSON=DIR] [PART=stf]
 #   make test-bmv2-corpus [P4C=DIR] [BMV2=DIR]   our compiler and switch beside the real ones: the same packets
 #   make test-recorded            100,000 random packets against what BMv2 did with them (without BMv2)
+#   make test-exercises TUTORIALS=DIR   the exercises of a p4lang/tutorials checkout on our compiler and switch
 #   make bench                    commits per second in the lab, and how fast it recovers from what breaks
 #   make shell SW=s1              p4runtime-shell on a switch of the running lab
 #   make stop                     end the lab, also after a crash
@@ -22,7 +23,7 @@ ROOMS := p4compiler p4switch controller hosts topo sim bench
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
-.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded bench shell stop clean
+.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises bench shell stop clean
 
 setup:
 	@scripts/setup.sh
@@ -54,6 +55,9 @@ test-bmv2-corpus: setup
 	@$(AGAINST) pairs
 	@$(AGAINST) json
 	@$(AGAINST) fuzz
+
+test-exercises: setup
+	@$(BIN)/python -m scripts.exercises $(TUTORIALS)
 
 test-recorded: setup
 	@$(BIN)/python -m scripts.against_bmv2 replay

@@ -37,14 +37,19 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, stdout=subprocess.DEVNULL)
 
 
-def enter_namespace() -> None:
-    """Move this process to a network namespace of its own, with the two veth pairs. Raises BenchError."""
+def own_namespace() -> None:
+    """Move this process to a network namespace of its own, which ends with it. Raises BenchError."""
     if os.geteuid() != 0:
         raise BenchError("the bench makes network interfaces, which needs root: start it with sudo")
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET):
         raise BenchError(f"no network namespace: {os.strerror(ctypes.get_errno())}")
     ip("link", "set", "lo", "up")
+
+
+def enter_namespace() -> None:
+    """A namespace of its own with the two veth pairs. Raises BenchError."""
+    own_namespace()
     for near, far in ((NEAR_A, SIDE_A), (NEAR_B, SIDE_B)):
         ip("link", "add", near, "type", "veth", "peer", "name", far)
         for name in (near, far):

@@ -182,6 +182,7 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
     "p4_free": (None, (_P,)),
     "p4_step_alone": (None, (_P, _P, _U32, ctypes.c_char_p, _U32, _U64, _U64, _P, _P)),
     "p4_set_logging": (None, (_P, _BOOL)),
+    "p4_set_queue_length": (None, (_P, _U32, _U32)),
     "p4_edit_insert": (_P, (_P, _U32, _P, _P, _U32, _U32, _P, _P, _P)),
     "p4_edit_delete": (None, (_P, _U32, _P)),
     "p4_edit_modify": (None, (_P, _U32, _P, _U32, _P, _P, _P)),

@@ -72,6 +72,7 @@ Action = str | Member | Group
 
 _RECORD = struct.Struct("=IIII")
 _PACKET, _DIGEST, _LOG = 1, 2, 3
+PORTS = 512
 
 
 class Pipeline:
@@ -205,6 +206,13 @@ class Pipeline:
     def set_logging(self, on: bool) -> None:
         """Whether log_msg calls give records (off at the start: they cost time)."""
         self.native.library.p4_set_logging(self.native.switch, on)
+
+    def set_queue_depth(self, port: int, packets: int) -> None:
+        """What `step` has programs see as enq_qdepth and deq_qdepth of a port below 512. A packet loop sees its own
+        queues instead."""
+        if not 0 <= port < PORTS:
+            raise BadValue(f"there is no port {port}: they are 0..{PORTS - 1}")
+        self.native.library.p4_set_queue_length(self.native.switch, port, check(packets, 19, "a queue's depth"))
 
     # Tables ------------------------------------------------------------------------------------
 

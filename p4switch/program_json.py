@@ -86,6 +86,15 @@ def malformed() -> Iterator[None]:
         raise ProgramError(f"malformed BMv2 JSON: {type(error).__name__}: {error}") from error
 
 
+def _by_name(tables: list[Table]) -> dict[str, Table]:
+    found: dict[str, Table] = {}
+    for table in tables:
+        if table.name in found:
+            raise ProgramError(f"two tables have the name {table.name}: a control plane could not tell them apart")
+        found[table.name] = table
+    return found
+
+
 def _source(item: Json) -> Source:
     info = item.get("source_info") or {}
     return Source(info.get("filename", ""), int(info.get("line", 0)), info.get("source_fragment", ""))
@@ -253,7 +262,7 @@ class _Reader:
                 for d in self._items("field_lists")
             },
             aliases={a[0]: (a[1][0], a[1][1]) for a in self._items("field_aliases")},
-            tables={t.name: t for c in (ingress, egress) for t in c.tables},
+            tables=_by_name([t for c in (ingress, egress) for t in c.tables]),
             profiles={p.name: p for c in (ingress, egress) for p in c.profiles},
         )
 

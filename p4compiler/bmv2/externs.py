@@ -11,6 +11,7 @@ from p4compiler import types as t
 from p4compiler.bmv2.expressions import Json, convert, data, hexstr, inner, operation, read, wrapped
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.elaborate_values import Fault
+from p4compiler.lexer import Kind, parse_number
 from p4compiler.storage import STANDARD_METADATA, struct_type_name
 
 DEFAULT_SIZE = 1024
@@ -169,12 +170,23 @@ class Externs:
             metadata = self.output.program.user_metadata
             assert isinstance(metadata.type, t.Struct)
             for field in metadata.type.declaration.fields:
-                annotation = s.find_annotation(field.annotations, "field_list")
-                numbers = [t_.text for t_ in annotation.body or ()] if annotation is not None else []
-                if str(index.value) in numbers:
+                if index.value in self._numbers(field.annotations, "field_list"):
                     leaves = self.leaves(metadata.fields[field.name])
                     elements += [read(leaf) for leaf in leaves if isinstance(leaf, ir.Scalar)]
             found = self._field_lists[index.value] = self._new_field_list(f"field_list{index.value}", elements)
+        return found
+
+    def _numbers(self, annotations: s.Annotations, name: str) -> list[int]:
+        """What an annotation lists: numbers, or names of constants."""
+        facts, found = self.output.program.facts, list[int]()
+        annotation = s.find_annotation(annotations, name)
+        for token in (annotation.body or ()) if annotation is not None else ():
+            if token.kind is Kind.INT:
+                found.append(parse_number(token.text)[0])
+            for declaration in facts.globals.get(token.text, ()):
+                value = facts.constants.get(declaration)
+                if isinstance(value, int):
+                    found.append(value)
         return found
 
     def _listed(self, value: ir.Value) -> int:

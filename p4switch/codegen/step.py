@@ -9,7 +9,9 @@ from p4switch.codegen.nodes import Load
 from p4switch.codegen.tables import Tables
 from p4switch.codegen.text import plain, quoted
 from p4switch.entities import ProgramError
-from p4switch.program import FieldList
+from p4switch.program import FieldList, mentions
+
+QUEUE_DEPTHS = frozenset(("enq_qdepth", "deq_qdepth"))
 
 
 class Step:
@@ -109,12 +111,13 @@ class Step:
     # Egress and the way out --------------------------------------------------------------------
 
     def _egress(self) -> str:
+        depth = "p4_queue_length(sw, port)" if mentions(self.program, QUEUE_DEPTHS) else "0"
         before = [
             *self._set("intrinsic_metadata.egress_global_timestamp", "sw->now_us"),
             *self._set("queueing_metadata.enq_timestamp", "sw->now_us"),
-            *self._set("queueing_metadata.enq_qdepth", "0"),
+            *self._set("queueing_metadata.enq_qdepth", depth),
             *self._set("queueing_metadata.deq_timedelta", "0"),
-            *self._set("queueing_metadata.deq_qdepth", "0"),
+            *self._set("queueing_metadata.deq_qdepth", depth),
             *self._set("standard_metadata.egress_port", "port"),
             *self._set("standard_metadata.egress_spec", "P4_DROP_PORT + 1"),
             *self._set("standard_metadata.packet_length", "p->base.length"),

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <pthread.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -397,10 +399,24 @@ int loop_add_port(struct loop *loop, uint32_t number, const char *name, const ch
     return watch(loop, port->fd, loop->n_ports - 1) ? 0 : errno;
 }
 
+/* About how many packets wait to leave a port: those collected here, and those of the socket that the interface's
+ * queueing discipline still holds, by what the kernel keeps for a packet of the port's mean size. */
+static uint32_t queue_length(void *of, uint32_t number) {
+    struct loop *loop = of;
+    struct port *port = number < 65536 ? loop->by_number[number] : NULL;
+    int held = 0;
+    if (!port || port->fd < 0 || ioctl(port->fd, SIOCOUTQ, &held) < 0) return 0;
+    uint32_t frame = port->tx ? (uint32_t)(port->tx_bytes / port->tx) : 512, kept = 512;
+    while (kept < frame + 320) kept *= 2;
+    return port->pending + (uint32_t)held / (kept + 256);
+}
+
 void loop_use(struct loop *loop, struct p4 *sw, p4_step_function step, void (*batch_begin)(struct p4 *),
               void (*batch_end)(struct p4 *)) {
     take_turn(loop);
     loop->sw = sw;
+    sw->queues = loop;
+    sw->queue_length = queue_length;
     loop->step = step;
     loop->batch_begin = batch_begin;
     loop->batch_end = batch_end;

@@ -191,6 +191,13 @@ void p4_step_alone(struct p4 *sw, p4_step_function step, uint32_t port, const ui
     p4_batch_end(sw);
 }
 
+uint32_t p4_queue_length(struct p4 *sw, uint32_t port) {
+    if (sw->queue_length) return sw->queue_length(sw->queues, port);
+    return port < P4_PORTS ? sw->depths[port] : 0;
+}
+
+void p4_set_queue_length(struct p4 *sw, uint32_t port, uint32_t packets) { sw->depths[port] = packets; }
+
 void p4_set_logging(struct p4 *sw, bool on) { sw->logging = on; }
 
 /* Edits, for Python. Each takes the lock, so that the packet loop sees all of it or nothing. ----------------------- */

@@ -16,6 +16,7 @@ enum {
     P4_MAX_FRAME = 65535,   /* bytes in; */
     P4_MAX_HEADERS = 16384, /* bytes of headers that a program may put in front */
     P4_DROP_PORT = 511,
+    P4_PORTS = 512,
     P4_MAX_JOBS = 16384,  /* packets (copies, clones, rounds) that one frame may become */
     P4_MAX_ROUNDS = 1024, /* times that one may be resubmitted, recirculated or cloned at egress */
 };
@@ -113,6 +114,10 @@ struct p4 {
     struct p4_replicas **groups;   /* 65536 */
     struct p4_replicas **sessions; /* 32768 */
     bool logging;
+    /* What enq_qdepth says: packets that wait to leave a port. A packet loop knows; else depths, as set. */
+    uint32_t (*queue_length)(void *queues, uint32_t port);
+    void *queues;
+    uint32_t depths[P4_PORTS];
 
     /* of the step under way */
     uint64_t now_us;
@@ -131,6 +136,7 @@ void *p4_arena(struct p4 *sw, size_t size);
 void p4_arena_reset(struct p4 *sw);
 struct p4_packet *p4_queue(struct p4 *sw, const struct p4_packet *packet, bool egress, uint32_t port);
 uint32_t p4_meter_colour(struct p4_meter *meter, uint64_t now_us, uint64_t amount);
+uint32_t p4_queue_length(struct p4 *sw, uint32_t port);
 bool p4_value_set_has(const struct p4_value_set *set, const uint64_t *key, const uint64_t *mask);
 
 typedef void (*p4_step_function)(struct p4 *sw, uint32_t port, const uint8_t *frame, uint32_t size, uint64_t now_us,

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from finsy.proto import p4i
+
 from p4switch.pipeline import Pipeline
 from scripts.reference.bmv2 import Bmv2
 from scripts.reference.device import Device
@@ -18,15 +20,17 @@ from scripts.reference.shape import Shape, shape_of
 from scripts.reference.subjects import Subject
 
 MOST_SHOWN = 3
+_NO_INFO = p4i.P4Info()
 
 
 @dataclass
 class Tally:
-    """Packets of one subject: all, those that led to any, and the differences."""
+    """Packets of one subject: all, those that led to any, and the differences. `time`: they may carry times."""
 
     packets: int = 0
     forwarded: int = 0
     differences: int = 0
+    time: bool = False
 
 
 class Fuzz:
@@ -67,6 +71,7 @@ class Fuzz:
             ):
                 shape = shape or {**shape_of(pipeline.program, device.info), **subject.hints}
                 recorded = recorded or _empty(subject, shape)
+                tally.time = bool(shape["time"]) and not subject.mask
                 seed = self.seed + number + 1
                 recorded.rounds.append(self._round(subject, shape, seed, device, pipeline, tally))
         assert recorded is not None
@@ -116,7 +121,8 @@ class Fuzz:
         """Both compilers' JSON on BMv2, the same packets. Raises ReferenceError."""
         ours = build_ours(subject.program, self.folder, subject.include)
         theirs = build_theirs(subject.program, self.folder, self.tools, subject.include)
-        tally = Tally()
+        time = bool(shape_of(Device.read_program(ours.json), _NO_INFO)["time"]) and not subject.mask
+        tally = Tally(time=time)
         for number in range(subject.rounds):
             seed = self.seed + number + 1
             results = [self._outcomes(subject, built, ours, seed) for built in (theirs, ours)]

@@ -33,6 +33,7 @@ def shape_of(program: Program, info: Any) -> Shape:
         "constants": constants[:: max(1, len(constants) // MOST_CONSTANTS)],
         "sums": sorted({c.target for c in program.checksums if program.field(*c.target).width == 16}),
         "sequential": _repeats(program),
+        "time": _reads_time(program),
     }
 
 
@@ -91,7 +92,7 @@ def _table(program: Program, table: Table, info: Any, ids: Mapping[str, int]) ->
     return {
         "name": table.name,
         "key": [
-            ["optional" if field.match_type == OPTIONAL else key.kind, key.width, key.name]
+            ["optional" if field.match_type == OPTIONAL else key.kind, field.bitwidth or key.width, key.name]
             for key, field in zip(table.key, info.match_fields, strict=True)
         ],
         "ordered": table.ordered,
@@ -125,3 +126,17 @@ def _repeats(program: Program) -> bool:
     """Whether packets may go through more than once, and so meet the state of others in the wrong order."""
     names = {primitive["op"] for action in program.actions.values() for primitive in action.primitives}
     return bool(names & {"resubmit", "recirculate"})
+
+
+def _reads_time(program: Program) -> bool:
+    """Whether anything that it computes with is a time, which no two switches have in common."""
+    todo: list[Any] = [action.primitives for action in program.actions.values()]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, Mapping):
+            todo += one.values()
+        elif isinstance(one, (list, tuple)):
+            todo += one
+        elif isinstance(one, str) and ("timestamp" in one or one == "deq_timedelta"):
+            return True
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,4 +88,12 @@ def subjects() -> Iterator[Subject]:
 def corpus(testdata: Path, names: list[str]) -> Iterator[Subject]:
     """Those of a p4c checkout."""
     for name in names:
-        yield Subject(testdata / "p4_16_samples" / f"{name}.p4", 1, 200)
+        yield Subject(testdata / "p4_16_samples" / f"{name}.p4", 1, 200, hints={"whole": True})
+
+
+def found_in(folder: Path) -> Iterator[Subject]:
+    """Every whole v1model program of a folder and those below it."""
+    for program in sorted(folder.rglob("*.p4")):
+        text = program.read_text(errors="replace")
+        if re.search(r"^\s*#\s*include\s*<v1model.p4>", text, re.M) and re.search(r"\bV1Switch\s*\(", text):
+            yield Subject(program, 1, 200, hints={"whole": True})

@@ -61,3 +61,11 @@ def test_names_cannot_leave_a_comment_or_a_string() -> None:
     files = generate(parse_program(text)).files
     assert not any(line.lstrip().startswith("#error") for body in files.values() for line in body.splitlines())
     assert "x * / #error" in files["actions.c"]
+
+
+def test_two_tables_of_one_name_are_refused() -> None:
+    whole = everything().json()
+    tables = whole["pipelines"][0]["tables"]
+    tables.append(copy.deepcopy(tables[0]))
+    with pytest.raises(PipelineError, match="two tables have the name"):
+        parse_program(whole)
