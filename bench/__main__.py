@@ -1,4 +1,4 @@
-"""``python -m bench commit``, ``core``, ``recovery`` and ``switch``: see --help."""
+"""``python -m bench commit``, ``core``, ``failover``, ``recovery`` and ``switch``: see --help."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from topo.errors import LabError, UsageError
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of switchraft.")
     commands = parser.add_subparsers(dest="command", required=True)
-    from bench import commit, core, switch
+    from bench import commit, core, failover, switch
 
     commit.add_arguments(
         commands.add_parser("commit", help="commits per second and latency, beside etcd, in the lab (needs root)")
     )
     core.add_arguments(commands.add_parser("core", help="entries per second through three Raft cores in one process"))
+    failover.add_arguments(
+        commands.add_parser(
+            "failover", help="seconds without a commit after the leader's death, beside etcd (needs root)"
+        )
+    )
     recovery = commands.add_parser("recovery", help="how fast the lab works again after what breaks (needs root)")
     recovery.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     recovery.add_argument("--compiler", choices=("p4c", "p4compiler"))
@@ -25,7 +30,13 @@ def main() -> int:
         commands.add_parser("switch", help="P4 switches, a bridge and a bare forwarder side by side (needs root)")
     )
     options = parser.parse_args()
-    run = {"commit": commit.main, "core": core.main, "recovery": _recovery, "switch": switch.main}[options.command]
+    run = {
+        "commit": commit.main,
+        "core": core.main,
+        "failover": failover.main,
+        "recovery": _recovery,
+        "switch": switch.main,
+    }[options.command]
     return run(options)
 
 

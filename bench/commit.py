@@ -7,7 +7,6 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -119,7 +118,7 @@ def run(options: argparse.Namespace, others: Sequence[str], say: Callable[[str],
     results = Results()
     for nodes in options.nodes:
         for groups in options.groups:
-            with _ground(options, nodes, groups, say) as ground:
+            with grounds.open(options.loopback, nodes, groups, Timing(), options.switch, say) as ground:
                 systems = list(_systems(ground, others if groups == 1 else ()))
                 for number in range(options.rounds):
                     for system in systems:
@@ -127,14 +126,6 @@ def run(options: argparse.Namespace, others: Sequence[str], say: Callable[[str],
                 if options.check_perf and etcd.installed("etcdctl") and "etcd" in others and groups == 1:
                     results.notes.append(_check_perf(ground, options.check_perf, nodes))
     return results
-
-
-def _ground(
-    options: argparse.Namespace, nodes: int, groups: int, say: Callable[[str], None]
-) -> AbstractContextManager[Ground]:
-    if options.loopback:
-        return grounds.loopback(nodes, groups, Timing())
-    return grounds.lab(nodes, groups, Timing(), options.switch, say)
 
 
 def _systems(ground: Ground, others: Sequence[str]) -> Iterator[System]:

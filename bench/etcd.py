@@ -13,6 +13,7 @@ from pathlib import Path
 
 PUT = "/etcdserverpb.KV/Put"
 STATUS = "/etcdserverpb.Maintenance/Status"
+MOVE_LEADER = "/etcdserverpb.Maintenance/MoveLeader"
 CLIENT_PORT, PEER_PORT = 23790, 23800
 INSTALL = "etcd is not installed and left out; on Debian and Ubuntu: sudo apt install etcd-server etcd-client"
 
@@ -100,24 +101,30 @@ def fields_of(message: bytes) -> Iterator[tuple[int, int | bytes]]:
             raise ValueError(f"a field of wire type {tag & 7}")
 
 
-def ask_status(address: str, timeout_s: float = 2.0) -> tuple[int, int, int] | None:
-    """``status_of`` what the member at ``address`` says; None if it does not answer. Call where it can be reached."""
+def ask(address: str, method: str, request: bytes, timeout_s: float = 2.0) -> bytes | None:
+    """What the member at ``address`` answers; None if it does not. Call where it can be reached."""
     import grpc
 
     with grpc.insecure_channel(f"{address}:{CLIENT_PORT}") as channel:
-        call: Callable[..., bytes] = channel.unary_unary(STATUS)
+        call: Callable[..., bytes] = channel.unary_unary(method)
         try:
-            return status_of(call(b"", timeout=timeout_s))
+            return call(request, timeout=timeout_s)
         except grpc.RpcError:
             return None
 
 
 def main() -> None:
-    """``python -m bench.etcd ADDRESS...``: as JSON, the place in the list of who leads (or null), and the highest
-    term. A program of its own, because it must run where the members can be reached."""
-    told = [ask_status(address) for address in sys.argv[1:]]
+    """``python -m bench.etcd [--move] ADDRESS...``: as JSON, the place in the list of who leads (or null), and the
+    highest term. ``--move`` has leadership handed to the first, if another leads.
+
+    A program of its own, because it must run where the members can be reached."""
+    move = "--move" in sys.argv
+    addresses = [word for word in sys.argv[1:] if word != "--move"]
+    told = [status_of(answer) if answer else None for answer in (ask(address, STATUS, b"") for address in addresses)]
     leaders = [at for at, status in enumerate(told) if status is not None and status[0] == status[1] != 0]
     terms = [status[2] for status in told if status is not None]
+    if move and leaders and leaders[0] != 0 and told[0] is not None:
+        ask(addresses[leaders[0]], MOVE_LEADER, b"\x08" + varint(told[0][0]))
     print(json.dumps({"leader": leaders[0] if leaders else None, "term": max(terms, default=0)}))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +116,13 @@ def lab(nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str
             lambda member, command: namespace.wrap(live.holder(members[member]), command),
             lambda command: namespace.wrap(live.holder(client), command),
         )
+
+
+def open(
+    on_loopback: bool, nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str], None]
+) -> AbstractContextManager[Ground]:
+    """One or the other. Raises LabError."""
+    return loopback(nodes, groups, timing) if on_loopback else lab(nodes, groups, timing, switch, say)
 
 
 def _fresh_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -30,7 +31,8 @@ class System(Protocol):
     name: str
 
     def start(self) -> None:
-        """Start all members; returns once one leads. Raises LabError."""
+        """Start all members; returns once the first of them leads, so that the ways to it are always as long. Raises
+        LabError."""
 
     def stop(self) -> None: ...
 
@@ -42,6 +44,9 @@ class System(Protocol):
 
     def leadership(self) -> tuple[int | None, int]:
         """Who leads, None if nobody does, and the highest term."""
+
+    def pulse_words(self) -> list[str]:
+        """Options of ``bench.pulse`` that say whom to ask."""
 
     def kill(self, member: int) -> None:
         """kill -9."""
@@ -100,8 +105,7 @@ class Switchraft:
         self._ground = ground
         self._cluster = config.load(ground.cluster)
         self._servers = Servers(ground, self.name, self._node)
-        self.start_member, self.kill, self.revive = self._servers.start, self._servers.kill, self._servers.start
-        self.pids = self._servers.pids
+        self.kill, self.revive, self.pids = self._servers.kill, self._servers.start, self._servers.pids
 
     def _node(self, member: int) -> list[str]:
         return [sys.executable, "-m", "hosts.node", "--config", str(self._ground.cluster), "--id", str(member)]
@@ -110,18 +114,19 @@ class Switchraft:
         for member in self._ground.addresses:
             self._servers.start(member)
         _until("leader in each group", self._is_led, self._servers.check)
+        _until("leader where it should be", self._is_led_by_first, self._servers.check)
 
     def stop(self) -> None:
         self._servers.stop()
 
     def load(self, outstanding: int, size: int, seconds: float) -> dict[str, float]:
-        return run_load(self._ground, "bench.load", self.load_words(), outstanding, size, seconds, self.pids())
+        words = [*self.pulse_words(), "--group", *map(str, self._ground.groups)]
+        return run_load(self._ground, "bench.load", words, outstanding, size, seconds, self.pids())
 
-    def load_words(self) -> list[str]:
-        """Options of ``bench.load`` and ``bench.pulse`` that say whom to ask."""
+    def pulse_words(self) -> list[str]:
         servers = self._ground.servers(next(iter(self._ground.groups)))
         words = [word for server in servers for word in ("--server", server)]
-        return [*words, "--bind", self._ground.client, "--group", *map(str, self._ground.groups)]
+        return [*words, "--bind", self._ground.client]
 
     def leadership(self) -> tuple[int | None, int]:
         """Of the first group."""
@@ -138,6 +143,20 @@ class Switchraft:
             if not any(one and leaders.count(one) > len(self._ground.addresses) // 2 for one in leaders):
                 return False
         return True
+
+    def _is_led_by_first(self) -> bool:
+        """Whether the first member leads each group; has leadership handed to it where it does not."""
+        first = min(self._ground.addresses)
+        told = self._ask_everyone()
+        away = False
+        for at, group in enumerate(self._ground.groups):
+            leader = next((groups[at]["id"] for groups in told.values() if groups[at]["role"] == "leader"), None)
+            if leader is not None and leader != first:
+                path = self._cluster.folder_of(leader) / "control.sock"
+                with contextlib.suppress(OSError, ValueError):
+                    list(control.ask(path, {"cmd": "transfer", "group": group, "member": first}, 1.0))
+            away = away or leader != first
+        return not away
 
     def _ask_everyone(self) -> dict[int, list[dict[str, Any]]]:
         told = {}
@@ -169,7 +188,8 @@ class Etcd:
     def start(self) -> None:
         for member in self._ground.addresses:
             self._servers.start(member)
-        self.leader = _until("leader of etcd", lambda: self.leadership()[0], self._servers.check)
+        self.leader = min(self._ground.addresses)
+        _until("leader of etcd", lambda: self._ask("--move")["leader"] == 0, self._servers.check)
 
     def stop(self) -> None:
         self._servers.stop()
@@ -178,14 +198,21 @@ class Etcd:
         words = ["--server", self.client_url(self.leader)]
         return run_load(self._ground, "bench.etcd_load", words, outstanding, size, seconds, self.pids())
 
+    def pulse_words(self) -> list[str]:
+        return ["--etcd", *map(self.client_url, self._ground.addresses)]
+
     def client_url(self, member: int) -> str:
         return f"{self._ground.addresses[member]}:{etcd.CLIENT_PORT}"
 
     def leadership(self) -> tuple[int | None, int]:
-        members = list(self._ground.addresses)
-        words = [sys.executable, "-m", "bench.etcd", *(self._ground.addresses[one] for one in members)]
-        told = json.loads(_output(self._ground.at_client(words)))
-        return (None if told["leader"] is None else members[told["leader"]]), told["term"]
+        told = self._ask()
+        return (None if told["leader"] is None else list(self._ground.addresses)[told["leader"]]), told["term"]
+
+    def _ask(self, *words: str) -> dict[str, Any]:
+        """What ``bench.etcd`` prints."""
+        command = [sys.executable, "-m", "bench.etcd", *words, *self._ground.addresses.values()]
+        told: dict[str, Any] = json.loads(_output(self._ground.at_client(command)))
+        return told
 
     def check_perf(self, load: str) -> str:
         """What ``etcdctl check perf`` says: its own client, values of 1 KiB, a rate that it tries to keep up."""

@@ -202,6 +202,10 @@ class Client:
         """Begin an append; ``wait`` or ``collect`` ends it."""
         return self.submit(self._append(value), timeout_s)
 
+    def submit_put(self, key: Value, value: Value, timeout_s: float | None = None) -> Call:
+        """Begin a put, likewise."""
+        return self.submit(self._put_request(key, value), timeout_s)
+
     def submit(self, request: Request, timeout_s: float | None = None) -> Call:
         """Begin a request; ``wait`` or ``collect`` ends it. Opens the session first if there is none. Raises
         ClientError if that fails or too many are outstanding."""
@@ -213,6 +217,13 @@ class Client:
             raise Refused(f"at most {MAX_OUTSTANDING} requests may be outstanding; collect some first")
         self._next_sequence += 1
         return self._begin(request, self._session, self._next_sequence - 1, timeout_s)
+
+    def work(self, seconds: float) -> None:
+        """Take answers, and repeat what gets none, for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._look_again_at(end)
+            self._turn()
 
     def wait(self, call: Call) -> Result:
         """Wait for one call's result. Raises ClientError."""
