@@ -54,7 +54,7 @@ class Cluster:
     port: int
     heartbeat_ms: int
     election_timeout_ms: int
-    """The minimum; timeouts are drawn from one to two times this."""
+    """The minimum; timeouts are drawn from one to one and a half times this."""
     data: Path
     reassembly_mib: int
     """Memory for messages of members that have come in part; as much again for those of clients."""

@@ -171,6 +171,7 @@ class Node:
                 id=self.member,
                 members=frozenset(members),
                 election_timeout_ticks=-(-self.cluster.election_timeout_ms // TICK_MS),
+                election_spread_ticks=-(-self.cluster.election_timeout_ms // (2 * TICK_MS)),
                 heartbeat_ticks=-(-self.cluster.heartbeat_ms // TICK_MS),
                 addresses={member: pack_address(address) for member, address in members.items()},
             ),

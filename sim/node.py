@@ -288,6 +288,7 @@ class Process:
             id=node.member,
             members=frozenset(node.watches[number].members),
             election_timeout_ticks=-(-plan.topology.election_timeout_ms // 10),
+            election_spread_ticks=-(-plan.topology.election_timeout_ms // 20),
             heartbeat_ticks=-(-plan.topology.heartbeat_ms // 10),
             addresses={m: pack_address(self.world.member_addresses[m]) for m in node.watches[number].members},
             **plan.core_options,

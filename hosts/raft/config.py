@@ -23,8 +23,12 @@ class Config:
     members: frozenset[int]
     """All voting members at the group's birth; empty for a member that joins later, and learns them from the log."""
     election_timeout_ticks: int = 30
-    """The minimum election timeout; each timeout is drawn from one to two times this."""
+    """The minimum election timeout."""
     heartbeat_ticks: int = 5
+    election_spread_ticks: int = 0
+    """Each timeout is drawn from this many values from the minimum on; 0: as many as the minimum has ticks. Members
+    stand in each other's way only if they campaign within a round trip and a sync of each other, so a spread many
+    times that is wide enough, and a wider one has everyone wait for longer."""
     max_entries_per_append: int = 1024
     max_bytes_per_append: int = 1 << 20
     max_inflight: int = 64
@@ -72,6 +76,8 @@ class Config:
                 f"election_timeout_ticks: {self.election_timeout_ticks} leaves no room for two heartbeats "
                 f"of {self.heartbeat_ticks} ticks"
             )
+        if self.election_spread_ticks < 0:
+            raise ValueError(f"election_spread_ticks: {self.election_spread_ticks} is less than 0")
         if not 0 <= self.lease_ticks <= self.election_timeout_ticks - 3:
             raise ValueError(
                 f"lease_ticks: {self.lease_ticks} is not at least three ticks shorter than the election timeout "

@@ -435,7 +435,7 @@ class Raft:
     def _reset_election_timer(self) -> None:
         minimum = self.config.election_timeout_ticks
         self._elapsed = 0
-        self._timeout = self._random.randrange(minimum, 2 * minimum)
+        self._timeout = minimum + self._random.randrange(self.config.election_spread_ticks or minimum)
 
     def _hears_leader(self) -> bool:
         """Whether the leader was heard within the minimum election timeout: then no election is wanted, whoever asks
