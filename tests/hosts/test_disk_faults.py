@@ -1,0 +1,218 @@
+"""Disks that fill up, cannot be written or have rotted, under real nodes of a cluster: the node stops or refuses to
+start, in one clear line; the others go on; and once the disk is mended it is back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hosts.conftest import DEADLINE_S, LocalCluster, eventually
+
+MIB = 1 << 20
+SIZE_MIB = 64
+VALUE = "x" * MIB
+VICTIM = 3
+"""Of the tests in which it matters not who leads."""
+
+Make = Callable[..., LocalCluster]
+
+
+@pytest.fixture
+def small_disks() -> Iterator[Callable[[Path], None]]:
+    """Makes a folder a small file system of its own."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "none", str(folder)], check=True)
+        mounted.append(folder)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def remount(folder: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
+
+
+@contextmanager
+def appending(cluster: LocalCluster) -> Iterator[list[int]]:
+    """A client that appends numbers; those that were acknowledged. None may fail."""
+    done = threading.Event()
+    acknowledged: list[int] = []
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            with cluster.client() as client:
+                while not done.wait(0.01):
+                    client.append(len(acknowledged))
+                    acknowledged.append(len(acknowledged))
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        goes_on(acknowledged)
+        yield acknowledged
+        goes_on(acknowledged)
+    finally:
+        done.set()
+        thread.join()
+    assert failed == []
+
+
+def goes_on(acknowledged: list[int]) -> None:
+    wanted = len(acknowledged) + 20
+    eventually(lambda: len(acknowledged) >= wanted, "the others go on")
+
+
+def refusal(cluster: LocalCluster, member: int) -> str:
+    """What a node says that does not start: one line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hosts.node", "--config", str(cluster.config), "--id", str(member)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def numbers(cluster: LocalCluster, count: int) -> list[Any]:
+    return [value for value in cluster.agree(count) if isinstance(value, int)]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("leads", [True, False], ids=["leader", "follower"])
+def test_a_full_disk(make_cluster: Make, small_disks: Callable[[Path], None], leads: bool) -> None:
+    cluster = make_cluster()
+    folders = {member: cluster.folder / f"nodes/node{member}" for member in cluster.members}
+    for folder in folders.values():
+        small_disks(folder)
+    cluster.start()
+    leader = cluster.leader()
+    victim = leader if leads else leader % 3 + 1
+    filler = folders[victim] / "filler"
+    with appending(cluster) as acknowledged:
+        with filler.open("wb") as file, pytest.raises(OSError, match="No space left"):
+            while True:
+                file.write(bytes(MIB))
+                file.flush()
+        # What is allocated to its segment holds for a while; then there is no room for the next one.
+        with cluster.client() as client:
+            for _ in range(SIZE_MIB):
+                client.append(VALUE)
+                if cluster.processes[victim].poll() is not None:
+                    break
+        process = cluster.processes.pop(victim)
+        assert process.wait(DEADLINE_S) == 1
+        (line,) = (line for line in cluster.output(victim).splitlines() if line.startswith("error: "))
+        assert "stopped, because nothing more can be made durable" in line and "No space left on device" in line
+        assert str(folders[victim]) in line and "Traceback" not in cluster.output(victim)
+        goes_on(acknowledged)
+        filler.unlink()
+        cluster.start(victim)
+        cluster.await_running(victim)
+    assert numbers(cluster, len(acknowledged)) == acknowledged
+
+
+@pytest.mark.root
+def test_a_disk_too_small_to_begin_with(make_cluster: Make, small_disks: Callable[[Path], None]) -> None:
+    cluster = make_cluster()
+    folder = cluster.folder / f"nodes/node{VICTIM}"
+    small_disks(folder)
+    remount(folder, "size=1m")
+    cluster.start(1, 2)
+    with appending(cluster) as acknowledged:
+        told = refusal(cluster, VICTIM)
+        assert "No space left on device" in told and str(folder) in told
+        remount(folder, f"size={SIZE_MIB}m")
+        cluster.start(VICTIM)
+    assert numbers(cluster, len(acknowledged)) == acknowledged
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("new", [True, False], ids=["never-ran", "has-a-log"])
+def test_a_read_only_disk(make_cluster: Make, small_disks: Callable[[Path], None], new: bool) -> None:
+    cluster = make_cluster()
+    folder = cluster.folder / f"nodes/node{VICTIM}"
+    small_disks(folder)
+    cluster.start(*(member for member in cluster.members if member != VICTIM or not new))
+    with appending(cluster) as acknowledged:
+        if not new:
+            cluster.await_running(VICTIM)
+            cluster.kill(VICTIM)
+        remount(folder, "ro")
+        told = refusal(cluster, VICTIM)
+        assert "Read-only file system" in told and str(folder) in told
+        goes_on(acknowledged)
+        remount(folder, "rw")
+        cluster.start(VICTIM)
+    assert numbers(cluster, len(acknowledged)) == acknowledged
+
+
+def flip(path: Path, where: str) -> None:
+    """Flip one bit of what the file holds."""
+    data = bytearray(path.read_bytes())
+    held = len(data.rstrip(b"\0"))
+    data[{"middle": held // 2, "end": held - 1}[where]] ^= 0x10
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("where", ["middle", "end"])
+@pytest.mark.parametrize("kind", ["log", "snapshot"])
+def test_a_flipped_bit(make_cluster: Make, kind: str, where: str) -> None:
+    """Refused, until what was there before is back."""
+    cluster = make_cluster(extra="snapshot_entries: 40" if kind == "snapshot" else "")
+    cluster.start()
+    with appending(cluster) as acknowledged:
+        folder = cluster.folder / f"nodes/node{VICTIM}/group-1"
+        eventually(lambda: _rotting(folder, kind), f"a {kind}")
+        cluster.kill(VICTIM)
+        damaged = _rotting(folder, kind)[-1]
+        sound = damaged.read_bytes()
+        flip(damaged, where)
+        told = refusal(cluster, VICTIM)
+        assert f"{damaged}: damaged at byte " in told and "rejoin" in told
+        goes_on(acknowledged)
+        damaged.write_bytes(sound)
+        cluster.start(VICTIM)
+    assert numbers(cluster, len(acknowledged)) == acknowledged
+
+
+def _rotting(folder: Path, kind: str) -> list[Path]:
+    """The files of a kind, the newest last: those that hold more than their beginning."""
+    pattern = "snapshot-*[0-9]" if kind == "snapshot" else "*[0-9]"
+    found = sorted(path for path in folder.glob(pattern) if kind == "snapshot" or "snapshot" not in path.name)
+    return [path for path in found if len(path.read_bytes().rstrip(b"\0")) > 200]
+
+
+@pytest.mark.parametrize("where", ["middle", "end"])
+def test_who_lost_its_log_rejoins_as_somebody_else(make_cluster: Make, where: str) -> None:
+    """What the refusal says: a fresh learner under a new member id, and the old one is removed."""
+    cluster = make_cluster(spares=1)
+    cluster.start()
+    with appending(cluster) as acknowledged:
+        folder = cluster.folder / f"nodes/node{VICTIM}"
+        cluster.kill(VICTIM)
+        flip(_rotting(folder / "group-1", "log")[-1], where)
+        assert "a fresh learner under a new member id" in refusal(cluster, VICTIM)
+        folder.rename(cluster.folder / "damaged")
+        cluster.start(4)
+        cluster.change(lambda shown: "3" not in shown["members"], cmd="member_remove", member=VICTIM)
+        cluster.change(lambda shown: shown["members"].get("4", {}).get("votes", False), cmd="member_add", member=4)
+    assert numbers(cluster, len(acknowledged)) == acknowledged
+    assert set(cluster.processes) == {1, 2, 4}
