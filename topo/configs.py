@@ -51,16 +51,17 @@ def network(topology: Topology) -> dict[str, Any]:
     }
 
 
-def cluster(topology: Topology) -> dict[str, Any]:
-    """The nodes' ``cluster.yaml``."""
+def cluster(topology: Topology, number: int = 0) -> dict[str, Any]:
+    """The nodes' ``cluster.yaml``, of one of the topology's clusters. Spares may join the first."""
     groups: list[dict[str, Any]] = []
-    for group in topology.groups:
+    spares = {} if number else topology.spares
+    for group in topology.clusters[number]:
         entry: dict[str, Any] = {"id": group.id}
         if group.service is not None:
             entry["service"] = str(group.service)
-        entry["members"] = {number: str(topology.host(host).ip) for number, host in group.members.items()}
-        if topology.spares:
-            entry["spares"] = {number: str(topology.host(host).ip) for number, host in topology.spares.items()}
+        entry["members"] = {member: str(topology.host(host).ip) for member, host in group.members.items()}
+        if spares:
+            entry["spares"] = {member: str(topology.host(host).ip) for member, host in spares.items()}
         groups.append(entry)
     return {
         "cluster": topology.cluster,
@@ -69,14 +70,18 @@ def cluster(topology: Topology) -> dict[str, Any]:
         "election_timeout_ms": topology.election_timeout_ms,
         "data": str(paths.nodes()),
         "groups": groups,
-        "names": {topology.node_id(host): host for host in topology.nodes},
+        "names": {
+            **{member: host for group in topology.clusters[number] for member, host in group.members.items()},
+            **spares,
+        },
     }
 
 
 def write(topology: Topology) -> None:
-    """Write both files into build/lab."""
+    """Write the files into build/lab."""
     _write(paths.network(), json.dumps(network(topology), indent=2) + "\n")
-    _write(paths.cluster(), yaml.safe_dump(cluster(topology), sort_keys=False))
+    for number in range(len(topology.clusters)):
+        _write(paths.cluster(number), yaml.safe_dump(cluster(topology, number), sort_keys=False))
 
 
 def _write(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ def execute(host: str, command: list[str]) -> None:
     holder = live.holder(host)
     environment = dict(os.environ)
     environment[TOKEN_VARIABLE] = live.record.token
-    environment["SWITCHRAFT_CLUSTER"] = str(paths.cluster())
+    environment["SWITCHRAFT_CLUSTER"] = str(paths.cluster(live.topology.cluster_of(host)))
     namespace.enter(holder)
     try:
         os.execvpe(words[0], words, environment)

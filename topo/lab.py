@@ -173,6 +173,8 @@ class Lab:
         )
         self.write_record()
         self.net.start()
+        for host in self.topology.hosts:
+            self.net[host.name].cmd(f"export SWITCHRAFT_CLUSTER={paths.cluster(self.topology.cluster_of(host.name))}")
         self.write_record()
         counts = (len(self.topology.switches), "switches"), (len(self.topology.hosts), "hosts")
         parts = [f"{count} {what}" for count, what in (*counts, (len(self.topology.links), "links"))]
@@ -197,7 +199,8 @@ class Lab:
         number = self.topology.node_id(name)
         if name not in self.children:
             assert self._record is not None
-            line = [sys.executable, "-m", "hosts.node", "--config", str(paths.cluster()), "--id", str(number)]
+            config = str(paths.cluster(self.topology.cluster_of(name)))
+            line = [sys.executable, "-m", "hosts.node", "--config", config, "--id", str(number)]
             self._add(name, "node", namespace.wrap(self._record.hosts[name], line))
         return self.children[name]
 

@@ -76,6 +76,7 @@ def add(host: str, group: int | None) -> None:
     live = Live.find()
     members = _of(live, group)
     number = live.topology.node_id(host)
+    _check_cluster(live, host, members.group)
     try:
         live.ask_node(host, {"cmd": "status"})
     except LabError:
@@ -116,13 +117,21 @@ def show(group: int | None, *, as_json: bool) -> None:
     if as_json:
         showing.print_json(shown)
         return
-    names = {str(live.topology.node_id(name)): name for name in live.topology.nodes}
+    names = {str(host.ip): host.name for host in live.topology.hosts}
     for number, member in shown["members"].items():
         part = "leaves" if member["leaves"] else "votes" if member["votes"] else "learns"
         leads = ", leads" if shown["leader"] == int(number) else ""
-        print(f"{names.get(number, '?'):>6}  member {number:<3} {member['address']:<21} {part}{leads}")
+        name = names.get(member["address"].partition(":")[0], "?")
+        print(f"{name:>6}  member {number:<3} {member['address']:<21} {part}{leads}")
     state = "committed" if shown["committed"] else "not committed yet"
     print(f"since index {shown['index']}, {state}{'; ' if shown['change'] else ''}{shown['change']}")
+
+
+def _check_cluster(live: Live, host: str, group: int) -> None:
+    topology = live.topology
+    serves = [one.id for one in topology.clusters[topology.cluster_of(host)]]
+    if group not in serves:
+        raise UsageError(f"a node on {host} serves group {', '.join(map(str, serves))}, not group {group}")
 
 
 def _of(live: Live, group: int | None) -> Members:

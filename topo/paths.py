@@ -39,8 +39,9 @@ def network() -> Path:
     return lab() / "network.json"
 
 
-def cluster() -> Path:
-    return lab() / "cluster.yaml"
+def cluster(number: int = 0) -> Path:
+    """The nodes' configuration; groups without a host in common are clusters of their own."""
+    return lab() / (f"cluster-{number + 1}.yaml" if number else "cluster.yaml")
 
 
 def logs() -> Path:

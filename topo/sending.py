@@ -37,12 +37,14 @@ class Errand:
 
 @dataclass(frozen=True)
 class Route:
-    """As on the command line: host to speak from, host or address to speak to, a cluster file instead of a lab."""
+    """As on the command line: host to speak from, host or address to speak to, a cluster file instead of a lab, and
+    which group."""
 
     origin: str | None = None
     target: str | None = None
     cluster: Path | None = None
     seconds: float = 10.0
+    group: int | None = None
 
 
 def append(value: Value) -> Errand:
@@ -90,7 +92,7 @@ def delete(key: str) -> Errand:
 def ask(route: Route, errand: Errand) -> tuple[Way, Result]:
     """Ask as ``route`` says; this thread moves into the origin's namespace. Raises LabError where no answer comes,
     UsageError for an impossible value."""
-    way = choose(route.origin, route.target, route.cluster)
+    way = choose(route.origin, route.target, route.cluster, route.group)
     return way, ask_on(way, errand, route.seconds)
 
 

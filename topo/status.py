@@ -128,21 +128,25 @@ def _nodes_table(whole: dict[str, Any]) -> Table:
         for entry in node.get("groups", [])
         if entry["role"] == "leader"
     }
-    ids = {node["id"]: name for name, node in whole["nodes"].items() if "id" in node}
+    ids = {
+        (entry["group"], node["id"]): name
+        for name, node in whole["nodes"].items()
+        for entry in node.get("groups", [])
+    }
     for name, node in whole["nodes"].items():
         if "groups" not in node:
             table.add_row(name, Text(node["state"], style="red"))
             continue
         for entry in node["groups"]:
-            cells = [_cell(field, entry.get(field), ids) for field in GROUP_FIELDS]
+            cells = [_cell(field, entry.get(field), entry["group"], ids) for field in GROUP_FIELDS]
             style = "bold green" if names.get(entry["group"]) == name else ""
             table.add_row(name, node["state"], str(entry["group"]), *cells, style=style)
     return table
 
 
-def _cell(field: str, value: Any, ids: dict[int, str]) -> str:
+def _cell(field: str, value: Any, group: int, ids: dict[tuple[int, int], str]) -> str:
     if field == "leader":
-        return ids.get(value, str(value)) if value else "-"
+        return ids.get((group, value), str(value)) if value else "-"
     return "-" if value is None else str(value)
 
 

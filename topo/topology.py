@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from topo.errors import UsageError
 from topo.yamlfile import Place, Source, load
@@ -23,6 +23,8 @@ SUFFIX = ".yaml"
 PREFIX_LENGTH = 24
 """Of a host's own network; its last address is the gateway."""
 MAX_MEMBERS = 9
+MAX_ID = 254
+"""Of a member; 255 is all members."""
 MAX_GROUPS = 64
 """Register slots of the P4 program."""
 MAX_SWITCHES = 64
@@ -51,7 +53,19 @@ class HostFile(_Strict):
 class GroupFile(_Strict):
     id: int = Field(ge=1, le=0xFFFF)
     service: IPv4Address | None = None
-    members: list[Name] = Field(min_length=1, max_length=MAX_MEMBERS)
+    members: Annotated[
+        Annotated[list[Name], Field(min_length=1, max_length=MAX_MEMBERS), Tag("[names]")]
+        | Annotated[
+            dict[Annotated[int, Field(ge=1, le=MAX_ID)], Name],
+            Field(min_length=1, max_length=MAX_MEMBERS),
+            Tag("[by id]"),
+        ],
+        Discriminator(lambda given: "[by id]" if isinstance(given, dict) else "[names]"),
+    ]
+
+    @property
+    def hosts(self) -> list[str]:
+        return list(self.members.values()) if isinstance(self.members, dict) else self.members
 
 
 class TopologyFile(_Strict):
@@ -161,6 +175,25 @@ class Topology:
         """The other hosts."""
         return tuple(host.name for host in self.hosts if host.name not in self.members)
 
+    @cached_property
+    def clusters(self) -> tuple[tuple[Group, ...], ...]:
+        """Groups that share hosts, and so processes and a cluster file. Members of two clusters may have the same
+        id."""
+        found: list[list[Group]] = []
+        for group in self.groups:
+            hosts = set(group.members.values())
+            joined = [one for one in found if any(hosts & set(other.members.values()) for other in one)]
+            found = [one for one in found if one not in joined] + [[*(g for one in joined for g in one), group]]
+        found = [sorted(one, key=lambda group: group.slot) for one in found]
+        return tuple(tuple(one) for one in sorted(found, key=lambda one: one[0].slot))
+
+    def cluster_of(self, host: str) -> int:
+        """Which of ``clusters`` a host's node belongs to; spares belong to the first."""
+        for number, groups in enumerate(self.clusters):
+            if any(host in group.members.values() for group in groups):
+                return number
+        return 0
+
     def member_id(self, host: str) -> int:
         """The id of ``host``, one for all its groups. Raises UsageError where it is no member."""
         for group in self.groups:
@@ -259,8 +292,10 @@ def _number(name: str, file: TopologyFile) -> Topology:
         free_port[switch] += 1
         return free_port[switch] - 1
 
-    # A host is the same member in all its groups: ids go by first mention.
-    mentions = dict.fromkeys(member for group in file.groups for member in group.members)
+    # A host is the same member in all its groups: where the file gives no ids, they go by first mention.
+    mentions = dict.fromkeys(
+        member for group in file.groups if isinstance(group.members, list) for member in group.members
+    )
     ids = {member: number for number, member in enumerate(mentions, start=1)}
 
     return Topology(
@@ -269,7 +304,14 @@ def _number(name: str, file: TopologyFile) -> Topology:
         hosts=tuple(Host(name, host.ip, host.switch, take(host.switch)) for name, host in file.hosts.items()),
         links=tuple(Link(a, take(a), b, take(b)) for a, b in file.links),
         groups=tuple(
-            Group(group.id, slot, group.service, {ids[member]: member for member in group.members})
+            Group(
+                group.id,
+                slot,
+                group.service,
+                group.members
+                if isinstance(group.members, dict)
+                else {ids[member]: member for member in group.members},
+            )
             for slot, group in enumerate(file.groups)
         ),
         cluster=file.cluster,
@@ -328,17 +370,23 @@ def _check_links(file: TopologyFile, source: Source) -> None:
 
 def _check_groups(file: TopologyFile, source: Source) -> None:
     owners = {host.ip: f"{name}'s address" for name, host in file.hosts.items()}
+    if len({type(group.members) for group in file.groups}) > 1:
+        raise source.error(("groups",), "give the members' ids in all groups, or in none")
     seen: set[int] = set()
+    numbers: dict[str, int] = {}
     for place, group in enumerate(file.groups):
         if group.id in seen:
             raise source.error(("groups", place, "id"), f"group {group.id} stands twice")
         seen.add(group.id)
-        for number, member in enumerate(group.members):
-            at: Place = ("groups", place, "members", number)
+        keys = list(group.members) if isinstance(group.members, dict) else list(range(len(group.members)))
+        for number, (key, member) in enumerate(zip(keys, group.hosts, strict=True)):
+            at: Place = ("groups", place, "members", key)
             if member not in file.hosts:
                 raise source.error(at, _unknown("host", member, list(file.hosts)))
-            if member in group.members[:number]:
+            if member in group.hosts[:number]:
                 raise source.error(at, f"{member} stands twice")
+            if isinstance(group.members, dict) and numbers.setdefault(member, key) != key:
+                raise source.error(at, f"{member} is member {numbers[member]} of another group, and must be here too")
         if group.service is not None:
             if group.service in owners:
                 raise source.error(

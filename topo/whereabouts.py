@@ -11,6 +11,7 @@ from topo import namespace
 from topo.errors import LabError, UsageError
 from topo.live import Live
 from topo.root import check_root
+from topo.topology import Group, Topology
 
 Address = tuple[str, int]
 
@@ -29,13 +30,14 @@ class Way:
         return (self.names or {}).get(address, address)
 
 
-def choose(origin: str | None, target: str | None, cluster: Path | None) -> Way:
-    """The way from host ``origin`` to ``target`` (a host, "service", or an address). In a lab this process moves into
-    the origin's namespace; with ``cluster``, a cluster.yaml, it stays where it is. Raises LabError."""
+def choose(origin: str | None, target: str | None, cluster: Path | None, group: int | None = None) -> Way:
+    """The way from host ``origin`` to ``target`` (a host, "service", or an address) for a group: if none is named,
+    the first that the target is part of. In a lab this process moves into the origin's namespace; with ``cluster``, a
+    cluster.yaml, it stays where it is. Raises LabError."""
     if cluster is not None:
         if origin is not None:
             raise UsageError("--from is for hosts of a lab; with --cluster the client is this machine")
-        return _in_cluster(cluster, target)
+        return _in_cluster(cluster, target, group)
     live = Live.find()
     here = _host_of_this_namespace(live)
     if origin is not None:
@@ -44,17 +46,31 @@ def choose(origin: str | None, target: str | None, cluster: Path | None) -> Way:
         origin = here
     else:
         origin = (live.topology.clients or live.topology.members)[0]
-    servers = _servers(live, target)
+    asked = _group(live.topology, target, group)
+    servers = _servers(live, target, asked)
     if origin != here:
         check_root("speaking from a lab host")
         namespace.enter(live.holder(origin))
     names = {str(host.ip): host.name for host in live.topology.hosts}
-    return Way(servers, live.topology.groups[0].id, str(live.topology.host(origin).ip), names)
+    return Way(servers, asked.id, str(live.topology.host(origin).ip), names)
 
 
-def _servers(live: Live, target: str | None) -> tuple[Address, ...]:
+def _group(topology: Topology, target: str | None, wanted: int | None) -> Group:
+    if wanted is not None:
+        for group in topology.groups:
+            if group.id == wanted:
+                return group
+        known = ", ".join(str(group.id) for group in topology.groups)
+        raise UsageError(f"there is no group {wanted}; there are {known}")
+    for group in topology.groups:
+        hosts = [topology.host(name) for name in group.members.values()]
+        if target in {str(group.service), *(host.name for host in hosts), *(str(host.ip) for host in hosts)}:
+            return group
+    return topology.groups[0]
+
+
+def _servers(live: Live, target: str | None, group: Group) -> tuple[Address, ...]:
     topology = live.topology
-    group = topology.groups[0]
     if target is None:
         target = "service" if group.service is not None else group.members[min(group.members)]
     if target == "service":
@@ -70,14 +86,18 @@ def _servers(live: Live, target: str | None) -> tuple[Address, ...]:
     return ((str(topology.host(target).ip), topology.port),)
 
 
-def _in_cluster(file: Path, target: str | None) -> Way:
+def _in_cluster(file: Path, target: str | None, wanted: int | None) -> Way:
     from hosts.config import ConfigError, load
 
     try:
         cluster = load(file)
     except ConfigError as error:
         raise LabError(str(error)) from error
-    group = cluster.groups[0]
+    try:
+        group = cluster.groups[0] if wanted is None else cluster.group(wanted)
+    except KeyError:
+        known = ", ".join(str(group.id) for group in cluster.groups)
+        raise UsageError(f"{file} has no group {wanted}; it has {known}") from None
     names = {address[0]: cluster.name_of(member) for member, address in group.members.items()}
     if len(names) < len(group.members):  # members that differ by port only
         names = {}

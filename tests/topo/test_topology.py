@@ -190,3 +190,46 @@ def test_unknown_names() -> None:
         triangle.ends("x", "s2")
     with pytest.raises(UsageError, match="h11 is no member"):
         triangle.member_id("h11")
+
+
+def test_members_by_id_and_clusters_of_groups() -> None:
+    """Groups without a host in common have cluster files of their own, and may use the same member ids."""
+    found = topology.find("two-groups")
+    first, second = found.groups
+    assert (first.id, second.id - first.id) == (1, 256)
+    assert first.members == {1: "h1", 2: "h5", 3: "h3"} and second.members == {1: "h4", 2: "h2", 3: "h6"}
+    assert found.clusters == ((first,), (second,))
+    assert [found.cluster_of(host) for host in ("h1", "h2", "h6", "h11")] == [0, 1, 1, 0]
+    assert [found.node_id(host) for host in ("h5", "h2", "h11", "h22")] == [2, 2, 4, 5]
+    one, other = configs.cluster(found, 0), configs.cluster(found, 1)
+    assert [group["id"] for group in one["groups"]] == [1] and [group["id"] for group in other["groups"]] == [257]
+    assert one["names"] == {1: "h1", 2: "h5", 3: "h3", 4: "h11", 5: "h22"}
+    assert other["names"] == {1: "h4", 2: "h2", 3: "h6"} and "spares" not in other["groups"][0]
+    assert paths.cluster(0).name == "cluster.yaml" and paths.cluster(1).name == "cluster-2.yaml"
+
+
+def test_groups_that_share_hosts_are_one_cluster(tmp_path: Path) -> None:
+    hosts = "".join(f"  h{number}: {{ip: 10.0.1.{number}, switch: s1}}\n" for number in range(1, 6))
+    groups = "  - {id: 1, members: [h1, h2]}\n  - {id: 2, members: [h3]}\n  - {id: 3, members: [h2, h4]}\n"
+    found = read(tmp_path, f"switches: [s1]\nhosts:\n{hosts}groups:\n{groups}")
+    assert [[group.id for group in one] for one in found.clusters] == [[1, 3], [2]]
+    assert found.groups[2].members == {2: "h2", 4: "h4"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        ("  - {id: 1, members: {1: h1, 2: h1}}", "h1 stands twice"),
+        ("  - {id: 1, members: {1: h1, 2: h9}}", "unknown host 'h9'"),
+        ("  - {id: 1, members: {1: h1, x: h2}}", "groups.0.members.x: Input should be a valid integer"),
+        ("  - {id: 1, members: {255: h1}}", "groups.0.members.255"),
+        ("  - {id: 1, members: {}}", "at least 1 item"),
+        ("  - {id: 1, members: 7}", "valid list"),
+        ("  - {id: 1, members: {1: h1}}\n  - {id: 2, members: {2: h1}}", "h1 is member 1 of another group"),
+        ("  - {id: 1, members: {1: h1}}\n  - {id: 2, members: [h1]}", "ids in all groups, or in none"),
+    ],
+)
+def test_wrong_ids(tmp_path: Path, groups: str, told: str) -> None:
+    with pytest.raises(FileError) as wrong:
+        read(tmp_path, GOOD[: GOOD.index("groups:")] + f"groups:\n{groups}\n")
+    assert told in str(wrong.value) and "mine.yaml:" in str(wrong.value)

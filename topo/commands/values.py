@@ -17,6 +17,9 @@ ClusterOption = Annotated[
     Path | None, typer.Option("--cluster", metavar="FILE", help="A cluster.yaml: no lab is needed.")
 ]
 TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Give up after that.")]
+GroupOption = Annotated[
+    int | None, typer.Option("--group", metavar="ID", help="Default: the first that --to is part of.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 StrOption = Annotated[bool, typer.Option("--str", help="VALUE is a string, even if it parses as JSON.")]
 HexOption = Annotated[bool, typer.Option("--hex", help="VALUE is bytes, in hexadecimal.")]
@@ -43,13 +46,14 @@ def send(
     file: FileOption = None,
     cluster: ClusterOption = None,
     timeout: TimeoutOption = TIMEOUT_S,
+    group: GroupOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Append a value to the replicated list."""
     from topo import sending
 
     parsed = _parse(value, as_str, as_hex, file)
-    route = sending.Route(origin, target, cluster, timeout)
+    route = sending.Route(origin, target, cluster, timeout, group)
     sending.show(route, sending.append(parsed), as_json)
 
 
@@ -63,13 +67,14 @@ def put(
     file: FileOption = None,
     cluster: ClusterOption = None,
     timeout: TimeoutOption = TIMEOUT_S,
+    group: GroupOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Store a value under a key."""
     from topo import sending
 
     parsed = _parse(value, as_str, as_hex, file)
-    route = sending.Route(origin, target, cluster, timeout)
+    route = sending.Route(origin, target, cluster, timeout, group)
     sending.show(route, sending.put(key, parsed), as_json)
 
 
@@ -79,12 +84,13 @@ def get(
     target: ToOption = None,
     cluster: ClusterOption = None,
     timeout: TimeoutOption = TIMEOUT_S,
+    group: GroupOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read the value under a key. Exit code 1 if there is none."""
     from topo import sending
 
-    route = sending.Route(origin, target, cluster, timeout)
+    route = sending.Route(origin, target, cluster, timeout, group)
     sending.show(route, sending.get(key), as_json)
 
 
@@ -94,12 +100,13 @@ def delete(
     target: ToOption = None,
     cluster: ClusterOption = None,
     timeout: TimeoutOption = TIMEOUT_S,
+    group: GroupOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Remove a key."""
     from topo import sending
 
-    route = sending.Route(origin, target, cluster, timeout)
+    route = sending.Route(origin, target, cluster, timeout, group)
     sending.show(route, sending.delete(key), as_json)
 
 

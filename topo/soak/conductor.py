@@ -39,6 +39,7 @@ class Conductor:
     def __init__(self, live: Live, wanted: Wanted, recorder: Recorder, say: Callable[[str], None]) -> None:
         self._live, self._wanted, self._recorder, self._say = live, wanted, recorder, say
         self._random = Random(f"soak/{wanted.seed}")
+        self._members = tuple(live.topology.groups[0].members.values())
         self._began = time.monotonic()
 
     def run(self) -> None:
@@ -117,7 +118,7 @@ class Conductor:
         return f", {' and '.join(names)} caught up {time.monotonic() - started:.2f} s later"
 
     def _commit_index(self) -> int:
-        return max(self._of_group(name, "commit") for name in self._live.topology.members)
+        return max(self._of_group(name, "commit") for name in self._members)
 
     def _applied(self, name: str) -> int:
         return self._of_group(name, "applied")
@@ -136,9 +137,8 @@ class Conductor:
         """What the nodes have applied, once that is equal; if it does not become so, as it is."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            members = self._live.topology.members
-            lists = {name: applied.values_of(self._live, name) for name in members}
-            first = lists[members[0]]
+            lists = {name: applied.values_of(self._live, name) for name in self._members}
+            first = lists[self._members[0]]
             if all(one == first for one in lists.values()) or time.monotonic() > deadline:
                 return lists
             time.sleep(0.5)

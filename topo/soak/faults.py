@@ -47,12 +47,13 @@ class Scene:
 
 def look(live: Live, random: Random) -> Scene:
     """The scene now; where nobody leads, somebody stands in."""
-    leader = leader_of(live) or random.choice(live.topology.members)
     topology = live.topology
+    members = tuple(topology.groups[0].members.values())
+    leader = leader_of(live) or random.choice(members)
     return Scene(
         random,
         leader,
-        tuple(name for name in topology.members if name != leader),
+        tuple(name for name in members if name != leader),
         topology.clients,
         tuple(switch.name for switch in topology.switches),
         tuple((link.a, link.b) for link in topology.links),
@@ -64,7 +65,7 @@ def leader_of(live: Live) -> str | None:
     """The member that leads the first group in the highest term, if one says so."""
     claims = []
     group = live.topology.groups[0].id
-    for name in live.topology.members:
+    for name in live.topology.groups[0].members.values():
         try:
             status = live.ask_node(name, {"cmd": "status"}, timeout_s=0.5)
         except LabError:

@@ -42,7 +42,8 @@ def habits(live: Live, think_s: float) -> list[Habit]:
     """Clients on all hosts, most on those without a node; and one that does nothing but write often, so that no heal
     waits for somebody to try."""
     topology = live.topology
-    hosts = [*topology.clients * 3, *topology.members] if topology.clients else [*topology.members * 3]
+    members = list(topology.groups[0].members.values())
+    hosts = [*topology.clients * 3, *members] if topology.clients else members * 3
     made = [Habit(f"{host}.{number}", host, number % 2 == 0, think_s) for number, host in enumerate(hosts)]
     probing = (topology.clients or topology.members)[0]
     return [*made, Habit("probe", probing, True, PROBE_S, PROBE_TIMEOUT_S, ("put",))]
