@@ -9,6 +9,7 @@
 #   make test-recorded            100,000 random packets against what BMv2 did with them (without BMv2)
 #   make test-exercises TUTORIALS=DIR   the exercises of a p4lang/tutorials checkout on our compiler and switch
 #   make bench                    commits per second in the lab, and how fast it recovers from what breaks
+#   make soak [MINUTES=10] [SEED=N] [KILLS=200]   faults under load in a lab of its own, judged by what clients saw
 #   make shell SW=s1              p4runtime-shell on a switch of the running lab
 #   make stop                     end the lab, also after a crash
 #   make clean                    stop, then remove all that is generated
@@ -17,13 +18,14 @@ TOPOLOGY ?= triangle
 SWITCH ?= auto
 NODES ?= auto
 SW ?= s1
+MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 ROOMS := p4compiler p4switch controller hosts topo sim bench
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
-.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises bench shell stop clean
+.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises bench soak shell stop clean
 
 setup:
 	@scripts/setup.sh
@@ -65,6 +67,10 @@ test-recorded: setup
 bench: setup
 	@$(ROOT) $(BIN)/python -m bench commit
 	@$(ROOT) $(BIN)/python -m bench recovery
+
+soak: setup
+	@$(ROOT) $(BIN)/switchraft soak --switch $(SWITCH) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \
+		$(if $(KILLS),--kills $(KILLS))
 
 shell: setup
 	@scripts/shell.sh $(SW)
