@@ -13,10 +13,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import etcd, grounds
+from bench import etcd, grounds, pysyncobj
 from bench.grounds import Ground, Timing
 from bench.plot import Bar, Panel, picture
-from bench.systems import Etcd, Switchraft, System
+from bench.pysyncobj import PySyncObj
+from bench.systems import Etcd, Loaded, Switchraft
 from topo.errors import LabError, UsageError
 
 OTHERS = ("etcd", "pysyncobj")
@@ -85,6 +86,8 @@ def main(options: argparse.Namespace) -> int:
     try:
         others = _others(options.others, progress.print)
         results = run(options, others, progress.print)
+        if "pysyncobj" in others:
+            results.notes.append(pysyncobj.CONDITIONS)
     except (LabError, UsageError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -95,7 +98,7 @@ def main(options: argparse.Namespace) -> int:
         return 0
     where = "loopback" if options.loopback else f"lab, {options.switch} switch"
     title = f"{where}; one Python client, durable; us: of CPU; median (min-max) of {options.rounds} alternating runs"
-    Console(width=150).print(table(results, title))
+    Console(width=160).print(table(results, title))
     for note in results.notes:
         print(note)
     return 0
@@ -110,6 +113,9 @@ def _others(text: str, say: Callable[[str], None]) -> list[str]:
     if "etcd" in names and not etcd.installed():
         say(etcd.INSTALL)
         names.remove("etcd")
+    if "pysyncobj" in names and not pysyncobj.installed():
+        say(pysyncobj.INSTALL)
+        names.remove("pysyncobj")
     return names
 
 
@@ -128,14 +134,16 @@ def run(options: argparse.Namespace, others: Sequence[str], say: Callable[[str],
     return results
 
 
-def _systems(ground: Ground, others: Sequence[str]) -> Iterator[System]:
+def _systems(ground: Ground, others: Sequence[str]) -> Iterator[Loaded]:
     yield Switchraft(ground)
     if "etcd" in others:
         yield Etcd(ground, Timing())
+    if "pysyncobj" in others:
+        yield PySyncObj(ground)
 
 
 def _round(
-    system: System,
+    system: Loaded,
     nodes: int,
     groups: int,
     options: argparse.Namespace,
@@ -177,7 +185,8 @@ def table(results: Results, title: str) -> Table:
         for figure, digits in zip(FIGURES, DIGITS, strict=True):
             values = [run[figure] for run in results.runs[case]]
             least, middle, most = min(values), statistics.median(values), max(values)
-            cells.append(f"{middle:.{digits}f} ({least:.{digits}f}-{most:.{digits}f})")
+            spread = f" ({least:.{digits}f}-{most:.{digits}f})" if len(values) > 1 else ""
+            cells.append(f"{middle:.{digits}f}{spread}")
         place = (str(case.nodes), str(case.groups), str(case.size), str(case.outstanding), case.system)
         shown.add_row(*place, *cells, _compared(results, case))
     return shown

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,13 +13,13 @@ from pathlib import Path
 import yaml
 
 from topo import namespace, paths, topology
-from topo.errors import UsageError
+from topo.errors import LabError, UsageError
 from topo.live import Live
 from topo.options import Options
 from topo.owner import running
 
 TOPOLOGIES = {3: "triangle", 5: "five", 7: "seven"}
-LOOPBACK_PORT = 26510
+LOOPBACK_PORTS = range(26510, 26600)
 GROUP_STEP = 256
 """Between the ids of groups that are added: those that differ by this are the ones most easily confused."""
 
@@ -57,10 +59,11 @@ def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
     """No switches, no root: members at 127.0.0.1, 127.0.0.2, ..."""
     folder = _fresh_folder()
     addresses = {member: f"127.0.0.{member}" for member in range(1, nodes + 1)}
+    port = _free_port(list(addresses.values()))
     numbers = [1 + GROUP_STEP * number for number in range(groups)]
     cluster = {
         "cluster": 1,
-        "port": LOOPBACK_PORT,
+        "port": port,
         "heartbeat_ms": timing.heartbeat,
         "election_timeout_ms": timing.election_timeout,
         "data": str(folder / "nodes"),
@@ -76,7 +79,7 @@ def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
         "loopback",
         folder,
         path,
-        LOOPBACK_PORT,
+        port,
         addresses,
         "127.0.0.1",
         dict.fromkeys(numbers),
@@ -123,6 +126,16 @@ def open(
 ) -> AbstractContextManager[Ground]:
     """One or the other. Raises LabError."""
     return loopback(nodes, groups, timing) if on_loopback else lab(nodes, groups, timing, switch, say)
+
+
+def _free_port(addresses: Sequence[str]) -> int:
+    """One that nobody uses at any of these. Raises LabError."""
+    for port in LOOPBACK_PORTS:
+        with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
+            for address in addresses:
+                opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind((address, port))
+            return port
+    raise LabError(f"no UDP port of {LOOPBACK_PORTS.start} to {LOOPBACK_PORTS.stop - 1} is free on loopback")
 
 
 def _fresh_folder() -> Path:

@@ -25,8 +25,8 @@ STOP_S = 10.0
 Found = TypeVar("Found")
 
 
-class System(Protocol):
-    """A replicated store that runs on a ground. Data stays from one start to the next."""
+class Loaded(Protocol):
+    """A replicated store that runs on a ground. Data on disk stays from one start to the next."""
 
     name: str
 
@@ -36,11 +36,12 @@ class System(Protocol):
 
     def stop(self) -> None: ...
 
-    def pids(self) -> list[int]:
-        """The members' processes."""
-
     def load(self, outstanding: int, size: int, seconds: float) -> dict[str, float]:
         """Load it from the client's place; ``bench.window.Window.figures``."""
+
+
+class System(Loaded, Protocol):
+    """One whose members can be killed."""
 
     def leadership(self) -> tuple[int | None, int]:
         """Who leads, None if nobody does, and the highest term."""
