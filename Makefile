@@ -8,6 +8,7 @@
 #   make test-bmv2-corpus [P4C=DIR] [BMV2=DIR]   our compiler and switch beside the real ones: the same packets
 #   make test-recorded            100,000 random packets against what BMv2 did with them (without BMv2)
 #   make test-exercises TUTORIALS=DIR   the exercises of a p4lang/tutorials checkout on our compiler and switch
+#   make fuzz [FUZZ_MINUTES=20]   compiler, JSON loader, P4Runtime server, data plane; goes on where it was stopped
 #   make bench                    commits per second in the lab, and how fast it recovers from what breaks
 #   make soak [MINUTES=10] [SEED=N] [KILLS=200]   faults under load in a lab of its own, judged by what clients saw
 #   make shell SW=s1              p4runtime-shell on a switch of the running lab
@@ -19,13 +20,14 @@ SWITCH ?= auto
 NODES ?= auto
 SW ?= s1
 MINUTES ?= 10
+FUZZ_MINUTES ?= 20
 VENV := .venv
 BIN := $(VENV)/bin
 ROOMS := p4compiler p4switch controller hosts topo sim bench
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
-.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises bench soak shell stop clean
+.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz bench soak shell stop clean
 
 setup:
 	@scripts/setup.sh
@@ -55,11 +57,15 @@ test-corpus: setup
 AGAINST = $(BIN)/python -m scripts.against_bmv2 $(if $(BMV2),--bmv2 $(BMV2)) $(if $(P4C),--p4c $(P4C))
 test-bmv2-corpus: setup
 	@$(AGAINST) pairs
+	@$(AGAINST) features
 	@$(AGAINST) json
 	@$(AGAINST) fuzz
 
 test-exercises: setup
 	@$(BIN)/python -m scripts.exercises $(TUTORIALS)
+
+fuzz: setup
+	@$(BIN)/python -m scripts.fuzz --minutes $(FUZZ_MINUTES)
 
 test-recorded: setup
 	@$(BIN)/python -m scripts.against_bmv2 replay

@@ -80,8 +80,6 @@ def tokenize(source: Source) -> list[Token]:
         elif group == "newline":
             append(Token(Kind.NEWLINE, text, loc))
         elif group == "number":
-            append(Token(Kind.INT, text, loc))
-        elif group == "junk":
             append(Token(Kind.BAD if match.group("junk") else Kind.INT, text, loc))
         elif group == "string":
             append(Token(Kind.STRING, text, loc))

@@ -4,6 +4,7 @@ Needs both on the PATH, or their folder as --bmv2 DIR; neither root nor interfac
   pairs    packet tests: tests/stf, and those of a p4c checkout if one is named. Each program is compiled by both
            compilers and both results run on both switches: the four must give the same packets
   json     raft.p4 and others: p4c's and p4compiler's JSON on BMv2, random entries and packets, the same packets
+  features meters, counters, digests, value sets, random numbers: what can be seen of them on both switches
   fuzz     random entries and packets on BMv2 and p4switch; with --p4c DIR through its programs too
   record   the same for this repository's programs, and what BMv2 did goes to tests/p4switch/recorded.json.xz
   replay   p4switch against that recording: needs neither p4c nor BMv2
@@ -19,6 +20,7 @@ from pathlib import Path
 from p4switch.entities import PipelineError
 from scripts.reference import recording
 from scripts.reference.bmv2 import ReferenceError, tool
+from scripts.reference.features import compare
 from scripts.reference.fuzz import Fuzz, Tally
 from scripts.reference.pairs import P4C_DIFFERS, QUICK, Pairs, asks_bmv2_too_much, pairs_of
 from scripts.reference.recording import RecordingError
@@ -99,6 +101,14 @@ def fuzz(given: argparse.Namespace) -> bool:
     return not total.differences
 
 
+def features(given: argparse.Namespace) -> bool:
+    good = True
+    for name, fault, shown in compare(BUILD / "features", given.bmv2):
+        good = good and not fault
+        say(f"{'FAIL' if fault else 'ok  '} {name}: {fault or shown}")
+    return good
+
+
 def replay(given: argparse.Namespace) -> bool:
     packets = faults = 0
     cache = BUILD / "fuzz" / "cache"
@@ -118,7 +128,7 @@ def replay(given: argparse.Namespace) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("pairs", "json", "fuzz", "record", "replay"))
+    parser.add_argument("what", choices=("pairs", "features", "json", "fuzz", "record", "replay"))
     parser.add_argument("--bmv2", type=Path, metavar="DIR", help="folder of p4c-bm2-ss and simple_switch_grpc")
     parser.add_argument("--p4c", type=Path, metavar="DIR", help="a p4c checkout: its programs too")
     parser.add_argument("--programs", type=Path, metavar="DIR", help="fuzz, json: the v1model programs below DIR")
@@ -131,7 +141,7 @@ def main() -> int:
             return 0 if replay(given) else 1
         for name in ("p4c-bm2-ss", "simple_switch_grpc"):
             tool(name, given.bmv2)
-        good = pairs(given) if given.what == "pairs" else fuzz(given)
+        good = {"pairs": pairs, "features": features}.get(given.what, fuzz)(given)
     except (ReferenceError, RecordingError) as error:
         print(f"against_bmv2: {error}", file=sys.stderr)
         return 1

@@ -163,3 +163,9 @@ def test_table_followed_in_two_ways() -> None:
     body = "if (meta.flag) { t.apply(); hdr.h.a = 1; } else { t.apply(); hdr.h.a = 2; }"
     (message,) = compile_bad(with_ingress(body, "table t { actions = { NoAction; } }"))
     assert message.startswith("table 'ingress_c.t' is applied at two places")
+
+
+@pytest.mark.parametrize("number", ["8sm", "3x", "0b12", "8w", "0x", "1_0z"])
+def test_a_number_with_something_behind_it_is_no_number(number: str) -> None:
+    messages = compile_bad(with_ingress(f"bit<32> v = {number};"))
+    assert any(f"found '{number}'" in one for one in messages), messages

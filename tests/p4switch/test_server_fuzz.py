@@ -11,11 +11,12 @@ import random
 import time
 from typing import Any
 
+import grpc
 from finsy.proto import p4r
 from google.protobuf.descriptor import FieldDescriptor as F
 from google.protobuf.message import Message
 
-from tests.p4switch.client import Client, Refused, to_bytes
+from tests.p4switch.client import WAIT_S, Client, Refused, to_bytes
 from tests.p4switch.conftest import Switch
 from tests.p4switch.test_server_cells import counter, group, member, members, session
 from tests.p4switch.test_server_stream import enable, frame, packet_out
@@ -130,6 +131,13 @@ def seeds(client: Client) -> list[p4r.Entity]:
     ]
 
 
+def count(rounds: int) -> None:
+    """For whoever adds up cases."""
+    if "FUZZ_COUNT" in os.environ:
+        with open(os.environ["FUZZ_COUNT"], "a", encoding="ascii") as file:
+            file.write(f"{rounds}\n")
+
+
 async def test_mutated_writes_and_reads_get_an_answer(client: Client, switch: Switch) -> None:
     chance = random.Random(SEED)
     valid = seeds(client)
@@ -156,6 +164,7 @@ async def test_mutated_writes_and_reads_get_an_answer(client: Client, switch: Sw
                 assert 13 not in refused.codes and 2 not in refused.codes, (SEED, rounds, refused.texts, entities)
         switch.plane.packet(chance.randrange(512), frame(narrow=1, nibble=chance.randrange(16), number=0x3001))
         switch.plane.sent.clear()
+    count(2 * rounds)
     assert await client.codes(p4r.Update.MODIFY, counter(client, "kinds", 1, 2, 3)) == [0]
 
 
@@ -196,9 +205,41 @@ async def test_mutated_stream_messages_and_whole_requests_get_an_answer(client: 
                     "UNKNOWN",
                 )
                 assert "Unexpected" not in refused.text, (method, SEED, rounds, refused, whole)
+    count(8 * rounds)
     await client.send(packet_out(0, kind=1, payload=to_bytes(1 << 200)))
     async with asyncio.Lock():
         while True:
             message = await asyncio.wait_for(client.stream.read(), 30)
             if message.packet.payload[6:] == to_bytes(1 << 200)[6:]:
                 break
+
+
+async def test_bytes_that_are_no_message_get_an_error(client: Client, switch: Switch) -> None:
+    chance = random.Random(SEED)
+    right = p4r.WriteRequest(device_id=1, election_id=p4r.Uint128(low=1))
+    for entity in seeds(client):
+        right.updates.add(type=p4r.Update.INSERT, entity=entity)
+    methods = ("Write", "Read", "SetForwardingPipelineConfig", "GetForwardingPipelineConfig", "Capabilities")
+    deadline, rounds = time.monotonic() + SECONDS / 3, 0
+    async with grpc.aio.insecure_channel(switch.address) as channel:
+        while time.monotonic() < deadline or rounds < 20:
+            rounds += 1
+            data = bytearray(right.SerializeToString())
+            for _ in range(chance.choice((1, 2, 5, 30))):
+                data[chance.randrange(len(data))] = chance.randrange(256)
+            method = chance.choice(methods)
+            call = (channel.unary_stream if method == "Read" else channel.unary_unary)(f"/p4.v1.P4Runtime/{method}")
+            try:
+                answer = call(bytes(data[: chance.randrange(len(data) + 1)]), timeout=WAIT_S)
+                if method == "Read":
+                    async for _ in answer:
+                        pass
+                else:
+                    await answer
+            except grpc.aio.AioRpcError as error:
+                # What is no message, grpc answers itself: the server never sees it.
+                refused = "DecodeError" in (error.details() or "")
+                assert refused or "Unexpected" not in (error.details() or ""), (method, SEED, rounds, error)
+                assert error.code().name not in ("UNAVAILABLE", "DEADLINE_EXCEEDED"), (method, SEED, rounds, error)
+    count(rounds)
+    assert await client.codes(p4r.Update.MODIFY, counter(client, "kinds", 1, 2, 3)) == [0]

@@ -1,0 +1,1 @@
+"""Fuzzing of compiler, JSON loader, P4Runtime server and data plane; see `python -m scripts.fuzz -h`."""
