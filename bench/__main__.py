@@ -1,4 +1,4 @@
-"""``python -m bench commit``, ``core``, ``failover``, ``recovery`` and ``switch``: see --help."""
+"""``python -m bench commit``, ``core``, ``failover``, ``catchup``, ``bulk``, ``recovery`` and ``switch``: see --help."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from topo.errors import LabError, UsageError
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of switchraft.")
     commands = parser.add_subparsers(dest="command", required=True)
-    from bench import commit, core, failover, switch
+    from bench import bulk, catchup, commit, core, failover, switch
 
     commit.add_arguments(
         commands.add_parser("commit", help="commits per second and latency, beside etcd, in the lab (needs root)")
@@ -22,6 +22,10 @@ def main() -> int:
             "failover", help="seconds without a commit after the leader's death, beside etcd (needs root)"
         )
     )
+    catchup.add_arguments(
+        commands.add_parser("catchup", help="a node that was away catches up by snapshot, under load")
+    )
+    bulk.add_arguments(commands.add_parser("bulk", help="a large value and a large snapshot, and their memory"))
     recovery = commands.add_parser("recovery", help="how fast the lab works again after what breaks (needs root)")
     recovery.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     recovery.add_argument("--compiler", choices=("p4c", "p4compiler"))
@@ -34,6 +38,8 @@ def main() -> int:
         "commit": commit.main,
         "core": core.main,
         "failover": failover.main,
+        "catchup": catchup.main,
+        "bulk": bulk.main,
         "recovery": _recovery,
         "switch": switch.main,
     }[options.command]

@@ -4,6 +4,7 @@
     {"cmd": "member_add", "member": 4, "address": "10.0.2.22:26410"}    "address" may stand in the cluster file
     {"cmd": "member_remove", "member": 1}
     {"cmd": "transfer", "member": 2}                            hand leadership over
+    {"cmd": "snapshot"}                                         have this node take one, whether or not it is due
 
 Changes are begun, not waited for: ``members`` shows how they go. Only the leader begins them; others answer with
 "leader", its id, or 0 if they know none. The socket is for whoever may write to the node's folder: clients over the
@@ -22,7 +23,7 @@ from hosts.raft.core import Busy, InvalidChange, NotLeader
 
 Json = dict[str, Any]
 
-COMMANDS = ("members", "member_add", "member_remove", "transfer")
+COMMANDS = ("members", "member_add", "member_remove", "transfer", "snapshot")
 
 
 def answer(group: Group, request: Json, spares: Mapping[int, Address], port: int) -> Json:
@@ -31,6 +32,9 @@ def answer(group: Group, request: Json, spares: Mapping[int, Address], port: int
     command, member = request["cmd"], request.get("member")
     if command == "members":
         return members(group)
+    if command == "snapshot":
+        index = group.begin_snapshot()
+        return {"ok": True, "group": group.number, "index": index} if index else _error("not now: one is being made")
     if not isinstance(member, int) or isinstance(member, bool):
         return _error("'member' must be a member's id")
     try:

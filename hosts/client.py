@@ -49,6 +49,9 @@ __all__ = ["Client", "ClientError", "NoLeader", "Refused", "Result", "SessionExp
 DEFAULT_TIMEOUT_S = 10.0
 RECEIVE_BYTES = 2048
 SOCKET_BUFFER_BYTES = 4 << 20
+INBOX_BYTES = 96 << 20
+"""Large answers that have come in part."""
+
 READ_AT_ONCE = 10_000
 MAX_REDIRECTS = 3
 """Answers "ask that one" that are followed at once; later ones only after a while."""
@@ -85,7 +88,7 @@ class Client:
         self._gathered: list[Call] | None = None
         """Small ones that wait to go together, while several are begun at once."""
         self._outbox = Outbox(int.from_bytes(os.urandom(8), "big"))
-        self._inbox = Inbox(32 << 20, 32 << 20, MAX_REQUEST_BYTES + (1 << 20))
+        self._inbox = Inbox(INBOX_BYTES, INBOX_BYTES, MAX_REQUEST_BYTES + (1 << 20))
         self._next_check = 0.0
         self.drops = 0
         """Datagrams that were no answer to anything that this client waits for."""

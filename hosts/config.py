@@ -57,7 +57,8 @@ class Cluster:
     """The minimum; timeouts are drawn from one to one and a half times this."""
     data: Path
     reassembly_mib: int
-    """Memory for messages of members that have come in part; as much again for those of clients."""
+    """Memory for messages of members that have come in part; as much again for those of clients, and at most half of
+    it for one client's. A fragment costs more than its bytes: count 2.4 times the largest value."""
     groups: tuple[Group, ...]
     names: Mapping[int, str]
     key_file: Path | None = None
@@ -151,7 +152,7 @@ class _ClusterFile(BaseModel):
     heartbeat_ms: Annotated[int, Field(strict=True, ge=TICK_MS, le=60_000)] = 50
     election_timeout_ms: Annotated[int, Field(strict=True, le=600_000)] = 300
     data: str = "build/nodes"
-    reassembly_mib: Annotated[int, Field(strict=True, ge=16, le=65_536)] = 64
+    reassembly_mib: Annotated[int, Field(strict=True, ge=16, le=65_536)] = 192
     groups: Annotated[list[_GroupFile], Field(min_length=1)]
     names: dict[Annotated[int, Field(ge=1, le=MAX_ID)], str] = {}
     key_file: Annotated[str, Field(min_length=1)] | None = None

@@ -19,10 +19,10 @@ from hosts.wire import (
     HEADER_BYTES,
     MAX_DATAGRAM,
     Flag,
-    Fragment,
     FragmentStatus,
     Header,
-    pack_fragment,
+    Payload,
+    fragment_head,
 )
 
 WINDOW = 16
@@ -59,13 +59,24 @@ class _Piece:
 class _Outgoing:
     header: Header
     message_id: int
-    payload: bytes = field(repr=False)
-    pieces: list[_Piece] = field(repr=False)
+    payload: Payload = field(repr=False)
+    count: int
+    """Of the pieces that the payload is cut to; ``pieces`` are made when they are needed."""
+    head: bytes
+    """The header as each fragment carries it."""
+    pieces: list[_Piece] = field(default_factory=list, repr=False)
+    restarted: bool = False
     first_open: int = 0
     """All pieces before this one have arrived."""
     next_piece: int = 0
     """This piece and those behind it were never sent."""
     receiver: Hashable = None
+
+    def make_pieces(self, count: int, size: int) -> None:
+        """Until there are so many."""
+        pieces = self.pieces
+        for number in range(len(pieces), min(count, self.count)):
+            pieces.append(_Piece(number * size, resent=self.restarted))
 
 
 class Outbox:
@@ -103,14 +114,15 @@ class Outbox:
         """Bytes of a queued message's payload. KeyError for an unknown one."""
         return len(self._messages[message_id].payload)
 
-    def add(self, header: Header, payload: bytes, now: float) -> int:
+    def add(self, header: Header, payload: Payload, now: float) -> int:
         """Queue a message; ``poll`` then yields its datagrams. Returns its message id."""
         message_id = self._next_id
         self._next_id = (self._next_id + 1) % 2**64
         if not self._messages:
             self._last_answer = self._timer = now
-        pieces = [_Piece(offset) for offset in range(0, len(payload), self._fragment_bytes)]
-        self._messages[message_id] = _Outgoing(header, message_id, payload, pieces)
+        count = -(-len(payload) // self._fragment_bytes)
+        head = replace(header, flags=header.flags | int(Flag.FRAGMENT)).pack()
+        self._messages[message_id] = _Outgoing(header, message_id, payload, count, head)
         return message_id
 
     def remove(self, message_id: int) -> None:
@@ -144,7 +156,7 @@ class Outbox:
         message.receiver = receiver
         if self._mark_arrived(message, status, now):
             self._note_answer(now)
-        if message.first_open == len(message.pieces):
+        if message.first_open == message.count:
             # It has all that was said to have arrived, yet says it is not complete: it has forgotten some.
             self._start_over(message)
         return False
@@ -167,7 +179,8 @@ class Outbox:
                 piece.resent = True
                 datagrams.append(self._send(message, piece, now))
         for message in self._messages.values():
-            while message.next_piece < len(message.pieces) and self._in_flight < self._window:
+            while message.next_piece < message.count and self._in_flight < self._window:
+                message.make_pieces(message.next_piece + 1, self._fragment_bytes)
                 piece = message.pieces[message.next_piece]
                 message.next_piece += 1
                 if piece.state is _State.WAITING:
@@ -186,14 +199,15 @@ class Outbox:
         self._order += 1
         self._in_flight += 1
         piece.state, piece.order, piece.sent_at = _State.FLYING, self._order, now
-        data = message.payload[piece.offset : piece.offset + self._fragment_bytes]
-        header = replace(message.header, flags=message.header.flags | int(Flag.FRAGMENT))
-        return pack_fragment(header, Fragment(message.message_id, piece.offset, len(message.payload), data))
+        payload, offset = message.payload, piece.offset
+        head = fragment_head(message.head, message.message_id, offset, len(payload))
+        return head + payload[offset : offset + self._fragment_bytes]
 
     def _mark_arrived(self, message: _Outgoing, status: FragmentStatus, now: float) -> bool:
         """Note which pieces have arrived and which must be lost. True if any has arrived that was not known to."""
         size = self._fragment_bytes
         named = -(-status.highest // size)
+        message.make_pieces(named, size)
         missing = deque(status.missing)
         newest = 0
         for piece in message.pieces[message.first_open : named]:
@@ -211,7 +225,8 @@ class Outbox:
         for piece in message.pieces[message.first_open : message.next_piece]:
             if piece.state is _State.FLYING and piece.order <= newest - REORDER:
                 self._lose(message, piece)
-        while message.first_open < len(message.pieces) and message.pieces[message.first_open].state is _State.ARRIVED:
+        pieces = message.pieces
+        while message.first_open < len(pieces) and pieces[message.first_open].state is _State.ARRIVED:
             message.first_open += 1
         return newest > 0
 
@@ -242,8 +257,8 @@ class Outbox:
 
     def _start_over(self, message: _Outgoing) -> None:
         self._forget_pieces(message)
-        for piece in message.pieces:
-            piece.state, piece.resent = _State.WAITING, True
+        message.pieces.clear()
+        message.restarted = True
         message.first_open = message.next_piece = 0
         message.receiver = None
 

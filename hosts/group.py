@@ -165,6 +165,10 @@ class Group:
             self._ways.reply(*reply)
         self._snapshots.applied(entries)
 
+    def begin_snapshot(self) -> int:
+        """Begin a snapshot now; the index that it will be of, 0 if there is another one under way, or nothing new."""
+        return self._snapshots.begin()
+
     def saved(self, snapshot: Snapshot) -> None:
         """A snapshot that was given to the disk is there."""
         self._snapshots.saved(snapshot)

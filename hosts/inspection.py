@@ -11,9 +11,12 @@ from typing import Any
 from hosts import administration, values
 from hosts.group import Group
 from hosts.raft.message import Entry, EntryKind
-from hosts.requests import Command, Operation, RequestFault
+from hosts.requests import Command, Encoded, Operation, RequestFault
 
 Json = dict[str, Any]
+
+LONGEST_SHOWN = 2 << 20
+"""Encoded bytes of a value that is shown: the node does nothing else meanwhile."""
 
 
 def answer(groups: Mapping[int, Group], request: Json) -> Iterator[Json]:
@@ -94,7 +97,9 @@ def _shown_entry(entry: Entry) -> Json:
     return shown
 
 
-def _shown(encoded: bytes) -> Json:
+def _shown(encoded: Encoded) -> Json:
+    if len(encoded) > LONGEST_SHOWN:
+        return {"type": "large", "value": f"{len(encoded)} bytes, too many to show; a client can read them"}
     value = values.decode(encoded)
     return {"type": values.describe_type(value), "value": values.to_json(value)}
 

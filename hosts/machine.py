@@ -15,7 +15,7 @@ from hosts import values
 from hosts.dump import Dump, Loading
 from hosts.raft.message import Entry, EntryKind
 from hosts.raft.snapshot import Data
-from hosts.requests import WRITES, Command, Operation, Outcome, Reply, Request, RequestFault
+from hosts.requests import WRITES, Command, Encoded, Operation, Outcome, Reply, Request, RequestFault
 from hosts.sessions import NO_SESSION, Sessions
 
 READ_LIST_BYTES = 1 << 20
@@ -30,7 +30,7 @@ class Item:
 
     index: int
     term: int
-    value: bytes = field(repr=False)
+    value: Encoded = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Machine:
 
     def __init__(self) -> None:
         self.items: list[Item] = []
-        self.pairs: dict[bytes, bytes] = {}
+        self.pairs: dict[bytes, Encoded] = {}
         self.sessions = Sessions()
         self.applied_index = 0
         self.applied_term = 0
-        self._former: dict[bytes, bytes | None] | None = None
+        self._former: dict[bytes, Encoded | None] | None = None
 
     def apply(self, entry: Entry) -> Answer | None:
         """Carry out the next entry; None for entries that no client waits for. ValueError for a gap."""
@@ -91,7 +91,7 @@ class Machine:
         """Become as at first: what comes takes the place of everything."""
         self.become(Machine())
 
-    def preserve_pairs(self) -> dict[bytes, bytes | None]:
+    def preserve_pairs(self) -> dict[bytes, Encoded | None]:
         """From now on, and until ``stop_preserving``, this gets the former value of each key that is changed."""
         self._former = {}
         return self._former
@@ -148,11 +148,11 @@ class Machine:
     def _read(self, request: Request) -> bytes:
         if request.operation is Operation.GET:
             value = self.pairs.get(request.key)
-            return _array(2) + values.encode(value is not None) + (value if value is not None else _NONE)
+            return b"".join((_array(2), values.encode(value is not None), value if value is not None else _NONE))
         return self._read_list(request.start, request.limit)
 
     def _read_list(self, start: int, limit: int) -> bytes:
-        chosen: list[bytes] = []
+        chosen: list[Encoded] = []
         size = 0
         for item in self.items[start : start + min(limit, READ_LIST_VALUES)]:
             if chosen and size + len(item.value) > READ_LIST_BYTES:

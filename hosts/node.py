@@ -33,7 +33,7 @@ from hosts.raft.core import Raft
 from hosts.raft.message import Message
 from hosts.raft.snapshot import Snapshot
 from hosts.seal import KeyFault, Seal, next_boot, read_key
-from hosts.snapshotting import Policy
+from hosts.snapshotting import Policy, Unusable
 from hosts.stager import Stager
 from hosts.storage.log import DiskLog, LogError
 from hosts.transport import Handlers, Transport
@@ -206,7 +206,7 @@ class Node:
     # -- the loop -----------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Serve until ``stop``. Raises NodeError if the disk fails."""
+        """Serve until ``stop``. Raises NodeError if the disk fails, and Unusable for a snapshot from the leader."""
         transport, groups = self._transport, list(self._groups.values())
         udp, disk = transport.socket.fileno(), self._writer.wakeup
         control, poll, clock = self._control, self._epoll.poll, time.monotonic
@@ -318,7 +318,7 @@ def run(config_path: str | Path, member: int, *, joins: bool = False) -> int:
         for warning in loaded.warnings:
             print(f"warning: {warning}", file=sys.stderr)
         node = Node(loaded.cluster, member, joins=joins)
-    except (ConfigError, NodeError) as error:
+    except (ConfigError, NodeError, Unusable) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return serve(node)
@@ -336,7 +336,7 @@ def serve(node: Node) -> int:
     node.notes(f"member {node.member} serves group {groups} at {node.address[0]}:{node.address[1]}")
     try:
         node.run()
-    except NodeError as error:
+    except (NodeError, Unusable) as error:
         print(f"error: {node.name}: {error}", file=sys.stderr, flush=True)
         return 1
     finally:

@@ -14,9 +14,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TypeAlias
 
 from hosts import values
-from hosts.values import MAX_VALUE_BYTES, ValueFault
+from hosts.values import MAX_LARGE_BYTES, ValueFault
 
 _REQUEST = struct.Struct(">QB")
 _REPLY = struct.Struct(">QBBQQ")
@@ -24,10 +25,17 @@ _COMMAND = struct.Struct(">QQQ")
 _KEY_LENGTH = struct.Struct(">I")
 _READ_LIST = struct.Struct(">QI")
 
-MAX_REQUEST_BYTES = MAX_VALUE_BYTES + 64
-"""A key and a value share MAX_VALUE_BYTES."""
+MAX_REQUEST_BYTES = MAX_LARGE_BYTES + 64
+"""A key and a value share MAX_LARGE_BYTES."""
+
+LARGE = 64 << 10
+"""A value of more bytes is not copied out of its request; it lives on as a view of it."""
 
 MAX_U64 = 2**64 - 1
+
+
+Encoded: TypeAlias = bytes | memoryview
+"""An encoded value, or what holds one."""
 
 
 class RequestFault(ValueError):
@@ -78,7 +86,7 @@ class Request:
     nonce: int
     operation: Operation
     key: bytes = b""
-    value: bytes = field(default=b"", repr=False)
+    value: Encoded = field(default=b"", repr=False)
     start: int = 0
     limit: int = 0
 
@@ -86,17 +94,17 @@ class Request:
         """As payload. Raises RequestFault for one that is too large."""
         head = _REQUEST.pack(self.nonce, self.operation)
         if self.operation is Operation.PUT:
-            tail = _KEY_LENGTH.pack(len(self.key)) + self.key + self.value
+            tail = b"".join((_KEY_LENGTH.pack(len(self.key)), self.key, self.value))
         elif self.operation is Operation.READ_LIST:
             tail = _READ_LIST.pack(self.start, self.limit)
         else:
-            tail = self.key or self.value
-        if len(tail) > MAX_VALUE_BYTES + _KEY_LENGTH.size:
-            raise RequestFault(f"key and value take {len(tail)} bytes; at most {MAX_VALUE_BYTES} are possible")
+            tail = self.key or bytes(self.value)
+        if len(tail) > MAX_LARGE_BYTES + _KEY_LENGTH.size:
+            raise RequestFault(f"key and value take {len(tail)} bytes; at most {MAX_LARGE_BYTES} are possible")
         return head + tail
 
     @classmethod
-    def unpack(cls, payload: bytes) -> Request:
+    def unpack(cls, payload: Encoded) -> Request:
         """The inverse of pack. Raises RequestFault; does not look into the values (see ``check_values``)."""
         if len(payload) < _REQUEST.size or len(payload) > MAX_REQUEST_BYTES:
             raise RequestFault(f"a request of {len(payload)} bytes")
@@ -104,7 +112,7 @@ class Request:
         operation = _OPERATIONS.get(number)
         if operation is None:
             raise RequestFault(f"unknown operation {number}")
-        tail = payload[_REQUEST.size :]
+        tail = _behind(payload, _REQUEST.size)
         if operation is Operation.APPEND:
             return cls(nonce, operation, value=tail)
         if operation is Operation.PUT:
@@ -112,13 +120,13 @@ class Request:
                 raise RequestFault("a put without a key")
             (length,) = _KEY_LENGTH.unpack_from(tail)
             end = _KEY_LENGTH.size + length
-            return cls(nonce, operation, key=tail[_KEY_LENGTH.size : end], value=tail[end:])
+            return cls(nonce, operation, key=bytes(tail[_KEY_LENGTH.size : end]), value=tail[end:])
         if operation is Operation.READ_LIST:
             if len(tail) != _READ_LIST.size:
                 raise RequestFault("read_list takes a start and a limit")
             start, limit = _READ_LIST.unpack(tail)
             return cls(nonce, operation, start=start, limit=limit)
-        return cls(nonce, operation, key=tail)
+        return cls(nonce, operation, key=bytes(tail))
 
     def check_values(self) -> None:
         """Raises RequestFault if key or value are none: done once, before a request enters the log."""
@@ -128,9 +136,9 @@ class Request:
                     raise RequestFault("opening a session takes no operands")
             elif self.operation is not Operation.READ_LIST:
                 if self.operation is not Operation.APPEND:
-                    values.decode(self.key)
+                    values.check(self.key)
                 if self.operation in (Operation.APPEND, Operation.PUT):
-                    values.decode(self.value)
+                    values.check(self.value)
         except ValueFault as fault:
             raise RequestFault(str(fault)) from fault
 
@@ -158,7 +166,11 @@ class Command:
         if len(data) < _COMMAND.size:
             raise RequestFault("a command cut short")
         session, sequence, lowest = _COMMAND.unpack_from(data)
-        return cls(session, sequence, lowest, Request.unpack(data[_COMMAND.size :]))
+        return cls(session, sequence, lowest, Request.unpack(_behind(data, _COMMAND.size)))
+
+
+def _behind(packed: Encoded, start: int) -> Encoded:
+    return memoryview(packed)[start:] if len(packed) > LARGE else packed[start:]
 
 
 def pack_command(session: int, sequence: int, lowest: int, payload: bytes) -> bytes:

@@ -20,10 +20,10 @@ from hosts.raft.snapshot import MemorySink, Sink, Snapshot
 
 WORTH = 0.25
 KEEP_ENTRIES = 10_000
-"""Kept in memory before a snapshot's end, for members who are not far behind: at most so many, no more than make the
-next snapshot due, and KEEP_BYTES."""
-
 KEEP_BYTES = 16 << 20
+"""Kept in memory before a snapshot's end, for members who are not far behind: at most so many entries and bytes, and
+no more than make the next snapshot due."""
+
 DUMPED_PER_TICK = 2
 LOADED_PER_TICK = 8
 """Slices, each of about 0.2 ms if its values are small."""
@@ -44,6 +44,10 @@ class Policy:
 NEVER = Policy()
 
 
+class Unusable(RuntimeError):
+    """A snapshot that arrived whole, or was stored, and is of no state machine that this version knows."""
+
+
 class Snapshots:
     """A group's. ``save`` makes one durable; tell of it with ``saved``."""
 
@@ -55,7 +59,7 @@ class Snapshots:
         save: Callable[[Snapshot], None],
         make_sink: Callable[[], Sink] = MemorySink,
     ) -> None:
-        """Loads the snapshot that the core begins with, if any: that takes its time."""
+        """Loads the snapshot that the core begins with, if any: that takes its time. Raises Unusable."""
         self._core = core
         self._machine = machine
         self._policy = policy
@@ -70,8 +74,9 @@ class Snapshots:
         self._loading: Loading | None = None
         self._saving = False
         if core.log.snapshot is not None:
-            machine.load(core.log.snapshot.data)
-            self._last_size = len(core.log.snapshot.data)
+            self.restore(core.log.snapshot)
+            while not self.tick():
+                pass
 
     @property
     def loading(self) -> bool:
@@ -87,27 +92,41 @@ class Snapshots:
         """The machine has applied these. Begins a snapshot if one is due."""
         self._entries += len(entries)
         self._bytes += sum([len(entry.data) for entry in entries]) + ENTRY_OVERHEAD * len(entries)
-        if (
-            self._policy.is_due(self._entries, self._bytes, self._last_size)
-            and not self.working
-            and not self._saving
-            and self._core.committed_configuration.membership.voters
-        ):
-            self._entries = self._bytes = 0
-            self._index = self._machine.applied_index
-            self._dump = Dump(self._machine)
-            self._sink = self._make_sink()
+        if self._policy.is_due(self._entries, self._bytes, self._last_size):
+            self.begin()
+
+    def begin(self) -> int:
+        """Begin a snapshot, due or not; the index that it will be of. 0 if that cannot be now."""
+        index = self._machine.applied_index
+        if self.working or self._saving or index <= self._index:
+            return 0
+        if not self._core.committed_configuration.membership.voters:
+            return 0
+        self._entries = self._bytes = 0
+        self._index = index
+        self._dump = Dump(self._machine)
+        self._sink = self._make_sink()
+        return index
 
     def tick(self) -> bool:
-        """Go on a little. True if the machine has just been loaded. Raises ValueError if it cannot be."""
+        """Go on a little. True if the machine has just been loaded. Raises Unusable if it cannot be."""
         if self._loading is not None:
             for _ in range(LOADED_PER_TICK):
-                if self._loading.step():
+                if self._load(self._loading):
                     self._loading = None
                     return True
         elif self._sink is not None:
             self._go_on_dumping(self._sink)
         return False
+
+    def _load(self, loading: Loading) -> bool:
+        try:
+            done = loading.step()
+        except ValueError as error:
+            raise Unusable(str(error)) from error
+        if done and self._machine.applied_index != self._index:
+            raise Unusable(f"the snapshot at {self._index} is of a machine at {self._machine.applied_index}")
+        return done
 
     def _go_on_dumping(self, sink: Sink) -> None:
         if self._dump is not None:
@@ -132,8 +151,9 @@ class Snapshots:
     def saved(self, snapshot: Snapshot) -> None:
         """It is durable: it stands for the log, save the last entries."""
         self._saving = False
-        most = min(KEEP_ENTRIES, self._policy.entries or KEEP_ENTRIES)
-        keep = self._core.log.behind(snapshot.index, most, KEEP_BYTES)
+        policy = self._policy
+        entries = min(KEEP_ENTRIES, policy.entries or KEEP_ENTRIES)
+        keep = self._core.log.behind(snapshot.index, entries, min(KEEP_BYTES, policy.log_bytes or KEEP_BYTES))
         self._core.compact(snapshot, keep)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -146,5 +166,6 @@ class Snapshots:
             self._sink = None
         self._entries = self._bytes = 0
         self._last_size = len(snapshot.data)
+        self._index = snapshot.index
         self._machine.clear()
         self._loading = self._machine.begin_loading(snapshot.data)

@@ -26,11 +26,14 @@ from hosts.seal import SEAL_BYTES, Seal
 from hosts.wire import (
     FIRST_CLIENT_TYPE,
     HEADER_BYTES,
+    LARGE,
     MAX_DATAGRAM,
     Fragment,
     FragmentStatus,
     Header,
+    Payload,
     WireError,
+    pack_large,
     pack_peer,
     split_append,
     unpack_fragment,
@@ -45,6 +48,8 @@ MAX_DRAIN = 256
 """Datagrams taken from the socket before anything else has its turn."""
 
 MAX_PEER_OUTBOX_BYTES = 64 << 20
+"""Messages to one address that wait; one of any size may wait alone."""
+
 MAX_CLIENT_OUTBOXES = 1024
 MAX_CLIENT_OUTBOX_BYTES = 64 << 20
 MESSAGE_OVERHEAD_BYTES = 1 << 20
@@ -278,6 +283,9 @@ class Transport:
             self._send_whole(group, part, address)
 
     def _send_whole(self, group: int, message: Message, address: Address) -> None:
+        if len(message.entries) == 1 and len(message.entries[0].data) > LARGE:
+            self._send_fragmented(*pack_large(message, group=group, cluster=self._cluster), address)
+            return
         header, payload = pack_peer(message, group=group, cluster=self._cluster)
         outbox = self._peer_outboxes.get(address)
         # What follows a large AppendEntries queues up behind it, or it would be rejected for the gap.
@@ -285,6 +293,10 @@ class Transport:
         if HEADER_BYTES + len(payload) <= MAX_DATAGRAM and not queue:
             self._put(message.type, header.pack() + payload, address)
             return
+        self._send_fragmented(header, payload, address)
+
+    def _send_fragmented(self, header: Header, payload: Payload, address: Address) -> None:
+        outbox = self._peer_outboxes.get(address)
         if outbox is None:
             outbox = self._peer_outboxes[address] = self._new_outbox()
         if self._makes_room(outbox, header, len(payload)):

@@ -23,8 +23,11 @@ import msgpack
 Value: TypeAlias = Any
 """None, bool, int, float, str, bytes, list or dict of values; the type checker cannot say it more narrowly."""
 
-MAX_VALUE_BYTES = 8 * 1024 * 1024
-"""Bytes of one encoded value, or of one encoded key and value."""
+MAX_VALUE_BYTES = 8 << 20
+"""Bytes of one encoded value; of one that is bytes itself, which costs no time to look through: MAX_LARGE_BYTES."""
+
+MAX_LARGE_BYTES = (64 << 20) + 4096
+"""Also of one encoded key and value together."""
 
 MAX_DEPTH = 100
 """Lists and maps inside one another; deeper ones are refused, on encoding and on decoding."""
@@ -33,6 +36,8 @@ MAX_CONTAINERS = 200_000
 """Lists and maps in one value, itself included: what bounds the time and memory that any bytes can cost."""
 
 _BIG_INT = 1
+_BIN32 = b"\xc6"
+_BIN32_HEAD = 5
 _LONG_INT_BITS = 4096
 
 
@@ -50,12 +55,25 @@ def encode(value: Value) -> bytes:
     else:
         if type(value) not in _PLAIN:
             _Checker().check(value)
-    if len(data) > MAX_VALUE_BYTES:
-        raise ValueFault(f"the value takes {len(data)} bytes; at most {MAX_VALUE_BYTES} are possible")
+    most = MAX_LARGE_BYTES if isinstance(value, bytes) else MAX_VALUE_BYTES
+    if len(data) > most:
+        raise ValueFault(f"the value takes {len(data)} bytes; at most {most} are possible")
     return bytes(data)
 
 
-def decode(data: bytes) -> Value:
+def check(data: bytes | memoryview) -> None:
+    """Raises ValueFault for what ``encode`` would not have written. Large bytes are not copied for that."""
+    most = MAX_LARGE_BYTES if data[:1] == _BIN32 else MAX_VALUE_BYTES
+    if len(data) > most:
+        raise ValueFault(f"the value takes {len(data)} bytes; at most {most} are possible")
+    if data[:1] == _BIN32 and len(data) >= _BIN32_HEAD:
+        if int.from_bytes(data[1:_BIN32_HEAD], "big") != len(data) - _BIN32_HEAD:
+            raise ValueFault("bytes of another length than they say")
+    else:
+        decode(data)
+
+
+def decode(data: bytes | memoryview) -> Value:
     """The inverse of encode. Raises ValueFault for bytes that encode would not have written."""
     hooks: dict[str, Any] = {}
     if len(data) > MAX_CONTAINERS:

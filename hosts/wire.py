@@ -14,10 +14,12 @@ members ``cluster:64 round:64`` come first.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntFlag
 from ipaddress import IPv4Address
+from typing import TypeAlias
 
 from hosts.raft.message import MAX_TERM, Entry, EntryKind, Message, MessageType
 
@@ -31,6 +33,9 @@ MAX_DATAGRAM = 1400
 """Bytes of header and payload in one datagram: with IPv4 and UDP it fits an MTU of 1,500."""
 
 FIRST_CLIENT_TYPE = 16
+
+LARGE = 64 << 10
+"""An entry of more bytes has an AppendEntries to itself, and is not copied just to be sent."""
 
 _HEADER = struct.Struct(">BBBBBBHQQQQ")
 _PEER_PREFIX = struct.Struct(">QQ")
@@ -142,6 +147,11 @@ def pack_fragment(header: Header, fragment: Fragment) -> bytes:
     return header.pack() + prefix + fragment.data
 
 
+def fragment_head(head: bytes, message_id: int, offset: int, total: int) -> bytes:
+    """What stands before a fragment's data; ``head`` is the header's bytes, with FRAGMENT."""
+    return head + _FRAGMENT_PREFIX.pack(message_id, offset, total)
+
+
 def unpack_fragment(payload: bytes) -> Fragment:
     """Read what follows the header of a datagram with FRAGMENT. Raises WireError if offsets do not fit."""
     if len(payload) <= FRAGMENT_PREFIX_BYTES:
@@ -197,7 +207,7 @@ class FragmentStatus:
         return cls(message_id, total, highest, missing)
 
 
-def split_append(message: Message, budget: int, large: int = 64 * 1024) -> list[Message]:
+def split_append(message: Message, budget: int, large: int = LARGE) -> list[Message]:
     """Cut an AppendEntries so that its parts fit ``budget`` bytes of header and payload each, where entries allow.
 
     Each part is an AppendEntries of its own right, so a lost part costs only itself. An entry that does not fit is
@@ -224,6 +234,44 @@ def _part(message: Message, start: int, end: int) -> Message:
         return replace(message, entries=message.entries[:end])
     before = message.entries[start - 1]
     return replace(message, index=before.index, log_term=before.term, entries=message.entries[start:end])
+
+
+class Rope:
+    """Bytes in several parts, which are not copied into one. Read by slices, as fragments are cut."""
+
+    __slots__ = ("_parts", "_size", "_starts")
+
+    def __init__(self, parts: Sequence[bytes]) -> None:
+        self._parts = [part for part in parts if part]
+        self._starts = [0]
+        for part in self._parts:
+            self._starts.append(self._starts[-1] + len(part))
+        self._size = self._starts.pop()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, wanted: slice) -> bytes:
+        start, stop, _ = wanted.indices(self._size)
+        if start >= stop:
+            return b""
+        at = bisect_right(self._starts, start) - 1
+        from_here = start - self._starts[at]
+        found = self._parts[at][from_here : from_here + stop - start]
+        while len(found) < stop - start:
+            at += 1
+            found += self._parts[at][: stop - start - len(found)]
+        return found
+
+
+Payload: TypeAlias = bytes | Rope
+
+
+def pack_large(message: Message, *, group: int, cluster: int) -> tuple[Header, Rope]:
+    """The same as ``pack_peer`` for an AppendEntries of one large entry, whose bytes are not copied."""
+    header, front = pack_peer(replace(message, entries=()), group=group, cluster=cluster)
+    (entry,) = message.entries
+    return header, Rope((front + _ENTRY.pack(entry.term, entry.kind, len(entry.data)), entry.data))
 
 
 def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = False) -> tuple[Header, bytes]:

@@ -5,7 +5,8 @@ A snapshot travels as one stream, cut into chunks. It begins
     crc:32  configuration length:32  data crc:32  data length:64  configured:64
 
 and the configuration, whose entry has index ``configured``; the state machine's data follows. ``crc`` is the CRC-32
-of what stands behind it and before the data, ``data crc`` that of the data.
+of the snapshot's index and term, which the header of each chunk names, and of what stands behind it and before the
+data; ``data crc`` that of the data.
 
 The data may be larger than memory should hold twice: so the core reads it in parts (``Data``), and hands the parts of
 one that arrives to a ``Sink`` as they come. Bytes are the simplest data.
@@ -22,6 +23,7 @@ from hosts.raft.configuration import Configuration
 
 _CRC = struct.Struct(">I")
 _HEAD = struct.Struct(">IIQQ")
+_OF = struct.Struct(">QQ")
 _FRONT = _CRC.size + _HEAD.size
 MAX_CONFIGURATION_BYTES = 1 << 25
 """No configuration is larger: 254 members with addresses of 64 KiB."""
@@ -100,7 +102,11 @@ class Snapshot:
         """What stands before the data in the stream."""
         packed = self.configuration.pack()
         head = _HEAD.pack(len(packed), crc_of(self.data), len(self.data), self.configuration.index) + packed
-        return _CRC.pack(zlib.crc32(head)) + head
+        return _CRC.pack(_head_crc(self.index, self.term, head)) + head
+
+
+def _head_crc(index: int, term: int, head: bytes) -> int:
+    return zlib.crc32(head, zlib.crc32(_OF.pack(index, term)))
 
 
 class Outgoing:
@@ -186,7 +192,7 @@ class Incoming:
             return b""
         (crc,) = _CRC.unpack_from(front)
         try:
-            if zlib.crc32(front[_CRC.size : end]) == crc and configured <= self.index:
+            if _head_crc(self.index, self.term, bytes(front[_CRC.size : end])) == crc and configured <= self.index:
                 configuration = Configuration.unpack(configured, bytes(front[_FRONT:end]))
                 self._head = configuration, data_crc, data_bytes
         except ValueError:

@@ -92,6 +92,27 @@ def pack_frame(
 ) -> tuple[bytes, int]:
     """A frame and its crc. ``cut``: the index from which on the former end of the log is void, None if it stays.
     ``base``: what stands before the frame's segment."""
+    body = b"".join(_pack_records(hard_state, cut, entries, base))
+    header = _FRAME.pack(FRAME_MAGIC, len(body), chain)
+    crc = crc32c(body, crc32c(log_id + header))
+    return b"".join((header, _CRC.pack(crc), body)), crc
+
+
+def pack_large_frame(
+    log_id: bytes, chain: int, hard_state: HardState | None, cut: int | None, entries: Sequence[Entry]
+) -> tuple[list[bytes], int]:
+    """The same in parts, which are not copied into one."""
+    parts = _pack_records(hard_state, cut, entries, None)
+    header = _FRAME.pack(FRAME_MAGIC, sum(map(len, parts)), chain)
+    crc = crc32c(log_id + header)
+    for part in parts:
+        crc = crc32c(part, crc)
+    return [header, _CRC.pack(crc), *parts], crc
+
+
+def _pack_records(
+    hard_state: HardState | None, cut: int | None, entries: Sequence[Entry], base: Base | None
+) -> list[bytes]:
     parts: list[bytes] = []
     if hard_state is not None:
         parts.append(_HARD_STATE.pack(_HARD_STATE_KIND, hard_state.current_term, hard_state.voted_for))
@@ -103,10 +124,7 @@ def pack_frame(
         data = entry.data
         parts.append(_ENTRY.pack(_ENTRY_KIND, entry.term, entry.index, entry.kind, len(data)))
         parts.append(data)
-    body = b"".join(parts)
-    header = _FRAME.pack(FRAME_MAGIC, len(body), chain)
-    crc = crc32c(body, crc32c(log_id + header))
-    return b"".join((header, _CRC.pack(crc), body)), crc
+    return parts
 
 
 @dataclass(frozen=True, slots=True)

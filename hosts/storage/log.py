@@ -12,7 +12,7 @@ from hosts.raft.message import Entry, HardState
 from hosts.raft.snapshot import Snapshot
 from hosts.storage.disk import Disk, File, RealDisk
 from hosts.storage.errors import LogDamaged, LogError
-from hosts.storage.frames import SEGMENT_HEADER_BYTES, Base, pack_frame, pack_segment_header
+from hosts.storage.frames import SEGMENT_HEADER_BYTES, Base, pack_frame, pack_large_frame, pack_segment_header
 from hosts.storage.mark import Mark, MarkFile
 from hosts.storage.replay import Replay, replay, segment_name, segment_numbers
 from hosts.storage.snapshots import NEW, Stage, discard_stage, publish_snapshot, snapshot_indexes, snapshot_name
@@ -21,6 +21,10 @@ __all__ = ["DiskLog", "LogDamaged", "LogError"]
 
 SEGMENT_BYTES = 16 << 20
 """Where a new segment begins; a frame larger than that has a segment of its own."""
+
+
+LARGE_ENTRY_BYTES = 1 << 20
+"""An entry of more bytes is not copied just to be written."""
 
 
 class DiskLog:
@@ -200,19 +204,32 @@ class DiskLog:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def _write(self, hard_state: HardState | None, cut: int | None, entries: Sequence[Entry]) -> None:
-        frame, crc = pack_frame(self._log_id, self._chain, hard_state, cut, entries)
-        if self._end + len(frame) > self._segment_bytes and self._end > SEGMENT_HEADER_BYTES:
-            self._begin_segment(self._segment + 1, len(frame))
-            frame, crc = pack_frame(self._log_id, self._chain, hard_state, cut, entries)
+        parts, crc = self._pack(hard_state, cut, entries)
+        size = sum(map(len, parts))
+        if self._end + size > self._segment_bytes and self._end > SEGMENT_HEADER_BYTES:
+            self._begin_segment(self._segment + 1, size)
+            parts, crc = self._pack(hard_state, cut, entries)
         assert self._file is not None and self._mark is not None
-        self._file.write(frame, self._end)
+        at = self._end
+        for part in parts:
+            self._file.write(part, at)
+            at += len(part)
         self._file.sync()
-        self._end += len(frame)
+        self._end = at
         self._chain = crc
         if entries:
             self._last = Base(entries[-1].index, entries[-1].term)
         self._state = hard_state or self._state
         self._mark.write(self._here())
+
+    def _pack(
+        self, hard_state: HardState | None, cut: int | None, entries: Sequence[Entry]
+    ) -> tuple[list[bytes], int]:
+        """A frame, in one part unless it is large."""
+        if any(len(entry.data) > LARGE_ENTRY_BYTES for entry in entries):
+            return pack_large_frame(self._log_id, self._chain, hard_state, cut, entries)
+        frame, crc = pack_frame(self._log_id, self._chain, hard_state, cut, entries)
+        return [frame], crc
 
     # -- snapshots ----------------------------------------------------------------------------------------------
 

@@ -94,7 +94,15 @@ def test_other_types_are_refused(value: object) -> None:
 
 def test_too_large_and_too_deep() -> None:
     with pytest.raises(ValueFault, match="8388608"):
-        values.encode(b"x" * (values.MAX_VALUE_BYTES + 1))
+        values.encode("x" * (values.MAX_VALUE_BYTES + 1))
+    with pytest.raises(ValueFault, match="67112960"):
+        values.encode(bytes(values.MAX_LARGE_BYTES))
+    large = values.encode(bytes(values.MAX_VALUE_BYTES + 1))
+    assert values.decode(large) == bytes(values.MAX_VALUE_BYTES + 1)
+    values.check(memoryview(large))
+    for wrong in (large[:-1], large + b"x", values.encode("x" * 9_000)[:-1], b"\xdb" + large[1:], b"\xc6\0\0"):
+        with pytest.raises(ValueFault):
+            values.check(wrong)
     deep: object = 1
     for _ in range(values.MAX_DEPTH + 1):
         deep = [deep]

@@ -1,0 +1,138 @@
+"""A node that was away for many entries catches up by snapshot, while the others go on committing.
+
+Three nodes on loopback, one client process with many appends outstanding. The rate is that of the leader's commit
+index. "with all three" is the rate before the node goes; "while one is away" that without it; "while it catches up"
+counts from its start until its log is as long as the leader's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from bench.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, load, show
+
+MOST_DROP = 0.20
+ENTRY_BYTES = 200
+"""An entry of a small value, on disk and in a snapshot, with ample room."""
+
+DISK_SLACK_BYTES = 96 << 20
+"""Segments are made 16 MiB at a time; a snapshot is there twice while a new one is written."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--entries", type=int, default=100_000, help="for which the node is away")
+    parser.add_argument("--outstanding", type=int, default=64)
+    parser.add_argument("--value-bytes", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for which the rate with all three is measured")
+    parser.add_argument("--snapshot-entries", type=int, help="as in the cluster file (default: the default there)")
+    parser.add_argument("--folder", help="where the nodes write (default: the temporary folder)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def main(options: argparse.Namespace) -> int:
+    """The exit code is 1 if a limit is missed."""
+    try:
+        figures = run(
+            options.entries,
+            options.outstanding,
+            options.value_bytes,
+            options.seconds,
+            options.snapshot_entries,
+            options.folder,
+        )
+    except Stuck as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    show(figures, options.json)
+    return 0 if figures["holds"] else 1
+
+
+class _Rate:
+    """Commits per second at a member since the last look."""
+
+    def __init__(self, cluster: Loopback, member: int) -> None:
+        self._cluster = cluster
+        self._member = member
+        self._at, self._commit = time.monotonic(), self.commit()
+
+    def commit(self) -> int:
+        status = self._cluster.status(self._member)
+        return int(status["commit"]) if status else 0
+
+    def take(self) -> float:
+        now, commit = time.monotonic(), self.commit()
+        rate = (commit - self._commit) / (now - self._at)
+        self._at, self._commit = now, commit
+        return rate
+
+
+def run(
+    entries: int,
+    outstanding: int = 64,
+    value_bytes: int = 64,
+    seconds: float = 5.0,
+    snapshot_entries: int | None = None,
+    folder: str | None = None,
+) -> dict[str, Any]:
+    """The figures; "holds" says whether they keep the limits. Raises Stuck."""
+    extra = "" if snapshot_entries is None else f"snapshot_entries: {snapshot_entries}"
+    with Loopback(extra, folder) as cluster:
+        cluster.start()
+        leader = cluster.leader()
+        away = next(member for member in MEMBERS if member != leader)
+        most_disk = 0
+
+        def commits_until(index: int) -> bool:
+            nonlocal most_disk
+            most_disk = max(most_disk, cluster.disk_bytes(leader))
+            time.sleep(0.2)
+            return rate.commit() >= index
+
+        with load(cluster, outstanding, value_bytes):
+            rate = _Rate(cluster, leader)
+            cluster.wait(lambda: rate.commit() > 100, "the first commits")
+            rate.take()
+            time.sleep(seconds)
+            with_all = rate.take()
+            cluster.stop(away)
+            left_at = rate.commit()
+            rate.take()
+            cluster.wait(lambda: commits_until(left_at + entries), f"{entries} entries", PATIENCE_S + entries / 100)
+            without = rate.take()
+            began = time.monotonic()
+            cluster.start(away)
+            back = cluster.wait(lambda: _has_caught_up(cluster, away, leader), "the node has caught up")
+            took = time.monotonic() - began
+            meanwhile = rate.take()
+            disks = [cluster.disk_bytes(member) for member in MEMBERS]
+            term = cluster.status(leader)
+        allowed = DISK_SLACK_BYTES + 3 * ENTRY_BYTES * (rate.commit() + len(MEMBERS))
+        drop = 1 - meanwhile / with_all
+        by_snapshot = back["snapshot"] > left_at
+        bounded = max(most_disk, *disks) < allowed
+        return {
+            "away for entries": entries,
+            "commits/s with all three": with_all,
+            "commits/s while one is away": without,
+            "commits/s while it catches up": meanwhile,
+            "drop against all three, %": 100 * drop,
+            "drop against one away, %": 100 * (1 - meanwhile / without),
+            "caught up after s": took,
+            "by a snapshot": by_snapshot,
+            "which is of entry": back["snapshot"],
+            "leader's disk at most, MiB": most_disk / 2**20,
+            "disk of each at the end, MiB": ", ".join(f"{size / 2**20:.0f}" for size in disks),
+            "the disk is bounded": bounded,
+            "the same node still leads": bool(term and term["role"] == "leader"),
+            "holds": by_snapshot and bounded and drop <= MOST_DROP,
+        }
+
+
+def _has_caught_up(cluster: Loopback, member: int, leader: int) -> dict[str, Any] | None:
+    """Its status, once it has applied what the leader had committed just before."""
+    goal = cluster.status(leader)
+    status = cluster.status(member)
+    return status if goal and status and status["applied"] >= goal["commit"] else None

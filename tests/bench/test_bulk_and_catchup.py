@@ -1,0 +1,19 @@
+"""The benchmarks of snapshots and large values, small: all arrives, and by the way that they mean to measure."""
+
+from __future__ import annotations
+
+from bench import bulk, catchup
+
+
+def test_a_large_value_and_a_snapshot_arrive() -> None:
+    figures = bulk.run(2 << 20, 6 << 20, 300 << 10, extra="snapshot_mib: 1")
+    assert figures["value is the same"] and figures["all values are the same"]
+    assert figures["snapshot at entry"] >= 20
+    assert figures["holds"], figures
+
+
+def test_a_node_that_was_away_catches_up_by_snapshot() -> None:
+    figures = catchup.run(3000, seconds=0.5, snapshot_entries=500)
+    assert figures["by a snapshot"] and figures["the disk is bounded"] and figures["the same node still leads"], (
+        figures
+    )

@@ -1,0 +1,24 @@
+"""A short run of ``tests.hosts.fuzz``: hostile datagrams crash nobody, and with the key they change nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hosts import fuzz, fuzz_processes
+
+
+@pytest.mark.parametrize("key", [fuzz.KEY, None], ids=["key", "no key"])
+def test_members_stand_hostile_datagrams(key: bytes | None) -> None:
+    drops = fuzz.in_process(9_000, 1, key=key)
+    wanted = {"malformed", "misdelivered", "wrong_address", "unknown_group", "not_a_request"}
+    assert (wanted | {"bad_mac", "replayed"} if key else wanted | {"not_member"}) <= set(drops)
+
+
+def test_a_vote_sent_on_to_another_candidate_is_not_counted_with_the_key() -> None:
+    assert not fuzz.retargeted_vote(fuzz.KEY)
+    assert fuzz.retargeted_vote(None), "without it, nothing tells: so this test could fail"
+
+
+@pytest.mark.parametrize("with_key", [True, False], ids=["key", "no key"])
+def test_node_processes_stand_hostile_datagrams(with_key: bool) -> None:
+    assert "took" in fuzz_processes.run(1_000, 1, with_key=with_key)
