@@ -316,7 +316,7 @@ def mutate(mesh: Mesh, chance: random.Random, target: Member) -> tuple[bytes, Ad
         head = struct.pack(">6BH4Q", *fields, chance.choice((GROUP, GROUP, 257)), *numbers)
         return head + chance.randbytes(chance.randrange(80)), source
     came_to = target.number if chance.random() < 0.85 else chance.choice(MEMBERS)
-    datagram, came_from, _ = chance.choice(mesh.recorded[came_to])
+    datagram, came_from, _ = chance.choice(mesh.recorded[came_to] or mesh.recorded[target.number])
     if chance.random() < 0.8:
         source = came_from
     data = bytearray(datagram)
@@ -341,7 +341,7 @@ def mutate(mesh: Mesh, chance: random.Random, target: Member) -> tuple[bytes, Ad
             source = ADDRESSES[data[3]]
         data[2] ^= chance.choice((0, 0, int(Flag.FANOUT), int(Flag.REJECT)))
     elif kind == 9:
-        other = chance.choice(mesh.recorded[chance.choice(MEMBERS)])[0]
+        other = chance.choice(mesh.recorded[target.number])[0]
         cut = chance.choice((8, 24, HEADER_BYTES, HEADER_BYTES + 16, len(data) - SEAL_BYTES))
         data = data[: max(0, cut)] + bytearray(other[max(0, cut) :])
     elif kind == 10 and len(data) > HEADER_BYTES + 20:

@@ -156,6 +156,40 @@ def test_expiry_by_progress(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     assert log.open(1) != idle
 
 
+@pytest.mark.parametrize("through_snapshot", [False, True], ids=["log", "snapshot"])
+@pytest.mark.parametrize("others", [9, 10])
+def test_nothing_is_executed_after_expiry(
+    log: Log, monkeypatch: pytest.MonkeyPatch, through_snapshot: bool, others: int
+) -> None:
+    """A session serves the tenth entry after its last use and not the eleventh, also where its use and its expiry lie
+    on two sides of a snapshot; then not even an earlier write is answered from it, let alone done again."""
+    monkeypatch.setattr(sessions, "EXPIRY_ENTRIES", 10)
+    other, idle = log.open(2), log.open(1)
+    first = log.run(idle, 1, 1, append("once", nonce=1))
+    for sequence in range(1, others + 1):
+        if through_snapshot and sequence == 5:
+            restored = Log()
+            restored.machine.load(log.machine.dump())
+            restored.entries = log.entries
+            log = restored
+        log.run(other, sequence, sequence, append(sequence, nonce=2))
+    again = log.run(idle, 1, 1, append("once", nonce=1))
+    if others == 9:
+        assert again == first
+    else:
+        assert (again.outcome, again.text) == (
+            Outcome.UNKNOWN_SESSION,
+            "the session was never opened, or has expired",
+        )
+        for sequence in (1, 2):
+            late = log.run(idle, sequence, 1, append("twice", nonce=1))
+            assert late.outcome is Outcome.UNKNOWN_SESSION
+            put = Request(1, Operation.PUT, key=values.encode("k"), value=values.encode(1))
+            assert log.run(idle, sequence, 1, put).outcome is Outcome.UNKNOWN_SESSION
+        assert log.machine.read(idle, Request(1, Operation.GET, key=values.encode("k"))).outcome is not Outcome.OK
+    assert held(log) == ["once", *range(1, others + 1)] and not log.machine.pairs
+
+
 def test_the_longest_unused_session_makes_room(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
     first, second, third = log.open(1), log.open(2), log.open(3)
