@@ -1,4 +1,4 @@
-"""``python -m bench commit``, ``core``, ``failover``, ``catchup``, ``bulk``, ``recovery`` and ``switch``: see --help."""
+"""``python -m bench COMMAND``: commit, core, failover, catchup, bulk, recovery, switch; see --help."""
 
 from __future__ import annotations
 
