@@ -63,9 +63,11 @@ def cluster(topology: Topology, number: int = 0) -> dict[str, Any]:
         if spares:
             entry["spares"] = {member: str(topology.host(host).ip) for member, host in spares.items()}
         groups.append(entry)
+    snapshots = {} if topology.snapshot_entries is None else {"snapshot_entries": topology.snapshot_entries}
     return {
         "cluster": topology.cluster,
         "port": topology.port,
+        **snapshots,
         "heartbeat_ms": topology.heartbeat_ms,
         "election_timeout_ms": topology.election_timeout_ms,
         "data": str(paths.nodes()),

@@ -34,6 +34,8 @@ class Lab:
         self.options = options
         self.choice = switches.choose(options.switch, options.compiler)
         self.topology = topology.find(options.topology)
+        if options.snapshot_entries is not None:
+            self.topology = replace(self.topology, snapshot_entries=options.snapshot_entries)
         self.net: fabric.Fabric | None = None
         self.children: dict[str, Child] = {}
         self._say = say

@@ -79,6 +79,8 @@ class TopologyFile(_Strict):
     port: int = Field(default=26410, ge=1, le=32767)
     heartbeat_ms: int = Field(default=50, ge=10)
     election_timeout_ms: int = Field(default=300, ge=60)
+    snapshot_entries: int | None = Field(default=None, ge=0)
+    """As in a cluster file; None: the nodes' own default."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class Topology:
     port: int
     heartbeat_ms: int
     election_timeout_ms: int
+    snapshot_entries: int | None = None
 
     @cached_property
     def members(self) -> tuple[str, ...]:
@@ -318,6 +321,7 @@ def _number(name: str, file: TopologyFile) -> Topology:
         port=file.port,
         heartbeat_ms=file.heartbeat_ms,
         election_timeout_ms=file.election_timeout_ms,
+        snapshot_entries=file.snapshot_entries,
     )
 
 

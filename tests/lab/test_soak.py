@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.lab.conftest import Lab
+import pytest
+
+from tests.lab.conftest import Lab, Shell
+from topo import topology
 from topo.soak.conductor import Conductor, Wanted
 from topo.soak.history import read, recording
 from topo.soak.verdict import judge
 
+SNAPSHOT_ENTRIES = 100
 THINK_S = 0.06
 """Shorter than in the long soak, so that as much happens in less time."""
+
+
+@pytest.fixture
+def fresh_lab(shell: Shell, tmp_path: Path) -> Iterator[Lab]:
+    """Nothing has happened in it yet; snapshots come often."""
+    file = tmp_path / "triangle.yaml"
+    triangle = (topology.FOLDER / "triangle.yaml").read_text()
+    file.write_text(f"{triangle}\nsnapshot_entries: {SNAPSHOT_ENTRIES}\n")
+    lab = Lab()
+    lab.lab("--topology", str(file))
+    yield lab
+    lab.run("stop")
 
 
 def soaked(lab: Lab, wanted: Wanted, file: Path) -> list[str]:
@@ -25,9 +42,9 @@ def soaked(lab: Lab, wanted: Wanted, file: Path) -> list[str]:
     return verdict.problems
 
 
-def test_faults_of_many_kinds(own_lab: Lab, tmp_path: Path) -> None:
-    assert soaked(own_lab, Wanted(seed=3, seconds=30.0, think_s=THINK_S), tmp_path / "soak.jsonl") == []
+def test_faults_of_many_kinds(fresh_lab: Lab, tmp_path: Path) -> None:
+    assert soaked(fresh_lab, Wanted(seed=3, seconds=30.0, think_s=THINK_S), tmp_path / "soak.jsonl") == []
 
 
-def test_kills_of_one_node(own_lab: Lab, tmp_path: Path) -> None:
-    assert soaked(own_lab, Wanted(seed=4, kills=6, think_s=THINK_S), tmp_path / "kills.jsonl") == []
+def test_kills_of_one_node(fresh_lab: Lab, tmp_path: Path) -> None:
+    assert soaked(fresh_lab, Wanted(seed=4, kills=6, think_s=THINK_S), tmp_path / "kills.jsonl") == []

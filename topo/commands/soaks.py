@@ -37,4 +37,5 @@ def soak(
         command.check(check)
         return
     chosen = random.randrange(1_000_000) if seed is None else seed
-    command.soak(Options(topology, switch, compiler), Wanted(chosen, minutes * 60, kills))
+    options = Options(topology, switch, compiler, snapshot_entries=command.SNAPSHOT_ENTRIES)
+    command.soak(options, Wanted(chosen, minutes * 60, kills))

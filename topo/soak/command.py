@@ -16,6 +16,8 @@ from topo.soak.history import History, read, recording
 from topo.soak.verdict import judge
 
 LEAST_ANSWERED_PER_MINUTE = 1_000
+SNAPSHOT_ENTRIES = 100
+"""So few that who was away for some seconds comes back by a snapshot."""
 
 
 def soak(options: Options, wanted: Wanted) -> None:

@@ -21,6 +21,8 @@ WARM_UP_S = 0.5
 PATIENCE_S = 60.0
 """For what takes a second or so: longer is not waited, and what it was is told."""
 POLL_S = 0.02
+TRANSFERS = 0.3
+"""The part of the faults during which leadership is handed over as well."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,12 @@ class Conductor:
         began = time.monotonic_ns()
         for request in plan.breaking:
             self._live.change(request)
-        time.sleep(self._random.uniform(*plan.seconds))
+        seconds = self._random.uniform(*plan.seconds)
+        moment = self._random.random() * seconds if self._random.random() < TRANSFERS else seconds
+        time.sleep(moment)
+        if moment < seconds:
+            self._hand_over()
+            time.sleep(seconds - moment)
         healing = time.monotonic_ns()
         with ThreadPoolExecutor(len(plan.mending)) as pool:
             list(pool.map(self._live.change, plan.mending))
@@ -92,6 +99,15 @@ class Conductor:
             f" {(fault.whole - healing) / 1e9:.1f} s; a write was acknowledged {served:.2f} s later{caught_up}"
         )
         time.sleep(self._random.uniform(0.2, 1.2))
+
+    def _hand_over(self) -> None:
+        """Leadership is handed to somebody, dead or alive, if anybody leads."""
+        group = self._live.topology.groups[0]
+        successor = self._random.choice(list(group.members))
+        leader = leader_of(self._live)
+        if leader is not None:
+            with suppress(LabError):
+                self._live.ask_node(leader, {"cmd": "transfer", "group": group.id, "member": successor})
 
     def _first_write_after(self, moment: int) -> Call:
         calls = self._recorder.history.calls
