@@ -163,6 +163,25 @@ def test_who_does_not_lead_says_who_does(serve: Serve) -> None:
     assert len(follower.seen) == 1, "from then on the leader is asked"
 
 
+def test_the_caller_may_say_whom_to_ask(serve: Serve) -> None:
+    leader = serve(obey)
+    other = serve(say(Outcome.NOT_LEADER, f"{leader.address[0]}:{leader.address[1]}"))
+    with Client([leader.address, other.address], timeout_s=60) as client:
+        client.append("to the first that is named")
+        assert other.seen == []
+        client.turn_to(other.address)
+        assert client.append("by way of the other").address == leader.address
+        assert [request.operation for _, request in other.seen] == [Operation.APPEND]
+
+
+def test_a_part_of_the_list_comes_with_its_length(serve: Serve) -> None:
+    with Client([serve(obey).address], timeout_s=60) as client:
+        for number in range(5):
+            client.append(number)
+        assert client.read_part(1, 2).value == [5, [1, 2]]
+        assert client.read_part(5, 2).value == [5, []]
+
+
 def test_the_word_of_others_for_a_silent_leader_is_doubted(serve: Serve) -> None:
     silent, serving = serve(lambda *_: None), serve(obey)
     stubborn = serve(say(Outcome.NOT_LEADER, f"{silent.address[0]}:{silent.address[1]}"))

@@ -63,6 +63,9 @@ class Conductor:
                 worker.join()
             with suppress(LabError):
                 live.change({"cmd": "heal"})
+        for worker in workers:
+            if worker.failure is not None:
+                raise LabError(f"client {worker.habit.name} has failed: {worker.failure!r}")
         self._until("leader", lambda: leader_of(live) is not None)
         read_everything(live, self._recorder)
         for name, values in self._equal_lists().items():

@@ -62,8 +62,10 @@ class Worker:
         if habit.steer and group.service is not None:
             self._targets["service"] = (str(group.service), topology.port)
         self._length = self._values = 0
+        self.failure: Exception | None = None
+        """Why it ended by itself, which it must not."""
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=habit.name)
+        self._thread = threading.Thread(target=self._run_until_stopped, name=habit.name)
 
     def start(self) -> None:
         self._thread.start()
@@ -74,6 +76,12 @@ class Worker:
 
     def join(self) -> None:
         self._thread.join()
+
+    def _run_until_stopped(self) -> None:
+        try:
+            self._run()
+        except Exception as error:
+            self.failure = error
 
     def _run(self) -> None:
         habit, random, live = self.habit, self._random, self._live
