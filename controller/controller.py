@@ -53,7 +53,7 @@ class Controller:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._told: dict[int, Told] = {}
         """The last Configuration message of each group that was believed."""
-        self._member_packets: dict[tuple[int, int], int] = {}
+        self._standins = leaders.Standins()
 
     async def run(self) -> None:
         """Serve all switches, for ever."""
@@ -230,26 +230,18 @@ class Controller:
             if any(not held.leader for held in self.leaders.values()):
                 await self._choose_standins()
             else:
-                self._member_packets.clear()
+                self._standins.forget()
 
     async def _choose_standins(self) -> None:
         now: dict[tuple[int, int], int] = {}
         for packets in await asyncio.gather(*(session.member_packets() for session in self.sessions.values())):
             now.update(packets)
-        before = self._member_packets
-        self._member_packets = {**before, **now}
-        if not before:
-            return
-        for group in self.network.groups:
-            current = self.leaders[group.id]
-            if current.leader:
-                continue
-            counts = [{member: n for (of, member), n in held.items() if of == group.id} for held in (before, now)]
-            standin = leaders.choose_standin(_ids(group), current.standin or _ids(group)[0], *counts)
-            if standin != (current.standin or _ids(group)[0]):
-                self.leaders[group.id] = Leadership(0, current.term, standin)
-                member = group.member(standin)
-                self._refresh(f"group {group.id}: no leader; {member.host if member else standin} answers for it")
+        for group_id, leadership in self._standins.choose(self.network.groups, self.leaders, now).items():
+            self.leaders[group_id] = leadership
+            group = self.network.group(group_id)
+            member = group.member(leadership.standin) if group else None
+            who = member.host if member else leadership.standin
+            self._refresh(f"group {group_id}: no leader; {who} answers for it")
 
     @staticmethod
     def _holds(session: Session, group_id: int, leadership: Leadership) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from controller.desired import Leadership
+from controller.network import Group
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,34 @@ def choose_standin(members: tuple[int, ...], standin: int, before: Mapping[int, 
     if standin in alive or (standin in members and not alive):
         return standin
     return alive[0] if alive else members[0]
+
+
+class Standins:
+    """Chooses members for the service addresses of groups without a leader, from what switches count: packets that
+    each (group, member) has sent to other members so far."""
+
+    def __init__(self) -> None:
+        self._packets: dict[tuple[int, int], int] = {}
+
+    def forget(self) -> None:
+        """Every group has a leader: what was counted says nothing of the next time."""
+        self._packets.clear()
+
+    def choose(
+        self, groups: Iterable[Group], held: Mapping[int, Leadership], now: Mapping[tuple[int, int], int]
+    ) -> dict[int, Leadership]:
+        """What changes, by group id. ``now``: of the switches that could be read, so members may be missing."""
+        before = self._packets
+        self._packets = {**before, **now}
+        changes = {}
+        for group in groups if before else ():
+            current = held[group.id]
+            if current.leader:
+                continue
+            ids = tuple(member.id for member in group.members)
+            counts = [{member: n for (of, member), n in one.items() if of == group.id} for one in (before, now)]
+            so_far = current.standin or ids[0]
+            standin = choose_standin(ids, so_far, *counts)
+            if standin != so_far:
+                changes[group.id] = Leadership(0, current.term, standin)
+        return changes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class Client:
         self._nonce = self._random.getrandbits(64)
         self._session = 0
         self._opening = False
-        self._queued: list[tuple[Request, float, Done]] = []
+        self._queued: list[tuple[Callable[[int], Request], float, Done]] = []
         self._next_sequence = self._lowest = 1
         self._calls: dict[tuple[int, int], tuple[Call, Done]] = {}
         self._outbox = Outbox(self._random.getrandbits(64))
@@ -58,11 +59,10 @@ class Client:
 
     def submit(self, operation: Operation, patience_s: float, done: Done, **operands: Any) -> None:
         """Begin a request; the session is opened first if there is none."""
-        request = Request(self._nonce, operation, **operands)
         if self._session:
-            self._begin(request, patience_s, done)
+            self._begin(Request(self._nonce, operation, **operands), patience_s, done)
             return
-        self._queued.append((request, patience_s, done))
+        self._queued.append((partial(Request, operation=operation, **operands), patience_s, done))
         if not self._opening:
             self._opening = True
             self._call(Request(self._nonce, Operation.OPEN_SESSION), 0, self._nonce, 1e9, self._opened)
@@ -75,7 +75,7 @@ class Client:
         self._next_sequence = self._lowest = 1
         queued, self._queued = self._queued, []
         for request, patience_s, done in queued:
-            self._begin(request, patience_s, done)
+            self._begin(request(self._nonce), patience_s, done)
 
     def _begin(self, request: Request, patience_s: float, done: Done) -> None:
         self._next_sequence += 1
@@ -192,7 +192,7 @@ class Client:
         return received.payload or b""
 
     def _on_reply(self, call: Call, done: Done, reply: Reply, address: Address) -> None:
-        if reply.nonce != self._nonce:
+        if reply.nonce != call.request.nonce:
             return
         now = self.now
         self.world.counts[f"answers: {reply.outcome.name.lower()}"] += 1
@@ -237,7 +237,8 @@ class Client:
         if call.reply is not None and call.reply.outcome is Outcome.UNKNOWN_SESSION and call.session:
             self.world.counts["sessions expired"] += 1
             if call.session == self._session:
-                self._session = 0
+                # Another nonce, as hosts.client has it: under the old one replies to the same sequences are kept.
+                self._session, self._nonce = 0, self._random.getrandbits(64)
         if call.session and call.session == self._session and call.sequence == self._lowest:
             while self._lowest < self._next_sequence and (self._session, self._lowest) not in self._calls:
                 self._lowest += 1

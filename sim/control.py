@@ -84,7 +84,7 @@ class SimController:
         self._inquiries: set[int] = set()
         self._readings: list[Reading] | None = None
         self._usable = self.monitor.usable()
-        self._member_packets: dict[tuple[int, int], int] = {}
+        self._standins = leaders.Standins()
         for session in self.sessions.values():
             self._after(self._draw(20, 200), self._poll, session)
         self._after(0, self._probe_links)
@@ -293,7 +293,7 @@ class SimController:
         if any(not held.leader for held in self.leaders.values()):
             self._choose_standins()
         else:
-            self._member_packets.clear()
+            self._standins.forget()
         self._after(round(WATCH_S * SECOND), self._watch_leaders)
 
     def _choose_standins(self) -> None:
@@ -305,19 +305,10 @@ class SimController:
                     group, source = key["group"], key["source"]
                     assert isinstance(group, int) and isinstance(source, int)
                     now[group, source] = session.switch.packets_of(entry)
-        before = self._member_packets
-        self._member_packets = {**before, **now}
-        if not before:
-            return
-        for of in self.network.groups:
-            current = self.leaders[of.id]
-            if current.leader:
-                continue
-            counts = [{member: n for (gid, member), n in held.items() if gid == of.id} for held in (before, now)]
-            standin = leaders.choose_standin(_ids(of), current.standin or _ids(of)[0], *counts)
-            if standin != (current.standin or _ids(of)[0]):
-                self.leaders[of.id] = Leadership(0, current.term, standin)
-                self._refresh()
+        for number, leadership in self._standins.choose(self.network.groups, self.leaders, now).items():
+            self.leaders[number] = leadership
+            self.world.counts["stand-ins"] += 1
+            self._refresh()
 
     # -- links --------------------------------------------------------------------------------------------------
 

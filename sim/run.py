@@ -59,6 +59,7 @@ EXPECTED = (
     "routes moved",
     "routes taken out",
     "redirects",
+    "stand-ins",
     "updates cut in half",
     "updates left half done",
     "late digests",

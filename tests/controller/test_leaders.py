@@ -8,6 +8,7 @@ from controller.desired import Leadership
 from controller.leaders import (
     Heard,
     Reading,
+    Standins,
     Verdict,
     choose_standin,
     decide,
@@ -17,6 +18,7 @@ from controller.leaders import (
     recover,
     silent_after_us,
 )
+from controller.network import Group, Member
 
 MEMBERS = (1, 2, 3)
 FRESH = 300_000
@@ -98,3 +100,15 @@ def test_a_new_controller_takes_the_highest_term_it_finds() -> None:
 )
 def test_standin(standin: int, before: dict[int, int], now: dict[int, int], chosen: int) -> None:
     assert choose_standin(MEMBERS, standin, before, now) == chosen
+
+
+def test_stand_ins_are_chosen_between_two_readings_for_groups_without_a_leader() -> None:
+    groups = [Group(id=number, slot=number, members=(Member(1, "h1"), Member(2, "h2"))) for number in (1, 257)]
+    held = {1: Leadership(0, 4), 257: Leadership(2, 9)}
+    standins = Standins()
+    assert standins.choose(groups, held, {(1, 1): 10, (1, 2): 10, (257, 1): 3}) == {}, "nothing to compare with"
+    assert standins.choose(groups, held, {(1, 1): 10, (1, 2): 12, (257, 1): 9}) == {1: Leadership(0, 4, 2)}
+    held[1] = Leadership(0, 4, 2)
+    assert standins.choose(groups, held, {(1, 1): 11, (1, 2): 13}) == {}, "it goes on answering"
+    standins.forget()
+    assert standins.choose(groups, held, {(1, 1): 12, (1, 2): 13}) == {}
