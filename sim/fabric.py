@@ -193,7 +193,15 @@ class Fabric:
                     todo.append((*end, left))
             for _, fields in output.digests:
                 self.world.trace.add(_STAMP.pack(now, one.number, 0), repr(fields).encode())
+                self._check_learned(one, *fields)
                 self.world.digest(one, fields)
+
+    def _check_learned(self, one: SimSwitch, group: int, slot: int, leader: int, term: int) -> None:
+        """Only who leads is learned: what a candidate or a stranger says must not mute the live leader."""
+        watch = self.world.watches.get(group)
+        led = watch is not None and watch.leaders.get(term) == leader
+        if self.world.guarded and not led and term != self.world.plan.earlier_term:
+            raise Violation("only leaders are learned", f"{one.name} slot {slot}: {leader} in term {term} of {group}")
 
     def tick(self, one: SimSwitch, slot: int) -> None:
         """The controller's question for a slot's registers."""

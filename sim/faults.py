@@ -40,6 +40,7 @@ class Nemesis:
             Kind.SLOW_DISK: self._slow_disk,
             Kind.ISOLATE: self._isolate,
             Kind.ONE_WAY: self._one_way,
+            Kind.HEARS_LATE: self._hears_late,
             Kind.HALVES: self._halves,
             Kind.LOSS: self._loss,
             Kind.DUPLICATION: self._duplication,
@@ -48,6 +49,7 @@ class Nemesis:
             Kind.REPLAY: self._replay,
             Kind.TRANSFER: self._transfer,
             Kind.MEMBERS: self._members,
+            Kind.HASTY_CHANGE: self._hasty_change,
             Kind.LINK: self._link,
             Kind.SWITCH: self._switch,
             Kind.CONTROLLER: self._controller,
@@ -199,6 +201,27 @@ class Nemesis:
                 if group.core.role is Role.LEADER:
                     process.asked(number, partial(self._change_members, number, random))
 
+    def _hasty_change(self, random: Random) -> Undo:
+        """Whoever is elected meanwhile is told to change the members before it has committed anything."""
+
+        def elected(core: Raft) -> None:
+            process = self.world.nodes[core.id].process
+            if process is not None:
+                number = next(n for n, group in process.groups.items() if group.core is core)
+                change = partial(self._change_members, number, random)
+                self.world.events.after(random.randrange(300), process.asked, number, change)
+
+        watches = self.world.watches.values()
+        for watch in watches:
+            watch.elected = elected
+        self._transfer(random)
+
+        def calm() -> None:
+            for watch in watches:
+                watch.elected = None
+
+        return calm
+
     def _change_members(self, number: int, random: Random, core: Raft) -> None:
         everyone = self.world.watches[number].members
         voters = random.sample(everyone, random.randint(min(2, len(everyone)), len(everyone)))
@@ -246,7 +269,67 @@ class Nemesis:
             one for one in random.choice((hosts, [node.host for node in self.world.nodes.values()])) if one != alone
         ]
         pairs = [(alone, other) for other in others] + [(other, alone) for other in others]
-        return self._cut(pairs, random, f"{alone} is cut off from {', '.join(others)}")
+        look = self._leads_no_more(alone)
+        mend = self._cut(pairs, random, f"{alone} is cut off from {', '.join(others)}")
+
+        def look_and_mend() -> None:
+            look()
+            mend()
+
+        return look_and_mend
+
+    def _leads_no_more(self, host: str) -> Undo:
+        """A check for the end of a cut: whoever hears no quorum for an election timeout of its clock steps down."""
+        process = next(node.process for node in self.world.nodes.values() if node.host == host)
+        if process is None:
+            return lambda: None
+        began = process.ticks
+        terms = {
+            number: group.core.current_term
+            for number, group in process.groups.items()
+            if group.core.role is Role.LEADER
+        }
+
+        def look() -> None:
+            passed = process.ticks - began
+            for number, term in terms.items() if process.alive else ():
+                core = process.groups[number].core
+                leads = core.role is Role.LEADER and core.current_term == term
+                if leads and passed > core.config.election_timeout_ticks:
+                    self.world.watches[number].fail(
+                        "check-quorum", f"member {core.id} leads on in term {term}, cut off for {passed} ticks"
+                    )
+
+        return look
+
+    def _hears_late(self, random: Random) -> Undo:
+        """A leader hears the others late: answers of long ago arrive while others elect, or have been told to take
+        over. Perhaps they do not hear it at all."""
+        alone = self._victim(random)
+        others = [node.host for node in self.world.nodes.values() if node is not alone]
+        slow = self.world.network.conditions.slow
+        if any(host == alone.host for _, host in slow):
+            return lambda: None
+        late_us = round(self.world.plan.election_us * random.uniform(0.3, 1.1))
+        for other in others:
+            slow[other, alone.host] = late_us
+        self._note(f"{alone.host} hears the others {late_us // MS} ms late")
+        mend: Undo | None = None
+        if random.random() < 0.5:
+            process = alone.process
+            if process is not None:
+                for number in process.groups:
+                    process.asked(number, partial(self._hand_over, number, random))
+        else:
+            mend = self._cut([(alone.host, other) for other in others], random, f"{alone.host} is not heard")
+
+        def recover() -> None:
+            for other in others:
+                slow.pop((other, alone.host), None)
+            if mend is not None:
+                mend()
+
+        return recover
 
     def _one_way(self, random: Random) -> Undo:
         alone = self._victim(random).host

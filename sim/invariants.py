@@ -6,7 +6,7 @@ Each check looks only at what has just changed; by induction all of it holds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from hosts.raft.configuration import Configuration
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.errors import NotLeader
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
+from hosts.raft.progress import Mode
 from hosts.raft.snapshot import Data, Snapshot
 from hosts.storage.log import DiskLog
 from sim.violation import Violation
@@ -73,6 +74,8 @@ class Watch:
         self._snapshots: dict[int, Data] = {}
         self._reads: dict[tuple[int, int], int] = {}
         self._highest: tuple[int, Raft] | None = None
+        self.elected: Callable[[Raft], None] | None = None
+        """Told of each new leader."""
 
     def fail(self, rule: str, text: str) -> None:
         raise Violation(rule, f"group {self.group}: {text}")
@@ -100,6 +103,8 @@ class Watch:
         self._cores = {term: core}
         if self.committed:
             self._check_complete(core, self.committed[-1])
+        if self.elected is not None:
+            self.elected(core)
 
     def _check_complete(self, core: Raft, entry: Entry) -> None:
         """With log matching, holding the last committed entry is holding all."""
@@ -155,6 +160,8 @@ class Watch:
             known = self._entries.setdefault((entry.index, entry.term), (previous, entry))
             if known[0] != previous or known[1] != entry:
                 self.fail("log matching", f"member {core.id} holds {entry} after term {previous}, others {known}")
+            if entry.kind is EntryKind.CONFIGURATION and core.role is Role.LEADER and entry.term == core.current_term:
+                self._check_change(core, entry)
         if ready.snapshot is not None:
             self.counts["snapshots installed"] += 1
             self.saw_snapshot(core.id, ready.snapshot)
@@ -163,6 +170,19 @@ class Watch:
             before = self._reads.pop((id(core), number), 0)
             if index < before:
                 self.fail("reads", f"member {core.id} reads at {index} what was at {before} when it was asked")
+
+    def _check_change(self, core: Raft, entry: Entry) -> None:
+        """A leader changes members only when it knows which are committed (raft-dev, July 2015)."""
+        if core.log.term_at(core.commit_index) != core.current_term:
+            self.fail("no change before the term's no-op", f"member {core.id} appends {entry}")
+
+    def rejected(self, leader: Raft) -> None:
+        """A leader has taken a REJECT, perhaps a late one: what was acknowledged is not sent again."""
+        for member, progress in leader.status()["progress"].items():
+            if progress["mode"] != Mode.SNAPSHOT.value and progress["next_index"] <= progress["match_index"]:
+                self.fail(
+                    "next is beyond match", f"leader {leader.id} of term {leader.current_term}: {member} {progress}"
+                )
 
     def ask_to_read(self, core: Raft) -> None:
         """Ask a member for a linearizable read, if it still leads."""

@@ -29,6 +29,8 @@ class Conditions:
         self.late_us = 20_000
         self.cut: dict[tuple[str, str], int] = {}
         self.cut_after_switches = False
+        self.slow: dict[tuple[str, str], int] = {}
+        """From host to host: how much later all of it arrives, in microseconds."""
 
     @property
     def any(self) -> float:
@@ -38,6 +40,7 @@ class Conditions:
         """From now on all goes well."""
         self.loss = self.duplicate = self.late = self.misdeliver = 0.0
         self.cut.clear()
+        self.slow.clear()
 
 
 class Network:
@@ -76,7 +79,7 @@ class Network:
         conditions = self.conditions
         if (
             conditions.cut
-            and not conditions.cut_after_switches
+            and not (conditions.cut_after_switches and self.world.fabric is not None)
             and (host, self._hosts.get(target[0])) in conditions.cut
         ):
             self.world.counts["cut off"] += 1
@@ -118,6 +121,8 @@ class Network:
     def _leave(self, sender: str, host: str, source: Address, port: int, datagram: bytes) -> None:
         random = self._random.random
         delay = 60 + int(random() * 200)
+        if self.conditions.slow:
+            delay += self.conditions.slow.get((sender, host), 0)
         if self.unhappy and random() < self.unhappy:
             self._trouble(host, source, port, datagram, delay)
             return

@@ -19,7 +19,7 @@ from hosts.node import MAX_LATE_TICKS
 from hosts.places import pack_address
 from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready, Role
-from hosts.raft.message import Entry, HardState, Message
+from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
 from hosts.snapshotting import Policy
 from hosts.storage.errors import LogError
@@ -70,6 +70,8 @@ class WatchedRaft(Raft):
 
     def step(self, message: Message) -> None:
         super().step(message)
+        if message.reject and message.type is MessageType.APPEND_ENTRIES_REPLY and self.role is Role.LEADER:
+            self.watch.rejected(self)
         # At once: a commit is to be judged by the configuration that was in force at that moment.
         if self.log.commit_index > len(self.watch.committed):
             self.watch.look(self)
@@ -80,6 +82,8 @@ class WatchedRaft(Raft):
             self.watch.look(self)
 
     def ready(self) -> Ready | None:
+        if self.role is Role.LEADER and self.watch.leaders.get(self.current_term) != self.id:
+            self.watch.look(self)
         ready = super().ready()
         if ready is not None and (ready.entries or ready.reads or ready.snapshot is not None):
             self.watch.ready(self, ready)
@@ -290,6 +294,7 @@ class Process:
             election_timeout_ticks=-(-plan.topology.election_timeout_ms // 10),
             election_spread_ticks=-(-plan.topology.election_timeout_ms // 20),
             heartbeat_ticks=-(-plan.topology.heartbeat_ms // 10),
+            lease_ticks=plan.lease_ticks,
             addresses={m: pack_address(self.world.member_addresses[m]) for m in node.watches[number].members},
             **plan.core_options,
         )
@@ -323,6 +328,11 @@ class Process:
         ask(self.groups[number].core)
         self._turn()
 
+    @property
+    def ticks(self) -> int:
+        """That the groups have been given in this life."""
+        return self._ticks
+
     def pause(self) -> None:
         """Stop running, as under SIGSTOP."""
         self._paused = True
@@ -334,8 +344,12 @@ class Process:
         self._paused = False
         self._wake_at = _NEVER
         late = (self._events.now - self._epoch) // self._tick_us - self._ticks
-        self._transport.drain()
         skipped = max(0, late - 1 - MAX_LATE_TICKS)
+        for group, _ in self._all:
+            # Datagrams come first, so even for ticks that are made up for later.
+            group.core.clock_slipped()
+        self._touched = self._all
+        self._transport.drain()
         self._epoch += skipped * self._tick_us
         self._catch_up()
         self._transport.drain()

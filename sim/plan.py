@@ -19,6 +19,7 @@ FAULTS_UNTIL_US = 48 * SECOND
 END_US = 60 * SECOND
 LEAST_OPERATIONS = 400
 LEAST_FAULTS = 10
+EARLIER_TERM = 1 << 40
 
 
 class Kind(Enum):
@@ -31,6 +32,7 @@ class Kind(Enum):
     SLOW_DISK = "slow disk"
     ISOLATE = "member cut off"
     ONE_WAY = "one-way partition"
+    HEARS_LATE = "leader hears late"
     HALVES = "partition"
     LOSS = "loss"
     DUPLICATION = "duplication"
@@ -39,6 +41,7 @@ class Kind(Enum):
     REPLAY = "late duplicates"
     TRANSFER = "leadership handed over"
     MEMBERS = "members changed"
+    HASTY_CHANGE = "members changed at once after an election"
     LINK = "link cut"
     SWITCH = "switch restarted"
     CONTROLLER = "controller restarted"
@@ -90,6 +93,10 @@ class Plan:
     turn_at_once: float
     """How often a node looks at a datagram at once, rather than with the next one."""
     hostile_us: int
+    lease_ticks: int
+    """For which a leader answers reads without a round; 0: never."""
+    earlier_term: int
+    """A cluster of such a term has lived under the same switches, and its data were wiped; 0: none has."""
     faults: tuple[Fault, ...]
 
     @property
@@ -102,6 +109,8 @@ class Plan:
             f"with {len(self.topology.members)} members",
             "with switches" if self.switches else "without switches",
             *(["with two groups"] if len(self.topology.groups) > 1 else []),
+            *(["with leases"] if self.lease_ticks else []),
+            *(["after a wiped cluster"] if self.earlier_term else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
 
@@ -134,12 +143,13 @@ def draw(seed: int) -> Plan:
     random = Random(f"switchraft/{seed}")
     size = random.choices((3, 5, 7), (66, 24, 10))[0]
     switches = random.random() < 0.65
+    topology, clocks = _draw_topology(random, size), _draw_clocks(random, size)
     return Plan(
         seed=seed,
-        topology=_draw_topology(random, size),
+        topology=topology,
         switches=switches,
         features=_draw_features(random),
-        tick_us=_draw_clocks(random, size),
+        tick_us=clocks,
         disk_us=random.choice((100, 200, 200, 1000)),
         segment_bytes=random.choice((2_000, 8_000, 64_000)),
         core_options=_draw_core(random),
@@ -153,8 +163,16 @@ def draw(seed: int) -> Plan:
         trouble=random.choice((0.0, 0.002, 0.02)),
         turn_at_once=random.choice((1.0, 0.9, 0.6)),
         hostile_us=random.choice((300, 1000)) * MS,
+        lease_ticks=random.choice((0, 0, 1)) * _longest_lease(topology, clocks),
+        earlier_term=random.choice((0, 0, 0, EARLIER_TERM)) if switches else 0,
         faults=_draw_faults(random, switches),
     )
+
+
+def _longest_lease(topology: Topology, tick_us: dict[int, int]) -> int:
+    """In ticks, by what the core demands of clocks."""
+    timeout = -(-topology.election_timeout_ms // 10)
+    return min((timeout - 1) * min(tick_us.values()) // max(tick_us.values()) - 1, timeout - 3)
 
 
 def _draw_topology(random: Random, size: int) -> Topology:

@@ -68,6 +68,8 @@ EXPECTED = (
     "seeds with switches",
     "seeds without switches",
     "seeds with clocks that differ",
+    "seeds with leases",
+    "seeds after a wiped cluster",
     *(f"fault: {kind.value}" for kind in Kind),
     *(f"dropped: {reason.name.lower()}" for reason in DropReason if reason is not DropReason.NONE),
 )

@@ -14,8 +14,9 @@ from controller import network as controller_network
 from hosts import values
 from hosts.calls import Call
 from hosts.config import Address
-from hosts.raft.message import EntryKind
+from hosts.raft.message import EntryKind, Message, MessageType
 from hosts.requests import Operation
+from hosts.wire import pack_peer
 from sim import linear
 from sim.client import Client
 from sim.control import SimController
@@ -36,6 +37,9 @@ ELECTION_TIMEOUTS_TO_COMMIT = 10
 """After the faults have ended, a new value commits within so many."""
 
 LONGEST_US = 180 * SECOND
+EARLIER_LIFE_US = 800 * MS
+"""By then the switches are programmed."""
+
 LATE_DIGEST_US = 50 * MS
 """By then the next heartbeat has passed."""
 
@@ -145,6 +149,10 @@ class World:
             for switch in self.fabric.switches.values():
                 switch.start(0)
             self.start_controller()
+        if self.plan.earlier_term:
+            self.events.run(EARLIER_LIFE_US)
+            self._earlier_life()
+            self.events.run(EARLIER_LIFE_US + 50 * MS)
         for node in self.nodes.values():
             node.start()
         self._start_clients()
@@ -167,6 +175,18 @@ class World:
         for switch in self.switches().values():
             switch.collect()
             switch.pipeline.close()
+
+    def _earlier_life(self) -> None:
+        """The last words of the leaders of a cluster whose data are gone: switches remember its terms."""
+        plan = self.plan
+        for group in plan.topology.groups:
+            leader = min(group.members)
+            for member in group.members:
+                beat = Message(MessageType.APPEND_ENTRIES, leader, member, plan.earlier_term)
+                header, payload = pack_peer(beat, group=group.id, cluster=plan.topology.cluster)
+                host, address = group.members[leader], self.member_addresses[member]
+                if member != leader:
+                    self.network.enter(host, plan.topology.port, address, header.pack() + payload)
 
     def _start_clients(self) -> None:
         plan, topology = self.plan, self.plan.topology
