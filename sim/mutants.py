@@ -1,8 +1,13 @@
-"""Break the code one mutant at a time, in a copy, and see who notices: ``python -m sim.mutants``."""
+"""Break the code one mutant at a time, in a copy, and see who notices: ``python -m sim.mutants``.
+
+Verdicts are kept in ``build/sim/mutants.json``, so that ``--resume`` need not judge a mutant twice. At the end the
+code as it is must pass as many seeds as the slowest mutant took.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -11,10 +16,13 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from p4switch.native import default_cache
 from sim.mutant_list import Mutant, read
+from topo import paths
 from topo.paths import ROOT
 
 COPIED = ("hosts", "p4", "p4compiler", "p4switch", "controller", "sim", "topo", "tests", "pyproject.toml")
@@ -27,12 +35,16 @@ class DoesNotApply(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Who found a mutant, and how; ``found`` False if nobody did."""
+    """Who found a mutant, and how; ``found`` False if nobody did. ``seeds``: how many the simulator took."""
 
     mutant: Mutant
     found: bool
     how: str
     took_s: float
+    seeds: int = 0
+
+
+UNBROKEN = Mutant("none: the code as it is", ())
 
 
 def copy(folder: Path) -> None:
@@ -83,20 +95,72 @@ def judge(mutant: Mutant, seeds: int, first: int, jobs: int) -> Verdict:
             check=False,
             timeout=TEST_TIMEOUT_S if mutant.test else None,
         )
-    found, how = _read(finished, mutant, first)
-    return Verdict(mutant, found, how, time.monotonic() - began)
+    found, how, used = _read(finished, mutant, first)
+    return Verdict(mutant, found, how, time.monotonic() - began, used)
 
 
-def _read(finished: subprocess.CompletedProcess[str], mutant: Mutant, first: int) -> tuple[bool, str]:
+def _read(finished: subprocess.CompletedProcess[str], mutant: Mutant, first: int) -> tuple[bool, str, int]:
     text = finished.stdout + finished.stderr
     if mutant.test:
         match = re.search(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
-        return (True, match[1]) if match and finished.returncode == 1 else (False, f"{mutant.test} passes")
+        found = match is not None and finished.returncode == 1
+        return found, match[1] if match and found else f"{mutant.test} passes", 0
     match = re.search(r"^seed (\d+) FAILED: (.*)$", text, re.MULTILINE)
     if match:
-        return True, f"seed {int(match[1])} (number {int(match[1]) - first + 1}): {match[2].split(':')[0]}"
+        used = int(match[1]) - first + 1
+        return True, f"seed {match[1]}, the {used}. one: {match[2].split(':')[0]}", used
     last = text.strip().splitlines()[-1] if text.strip() else "no output"
-    return False, last if finished.returncode else "not found"
+    return False, "not found" if "passed in" in text else last, 0
+
+
+class Kept:
+    """Verdicts of earlier runs, by the text of the mutant."""
+
+    def __init__(self) -> None:
+        self._file = paths.build() / "sim" / "mutants.json"
+        self._all: dict[str, dict[str, Any]] = {}
+        if self._file.exists():
+            self._all = json.loads(self._file.read_text(encoding="utf-8"))
+
+    @staticmethod
+    def _key(mutant: Mutant) -> str:
+        return f"{mutant.name}/{blake2b(repr(mutant).encode(), digest_size=8).hexdigest()}"
+
+    def find(self, mutant: Mutant) -> Verdict | None:
+        """That the mutant was found. One that was missed is judged again."""
+        kept = self._all.get(self._key(mutant))
+        return Verdict(mutant, **kept) if kept and kept["found"] else None
+
+    def keep(self, verdict: Verdict) -> None:
+        fields = {"found": verdict.found, "how": verdict.how, "took_s": verdict.took_s, "seeds": verdict.seeds}
+        self._all[self._key(verdict.mutant)] = fields
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(json.dumps(self._all, indent=1), encoding="utf-8")
+
+
+def judge_all(mutants: list[Mutant], arguments: argparse.Namespace) -> int:
+    """Judge and print, one line each; how many were missed."""
+    kept, missed, longest = Kept(), 0, 0
+    for mutant in mutants:
+        verdict = kept.find(mutant) if arguments.resume else None
+        if verdict is None:
+            try:
+                verdict = judge(mutant, arguments.seeds, arguments.first, arguments.jobs)
+            except DoesNotApply as problem:
+                verdict = Verdict(mutant, False, str(problem), 0.0)
+            kept.keep(verdict)
+        missed += not verdict.found
+        longest = max(longest, verdict.seeds)
+        mark = "found " if verdict.found else "MISSED"
+        print(f"{mark} {mutant.name:<48} {verdict.took_s:6.0f} s  {verdict.how}", flush=True)
+        if mutant.why:
+            print(f"       {'':<48}          only a test can: {mutant.why}")
+    print(f"{len(mutants) - missed} of {len(mutants)} found")
+    if longest:
+        verdict = judge(UNBROKEN, longest, arguments.first, arguments.jobs)
+        print(f"the code as it is: {f'passes {longest} seeds' if verdict.how == 'not found' else verdict.how}")
+        missed += verdict.how != "not found"
+    return missed
 
 
 def main() -> int:
@@ -106,26 +170,20 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=500, help="that the simulator has for each")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--resume", action="store_true", help="do not judge again what an earlier run found")
     parser.add_argument("--list", action="store_true", help="only say whether they apply")
     arguments = parser.parse_args()
     chosen = [one for one in read() if not arguments.names or any(part in one.name for part in arguments.names)]
-    missed = 0
-    for mutant in chosen:
-        try:
-            if arguments.list:
-                check_applies(mutant, ROOT)
-                print(mutant.name)
-                continue
-            verdict = judge(mutant, arguments.seeds, arguments.first, arguments.jobs)
-        except DoesNotApply as problem:
-            verdict = Verdict(mutant, False, str(problem), 0.0)
-        missed += not verdict.found
-        mark = "found " if verdict.found else "MISSED"
-        print(f"{mark} {mutant.name:<48} {verdict.took_s:6.0f} s  {verdict.how}", flush=True)
-        if mutant.why:
-            print(f"       {'':<48}          only a test can: {mutant.why}")
-    print(f"{len(chosen) - missed} of {len(chosen)} found")
-    return 1 if missed else 0
+    if not arguments.list:
+        return 1 if judge_all(chosen, arguments) else 0
+    try:
+        for mutant in chosen:
+            check_applies(mutant, ROOT)
+            print(f"{mutant.name:<48} {mutant.test or 'the simulator'}")
+    except DoesNotApply as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
