@@ -26,6 +26,11 @@ SEGMENT_BYTES = 16 << 20
 LARGE_ENTRY_BYTES = 1 << 20
 """An entry of more bytes is not copied just to be written."""
 
+FILL_BYTES = 256 << 10
+"""Zeros written ahead of the frames at a time. A file system only reserves a new file's blocks; each sync that first
+writes to some of them must change the file's map of blocks, too, and that costs more than the sync itself. So it is
+done for many frames at once."""
+
 
 class DiskLog:
     """One group's log in one folder, for one process and one thread at a time.
@@ -40,6 +45,7 @@ class DiskLog:
         self._segment_bytes = segment_bytes
         self._failed: str | None = None
         self._file: File | None = None
+        self._filled = 0
         self._mark: MarkFile | None = None
         self._stages = itertools.count(1)
         self.snapshot: Snapshot | None = None
@@ -199,6 +205,7 @@ class DiskLog:
             self._file.close()
         self._file = file
         self._segment, self._end, self._chain = number, len(front), chain
+        self._filled = 0
         self._starts[number] = self._last.index
 
     # -- writing ------------------------------------------------------------------------------------------------
@@ -210,6 +217,7 @@ class DiskLog:
             self._begin_segment(self._segment + 1, size)
             parts, crc = self._pack(hard_state, cut, entries)
         assert self._file is not None and self._mark is not None
+        self._fill(self._end + size)
         at = self._end
         for part in parts:
             self._file.write(part, at)
@@ -230,6 +238,14 @@ class DiskLog:
             return pack_large_frame(self._log_id, self._chain, hard_state, cut, entries)
         frame, crc = pack_frame(self._log_id, self._chain, hard_state, cut, entries)
         return [frame], crc
+
+    def _fill(self, end: int) -> None:
+        """Have zeros ahead once frames, which now reach ``end``, have come to where there are none."""
+        assert self._file is not None
+        if end > self._filled:
+            self._filled = max(end, min(end + FILL_BYTES, self._segment_bytes))
+            if self._filled > end:
+                self._file.write(bytes(self._filled - end), end)
 
     # -- snapshots ----------------------------------------------------------------------------------------------
 
