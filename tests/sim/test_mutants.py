@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sim.mutant_list import read
+from sim.mutants import check_applies
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -20,6 +21,7 @@ def test_the_list() -> None:
         for edit in mutant.edits:
             assert edit.old and edit.old != edit.new, mutant.name
             assert (REPOSITORY / edit.file).is_file(), mutant.name
+        check_applies(mutant, REPOSITORY)
         assert not mutant.test or (REPOSITORY / mutant.test.partition("::")[0]).exists(), mutant.name
 
 
