@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from random import Random
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +23,7 @@ from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
 from hosts.snapshotting import Policy
+from hosts.stager import FileSink
 from hosts.storage.errors import LogError
 from hosts.storage.log import DiskLog
 from hosts.transport import Handlers, Surroundings, Transport
@@ -134,6 +136,31 @@ class WatchedLog:
         self.log.close()
 
 
+class SnapshotThread:
+    """The thread that ``hosts.stager`` writes snapshots' data in, job by job, at the disk's pace."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._jobs: deque[Callable[[], None]] = deque()
+
+    def put(self, job: Callable[[], None] | None) -> None:
+        """Called by sinks."""
+        assert job is not None
+        self._jobs.append(job)
+        if len(self._jobs) == 1:
+            self._process.later_on_disk(self._next)
+
+    def _next(self) -> None:
+        try:
+            self._jobs[0]()
+        except OSError as error:
+            self._process.node.stop(LogError(f"a snapshot cannot be written: {error}"))
+            return
+        self._jobs.popleft()
+        if self._jobs:
+            self._process.later_on_disk(self._next)
+
+
 class Node:
     """A member with its disks, through all its lives."""
 
@@ -242,6 +269,7 @@ class Process:
         self._queue: list[tuple[int, Ready | Snapshot]] = []
         self.writing: list[tuple[int, Ready | Snapshot]] = []
         self._socket = SimSocket(self)
+        self._snapshot_thread = cast("SimpleQueue[Callable[[], None] | None]", SnapshotThread(self))
         addresses = world.member_addresses
         members = {number: {m: addresses[m] for m in watch.members} for number, watch in node.watches.items()}
         self._transport = Transport(
@@ -263,6 +291,7 @@ class Process:
             self._transport.send_client,
             self._note,
             save=self._write,
+            sink=self._sink,
             members=self._transport.set_members,
             tell=self._tell_network,
         )
@@ -299,7 +328,7 @@ class Process:
             **plan.core_options,
         )
         random = Random(f"core/{plan.seed}/{node.member}/{node.lives}/{number}")
-        core = WatchedRaft(config, log.hard_state, log.entries, random, log.snapshot)
+        core = WatchedRaft(config, log.hard_state, log.entries, random, log.snapshot, lambda: self._sink(number))
         core.watch = node.watches[number]
         return core
 
@@ -455,6 +484,23 @@ class Process:
 
     def _note(self, text: str) -> None:
         self.world.note(self.node.host, text)
+
+    # -- the disk: snapshots' data, and the log in its own thread -------------------------------------------------
+
+    def _sink(self, number: int) -> FileSink:
+        log = self.logs[number].log
+        return FileSink(self._snapshot_thread, log.open_stage)
+
+    def later_on_disk(self, work: Callable[[], None]) -> None:
+        """Do something when the disk has had time for it, if the process still lives and runs then."""
+        takes_us = 1 + round(self.node.disk_us * self._random.uniform(0.5, 2.0))
+        self._events.after(takes_us, self._on_disk, work)
+
+    def _on_disk(self, work: Callable[[], None]) -> None:
+        if self._paused and self.alive:
+            self.later_on_disk(work)
+        elif self.alive:
+            work()
 
     # -- the storage thread ---------------------------------------------------------------------------------------
 
