@@ -232,7 +232,12 @@ def _slice(expression: ir.Slice) -> Json:
 
 
 def wrapped(json: Json) -> Json:
-    """As the argument of a primitive: expressions are wrapped once more."""
+    """As the argument of a primitive: expressions are wrapped once more, and a widened parameter is one again.
+
+    BMv2 ends at a 'local' outside an expression.
+    """
+    if json["type"] == "local":
+        return {"type": "runtime_data", "value": json["value"]}
     if json["type"] in ("expression", "stack_field"):
         return {"type": "expression", "value": json}
     return json

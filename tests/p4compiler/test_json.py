@@ -294,3 +294,27 @@ def test_source_positions() -> None:
 
 def test_deparser_order() -> None:
     assert document("")["deparsers"][0]["order"] == ["h", "g", "st[0]", "st[1]", "st[2]"]
+
+
+def test_a_widened_parameter_is_runtime_data_in_a_primitive() -> None:
+    """Outside expressions BMv2 ends at 'local'."""
+    json = document(
+        "t.apply();",
+        "action a(bit<8> n) { hash(meta.y, HashAlgorithm.crc16, 16w0, { hdr.h.a }, (bit<32>)n); }\n"
+        "table t { actions = { a; } default_action = a(3); }",
+    )
+    (action,) = [one for one in json["actions"] if one["name"].endswith(".a")]
+    sources = [p["parameters"][-1] for p in action["primitives"]]
+    assert {"type": "runtime_data", "value": 0} in sources
+    assert not any(one["type"] == "local" for one in sources)
+
+
+def test_a_direct_meter_is_as_large_as_its_table() -> None:
+    json = document(
+        "t.apply();",
+        "direct_meter<bit<8>>(MeterType.bytes) limit;\naction a() { limit.read(meta.x); }\n"
+        "table t { key = { hdr.h.b : exact; } actions = { a; } meters = limit; const entries = { 1 : a(); } }",
+    )
+    (meter,) = json["meter_arrays"]
+    (table,) = [one for one in pipeline(json)["tables"] if one["name"].endswith(".t")]
+    assert meter["size"] == table["max_size"] == 1
