@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
@@ -25,6 +26,11 @@ VALUES: tuple[Any, ...] = (
     "0x01", "-0x5", "0x" + "f" * 40, "ingress", "egress", "scalars", "standard_metadata", "$valid$", "%s%n",
     'a"*/\\\n', [], {}, ["scalars"], ["standard_metadata", "egress_spec"], {"type": "field", "value": ["a", "b"]},
 )  # fmt: skip
+
+
+def value_of(chance: random.Random) -> Any:
+    """One of them, and its own: what is put in may be changed later."""
+    return copy.deepcopy(chance.choice(VALUES))
 
 
 def sources() -> list[Any]:
@@ -71,7 +77,7 @@ class Mutator:
         if kind == 0:
             del owner[key]
         elif kind == 1:
-            owner[key] = chance.choice(VALUES)
+            owner[key] = value_of(chance)
         elif kind == 2 and isinstance(owner, list):
             owner.insert(key, json.loads(json.dumps(owner[chance.randrange(len(owner))])))
         elif kind == 3 and isinstance(owner[key], int):
@@ -80,7 +86,7 @@ class Mutator:
             other = chance.choice(list(owner)) if isinstance(owner, dict) else chance.randrange(len(owner))
             owner[key], owner[other] = owner[other], owner[key]
         else:
-            owner[key] = [owner[key]] if chance.random() < 0.3 else chance.choice(VALUES)
+            owner[key] = [owner[key]] if chance.random() < 0.3 else value_of(chance)
 
 
 def load_case(text: str, cache: Path, build: bool) -> str:
