@@ -19,7 +19,7 @@ PATIENCE_WITH_NEWCOMERS = 10
 """Election timeouts that a newcomer may be silent before the change is given up."""
 
 FAREWELLS = 6
-"""Heartbeats with which those who have left are told so."""
+"""How often those who have left are told so, a heartbeat's time apart."""
 
 
 class Leadership:
@@ -39,6 +39,7 @@ class Leadership:
         "_leavers",
         "_log",
         "_membership",
+        "_next_farewell",
         "_own_match",
         "_replication",
         "_round_began",
@@ -69,7 +70,7 @@ class Leadership:
         self._change: Change | None = None
         self._change_note = ""
         self._leavers: dict[int, int] = {}
-        self._farewells = 0
+        self._farewells = self._next_farewell = 0
         self._lease_void_since = NEVER
 
     @property
@@ -120,13 +121,15 @@ class Leadership:
             self.begin_round()
         else:
             replication.announce_commit()
+        if self._leavers and now >= self._next_farewell:
+            self._say_farewell()
         return True
 
     def idle_ticks(self) -> int:
         """The tick that may do something next, as ``Raft.idle_ticks``."""
         replication, config = self._replication, self._config
         changes = self._change is not None or self._membership.outgoing or self.successor != NOBODY
-        if changes or replication.owes_commit():
+        if changes or self._leavers or replication.owes_commit():
             return 1
         now = replication.now
         contact = {member: progress.contact_tick for member, progress in replication.progress.items()}
@@ -149,8 +152,6 @@ class Leadership:
         if self.has_committed():
             self.reads.begin(replication.round, self._log.commit_index)
         replication.send_heartbeats()
-        if self._leavers:
-            self._say_farewell()
 
     # -- answers ------------------------------------------------------------------------------------------------
 
@@ -324,6 +325,7 @@ class Leadership:
         latest = self._log.configurations.latest
         if latest.index > self._log.commit_index:
             return
+        self._next_farewell = self._now + self._config.heartbeat_ticks
         for member, match_index in self._leavers.items():
             self._replication.send_up_to(member, match_index, latest.index)
         self._farewells -= 1
@@ -338,6 +340,7 @@ class Leadership:
     def resign(self) -> None:
         """The last that this leader does: say what is committed, and have the most up-to-date voter take over."""
         self.begin_round()
+        self._say_farewell()
         voters = [(self._progress[one].match_index, -one) for one in self._membership.voters]
         match, negative = max(voters)
         if match == self._log.last_index:
