@@ -5,28 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from p4compiler import syntax as s
+from p4compiler import type_rules
 from p4compiler import types as t
 from p4compiler.check_expressions import HEADER_METHODS, SIZE_METHODS, ExpressionChecks
-from p4compiler.check_types import Bindings
+from p4compiler.check_types import Bindings, is_optional
+from p4compiler.core_rules import core_fault
 from p4compiler.facts import CallFact, CallKind
+from p4compiler.places import call_fault
 
 
 class CallChecks(ExpressionChecks):
+    def construct_expression(self, call: s.Call, function: s.TypeExpression) -> t.Type:
+        raise NotImplementedError
+
     def call(self, call: s.Call) -> t.Type:
         function = call.function
         if isinstance(function, s.TypeExpression):
-            return self._construct_expression(call, function)
+            return self.construct_expression(call, function)
         if isinstance(function, s.Member):
             return self._member_call(call, function)
         if isinstance(function, s.Name):
             return self._name_call(call, function)
         type_ = self.expression(function)
-        self._check_loose_arguments(call)
+        self.check_loose_arguments(call)
         if type_ is not t.UNKNOWN:
             self.error("this cannot be called", function)
         return t.UNKNOWN
 
-    def _check_loose_arguments(self, call: s.Call) -> None:
+    def check_loose_arguments(self, call: s.Call) -> None:
         """Types the arguments of a call whose function is not known, for errors inside them."""
         for argument in call.arguments:
             if argument.value is not None:
@@ -36,16 +42,23 @@ class CallChecks(ExpressionChecks):
         type_ = self.expression(function)
         found = (self.globals if function.absolute else self.scope).find(function.name)
         if type_ is t.UNKNOWN:
-            self._check_loose_arguments(call)
+            self.check_loose_arguments(call)
             return t.UNKNOWN
         if found and isinstance(found[0], s.Action):
+            self._placed("action", function.name, call)
             return self.finish_call(call, CallKind.ACTION, [found[0]], {}, t.VOID)
         functions = [d for d in found if isinstance(d, s.Function)]
         if not functions:
             self.error(f"'{function.name}' is not a function", function)
-            self._check_loose_arguments(call)
+            self.check_loose_arguments(call)
             return t.UNKNOWN
+        self._placed("function" if functions[0].body is not None else "extern", function.name, call)
         return self.finish_call(call, CallKind.FUNCTION, functions, {})
+
+    def _placed(self, what: str, name: str, node: s.Node) -> None:
+        fault = call_fault(what, name, self.place)
+        if fault is not None:
+            self.error(fault, node)
 
     def _member_call(self, call: s.Call, function: s.Member) -> t.Type:
         type_ = self.expression(function)
@@ -54,7 +67,7 @@ class CallChecks(ExpressionChecks):
             # A field may have the name of a method; what is called is the method.
             type_ = t.Callable(function.name)
         if type_ is t.UNKNOWN or not isinstance(type_, t.Callable):
-            self._check_loose_arguments(call)
+            self.check_loose_arguments(call)
             if type_ is not t.UNKNOWN:
                 self.error(f"'{function.name}' cannot be called", function)
             return t.UNKNOWN
@@ -64,11 +77,13 @@ class CallChecks(ExpressionChecks):
                 self.error(f"'{base.declaration.name}' needs an instance: it has constructor parameters", function)
         base = t.strip(base)
         if isinstance(base, t.Extern):
+            self._placed("extern", function.name, call)
             methods = [m for m in base.declaration.methods if m.name == function.name and m.result is not None]
             bindings = t.bind(base.declaration.type_parameters, base.arguments)
             return self.finish_call(call, CallKind.METHOD, methods, bindings)
         if isinstance(base, t.Applicable) and function.name == "apply":
             declaration = base.declaration
+            self._placed(type_rules.kind(base), declaration.name, call)
             bindings = t.bind(declaration.type_parameters, base.arguments)
             open_ = {
                 p: b
@@ -77,6 +92,7 @@ class CallChecks(ExpressionChecks):
             }
             return self.finish_call(call, CallKind.APPLY, [declaration], open_, t.VOID)
         if isinstance(base, t.Table):
+            self._placed("table", base.declaration.name, call)
             if call.arguments:
                 self.error("a table is applied without arguments", call)
             result = t.ApplyResult(base.declaration)
@@ -107,51 +123,6 @@ class CallChecks(ExpressionChecks):
         self.facts.calls[call] = CallFact(CallKind.BUILTIN, name, None, (), values, {}, result)
         return result
 
-    # Constructors
-
-    def _construct_expression(self, call: s.Call, function: s.TypeExpression) -> t.Type:
-        meta = self.expression(function)
-        if not isinstance(meta, t.MetaType):
-            self._check_loose_arguments(call)
-            return t.UNKNOWN
-        return self.construct(call, function.type, meta.type, call.arguments)
-
-    def construct(
-        self, node: s.Node, syntax: s.TypeSyntax, type_: t.Type, arguments: tuple[s.Argument, ...]
-    ) -> t.Type:
-        """Checks `T(arguments)`, as an expression or a declaration; its type is what is made."""
-        candidates: list[s.Declaration]
-        if isinstance(type_, t.Extern):
-            candidates = [m for m in type_.declaration.methods if m.result is None]
-            if not candidates and not arguments:
-                self.facts.calls[node] = CallFact(
-                    CallKind.CONSTRUCT, type_.declaration.name, type_.declaration, (), (), {}, type_
-                )
-                return type_
-        elif isinstance(type_, (t.Applicable, t.Package)):
-            candidates = [type_.declaration]
-            states = type_.declaration.states if isinstance(type_.declaration, s.Parser) else ()
-            body = type_.declaration.body if isinstance(type_.declaration, s.Control) else ()
-            if states is None or body is None:
-                self.error(f"'{type_}' is only a type: there is nothing to make an instance of", node)
-        else:
-            if type_ is not t.UNKNOWN:
-                self.error(f"'{type_}' has no constructor", node)
-            for argument in arguments:
-                if argument.value is not None:
-                    self.expression(argument.value)
-            return t.UNKNOWN
-        parameters = type_.declaration.type_parameters
-        # `T x(...)` without <> leaves T's own parameters open, to be inferred from the arguments.
-        explicit = type_.arguments != tuple(t.TypeVar(p) for p in parameters)
-        bindings = t.bind(parameters, type_.arguments) if explicit else {}
-        result: t.Type = type_
-        if parameters and not explicit:
-            raw = tuple(t.TypeVar(p) for p in parameters)
-            result = type(type_)(type_.declaration, raw)  # type: ignore[arg-type]
-        loose = () if explicit else parameters
-        return self._finish(node, CallKind.CONSTRUCT, candidates, bindings, result, arguments, None, loose)
-
     # Any call
 
     def finish_call(
@@ -162,9 +133,9 @@ class CallChecks(ExpressionChecks):
         bindings: dict[s.TypeParameter, t.Type],
         result: t.Type | None = None,
     ) -> t.Type:
-        return self._finish(call, kind, candidates, bindings, result, call.arguments, call.type_arguments, ())
+        return self.finish(call, kind, candidates, bindings, result, call.arguments, call.type_arguments, ())
 
-    def _finish(
+    def finish(
         self,
         node: s.Node,
         kind: CallKind,
@@ -175,8 +146,11 @@ class CallChecks(ExpressionChecks):
         written: tuple[s.TypeSyntax, ...] | None,
         open_parameters: tuple[s.TypeParameter, ...],
     ) -> t.Type:
-        fitting = [c for c in candidates if self._order(parameters_of(c, kind), arguments) is not None]
+        fitting = [c for c in candidates if self.takes(c, kind, arguments)]
         chosen = fitting[0] if fitting else (candidates[0] if candidates else None)
+        if len(fitting) > 1 and kind in (CallKind.FUNCTION, CallKind.METHOD) and _alike(fitting[0], fitting[1]):
+            here = ("one is declared here", fitting[1].loc)
+            self.error(f"it is not clear which '{fitting[0].name}' is meant; name the arguments", node, here)
         if chosen is None:
             self.error("there is no such constructor", node)
             return t.UNKNOWN
@@ -202,16 +176,72 @@ class CallChecks(ExpressionChecks):
                     type_ = self.resolve(syntax)
                     solved[parameter] = None if type_ is t.ANYTHING else type_
         self._check_arguments(chosen, parameters, ordered, bindings, solved)
+        self._check_left_out(parameters, arguments)
+        for left_out in _left_out(parameters, ordered):
+            # Whatever only an optional parameter without argument needs to know.
+            for variable in t.variables(self.facts.declared.get(left_out, t.UNKNOWN)):
+                if solved.get(variable, t.UNKNOWN) is None:
+                    solved[variable] = t.ANYTHING
         missing = [p.name for p, b in solved.items() if b is None]
-        if missing and kind is not CallKind.CONSTRUCT:
+        if missing and not isinstance(chosen, s.Applicable):
             self.error(f"cannot infer the type {', '.join(missing)} of '{chosen.name}'; write it in <>", node)
         full = {**bindings, **{p: b if b is not None else t.TypeVar(p) for p, b in solved.items()}}
         if result is None:
             assert isinstance(chosen, s.Function)
             result = self.facts.declared.get(chosen, t.UNKNOWN)
         result = t.substitute(result, full)
-        self.facts.calls[node] = CallFact(kind, chosen.name, chosen, parameters, tuple(ordered), full, result)
+        fact = CallFact(kind, chosen.name, chosen, parameters, tuple(ordered), full, result)
+        self.facts.calls[node] = fact
+        self._check_inferred(fact, solved)
+        self._check_core(node, fact)
         return t.UNKNOWN if missing and t.mentions_variables(result) and kind is CallKind.FUNCTION else result
+
+    def takes(self, candidate: s.Declaration, kind: CallKind, arguments: tuple[s.Argument, ...]) -> bool:
+        """Whether number and names of the arguments fit."""
+        return self._order(parameters_of(candidate, kind), arguments) is not None
+
+    def _check_left_out(self, parameters: tuple[s.Parameter, ...], arguments: tuple[s.Argument, ...]) -> None:
+        """`_` for an argument: section "Calling convention"."""
+        by_name = {p.name: p for p in parameters}
+        for position, argument in enumerate(arguments):
+            parameter = by_name[argument.name] if argument.name is not None else parameters[position]
+            if argument.value is None and parameter.direction != "out":
+                self.error(f"'{parameter.name}' needs a value: only an out parameter may be given '_'", argument)
+
+    def _check_inferred(self, fact: CallFact, solved: Bindings) -> None:
+        """What a type parameter was found to be must be a type that the parameter may have."""
+        of = "extern" if isinstance(fact.declaration, s.Function) and fact.declaration.body is None else "function"
+        for parameter, argument in zip(fact.parameters, fact.arguments, strict=True):
+            formal = self.facts.declared.get(parameter, t.UNKNOWN)
+            if argument is None or not isinstance(formal, t.TypeVar) or formal.declaration not in solved:
+                continue
+            found = solved[formal.declaration] or t.UNKNOWN
+            wants_width = parameter.direction or of == "function" or fact.kind is CallKind.CONSTRUCT
+            if found is t.INT and wants_width and not isinstance(fact.declaration, s.Applicable):
+                self.error("this number needs a width here, like 8w1", argument)
+            elif isinstance(found, t.Record):
+                self.error("this needs a type here: write (TYPE) before it", argument)
+            elif isinstance(found, (t.Table, t.ApplyResult, t.Applicable)) and fact.kind is not CallKind.CONSTRUCT:
+                self.error(f"a {found} cannot be passed as an argument", argument)
+            elif parameter.direction and found is not t.INT:
+                fault = type_rules.parameter_fault(found, parameter.direction, of)
+                if fault is not None:
+                    self.error(fault, argument)
+
+    def _check_core(self, node: s.Node, fact: CallFact) -> None:
+        function = node.function if isinstance(node, s.Call) else None
+        base = self.facts.types.get(function.base) if isinstance(function, s.Member) else None
+        extern = base.declaration.name if isinstance(base, t.Extern) else None
+        fault = core_fault(extern, fact, self.place, self.field_types)
+        if fault is not None:
+            self.error(fault, node)
+        if fact.kind is CallKind.FUNCTION and fact.name == "static_assert" and fact.arguments:
+            holds = self.constant_or_none(fact.arguments[0]) if fact.arguments[0] is not None else None
+            if holds is False:
+                text = (
+                    self.constant_or_none(fact.arguments[1]) if len(fact.arguments) > 1 and fact.arguments[1] else ""
+                )
+                self.error("this does not hold" + (f": {text}" if text else ""), node)
 
     def _order(
         self, parameters: tuple[s.Parameter, ...], arguments: tuple[s.Argument, ...]
@@ -231,7 +261,7 @@ class CallChecks(ExpressionChecks):
         for parameter, argument in zip(parameters, given, strict=True):
             if argument is not None:
                 ordered.append(argument.value)
-            elif parameter.default is not None or s.find_annotation(parameter.annotations, "optional"):
+            elif parameter.default is not None or is_optional(parameter):
                 ordered.append(parameter.default)
             else:
                 return None
@@ -271,6 +301,9 @@ class CallChecks(ExpressionChecks):
                 continue
             actual = self.value(argument)
             formal = t.substitute(self.facts.declared.get(parameter, t.UNKNOWN), bindings)
+            if formal is t.ANYTHING:
+                self.error(f"the type of '{parameter.name}' is open: the object was declared with '_'", argument)
+                continue
             if actual is t.UNKNOWN or formal is t.UNKNOWN:
                 continue
             if not self.unify(formal, actual, solved):
@@ -289,6 +322,16 @@ class CallChecks(ExpressionChecks):
 
     def _same_shape(self, actual: t.Type, wanted: t.Type) -> bool:
         return isinstance(actual, (t.Extern, t.Applicable)) or wanted is t.ANYTHING
+
+
+def _left_out(parameters: tuple[s.Parameter, ...], arguments: list[s.Expression | None]) -> list[s.Parameter]:
+    return [p for p, a in zip(parameters, arguments, strict=True) if a is None and is_optional(p)]
+
+
+def _alike(first: s.Declaration, second: s.Declaration) -> bool:
+    """Whether nothing in a call by position can tell two overloads apart."""
+    assert isinstance(first, s.Function) and isinstance(second, s.Function)
+    return len(first.parameters) == len(second.parameters)
 
 
 def parameters_of(declaration: s.Declaration, kind: CallKind) -> tuple[s.Parameter, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from p4compiler import syntax as s
 from p4compiler import types as t
-from p4compiler.check_types import TypeChecks
+from p4compiler.check_operators import OperatorChecks
+from p4compiler.places import Place
 
 HEADER_METHODS = ("isValid", "setValid", "setInvalid")
 SIZE_METHODS = ("minSizeInBits", "minSizeInBytes", "maxSizeInBits", "maxSizeInBytes")
@@ -14,7 +15,12 @@ STACK_METHODS = ("push_front", "pop_front")
 _WRITABLE = ("out", "inout")
 
 
-class ExpressionChecks(TypeChecks):
+class ExpressionChecks(OperatorChecks):
+    # Whether only the type of an expression matters, not its value.
+    only_type = False
+    # Whether `action_run` may stand here: at the head of a switch.
+    in_switch = False
+
     def expression(self, expression: s.Expression) -> t.Type:
         """The expression's type, also kept in the facts; UNKNOWN after an error."""
         handler = _HANDLERS[type(expression)]
@@ -84,7 +90,7 @@ class ExpressionChecks(TypeChecks):
     # Compound values
 
     def _list(self, expression: s.ListExpression) -> t.Type:
-        return t.Tuple(tuple(self.value(i) for i in expression.items), expression.default_rest)
+        return t.Tuple(tuple(self.value(i) for i in expression.items), expression.default_rest, True)
 
     def _record(self, expression: s.RecordExpression) -> t.Type:
         seen: dict[str, t.Type] = {}
@@ -95,7 +101,9 @@ class ExpressionChecks(TypeChecks):
         return t.Record(tuple(seen.items()), expression.default_rest)
 
     def _member(self, expression: s.Member) -> t.Type:
-        base = self.expression(expression.base)
+        base = (
+            self.type_only(expression.base) if expression.name in SIZE_METHODS else self.expression(expression.base)
+        )
         if base is t.UNKNOWN:
             return t.UNKNOWN
         if isinstance(base, t.MetaType):
@@ -111,12 +119,16 @@ class ExpressionChecks(TypeChecks):
             if found is None and name in SIZE_METHODS:
                 found = t.Callable(name)
         elif isinstance(type_, t.Stack):
-            found = self._stack_member(name, type_)
+            found = self._stack_member(expression, type_)
         elif isinstance(type_, t.Table):
             found = t.Callable("apply") if name == "apply" else None
         elif isinstance(type_, t.ApplyResult):
             simple = {"hit": t.BOOL, "miss": t.BOOL, "action_run": t.ActionRun(type_.declaration)}
             found = simple.get(name)
+            if name == "action_run" and not self.in_switch:
+                self.error(
+                    "'action_run' can only be switched on: switch (TABLE.apply().action_run) { ... }", expression
+                )
         elif isinstance(type_, t.Applicable):
             found = t.Callable("apply") if name == "apply" else None
         elif isinstance(type_, t.Extern):
@@ -143,12 +155,20 @@ class ExpressionChecks(TypeChecks):
         close = get_close_matches(name, names, 1, 0.6)
         return f"; did you mean '{close[0]}'?" if close else ""
 
-    def _stack_member(self, name: str, type_: t.Stack) -> t.Type | None:
-        if name in ("next", "last"):
-            return type_.element
-        if name in ("lastIndex", "size"):
+    def _stack_member(self, expression: s.Member, type_: t.Stack) -> t.Type | None:
+        """Section "Operations on header stacks"; an array of other elements has a size only."""
+        name = expression.name
+        if name in SIZE_METHODS:
+            return t.Callable(name)
+        if name == "size":
             return t.Bits(32)
-        return t.Callable(name) if name in (*STACK_METHODS, *SIZE_METHODS) else None
+        if t.is_array(type_):
+            return None
+        if name in ("next", "last", "lastIndex"):
+            if self.place not in (Place.STATE, Place.PARSER):
+                self.error(f"'{name}' of a stack exists only in a parser; use an index here", expression)
+            return t.Bits(32) if name == "lastIndex" else type_.element
+        return t.Callable(name) if name in STACK_METHODS else None
 
     def _type_member(self, expression: s.Member, type_: t.Type) -> t.Type:
         name = expression.name
@@ -177,7 +197,7 @@ class ExpressionChecks(TypeChecks):
             return t.UNKNOWN
         known = self.constant_or_none(expression.index)
         if isinstance(base, t.Stack):
-            if isinstance(known, int) and not 0 <= known < base.size:
+            if isinstance(known, int) and not 0 <= known < base.size and not self.only_type:
                 self.error(f"index {known} is outside of {base}", expression.index)
             return base.element
         if isinstance(base, (t.Tuple, t.List)):
@@ -192,6 +212,13 @@ class ExpressionChecks(TypeChecks):
             return base.items[known]
         self.error(f"{base} cannot be indexed", expression)
         return t.UNKNOWN
+
+    def type_only(self, expression: s.Expression) -> t.Type:
+        """The type of an expression that is not evaluated, as before `.minSizeInBits()`."""
+        outer, self.only_type = self.only_type, True
+        type_ = self.expression(expression)
+        self.only_type = outer
+        return type_
 
     def _slice(self, expression: s.Slice) -> t.Type:
         base = t.value_type(self.value(expression.base))
@@ -224,149 +251,6 @@ class ExpressionChecks(TypeChecks):
             self.error(f"there are no such {width} bits in {base}", expression)
             return t.UNKNOWN
         return t.Bits(width)
-
-    # Operators
-
-    def _unary(self, expression: s.Unary) -> t.Type:
-        operand = self.value(expression.operand)
-        if operand is t.UNKNOWN:
-            return t.UNKNOWN
-        plain = t.value_type(operand)
-        if expression.operator == "!":
-            if plain == t.BOOL:
-                return t.BOOL
-        elif isinstance(plain, t.Bits) or (plain is t.INT and expression.operator != "~"):
-            return plain
-        self.error(f"'{expression.operator}' does not apply to {operand}", expression)
-        return t.UNKNOWN
-
-    def _binary(self, expression: s.Binary) -> t.Type:
-        left, right = self.value(expression.left), self.value(expression.right)
-        if t.UNKNOWN in (left, right):
-            return t.BOOL if expression.operator in _BOOLEAN else t.UNKNOWN
-        result = self.binary_type(expression.operator, left, right, expression)
-        if result is None:
-            self.error(f"'{expression.operator}' does not apply to {left} and {right}", expression)
-            return t.BOOL if expression.operator in _BOOLEAN else t.UNKNOWN
-        return result
-
-    def binary_type(self, operator: str, left: t.Type, right: t.Type, node: s.Expression) -> t.Type | None:
-        """The type of left operator right; None if there is none."""
-        if operator in ("&&", "||"):
-            return t.BOOL if t.strip(left) == t.BOOL == t.strip(right) else None
-        if operator in ("==", "!="):
-            comparable = self.fits(left, right) or self.fits(right, left)
-            if not comparable and isinstance(left, t.Enum) and isinstance(right, (t.Enum, t.Simple)):
-                serializable = left.underlying is not None and (right is t.INT or getattr(right, "underlying", None))
-                comparable = bool(serializable) and (right is t.INT or t.value_type(left) == t.value_type(right))
-            return t.BOOL if comparable and not isinstance(left, (t.Extern, t.Table, t.Applicable)) else None
-        if isinstance(left, t.NewType) or isinstance(right, t.NewType):
-            if operator in ("<", "<=", ">", ">=") and left == right:
-                return t.BOOL
-            return None
-        a, b = t.value_type(left), t.value_type(right)
-        if operator in ("<<", ">>"):
-            return self._shift_type(a, b, node)
-        if operator == "++":
-            if a == b == t.STRING:
-                return t.STRING
-            if isinstance(a, t.Bits) and isinstance(b, t.Bits):
-                return t.Bits(a.width + b.width, a.signed)
-            return None
-        common = b if a is t.INT else a if b is t.INT or a == b else None
-        if common is None or not (isinstance(common, t.Bits) or common is t.INT):
-            return None
-        if operator in ("<", "<=", ">", ">="):
-            return t.BOOL
-        if operator in ("|+|", "|-|", "&", "|", "^") and common is t.INT:
-            return None if operator in ("|+|", "|-|") else common
-        if operator in ("/", "%") and isinstance(common, t.Bits) and common.signed:
-            return None
-        return common
-
-    def _shift_type(self, left: t.Type, right: t.Type, node: s.Expression) -> t.Type | None:
-        if not (isinstance(left, t.Bits) or left is t.INT):
-            return None
-        if isinstance(right, t.Bits):
-            return None if right.signed else left
-        if right is t.INT and isinstance(node, s.Binary):
-            amount = self.constant_or_none(node.right)
-            if isinstance(amount, int) and amount < 0:
-                self.error("a shift by a negative number", node.right)
-            return left
-        return left if right is t.INT else None
-
-    def _ternary(self, expression: s.Ternary) -> t.Type:
-        self.condition(expression.condition)
-        yes, no = self.value(expression.yes), self.value(expression.no)
-        if t.UNKNOWN in (yes, no):
-            return t.UNKNOWN
-        if self.fits(yes, no):
-            return no
-        if self.fits(no, yes):
-            return yes
-        self.error(f"the branches of '?' have the types {yes} and {no}", expression)
-        return t.UNKNOWN
-
-    def condition(self, expression: s.Expression) -> None:
-        type_ = self.value(expression)
-        if type_ is not t.UNKNOWN and t.strip(type_) != t.BOOL:
-            self.error(f"a condition is a bool, not {type_}", expression)
-
-    def _cast(self, expression: s.Cast) -> t.Type:
-        target = self.resolve(expression.type)
-        source = self.value(expression.operand)
-        if t.UNKNOWN in (target, source):
-            return target
-        if not self._castable(source, target):
-            self.error(f"{source} cannot be cast to {target}", expression)
-        return target
-
-    def _castable(self, source: t.Type, target: t.Type) -> bool:
-        if source == target or self.fits(source, target):
-            return True
-        if isinstance(target, t.NewType):
-            return self._castable(source, target.base)
-        if isinstance(source, t.NewType):
-            return self._castable(source.base, target)
-        if isinstance(target, t.Enum):
-            return target.underlying is not None and self._castable(source, target.underlying)
-        if isinstance(source, t.Enum):
-            return source.underlying is not None and self._castable(source.underlying, target)
-        if target == t.BOOL:
-            return source == t.Bits(1) or source is t.INT
-        if source == t.BOOL:
-            return target == t.Bits(1)
-        if isinstance(target, t.Bits):
-            if source is t.INT:
-                return True
-            return isinstance(source, t.Bits) and (source.signed == target.signed or source.width == target.width)
-        return target is t.INT and isinstance(source, t.Bits)
-
-    # Keysets
-
-    def _masked(self, expression: s.Masked) -> t.Type:
-        return self._set_of(expression, expression.value, expression.mask)
-
-    def _range(self, expression: s.Range) -> t.Type:
-        return self._set_of(expression, expression.low, expression.high)
-
-    def _set_of(self, expression: s.Expression, first: s.Expression, second: s.Expression) -> t.Type:
-        left, right = self.value(first), self.value(second)
-        if t.UNKNOWN in (left, right):
-            return t.Set(t.UNKNOWN)
-        if isinstance(left, t.Enum) and left.underlying is not None and right != left:
-            left = left.underlying
-        if isinstance(right, t.Enum) and right.underlying is not None and right != left:
-            right = right.underlying
-        for type_ in (left, right):
-            if not (isinstance(t.value_type(type_), t.Bits) or type_ is t.INT):
-                self.error(f"a keyset is made of integers, not {type_}", expression)
-                return t.Set(t.UNKNOWN)
-        if not self.fits(left, right) and not self.fits(right, left):
-            self.error(f"the two sides of this keyset have the types {left} and {right}", expression)
-            return t.Set(t.UNKNOWN)
-        return t.Set(right if left is t.INT else left)
 
     # L-values
 
@@ -406,8 +290,6 @@ class ExpressionChecks(TypeChecks):
             return self._not_writable(expression.base)
         return "this cannot be assigned to"
 
-
-_BOOLEAN = frozenset({"==", "!=", "<", "<=", ">", ">=", "&&", "||"})
 
 _HANDLERS: dict[type, Callable[..., t.Type]] = {
     s.IntLiteral: ExpressionChecks._int,

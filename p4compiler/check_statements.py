@@ -1,14 +1,15 @@
-"""Statements, tables and parser states."""
+"""Statements (P4_16 specification, section "Statements")."""
 
 from __future__ import annotations
 
 from p4compiler import syntax as s
+from p4compiler import type_rules
 from p4compiler import types as t
-from p4compiler.check_calls import CallChecks
-from p4compiler.facts import CallKind
+from p4compiler.check_instances import InstanceChecks
+from p4compiler.places import Place
 
 
-class StatementChecks(CallChecks):
+class StatementChecks(InstanceChecks):
     # What `return` may give back in the body being checked; None: no value.
     result_type: t.Type | None = None
     loop_depth = 0
@@ -79,6 +80,8 @@ class StatementChecks(CallChecks):
             self.error(f"a value of type {value} cannot be {how} {target}", node)
 
     def return_(self, statement: s.Return) -> None:
+        if self.place is Place.STATE:
+            self.error("a parser's state does not return; write 'transition accept;'", statement)
         wanted = self.result_type
         if statement.value is None:
             if wanted is not None and wanted != t.VOID:
@@ -91,7 +94,11 @@ class StatementChecks(CallChecks):
             self.require_fit(value, wanted, statement.value, "returned as")
 
     def switch(self, statement: s.Switch) -> None:
+        self.in_switch = True
         type_ = self.value(statement.value)
+        self.in_switch = False
+        if type_rules.kind(type_) not in (*type_rules.PLAIN, "int", "open", "none"):
+            self.error(f"a switch cannot be on a {type_}; it takes a number, an enum, a bool or an error", statement)
         seen: dict[object, s.SwitchCase] = {}
         for number, case in enumerate(statement.cases):
             key: object = None
@@ -153,182 +160,6 @@ class StatementChecks(CallChecks):
         self.branch(statement.body)
         self.loop_depth -= 1
         self.pop()
-
-    # Tables
-
-    def table(self, table: s.Table) -> None:
-        key_types: list[t.Type] = []
-        for key in table.keys or ():
-            type_ = self.value(key.expression)
-            key_types.append(type_)
-            plain = t.value_type(type_)
-            allowed = isinstance(plain, (t.Bits, t.Enum)) or plain in (t.BOOL, t.ERROR, t.UNKNOWN)
-            if not allowed and plain is not t.INT:
-                self.error(f"a table cannot match on {type_}", key.expression)
-            if key.match_kind.name not in self.facts.match_kinds:
-                known = ", ".join(self.facts.match_kinds)
-                self.error(f"unknown match kind '{key.match_kind.name}'; there are {known}", key.match_kind)
-        if table.actions is None:
-            self.error(f"table '{table.name}' has no list of actions", table)
-        actions: dict[str, s.Action] = {}
-        for ref in table.actions or ():
-            self._action_ref(ref, actions)
-        for property_ in table.properties:
-            self._property(property_, table, actions)
-        if table.entries and not table.keys:
-            self.error(f"table '{table.name}' has entries but no key", table)
-        for entry in table.entries or ():
-            self._entry(entry, key_types, actions, table)
-
-    def _action_ref(self, ref: s.ActionRef, actions: dict[str, s.Action]) -> None:
-        expression = ref.action
-        name = expression.function if isinstance(expression, s.Call) else expression
-        if not isinstance(name, s.Name):
-            self.error("expected the name of an action", ref)
-            return
-        type_ = self.expression(name)
-        declaration = self.facts.uses.get(name)
-        if not isinstance(declaration, s.Action):
-            if type_ is not t.UNKNOWN:
-                self.error(f"'{name.name}' is not an action", name)
-            return
-        if name.name in actions:
-            self.error(f"action '{name.name}' is listed twice", ref)
-        actions[name.name] = declaration
-        directed = [p for p in declaration.parameters if p.direction]
-        arguments = expression.arguments if isinstance(expression, s.Call) else ()
-        if len(arguments) != len(directed):
-            wanted = ", ".join(p.name for p in directed)
-            self.error(
-                f"action '{name.name}' needs its parameters with a direction bound here ({wanted})"
-                if directed
-                else f"action '{name.name}' has no parameters with a direction to bind here",
-                ref,
-            )
-            return
-        for parameter, argument in zip(directed, arguments, strict=True):
-            if argument.value is None:
-                continue
-            actual = self.value(argument.value)
-            self.require_fit(actual, self.facts.declared.get(parameter, t.UNKNOWN), argument, "passed as")
-            if parameter.direction != "in":
-                self.require_writable(argument.value)
-
-    def _property(self, property_: s.Property, table: s.Table, actions: dict[str, s.Action]) -> None:
-        value = property_.value
-        if value is None:
-            return
-        if property_.name == "default_action":
-            self._action_value(value, actions, table, "default_action")
-        elif property_.name == "size":
-            used = self.facts.uses.get(value) if self.value(value) is not t.UNKNOWN else None
-            if isinstance(used, s.Parameter) and not used.direction:
-                # A constructor parameter: known once the control is instantiated.
-                return
-            size = self.constant_int(value, "the size of a table")
-            if size is not None and size < 0:
-                self.error("the size of a table is not negative", value)
-        else:
-            self.expression(value)
-
-    def _action_value(self, value: s.Expression, actions: dict[str, s.Action], table: s.Table, where: str) -> None:
-        """The action, with arguments, of a default_action or an entry."""
-        name = value.function if isinstance(value, s.Call) else value
-        if not isinstance(name, s.Name):
-            self.error(f"expected an action for {where}", value)
-            return
-        if self.expression(name) is t.UNKNOWN:
-            return
-        declaration = self.facts.uses.get(name)
-        if not isinstance(declaration, s.Action):
-            self.error(f"'{name.name}' is not an action", name)
-            return
-        if actions.get(name.name) is not declaration:
-            self.error(f"action '{name.name}' is not among the actions of table '{table.name}'", name)
-            return
-        if isinstance(value, s.Call):
-            self.facts.types[value] = self.finish_call(value, CallKind.ACTION, [declaration], {}, t.VOID)
-        elif declaration.parameters:
-            wanted = ", ".join(p.name for p in declaration.parameters)
-            self.error(f"action '{name.name}' needs arguments here ({wanted})", value)
-
-    def _entry(self, entry: s.Entry, key_types: list[t.Type], actions: dict[str, s.Action], table: s.Table) -> None:
-        items = entry.keyset.items if isinstance(entry.keyset, s.ListExpression) else (entry.keyset,)
-        if len(items) != len(key_types) and not (len(items) == 1 and isinstance(items[0], s.Anything)):
-            self.error(f"table '{table.name}' has {len(key_types)} keys, this entry {len(items)}", entry)
-        for item, type_ in zip(items, key_types, strict=False):
-            self.keyset_item(item, type_)
-        if entry.priority is not None:
-            self.constant_int(entry.priority, "a priority")
-        self._action_value(entry.action, actions, table, "this entry")
-
-    def keyset_item(self, item: s.Expression, wanted: t.Type) -> None:
-        """Checks one value of a select case or table entry against its key's type."""
-        actual = self.value(item)
-        if isinstance(actual, t.Set):
-            actual = actual.element
-        if isinstance(wanted, t.Enum) and wanted.underlying is not None and isinstance(item, (s.Masked, s.Range)):
-            wanted = wanted.underlying
-        if not self.fits(actual, wanted):
-            self.error(f"a value of type {actual} cannot be compared with a key of type {wanted}", item)
-
-    # Parser states
-
-    def state(self, state: s.State, names: set[str]) -> None:
-        self.push()
-        self.statements(state.statements)
-        transition = state.transition
-        if isinstance(transition, s.Name):
-            self._state_name(transition.name, transition, names)
-        elif transition is not None:
-            keys = [self.value(k) for k in transition.keys]
-            for case in transition.cases:
-                self._state_name(case.state, case, names)
-                self._select_case(case, keys)
-        self.pop()
-
-    def _select_case(self, case: s.SelectCase, keys: list[t.Type]) -> None:
-        keyset = case.keyset
-        if isinstance(keyset, s.Anything):
-            return
-        if isinstance(keyset, s.ListExpression):
-            self.facts.types[keyset] = t.UNKNOWN
-            if len(keyset.items) != len(keys):
-                self.error(f"this case has {len(keyset.items)} values for {len(keys)} keys", keyset)
-                return
-            for item, key in zip(keyset.items, keys, strict=True):
-                self.keyset_item(item, key)
-            return
-        if isinstance(keyset, s.Name) and self._is_value_set(keyset, keys):
-            return
-        if len(keys) == 1:
-            self.keyset_item(keyset, keys[0])
-            return
-        actual = self.value(keyset)
-        if not isinstance(actual, t.Set):
-            self.error(f"this case has 1 value for {len(keys)} keys", keyset)
-
-    def _is_value_set(self, keyset: s.Name, keys: list[t.Type]) -> bool:
-        """Whether a case names a value set; then checks that its elements fit the keys."""
-        actual = self.value(keyset)
-        if not isinstance(actual, t.Set):
-            return False
-        element = t.strip(actual.element)
-        parts = [element]
-        if isinstance(element, t.Struct):
-            parts = list(self.field_types(element).values())
-        elif isinstance(element, t.Tuple):
-            parts = list(element.items)
-        fits = len(parts) == len(keys) and all(
-            self.fits(p, k) or self.fits(k, p) for p, k in zip(parts, keys, strict=True)
-        )
-        if not fits:
-            self.error(f"a value set of {actual.element} does not fit the keys of this select", keyset)
-        return True
-
-    def _state_name(self, name: str, node: s.Node, names: set[str]) -> None:
-        if name not in names:
-            self.error(f"there is no state '{name}' in this parser", node)
 
 
 def action_name(expression: s.Expression) -> str | None:

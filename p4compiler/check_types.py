@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from p4compiler import syntax as s
+from p4compiler import type_rules
 from p4compiler import types as t
 from p4compiler.arithmetic import ConstantFault
 from p4compiler.constants import ConstantEvaluator
 from p4compiler.facts import Facts
+from p4compiler.places import Place
 from p4compiler.scope import Scope
 from p4compiler.source import Diagnostics, Location
 
@@ -23,6 +25,9 @@ class TypeChecks:
         self.globals = Scope()
         self.scope = self.globals
         self.evaluator = ConstantEvaluator(facts)
+        self.place = Place.TOP
+        # Declarations whose body is being read: they cannot be used inside of it.
+        self.unfinished: list[s.Declaration] = []
 
     def error(self, message: str, node: s.Node | Location, *notes: tuple[str, Location]) -> None:
         loc = node if isinstance(node, Location) else node.loc
@@ -68,15 +73,25 @@ class TypeChecks:
             if size < 0:
                 self.error(f"a stack cannot have {size} elements", syntax.size)
                 return t.UNKNOWN
-            if not isinstance(t.strip(element), (t.Struct, t.TypeVar)):
-                self.error(f"a stack holds headers or header unions, not {element}", syntax)
+            stack = t.Stack(element, size)
+            if not type_rules.may_hold(type_rules.kind(stack), element):
+                self.error(
+                    f"{element}[{size}] is not a type: an array cannot have elements of type {element}", syntax
+                )
                 return t.UNKNOWN
-            return t.Stack(element, size)
+            return stack
         if isinstance(syntax, s.TupleTypeSyntax):
-            return t.Tuple(tuple(self.resolve(i) for i in syntax.items))
+            return t.Tuple(tuple(self._member_type(i, "tuple") for i in syntax.items))
         if isinstance(syntax, s.ListTypeSyntax):
-            return t.List(self.resolve(syntax.item))
+            return t.List(self._member_type(syntax.item, "list"))
         return t.ANYTHING
+
+    def _member_type(self, syntax: s.TypeSyntax, container: str) -> t.Type:
+        type_ = self.resolve(syntax)
+        if type_rules.may_hold(container, type_):
+            return type_
+        self.error(f"a {container} cannot have an element of type {type_}", syntax)
+        return t.UNKNOWN
 
     def _base_type(self, syntax: s.BaseTypeSyntax) -> t.Type:
         kind = syntax.kind
@@ -101,6 +116,9 @@ class TypeChecks:
             return t.UNKNOWN
         declaration = found[-1]
         self.facts.uses[syntax] = declaration
+        if declaration in self.unfinished:
+            self.error(f"'{syntax.name}' cannot be used inside of itself", syntax)
+            return t.UNKNOWN
         arguments = tuple(self.resolve(a) for a in syntax.arguments or ())
         if isinstance(declaration, s.TypeParameter):
             return t.TypeVar(declaration)
@@ -120,13 +138,38 @@ class TypeChecks:
                 self.error(f"'{syntax.name}' needs {len(parameters)} type arguments", syntax)
                 return t.UNKNOWN
             arguments = tuple(t.TypeVar(p) for p in parameters)
+        if any(_mentions(a, declaration) for a in arguments):
+            self.error(f"'{syntax.name}' cannot be a type argument of itself", syntax)
+            return t.UNKNOWN
         if isinstance(declaration, s.StructLike):
-            return t.Struct(declaration, arguments)
+            return self._specialized(t.Struct(declaration, arguments), syntax)
         if isinstance(declaration, s.Extern):
+            blocks = [a for a in arguments if isinstance(a, (t.Applicable, t.Package))]
+            if blocks:
+                self.error(f"an extern cannot call {blocks[0]}, so '{blocks[0]}' is no type argument of it", syntax)
+                return t.UNKNOWN
             return t.Extern(declaration, arguments)
         if isinstance(declaration, s.Package):
             return t.Package(declaration, arguments)
         return t.Applicable(declaration, arguments)
+
+    def _specialized(self, struct: t.Struct, syntax: s.TypeSyntax) -> t.Type:
+        """A generic struct or header with its arguments in place, whose fields must have types that are allowed."""
+        if struct.arguments:
+            for name, type_ in self.field_types(struct).items():
+                if not self.field_allowed(struct.kind, type_):
+                    self.error(f"field '{name}' of a {struct.kind} cannot have the type {type_}", syntax)
+                    return t.UNKNOWN
+        return struct
+
+    def field_allowed(self, kind: str, type_: t.Type) -> bool:
+        """Whether a struct, header or header_union may have such a field."""
+        plain = t.strip(type_)
+        if kind == "header" and isinstance(plain, t.Struct) and plain.kind == "struct":
+            fields = self.field_types(plain)
+            nested = [f for f in fields.values() if isinstance(t.strip(f), t.Struct)]
+            return type_rules.fits_in_header(fields) and all(self.field_allowed(kind, f) for f in nested)
+        return type_rules.may_hold(kind, type_)
 
     def field_types(self, struct: t.Struct) -> dict[str, t.Type]:
         """Fields of a struct, header or union, in order, with its type arguments in place."""
@@ -190,6 +233,8 @@ class TypeChecks:
         return False
 
     def _tuple_fits(self, source: t.Tuple, target: t.Type) -> bool:
+        if not source.written and not isinstance(target, t.Tuple):
+            return False
         if isinstance(target, t.Struct) and target.kind != "header_union":
             wanted = list(self.field_types(target).values())
         elif isinstance(target, t.Tuple):
@@ -248,8 +293,10 @@ class TypeChecks:
         if isinstance(formal.declaration, s.Parser) != isinstance(actual.declaration, s.Parser):
             return False
         wanted, given = formal.declaration.parameters, actual.declaration.parameters
-        if len(wanted) != len(given):
+        optional = [p for p in wanted[len(given) :] if p.default is not None or is_optional(p)]
+        if len(wanted) != len(given) + len(optional):
             return False
+        wanted = wanted[: len(given)]
         formal_bindings = t.bind(formal.declaration.type_parameters, formal.arguments)
         actual_bindings = t.bind(actual.declaration.type_parameters, actual.arguments)
         for want, give in zip(wanted, given, strict=True):
@@ -263,6 +310,17 @@ class TypeChecks:
             if not self.unify(want_type, give_type, bindings):
                 return False
         return True
+
+
+def is_optional(parameter: s.Parameter) -> bool:
+    return s.find_annotation(parameter.annotations, "optional") is not None
+
+
+def _mentions(type_: t.Type, declaration: s.Declaration) -> bool:
+    """Whether a type is, or has an argument made of, that declaration."""
+    if not isinstance(type_, (t.Struct, t.Extern, t.Applicable, t.Package)):
+        return False
+    return type_.declaration is declaration or any(_mentions(a, declaration) for a in type_.arguments)
 
 
 _SIMPLE = {

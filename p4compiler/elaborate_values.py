@@ -125,6 +125,9 @@ class Values:
         if isinstance(plain, t.Struct):
             inner = self.field_types(plain)
             return ir.StructPlace(plain, {n: self._field(header, f"{name}.{n}", f) for n, f in inner.items()})
+        if t.is_array(plain):
+            items = t.array_items(plain)
+            return ir.StructPlace(plain, {i: self._field(header, f"{name}[{i}]", f) for i, f in items.items()})
         return ir.Scalar(fold.erase(plain), header, name)
 
     def union_member(self, union: ir.UnionPlace, name: str) -> ir.Value:
@@ -146,9 +149,9 @@ class Values:
     def element(self, base: ir.Value, index: ir.Expr, loc: Location | None) -> ir.Value:
         """base[index]."""
         if isinstance(base, (ir.Aggregate, ir.StructPlace)):
-            if not isinstance(index, ir.Const):
-                raise Fault("the index must be known at compile time", loc)
             parts = list(base.fields.values())
+            if not isinstance(index, ir.Const):
+                return self._chosen(parts, index, loc)
             if not 0 <= index.value < len(parts):
                 raise Fault(f"index {index.value} is out of range", loc)
             return parts[index.value]
@@ -162,6 +165,17 @@ class Values:
             return self.static_element(base, index.value)
         dynamic = ir.Element(base, index, element)
         return ir.UnionPlace(element, of=dynamic) if element.kind == "header_union" else dynamic
+
+    def _chosen(self, parts: list[ir.Value], index: ir.Expr, loc: Location | None) -> ir.Value:
+        """parts[index], to be read: the target has no arrays of fields, so each index is compared with."""
+        if not parts or not all(isinstance(part, ir.Expr) for part in parts):
+            raise Fault("the index must be known at compile time", loc)
+        choice = parts[-1]
+        for number in reversed(range(len(parts) - 1)):
+            part = parts[number]
+            assert isinstance(part, ir.Expr) and isinstance(choice, ir.Expr)
+            choice = fold.mux(fold.binary("==", index, ir.Const(index.type, number)), part, choice)
+        return choice
 
     def static_element(self, stack: ir.StackPlace, index: int) -> ir.Header | ir.UnionPlace:
         element = t.strip(stack.type.element)
@@ -192,6 +206,8 @@ class Values:
             return ir.Aggregate(plain, {n: self.default(f) for n, f in self.field_types(plain).items()})
         if isinstance(plain, t.Tuple):
             return ir.Aggregate(plain, {str(i): self.default(f) for i, f in enumerate(plain.items)})
+        if t.is_array(plain):
+            return ir.Aggregate(plain, {i: self.default(f) for i, f in t.array_items(plain).items()})
         if isinstance(plain, t.Stack):
             return ir.Aggregate(plain, {str(i): ir.Invalid(t.strip(plain.element)) for i in range(plain.size)})
         return ir.Const(fold.erase(plain), 0)

@@ -139,7 +139,9 @@ class TypeDescriptions:
 
     def _stack(self, type_: t.Stack, spec: Any) -> None:
         element = t.strip(type_.element)
-        assert isinstance(element, t.Struct)
+        if not isinstance(element, t.Struct) or element.kind == "struct":
+            # P4Info has no arrays of anything but headers.
+            return
         self.describe(element)
         if spec is None:
             return

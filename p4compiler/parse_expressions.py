@@ -503,6 +503,8 @@ class ExpressionParser:
         start = self.expect("{")
         if self.accept("#"):
             end = self.expect("}")
+            if end.loc.source is start.loc.source and end.loc.end - start.loc.start != 3:
+                raise SyntaxFault("the invalid header is written {#}, without blanks", start.loc)
             return s.InvalidHeader(start.loc.to(end.loc))
         self.depth += 1
         items: list[s.Expression] = []

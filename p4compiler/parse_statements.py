@@ -79,7 +79,11 @@ class StatementParser(ExpressionParser):
     def instance(self, annotations: s.Annotations, start: Token, type_: s.TypeSyntax) -> s.Instance:
         arguments = self.arguments()
         name = self.name("the instance")
-        methods: tuple[s.Declaration, ...] = ()
+        size: s.Expression | None = None
+        if self.accept("["):
+            size = self.expression()
+            self.expect("]", "after the number of instances")
+        methods: tuple[s.Declaration, ...] | None = None
         if self.accept("="):
             self.expect("{")
             self.push()
@@ -88,7 +92,7 @@ class StatementParser(ExpressionParser):
             self.expect("}")
         self.expect(";", "after the instance")
         self.declare(name.text)
-        return s.Instance(start.loc.to(name.loc), name.text, annotations, type_, arguments, methods)
+        return s.Instance(start.loc.to(name.loc), name.text, annotations, type_, arguments, methods, size)
 
     def _instance_member(self) -> s.Declaration:
         annotations = self.annotations()

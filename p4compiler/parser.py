@@ -20,6 +20,11 @@ def parse(tokens: list[Token], diagnostics: Diagnostics) -> s.Program:
 
 
 class Parser(StatementParser):
+    def __init__(self, tokens: list[Token], diagnostics: Diagnostics) -> None:
+        super().__init__(tokens, diagnostics)
+        # Types declared inside the declaration being read: `typedef struct S { ... } T;`.
+        self.nested: list[s.Declaration] = []
+
     def program(self) -> s.Program:
         declarations: list[s.Declaration] = []
         while self.token.kind is not Kind.END:
@@ -27,7 +32,9 @@ class Parser(StatementParser):
                 continue
             start = self.index
             try:
-                declarations.append(self.declaration())
+                declaration = self.declaration()
+                declarations += [*self.nested, declaration]
+                self.nested = []
             except SyntaxFault as fault:
                 self.report(fault)
                 self.scopes = self.scopes[:1]
@@ -246,11 +253,17 @@ class Parser(StatementParser):
 
     def typedef(self, annotations: s.Annotations) -> s.Typedef:
         distinct = self.advance().text == "type"
-        type_ = self.type()
+        type_ = self._declared_type() if self.token.text in _DERIVED else self.type()
         name = self.name("the type")
         self.expect(";", "after the type")
         self.declare(name.text, is_type=True)
         return s.Typedef(name.loc, name.text, annotations, type_, distinct)
+
+    def _declared_type(self) -> s.TypeSyntax:
+        """The type of `typedef struct S { ... } T;`, which is declared on the way."""
+        inner = self.enum(()) if self.token.text == "enum" else self.struct_like(())
+        self.nested.append(inner)
+        return s.NamedTypeSyntax(inner.loc, inner.name)
 
     def package(self, annotations: s.Annotations) -> s.Package:
         self.expect("package")
@@ -468,6 +481,8 @@ class Parser(StatementParser):
         self.expect(";", "after this entry")
         return s.Entry(keyset.loc.to(action.loc), keyset, action, annotations, const, priority)
 
+
+_DERIVED = frozenset({"struct", "header", "header_union", "enum"})
 
 _STARTERS = frozenset({
     "action", "const", "control", "enum", "extern", "header", "header_union", "match_kind", "package", "parser",

@@ -40,9 +40,21 @@ class Scope:
 
 
 def _overloads(first: s.Declaration, second: s.Declaration) -> bool:
-    """Functions may share a name if the number of their parameters or the names of these differ."""
-    if not isinstance(first, s.Function) or not isinstance(second, s.Function):
+    """Whether two declarations may share a name (P4_16 specification, section "Name resolution").
+
+    Functions, packages, and parsers or controls by what their constructors take: a call by number or names of
+    arguments tells them apart. One that nothing tells apart is an error where it is called.
+    """
+    if type(first) is not type(second):
         return False
-    if len(first.parameters) != len(second.parameters):
+    if isinstance(first, s.Function):
         return True
-    return [p.name for p in first.parameters] != [p.name for p in second.parameters]
+    if isinstance(first, s.Package) and isinstance(second, s.Package):
+        return _names(first.parameters) != _names(second.parameters)
+    if isinstance(first, s.Applicable) and isinstance(second, s.Applicable):
+        return _names(first.constructor_parameters) != _names(second.constructor_parameters)
+    return False
+
+
+def _names(parameters: tuple[s.Parameter, ...]) -> list[str]:
+    return [p.name for p in parameters]

@@ -51,6 +51,9 @@ class Storage:
                 self.headers.append(header)
                 return header
             return self._union(self.unique(name), plain)
+        if t.is_array(plain):
+            items = t.array_items(plain)
+            return ir.StructPlace(plain, {i: self.allocate(f"{name}[{i}]", item) for i, item in items.items()})
         if isinstance(plain, t.Stack):
             return self._stack(self.unique(name), plain)
         if isinstance(plain, t.Tuple):

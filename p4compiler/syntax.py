@@ -367,11 +367,12 @@ class Constant(Declaration):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instance(Declaration):
-    """`Type(arguments) name;`, for abstract methods with `= { functions }`."""
+    """`Type(arguments) name;`, for abstract methods with `= { functions }` (None: without), for many `name[size]`."""
 
     type: TypeSyntax
     arguments: tuple[Argument, ...]
-    methods: tuple[Declaration, ...] = ()
+    methods: tuple[Declaration, ...] | None = None
+    size: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ declaration and type arguments."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p4compiler import syntax as s
 
@@ -110,10 +110,11 @@ class Stack(Type):
 
 @dataclass(frozen=True, slots=True)
 class Tuple(Type):
-    """A tuple, and the type of a `{a, b}` expression."""
+    """A tuple, and the type of a `{a, b}` expression, which alone (`written`) may stand for a struct or stack."""
 
     items: tuple[Type, ...]
     open_ended: bool = False
+    written: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"tuple<{', '.join(map(str, self.items))}>"
@@ -247,7 +248,7 @@ def substitute(type_: Type, bindings: Substitution) -> Type:
     if isinstance(type_, Stack):
         return Stack(substitute(type_.element, bindings), type_.size)
     if isinstance(type_, Tuple):
-        return Tuple(tuple(substitute(i, bindings) for i in type_.items), type_.open_ended)
+        return Tuple(tuple(substitute(i, bindings) for i in type_.items), type_.open_ended, type_.written)
     if isinstance(type_, List):
         return List(substitute(type_.item, bindings))
     if isinstance(type_, Set):
@@ -266,19 +267,33 @@ def bind(parameters: tuple[s.TypeParameter, ...], arguments: tuple[Type, ...]) -
     return dict(zip(parameters, arguments, strict=False))
 
 
+def parts(type_: Type) -> tuple[Type, ...]:
+    """The types that a type is written with: arguments, elements, items."""
+    if isinstance(type_, (Struct, Extern, Applicable, Package)):
+        return type_.arguments
+    if isinstance(type_, (Stack, Set)):
+        return (type_.element,)
+    if isinstance(type_, Tuple):
+        return type_.items
+    if isinstance(type_, List):
+        return (type_.item,)
+    return ()
+
+
+def variables(type_: Type) -> set[s.TypeParameter]:
+    """The type parameters in a type."""
+    found = {type_.declaration} if isinstance(type_, TypeVar) else set()
+    return found.union(*(variables(part) for part in parts(type_)))
+
+
 def mentions_variables(type_: Type) -> bool:
     """Whether a type variable is left in it."""
-    if isinstance(type_, TypeVar):
-        return True
-    if isinstance(type_, (Struct, Extern, Applicable, Package)):
-        return any(mentions_variables(a) for a in type_.arguments)
-    if isinstance(type_, Stack):
-        return mentions_variables(type_.element)
-    if isinstance(type_, Tuple):
-        return any(mentions_variables(i) for i in type_.items)
-    if isinstance(type_, (List,)):
-        return mentions_variables(type_.item)
-    return False
+    return isinstance(type_, TypeVar) or any(mentions_variables(part) for part in parts(type_))
+
+
+def mentions_anything(type_: Type) -> bool:
+    """Whether a `_` is left in it."""
+    return type_ is ANYTHING or any(mentions_anything(part) for part in parts(type_))
 
 
 def strip(type_: Type) -> Type:
@@ -297,6 +312,20 @@ def value_type(type_: Type) -> Type:
             type_ = type_.underlying
         else:
             return type_
+
+
+def is_array(type_: Type) -> bool:
+    """Whether it is `T[N]` of something other than headers and header unions: those make a stack."""
+    if not isinstance(type_, Stack):
+        return False
+    element = strip(type_.element)
+    return not isinstance(element, TypeVar) and not (isinstance(element, Struct) and element.kind != "struct")
+
+
+def array_items(type_: Type) -> dict[str, Type]:
+    """The elements of an array by the names that a tuple's would have."""
+    assert isinstance(type_, Stack)
+    return {str(i): type_.element for i in range(type_.size)}
 
 
 def is_header(type_: Type) -> bool:

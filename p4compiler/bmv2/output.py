@@ -135,8 +135,17 @@ class Output:
             if isinstance(plain, t.Struct):
                 result += self.flat_fields(plain, f"{prefix}{name}.")
             else:
-                result.append((prefix + name, erase(plain)))
+                result += self._items(prefix + name, plain)
         return result
+
+    def _items(self, name: str, type_: t.Type) -> list[tuple[str, t.Type]]:
+        """A field; an array as one field for each element."""
+        if not t.is_array(type_):
+            if isinstance(type_, t.Struct):
+                return self.flat_fields(type_, f"{name}.")
+            return [(name, erase(type_))]
+        items = t.array_items(type_)
+        return [leaf for i, item in items.items() for leaf in self._items(f"{name}[{i}]", t.value_type(item))]
 
     def _field(self, name: str, type_: t.Type) -> list[Any]:
         if isinstance(type_, t.Varbit):

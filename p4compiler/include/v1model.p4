@@ -8,6 +8,10 @@
 #define V1MODEL_VERSION 20180101
 #endif
 
+#if V1MODEL_VERSION < 20180101 || V1MODEL_VERSION > 20200408
+#error V1MODEL_VERSION is a date from 20180101 to 20200408
+#endif
+
 // From this version on, indexes of counters, meters and registers have a type of their own.
 #define V1MODEL_TYPED_INDEXES (V1MODEL_VERSION >= 20200408)
 
