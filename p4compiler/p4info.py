@@ -192,6 +192,12 @@ class _Writer:
         order: dict[str, int] = {}
         for instance in self.program.instances:
             if isinstance(instance.declaration, s.Control):
+                # Actions of the top level stand with the first control that lists them, before its own.
+                for table in self.program.tables:
+                    if table.declaration in instance.declaration.locals and not is_hidden(table.annotations):
+                        for action in table.actions:
+                            if action.declaration in self.program.facts.program.declarations:
+                                order.setdefault(action.name, len(order))
                 for local in instance.declaration.locals:
                     if isinstance(local, s.Action):
                         name = control_plane_name(local)
@@ -279,7 +285,7 @@ class _Writer:
         """Whether anything has a type that P4Info could describe: then type_info is there, if only empty."""
         if self.tables or self.headers or any(action.data for action in self.actions):
             return True
-        if any(made.kind in ("counter", "meter", "register") for made in self.externs):
+        if any(not made.kind.startswith("direct_") for made in self.program.externs):
             return True
         calls = [c for body in self.program.controls.values() for c in extern_calls(body)]
         return any(call.object is None for call in calls)

@@ -57,7 +57,8 @@ JSON = Part("json", 184, STF.rule)
 P4INFO = Part(
     "p4info",
     0.95,
-    "p4_16_samples/NAME.p4 that includes v1model.p4 and has p4_16_samples_outputs/NAME.p4.p4info.txtpb",
+    "p4_16_samples/NAME.p4 that includes v1model.p4 and has p4_16_samples_outputs/NAME.p4.p4info.txtpb,\n"
+    "and that is a program: it has a main (p4c writes an empty P4Info for declarations alone)",
 )
 ERRORS = Part(
     "errors",
@@ -99,7 +100,9 @@ def _belongs(part: Part, program: Path) -> bool:
         return program.with_suffix(".stf").exists()
     outputs = program.parent.with_name(f"{program.parent.name}_outputs")
     if part is P4INFO:
-        return (outputs / f"{program.name}.p4info.txtpb").exists()
+        own = [program, *(p for i in included if (p := program.with_name(i)).exists())]
+        has_main = any(re.search(r"\bmain\s*;", p.read_text(errors="replace")) for p in own)
+        return has_main and (outputs / f"{program.name}.p4info.txtpb").exists()
     recorded = outputs / f"{program.name}-stderr"
     samples = program.parent.with_name("p4_16_samples")
     known = all(i in ("core.p4", "v1model.p4") or (samples / i).exists() for i in included)

@@ -1,0 +1,192 @@
+"""What the specification forbids gets one clear error; what looks like it and is allowed gets none."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.p4compiler.short import check_text, compile_ok, errors, parse_text, with_ingress
+
+
+def messages(text: str) -> list[str]:
+    """Errors of parser and checker."""
+    _, diagnostics = parse_text(text)
+    return errors(diagnostics) or errors(check_text(text)[1])
+
+
+CORE = "#include <core.p4>\n"
+HEADERS = "header h { bit<8> a; }\nheader v { bit<8> n; varbit<64> d; }\nstruct st { bit<8> x; }\n"
+
+
+@pytest.mark.parametrize(
+    ("declarations", "message"),
+    [
+        # Type nesting rules
+        ("extern X { X(); } struct s { X x; }", "a struct cannot have a field of type X"),
+        ("struct p { error e; } header k { p f; }", "a header cannot have a field of type p"),
+        ("header_union u { bit<8> b; }", "a header_union cannot have a field of type bit<8>"),
+        ("extern X { X(); } void f(tuple<X> t) { }", "a tuple cannot have an element of type X"),
+        ("header k<T> { T f; } struct s { k<int> f; }", "field 'f' of a header cannot have the type int"),
+        ("extern X<T> { X(); } X<X<bit<8>>>() x;", "'X' cannot be a type argument of itself"),
+        ("extern X { void m(X other); }", "'X' cannot be used inside of itself"),
+        ("typedef match_kind kind;", "a typedef cannot name the type match_kind"),
+        ("type int number;", "'type' needs bit<N>, int<N>, bool or another such type, not int"),
+        ("type bit<8> b; enum b e { one = 1 }", "the members of an enum have a type bit<N> or int<N>, not b"),
+        ("enum bit<4> e { big = 16 }", "16 does not fit in bit<4>"),
+        ("match_kind { exact }", "match kind 'exact' is declared twice"),
+        ("extern I { I(); } const I x = I();", "a constant cannot have the type I"),
+        ("struct s<T> { T f; } const s<_> x = { 1 };", "field 'f' of a struct cannot have the type _"),
+        # Parameters
+        ("control c(); control d(c inner) { apply { } }", "a run-time parameter cannot be a c"),
+        ("extern void f(in string text);", "a parameter of type string has no direction"),
+        ("action a(in int n) { }", "a parameter of type int has no direction"),
+        ("action a(int n) { }", "an action's parameter has a width, unlike int"),
+        ("extern X { X(); } action a(X x) { }", "an action cannot have a parameter of the extern type X"),
+        ("control c(); extern X { X(c inner); }", "a extern cannot be given a control when it is made"),
+        ("parser p(); control c()(p inner) { apply { } }", "a control cannot be given a parser when it is made"),
+        ("control c() { apply { } } control d()(c inner) { apply { } }", "'c' is a control, not the type of one"),
+        ("void f(@optional bit<8> a) { }", "can be @optional"),
+        (
+            "control c(in bit<8> a, in bit<8> b = a) { apply { } }",
+            "the default of a parameter must be known at compile time",
+        ),
+        # Calls and instances
+        ("control c() { apply { } } c() made;", "control 'c' cannot be instantiated at the top level"),
+        ("package P(); void f() { P() p; }", "package 'P' cannot be instantiated in a function"),
+        ("control c() { c() again; apply { } }", "'c' cannot be used inside of itself"),
+        ("action a() { } void f() { a(); }", "action 'a' cannot be called in a function"),
+        ("action a() { } parser p() { state start { a(); transition accept; } }", "action 'a' cannot be called in a"),
+        ("control c() { apply { verify(true, error.NoMatch); } }", "verify cannot be called in a control"),
+        (
+            "control c(in bit<8> x)(bit<8> y) { apply { } } control d(in bit<8> z) { c(z) i; apply { } }",
+            "known at com",
+        ),
+        ("extern void f(in bit<8> a); control c() { apply { f(_); } }", "only an out parameter may be given '_'"),
+        ("extern void f<T>(in T a); control c() { apply { f(5); } }", "this number needs a width here, like 8w1"),
+        ("extern X<T> { X(T a); } control c() { X(1) x; apply { } }", "this number needs a width here, like 8w1"),
+        ("extern X<A, B> { X(A a); } control c() { X(8w1) x; apply { } }", "cannot infer the type B of 'X'"),
+        ("extern X { X(); } X() main;", "'main' is the instance of a package"),
+        ('const bool small = static_assert(1 > 2, "too big");', "this does not hold: too big"),
+        # Abstract methods
+        ("extern X { X(); abstract void m(); } X() x;", "'x' needs a body for the abstract method 'm'"),
+        ("extern X { X(); } X() x = { void m() { } };", "X has no abstract method 'm'"),
+        (
+            "extern X { X(); abstract void m(in bit<8> a); } X() x = { void m(inout bit<8> a) { } };",
+            "'m' differs from",
+        ),
+        ("extern X { X(); void m(bit<8> a); void m(bit<16> a); }", "method 'm' is declared twice"),
+        ("extern X { void X(); }", "a constructor has no result type"),
+        # Parsers
+        ("parser p(packet_in b, out st s) { state start { b.extract(s); } }", "extracted into a header, not a st"),
+        ("parser p(packet_in b, out v x) { state start { b.extract(x); } }", "extract needs a second argument"),
+        ("parser p(packet_in b, out h x) { state start { b.extract(x, 8); } }", "for a header with one varbit field"),
+        ("parser p(packet_in b, out v x) { state start { x = b.lookahead<v>(); } }", "needs a type of fixed width"),
+        (
+            "parser p(in st s) { state start { transition select(s) { default: accept; } } }",
+            "not a st; name its fields",
+        ),
+        ("parser p() { state start { return; } }", "a parser's state does not return"),
+        ("parser p() { state start { transition start; } }", "never reaches accept or reject"),
+        ("parser p() { value_set<int>(4) s; state start { } }", "a value set cannot have elements of type int"),
+        # Expressions
+        ("action a(inout bit<8> x) { x = x / 0; }", "division by zero"),
+        ("action a(inout bit<8> x) { x = x % -1; }", "'%' is not defined for negative numbers"),
+        ("action a(inout bit<8> x) { x = (bit<8>) (1 << x); }", "needs a width, like 16w1"),
+        ("const bool b = (bool) 2;", "only 0 and 1 can be cast to bool"),
+        ("bool f<T>(in T a, in T b) { return a == b; }", "values of the type parameter T cannot be compared"),
+        ("control c(inout h[2] s) { apply { s.last.a = 1; } }", "'last' of a stack exists only in a parser"),
+        ("void f(out st s) { tuple<bit<8>> t = { 1 }; s = t; }", "a value of type tuple<bit<8>> cannot be assigned"),
+        ("const h x = { # };", "the invalid header is written {#}, without blanks"),
+        ('control c() { apply { switch ("a") { default: { } } } }', "a switch cannot be on a string"),
+    ],
+)
+def test_forbidden(declarations: str, message: str) -> None:
+    found = messages(CORE + HEADERS + declarations)
+    assert any(message in m for m in found), found
+    assert len(found) == 1, found
+
+
+TABLE = (
+    "control c(inout h x) {{ action go() {{ }} action set(bit<8> v) {{ x.a = v; }} table t {{ {} }} apply {{ {} }} }}"
+)
+
+
+@pytest.mark.parametrize(
+    ("table", "apply", "message"),
+    [
+        ("default_action = go; actions = { go; }", "", "default_action comes after the list of actions"),
+        ("key = { t: exact; } actions = { go; }", "", "'t' means the table itself here"),
+        ("key = { x.a + 1: exact; } actions = { go; }", "", "this key has no name for the control plane"),
+        ("key = { x.isValid(): lpm; } actions = { go; }", "", "'lpm' matches the bits of a number, not bool"),
+        ("actions = { @tableonly go; } default_action = go;", "", "marked @tableonly"),
+        ("actions = { set; } default_action = set(x.a);", "", "must be known at compile time here"),
+        ("key = { x.a: exact; } actions = { go; } entries = { 1: go; 1: go; }", "", "is there already"),
+        ("key = { x.a: exact; } actions = { go; } entries = { priority = 1: 1: go; }", "", "have no priority"),
+        (
+            "key = { x.a: ternary; } actions = { go; } entries = { 1: go; priority = 3: 2: go; }",
+            "",
+            "first entry needs",
+        ),
+        ("key = { x.a: ternary; } actions = { go; } entries = { priority = 0: 1: go; 2: go; }", "", "would be -1"),
+        ("actions = { go; } largest_priority_wins = 3;", "", "largest_priority_wins is true or false"),
+        ("actions = { go; }", "bool b = t.apply().action_run == t.apply().action_run;", "can only be switched on"),
+    ],
+)
+def test_forbidden_in_tables(table: str, apply: str, message: str) -> None:
+    found = messages(CORE + HEADERS + TABLE.format(table, apply))
+    assert any(message in m for m in found), found
+
+
+def test_table_applied_in_an_action() -> None:
+    text = "control c() { action a() { } table t { actions = { a; } } action b() { t.apply(); } apply { b(); } }"
+    assert messages(CORE + text)[0].startswith("table 't' cannot be applied in an action")
+
+
+def test_bound_arguments_are_the_listed_ones() -> None:
+    text = """control c(inout bit<8> x, inout bit<8> y) {
+  action a(inout bit<8> b) { b = 1; }
+  table t { actions = { a(x); } default_action = a(y); }
+  apply { t.apply(); }
+}"""
+    assert messages(CORE + text) == ["'b' of 'a' is bound in the list of actions"]
+
+
+def test_missing_core_is_named() -> None:
+    text = "control c() { action a() { } table t { actions = { a; } } apply { t.apply(); } }"
+    assert "write #include <core.p4> at the top" in messages(text)[0]
+
+
+@pytest.mark.parametrize(
+    "declarations",
+    [
+        "typedef struct point { bit<8> x; } place; const place here = { 1 };",
+        "struct s { bit<8>[4] items; } "
+        "header k { s[2] rows; } control c(inout k x) { apply { x.rows[1].items[2] = 1; } }",
+        "extern X<T> { X(T a); T get(); } control c(out bit<8> r) { X(8w3) x[2]; apply { r = x[1].get(); } }",
+        "extern X { X(); bit<8> get(); abstract bit<8> m(); } X() x = { bit<8> m() { return this.get(); } };",
+        "control c()(bit<8> a) { apply { } } "
+        "control c()(bit<8> b) { apply { } } control d() { c(b = 1) i; apply { } }",
+        "control C(in bit<8> a, in bit<8> b = 3); package P(C c); "
+        "control mine(in bit<8> a) { apply { } } P(mine()) main;",
+        "extern void f<T, U>(in T a, @optional in U b); control c() { apply { f(8w1); } }",
+        "bit<8> f(in bit<8> a) { const int<6> n = 1; return a << n; }",
+        "control c(out bit<32> n) { apply { h[0] none; n = none[0].minSizeInBits(); } }",
+        'const string text = "two\nlines";',
+        "struct i { bit<8> y; } struct s { bit<8> x; i n; } "
+        "parser p(in bit<8> b) { value_set<s>(4) w; state start { transition select(b, b) { w: accept; } } }",
+    ],
+)
+def test_allowed(declarations: str) -> None:
+    assert messages(CORE + HEADERS + declarations) == []
+
+
+def test_arrays_in_headers_become_fields() -> None:
+    before = "header row_t { bit<8>[3] items; }\nstruct more_t { bit<8>[2] pair; }"
+    body = "row_t r; more_t m; m.pair[0] = 1; r.setValid(); r.items[1] = m.pair[0]; hdr.h.a = r.items[hdr.h.b];"
+    compiled = compile_ok(with_ingress(body, before=before))
+    types = {h["name"]: [f[0] for f in h["fields"]] for h in compiled.json["header_types"]}
+    assert types["row_t"] == ["items[0]", "items[1]", "items[2]"]
+
+
+def test_an_unclosed_string_does_not_run_into_a_directive() -> None:
+    _, diagnostics = parse_text('const string a = "open;\n#define X 1\nconst string b = "closed";\n')
+    assert "a string that is never closed" in errors(diagnostics)[0]
