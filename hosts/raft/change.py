@@ -51,7 +51,8 @@ def next_step(current: Configuration, target: Configuration, *, caught_up: bool)
         return None if current.same_as(target) else target
     newcomers = want.voters - have.voters
     if not newcomers <= have.learners:
-        return current.with_membership(have.voters, have.learners | newcomers, NO_MEMBERS, target.addresses)
+        step = current.with_membership(have.voters, have.learners | newcomers, NO_MEMBERS, target.addresses)
+        return step.on_the_way_to(want.voters)
     if not caught_up:
         return None
     return current.with_membership(want.voters, want.learners, have.voters, target.addresses)
@@ -83,8 +84,8 @@ class CatchUp:
 
 
 class Change:
-    """The change that a leader is about. It is the leader's alone: a new leader finishes a joint configuration, but
-    newcomers that only learn stay learners until somebody asks again."""
+    """The change that a leader is about. A new leader finishes what it finds in the log: a joint configuration, and
+    the promise to newcomers that they will vote."""
 
     __slots__ = ("_catch_up", "target")
 

@@ -43,6 +43,8 @@ class Config:
     interval and one tick more for each this many bytes in flight."""
     snapshot_chunk_bytes: int = 256 << 10
     """Data of one InstallSnapshot."""
+    snapshot_pace_ticks: int = 0
+    """Between two chunks to one member while proposals wait to be committed: they have the right of way."""
     lease_ticks: int = 0
     """Reads need no round while a quorum answered one that began less than this many ticks ago; 0: every read has a
     round. All members must have the same setting, and clocks of almost one speed: while any clock counts

@@ -2,21 +2,23 @@
 
 A member uses the latest configuration in its log, committed or not. The data of a CONFIGURATION entry is
 ``count:8`` and for each member, in rising order, ``id:8 parts:8 length:16 address``. An address is opaque here.
+Parts are bits: 1 votes, 2 votes until a joint configuration ends, 4 learns; and where the configuration is a step
+towards another, 8 learns to vote later, 16 votes and is to leave then.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hosts.raft.config import MAX_ID
 from hosts.raft.message import Entry, EntryKind
 from hosts.raft.quorum import NO_MEMBERS, Membership
 
 _MEMBER = struct.Struct(">BBH")
-_VOTER, _OUTGOING, _LEARNER = 1, 2, 4
-_ALL_PARTS = _VOTER | _OUTGOING | _LEARNER
+_VOTER, _OUTGOING, _LEARNER, _PROMISED, _LEAVING = 1, 2, 4, 8, 16
+_ALL_PARTS = _VOTER | _OUTGOING | _LEARNER | _PROMISED | _LEAVING
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,10 @@ class Configuration:
     membership: Membership
     addresses: Mapping[int, bytes] = field(default_factory=dict, hash=False)
     """Where each member is reached, as whoever proposed it wrote it; an empty one where nothing was said."""
+    promised: frozenset[int] = NO_MEMBERS
+    """Learners who are to vote once they have caught up: a later leader goes on with that."""
+    leaving: frozenset[int] = NO_MEMBERS
+    """Voters who are to go then."""
 
     @property
     def is_joint(self) -> bool:
@@ -48,9 +54,35 @@ class Configuration:
         """C_new, which follows this joint configuration."""
         return self.with_membership(self.membership.voters, self.membership.learners, NO_MEMBERS, {})
 
+    def on_the_way_to(self, voters: frozenset[int]) -> Configuration:
+        """The same, as a step towards ``voters``, who learn already or vote."""
+        have = self.membership.voters
+        return replace(self, promised=voters - have, leaving=have - voters)
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it is one."""
+        return bool(self.promised)
+
+    def kept_promise(self) -> Configuration:
+        """What it is a step towards."""
+        have = self.membership
+        return self.with_membership(
+            (have.voters | self.promised) - self.leaving, have.learners - self.promised, NO_MEMBERS, {}
+        )
+
+    def without_promise(self) -> Configuration:
+        """The same, and no step any more."""
+        return self.with_membership(self.membership.voters, self.membership.learners, self.membership.outgoing, {})
+
     def same_as(self, other: Configuration) -> bool:
         """Whether they differ at most in their index."""
-        return self.membership == other.membership and dict(self.addresses) == dict(other.addresses)
+        return (self.membership, dict(self.addresses), self.promised, self.leaving) == (
+            other.membership,
+            dict(other.addresses),
+            other.promised,
+            other.leaving,
+        )
 
     def pack(self) -> bytes:
         """An entry's data."""
@@ -62,6 +94,8 @@ class Configuration:
                 (_VOTER if one in membership.voters else 0)
                 | (_OUTGOING if one in membership.outgoing else 0)
                 | (_LEARNER if one in membership.learners else 0)
+                | (_PROMISED if one in self.promised else 0)
+                | (_LEAVING if one in self.leaving else 0)
             )
             address = self.addresses.get(one, b"")
             packed += (_MEMBER.pack(one, parts, len(address)), address)
@@ -71,7 +105,7 @@ class Configuration:
     def unpack(cls, index: int, data: bytes) -> Configuration:
         """The inverse of ``pack``. Raises ValueError for anything that ``pack`` does not write, or without
         voters."""
-        groups: dict[int, set[int]] = {_VOTER: set(), _OUTGOING: set(), _LEARNER: set()}
+        groups: dict[int, set[int]] = {part: set() for part in (_VOTER, _OUTGOING, _LEARNER, _PROMISED, _LEAVING)}
         addresses: dict[int, bytes] = {}
         at, last = 1, 0
         try:
@@ -89,8 +123,10 @@ class Configuration:
             raise ValueError("a configuration cut short") from error
         if at != len(data) or not groups[_VOTER] or groups[_VOTER] & groups[_LEARNER]:
             raise ValueError("a configuration without voters, with a voter who is a learner too, or with more behind")
-        voters, outgoing, learners = (frozenset(groups[part]) for part in (_VOTER, _OUTGOING, _LEARNER))
-        return cls(index, Membership(voters, outgoing, learners), addresses)
+        if not groups[_PROMISED] <= groups[_LEARNER] or not groups[_LEAVING] <= groups[_VOTER]:
+            raise ValueError("a configuration that promises a vote to who does not learn, or ends another's")
+        voters, outgoing, learners, promised, leaving = map(frozenset, groups.values())
+        return cls(index, Membership(voters, outgoing, learners), addresses, promised, leaving)
 
 
 def is_configuration(entry: Entry) -> bool:

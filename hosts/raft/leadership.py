@@ -34,6 +34,7 @@ class Leadership:
         "_change_note",
         "_config",
         "_farewells",
+        "_given_up",
         "_last_beat",
         "_lease_void_since",
         "_leavers",
@@ -69,6 +70,7 @@ class Leadership:
         self._replication = Replication(config, log, term, send)
         self._change: Change | None = None
         self._change_note = ""
+        self._given_up = False
         self._leavers: dict[int, int] = {}
         self._farewells = self._next_farewell = 0
         self._lease_void_since = NEVER
@@ -100,7 +102,7 @@ class Leadership:
 
     def replicate(self) -> None:
         """Go on with a change of the members, and send everyone what is new."""
-        if self._change is not None or self._membership.outgoing:
+        if self._change is not None or self._membership.outgoing or self._log.configurations.latest.promised:
             self._go_on_with_change()
         self._replication.replicate()
 
@@ -253,24 +255,28 @@ class Leadership:
     def change(self, target: Configuration) -> None:
         """Set out for ``target``. Raises Busy, ChangeInProgress."""
         current = self._log.configurations.latest
-        if self._change is not None or current.is_joint or current.index > self._log.commit_index:
+        if self.changing():
             raise ChangeInProgress(f"members change already: {self._change_text() or 'the last change ends'}")
         if self.successor != NOBODY:
             raise Busy(f"member {self.successor} takes over")
         if not self.has_committed():
             raise Busy("this leader has committed nothing of its own term yet")
         self._change_note = ""
+        self._given_up = False
         ticks = self._config.election_timeout_ticks
         self._change = Change(current, target, self._log.last_index, self._now, ticks)
 
     def changing(self) -> bool:
         """Whether a change is under way: the committed configuration is not the last yet."""
         current = self._log.configurations.latest
-        return self._change is not None or current.is_joint or current.index > self._log.commit_index
+        unfinished = current.is_joint or current.is_step or current.index > self._log.commit_index
+        return self._change is not None or unfinished
 
     def abandon_change(self, why: str) -> None:
-        """Go no further than the log has gone. A joint configuration is still left, for the new one."""
+        """Go no further than the log has gone. A joint configuration is still left, for the new one; newcomers that
+        learn stay learners, which the log is told, or the next leader would go on."""
         self._change = None
+        self._given_up = True
         self._change_note = why
 
     def _go_on_with_change(self) -> None:
@@ -284,7 +290,13 @@ class Leadership:
             return
         change = self._change
         if change is None:
-            return
+            if not current.is_step:
+                return
+            if self._given_up:
+                self._append_configuration(current.without_promise())
+                return
+            ticks = self._config.election_timeout_ticks
+            change = self._change = Change(current, current.kept_promise(), log.last_index, self._now, ticks)
         if change.is_done(current):
             self._change = None
             return

@@ -31,6 +31,7 @@ class Progress:
         "_patience",
         "answered_round",
         "answered_tick",
+        "chunk_after",
         "chunk_bytes",
         "commit_sent",
         "contact_tick",
@@ -60,6 +61,8 @@ class Progress:
         self.offset = 0
         """SNAPSHOT: where the chunk begins that is on its way, or not sent yet if ``sent_tick`` is NEVER."""
         self.sent_tick = NEVER
+        self.chunk_after = NEVER
+        """From this tick on the next chunk may be sent, whatever else is to be done."""
         self.chunk_bytes = 0
         """That chunk's size, once it is sent."""
 

@@ -59,7 +59,8 @@ class Replication:
                     and log.snapshot is not progress.snapshot.snapshot
                 ):
                     progress.begin_snapshot(Outgoing(log.snapshot))
-                self._send_chunk(member, progress, progress.snapshot)
+                if self.now >= progress.chunk_after or log.commit_index == log.last_index:
+                    self._send_chunk(member, progress, progress.snapshot)
             return
         while progress.next_index <= log.last_index and progress.has_room(
             config.max_inflight, config.max_inflight_bytes
@@ -96,6 +97,7 @@ class Replication:
     def _send_chunk(self, member: int, progress: Progress, stream: Outgoing) -> None:
         chunk = stream.chunk(progress.offset, self._config.snapshot_chunk_bytes)
         progress.sent_tick = self.now
+        progress.chunk_after = self.now + self._config.snapshot_pace_ticks
         progress.chunk_bytes = len(chunk)
         self._send(
             Message(

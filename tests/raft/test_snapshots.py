@@ -336,3 +336,20 @@ def test_a_snapshot_brings_its_members_and_nothing_of_the_former_ones() -> None:
     raft.step(append(2, 9, 2, [2], commit=9))
     raft.step(append(3, 9, 2, [3], source=3))
     assert raft.configuration == new, "a cut behind the snapshot does not reach its members"
+
+
+def test_chunks_leave_room_for_proposals_and_hurry_where_there_are_none() -> None:
+    raft = compacted_leader(snapshot_chunk_bytes=10, snapshot_pace_ticks=3)
+    chunk = lagging(raft)
+    raft.step(Message(APPEND_REPLY, 2, 1, raft.current_term, raft.last_index))
+    drain(raft)
+    for _ in range(3):
+        raft.step(answer_chunk(chunk, chunk.commit + 10))
+        (chunk,) = only(drain(raft), INSTALL, to=3)
+    raft.propose(b"waits for a quorum")
+    raft.step(answer_chunk(chunk, chunk.commit + 10))
+    waited = 0
+    while not (chunks := only(drain(raft), INSTALL, to=3)):
+        tick(raft, 1)
+        waited += 1
+    assert waited == 3 and chunks[0].commit == chunk.commit + 10
