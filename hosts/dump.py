@@ -3,31 +3,33 @@
     length:32, then that many bytes of msgpack: [kind, contents]
 
 again and again. Kinds: 0 the head (version, index and term of the last entry applied, how many of each kind follow),
-1 values of the list, 2 pairs, 3 sessions. Members that have applied the same entries dump the same bytes: pairs stand
-in the order in which their keys came, which the log decides.
+1 values of the list, 2 pairs, 3 sessions, 4 a large value of the list, 5 a large pair; of these two only what stands
+before the value, and its length, are msgpack, and the value's bytes come behind it. Members that have applied the same
+entries dump the same bytes: pairs stand in the order in which their keys came, which the log decides.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Generator, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
 from hosts.raft.snapshot import Data
+from hosts.requests import Encoded
 
 if TYPE_CHECKING:
     from hosts.machine import Machine
 
 VERSION = 1
-_HEAD, _ITEMS, _PAIRS, _SESSIONS = range(4)
+_HEAD, _ITEMS, _PAIRS, _SESSIONS, _LARGE_ITEM, _LARGE_PAIR = range(6)
 _LENGTH = struct.Struct(">I")
 
 SLICE_OBJECTS = 512
 SLICE_BYTES = 256 << 10
-"""A slice ends when it has so many objects, or so many bytes of values: one value may be larger."""
+"""A slice ends when it has so many objects, or so many bytes of values. A value of more bytes is large: it has slices
+to itself."""
 
 
 class Dump:
@@ -69,25 +71,37 @@ class Dump:
     def _slices_of_items(self) -> Iterator[bytes]:
         items, at = self._machine.items, 0
         while at < self._items:
-            size, chosen = 0, []
-            for item in islice(items[at : min(at + SLICE_OBJECTS, self._items)], SLICE_OBJECTS):
-                chosen.append((item.index, item.term, item.value))
+            size = 0
+            chosen: list[tuple[int, int, Encoded]] = []
+            for item in items[at : min(at + SLICE_OBJECTS, self._items)]:
                 size += len(item.value)
-                if size >= SLICE_BYTES:
+                if size > SLICE_BYTES:
                     break
+                chosen.append((item.index, item.term, item.value))
             at += len(chosen)
-            yield _pack(_ITEMS, chosen)
+            if chosen:
+                yield _pack(_ITEMS, chosen)
+            elif at < self._items:
+                item = items[at]
+                at += 1
+                yield from _large(_LARGE_ITEM, [item.index, item.term], item.value)
 
     def _slices_of_pairs(self) -> Iterator[bytes]:
         pairs, changed = self._machine.pairs, self._changed
-        size, chosen = 0, []
+        size = 0
+        chosen: list[tuple[bytes, Encoded]] = []
         for key in self._keys:
             value = changed[key] if key in changed else pairs[key]
-            chosen.append((key, value))
-            size += len(key) + len(value or b"")
-            if len(chosen) == SLICE_OBJECTS or size >= SLICE_BYTES:
+            assert value is not None, "it was there when this began"
+            length = len(key) + len(value)
+            if chosen and (len(chosen) == SLICE_OBJECTS or size + length > SLICE_BYTES):
                 yield _pack(_PAIRS, chosen)
                 size, chosen = 0, []
+            if length > SLICE_BYTES:
+                yield from _large(_LARGE_PAIR, [key], value)
+            else:
+                chosen.append((key, value))
+                size += length
         if chosen:
             yield _pack(_PAIRS, chosen)
 
@@ -95,6 +109,12 @@ class Dump:
 def _pack(kind: int, contents: list[Any]) -> bytes:
     body = bytes(msgpack.packb([kind, contents]))
     return _LENGTH.pack(len(body)) + body
+
+
+def _large(kind: int, contents: list[Any], value: Encoded) -> Iterator[bytes]:
+    yield _pack(kind, [*contents, len(value)])
+    for start in range(0, len(value), SLICE_BYTES):
+        yield bytes(value[start : start + SLICE_BYTES])
 
 
 class Loading:
@@ -141,9 +161,23 @@ class Loading:
             made.pairs.update(contents)
         elif kind == _SESSIONS:
             made.sessions.add(contents)
+        elif kind == _LARGE_ITEM:
+            index, term, size = contents
+            made.add_items([(index, term, self._read_value(size))])
+        elif kind == _LARGE_PAIR:
+            key, size = contents
+            made.pairs[key] = self._read_value(size)
         elif kind == _HEAD and not self._head:
             version, made.applied_index, made.applied_term, *_ = self._head = contents
             if version != VERSION or len(contents) != 6:
                 raise ValueError(f"version {version} is not known here")
         else:
             raise ValueError(f"a slice of kind {kind}")
+
+    def _read_value(self, size: int) -> bytes:
+        start = self._at
+        self._at = start + size
+        value = self._data[start : self._at]
+        if len(value) != size or size < 0:
+            raise ValueError("it is cut short")
+        return value

@@ -101,7 +101,7 @@ class Machine:
         self._former = None
         self.sessions.stop_preserving()
 
-    def add_items(self, items: Iterable[tuple[int, int, bytes]]) -> None:
+    def add_items(self, items: Iterable[tuple[int, int, Encoded]]) -> None:
         """Make the list longer by (index, term, value) of each."""
         self.items.extend([Item(*item) for item in items])
 

@@ -318,6 +318,22 @@ def test_a_dump_is_of_its_beginning_whatever_happens_meanwhile(monkeypatch: pyte
     assert copy.machine.pairs == log.machine.pairs and list(copy.machine.pairs) == list(log.machine.pairs)
 
 
+def test_large_values_have_slices_to_themselves(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump, "SLICE_BYTES", 100)
+    me = log.open()
+    for sequence, size in enumerate((1, 99, 300, 1000, 5, 101), 1):
+        log.run(me, sequence, sequence, append(b"v" * size))
+        log.run(me, sequence + 10, sequence, _put(sequence, b"p" * size, NONCE))
+    assert max(map(len, dump.Dump(log.machine))) < 300
+    whole, copy = log.machine.dump(), Log()
+    copy.machine.load(whole)
+    assert copy.machine.dump() == whole and held(copy) == held(log)
+    assert copy.machine.pairs == log.machine.pairs
+    for cut in range(0, len(whole), 61):
+        with pytest.raises(ValueError, match="cannot be read"):
+            Log().machine.load(whole[:cut])
+
+
 @pytest.mark.parametrize("cut", [0, 1, 10, -1])
 def test_a_damaged_snapshot_changes_nothing(log: Log, cut: int) -> None:
     log.run(log.open(), 1, 1, append(1))
