@@ -9,6 +9,7 @@
 #   make test-recorded            100,000 random packets against what BMv2 did with them (without BMv2)
 #   make test-exercises TUTORIALS=DIR   the exercises of a p4lang/tutorials checkout on our compiler and switch
 #   make fuzz [FUZZ_MINUTES=20]   compiler, JSON loader, P4Runtime server, data plane; goes on where it was stopped
+#   make fuzz-nodes [DATAGRAMS=1000000]   hostile datagrams against members, with and without the cluster key
 #   make bench                    commits per second in the lab, and how fast it recovers from what breaks
 #   make soak [MINUTES=10] [SEED=N] [KILLS=200]   faults under load in a lab of its own, judged by what clients saw
 #   make shell SW=s1              p4runtime-shell on a switch of the running lab
@@ -21,13 +22,14 @@ NODES ?= auto
 SW ?= s1
 MINUTES ?= 10
 FUZZ_MINUTES ?= 20
+DATAGRAMS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 ROOMS := p4compiler p4switch controller hosts topo sim bench
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
-.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz bench soak shell stop clean
+.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz fuzz-nodes bench soak shell stop clean
 
 setup:
 	@scripts/setup.sh
@@ -69,6 +71,9 @@ fuzz: setup
 
 test-recorded: setup
 	@$(BIN)/python -m scripts.against_bmv2 replay
+
+fuzz-nodes: setup
+	@$(BIN)/python -m tests.hosts.fuzz --datagrams $(DATAGRAMS)
 
 bench: setup
 	@$(ROOT) $(BIN)/python -m bench commit

@@ -4,8 +4,8 @@
 
 again and again. Kinds: 0 the head (version, index and term of the last entry applied, how many of each kind follow),
 1 values of the list, 2 pairs, 3 sessions, 4 a large value of the list, 5 a large pair; of these two only what stands
-before the value, and its length, are msgpack, and the value's bytes come behind it. Members that have applied the same
-entries dump the same bytes: pairs stand in the order in which their keys came, which the log decides.
+before the value, and its length, are msgpack, and the value's bytes come behind it. Members that have applied the
+same entries dump the same bytes: pairs stand in the order in which their keys came, which the log decides.
 """
 
 from __future__ import annotations
