@@ -162,7 +162,7 @@ async def _start_program(plane: PacketPlane, program: Path, cache: Path | None) 
     except PipelineError as error:
         raise StartError(str(error)) from None
     except OSError as error:
-        raise StartError(f"cannot run {program}: {error}") from None
+        raise StartError(f"cannot run {program}: {error.strerror or error}") from None
 
 
 def _announce(options: Options, port: int) -> None:
