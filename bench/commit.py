@@ -50,7 +50,9 @@ class Results:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", type=_numbers, default=[3], metavar="N[,N]", help="3, 5, 7")
-    parser.add_argument("--groups", type=_numbers, default=[1], metavar="N[,N]", help="they share the load")
+    parser.add_argument(
+        "--groups", type=_numbers, default=[1], metavar="N[,N]", help="they share the load; one request each at least"
+    )
     parser.add_argument("--size", type=_numbers, default=[64], metavar="BYTES[,BYTES]", help="of a value")
     parser.add_argument(
         "--outstanding", type=_numbers, default=[1, 64], metavar="N[,N]", help="requests on their way"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Window:
     servers: Sequence[int] = ()
     latencies: list[float] = field(default_factory=list)
     _cpu: list[tuple[float, float]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.begins = time.monotonic() + self.warmup
@@ -60,8 +62,9 @@ class Window:
     def answered(self, elapsed_s: float) -> None:
         """A request has just been answered, that long after it began."""
         now = time.monotonic()
-        if now >= (self.ends if self._cpu else self.begins) and len(self._cpu) < 2:
-            self._cpu.append((cpu_s(self.servers), time.process_time()))
+        with self._lock:
+            if now >= (self.ends if self._cpu else self.begins) and len(self._cpu) < 2:
+                self._cpu.append((cpu_s(self.servers), time.process_time()))
         if self.begins <= now <= self.ends:
             self.latencies.append(elapsed_s)
 
