@@ -26,9 +26,9 @@ class Config:
     """The minimum election timeout."""
     heartbeat_ticks: int = 5
     election_spread_ticks: int = 0
-    """Each timeout is drawn from this many values from the minimum on; 0: as many as the minimum has ticks. Members
-    stand in each other's way only if they campaign within a round trip and a sync of each other, so a spread many
-    times that is wide enough, and a wider one has everyone wait for longer."""
+    """Each timeout is drawn from this many values from the minimum on, and voters who follow a leader share them out:
+    each has a part of its own, so that they do not stand in each other's way when it falls silent. 0: each draws from
+    as many values as the minimum has ticks."""
     max_entries_per_append: int = 1024
     max_bytes_per_append: int = 1 << 20
     max_inflight: int = 64

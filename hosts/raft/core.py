@@ -28,7 +28,7 @@ from hosts.raft.errors import Busy, ChangeInProgress, InvalidChange, NotLeader
 from hosts.raft.following import Following
 from hosts.raft.leadership import Leadership
 from hosts.raft.log import MemoryLog
-from hosts.raft.message import MAX_TERM, NOBODY, Entry, EntryKind, HardState, Message, MessageType
+from hosts.raft.message import EVERYBODY, MAX_TERM, NOBODY, Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.outbox import Outbox
 from hosts.raft.quorum import Membership
 from hosts.raft.ready import Ready
@@ -379,6 +379,8 @@ class Raft:
             self.role = Role.FOLLOWER
             self._leadership = self._ballot = None
             self._reset_election_timer()
+        if leader not in (NOBODY, self.leader):
+            self._take_turn_after(leader)
         self.leader = leader
 
     def _campaign(self) -> None:
@@ -436,6 +438,17 @@ class Raft:
         minimum = self.config.election_timeout_ticks
         self._elapsed = 0
         self._timeout = minimum + self._random.randrange(self.config.election_spread_ticks or minimum)
+
+    def _take_turn_after(self, leader: int) -> None:
+        """Should this leader fall silent, the voters campaign in turn, each in its own part of the spread: first who
+        comes next in the order of ids. The tick more is for their promise to the leader to run out."""
+        others = self.membership.voters - {leader}
+        spread = self.config.election_spread_ticks
+        if spread and self.id in others:
+            turn = sorted((one - leader) % EVERYBODY for one in others).index((self.id - leader) % EVERYBODY)
+            part = max(1, spread // len(others))
+            first = self.config.election_timeout_ticks + 1 + turn * part
+            self._timeout = first + self._random.randrange(part)
 
     def _hears_leader(self) -> bool:
         """Whether the leader was heard within the minimum election timeout: then no election is wanted, whoever asks

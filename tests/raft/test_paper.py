@@ -161,6 +161,21 @@ def test_election_timeout_is_randomized(start: Role) -> None:
     assert timeouts == set(range(ELECTION_TICKS, 2 * ELECTION_TICKS))
 
 
+@pytest.mark.parametrize(("leader", "timeouts"), [(3, range(11, 15)), (2, range(15, 19))])
+def test_who_follows_a_leader_waits_for_its_turn(leader: int, timeouts: range) -> None:
+    """Member 1 comes next after 3, but after 2 only when 3 has had its turn."""
+    seen = set()
+    for seed in range(200):
+        raft = member(seed=seed, election_spread_ticks=8)
+        raft.step(append(1, source=leader))
+        ticks = 0
+        while not only(drain(raft), PRE_VOTE):
+            raft.tick()
+            ticks += 1
+        seen.add(ticks)
+    assert seen == set(timeouts)
+
+
 def test_election_timeouts_seldom_conflict() -> None:
     """With five members, two reach the shortest timeout together in well under half of the runs."""
     conflicts = 0
