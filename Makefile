@@ -10,7 +10,7 @@
 #   make test-exercises TUTORIALS=DIR   the exercises of a p4lang/tutorials checkout on our compiler and switch
 #   make fuzz [FUZZ_MINUTES=20]   compiler, JSON loader, P4Runtime server, data plane; goes on where it was stopped
 #   make fuzz-nodes [DATAGRAMS=1000000]   hostile datagrams against members, with and without the cluster key
-#   make bench                    commits per second in the lab, and how fast it recovers from what breaks
+#   make bench                    the core's speed, commits per second in the lab beside etcd, how fast it recovers
 #   make soak [MINUTES=10] [SEED=N] [KILLS=200]   faults under load in a lab of its own, judged by what clients saw
 #   make shell SW=s1              p4runtime-shell on a switch of the running lab
 #   make stop                     end the lab, also after a crash
@@ -76,7 +76,9 @@ fuzz-nodes: setup
 	@$(BIN)/python -m tests.hosts.fuzz --datagrams $(DATAGRAMS)
 
 bench: setup
+	@$(BIN)/python -m bench core
 	@$(ROOT) $(BIN)/python -m bench commit
+	@$(ROOT) $(BIN)/python -m bench failover --load-minutes 1
 	@$(ROOT) $(BIN)/python -m bench recovery
 
 soak: setup
