@@ -144,7 +144,8 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"seconds": found, "load": loaded}, indent=2))
     else:
-        Console(width=110).print(table(found))
+        if found:
+            Console(width=110).print(table(found))
         if loaded is not None:
             print(f"{options.load_minutes:g} minutes of load: {loaded[0]:.0f} commits/s, {loaded[1]} elections")
     medians = {name: statistics.median(times) for name, times in found.items() if times}
