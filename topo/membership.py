@@ -96,7 +96,7 @@ def remove(host: str, group: int | None) -> None:
     request = {"cmd": "member_remove", "member": number}
     shown = members.change(request, lambda shown: str(number) not in shown["members"])
     print(f"{host} is no member of group {members.group} any more, since index {shown['index']}")
-    print(f"Its node still runs, and hears nothing; end it with: switchraft node kill {host}")
+    print(f"Its node still runs, as a member of nothing; end it with: switchraft node kill {host}")
 
 
 def transfer(host: str, group: int | None) -> None:
