@@ -212,7 +212,8 @@ class Node:
         process.alive = False
         if process.writing and random.random() < 0.7:
             for disk in self.disks.values():
-                disk.fuse = random.randrange(12)
+                # A write has six calls, one that begins a segment as well up to twenty.
+                disk.fuse = random.randrange(random.choice((6, 6, 20)))
             self._interrupt(process)
         for disk in self.disks.values():
             if power:

@@ -20,6 +20,8 @@ END_US = 60 * SECOND
 LEAST_OPERATIONS = 400
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
+POWER_LOSS_WEIGHT = 3
+"""Among the kinds of faults: where exactly it strikes matters most."""
 
 
 class Kind(Enum):
@@ -151,7 +153,7 @@ def draw(seed: int) -> Plan:
         features=_draw_features(random),
         tick_us=clocks,
         disk_us=random.choice((100, 200, 200, 1000)),
-        segment_bytes=random.choice((2_000, 8_000, 64_000)),
+        segment_bytes=random.choice((500, 2_000, 64_000)),
         core_options=_draw_core(random),
         clients=random.choice((4, 6, 8)),
         operations_per_s=random.choice((9, 12)),
@@ -220,10 +222,11 @@ def _draw_faults(random: Random, switches: bool) -> tuple[Fault, ...]:
     kinds = [kind for kind in Kind if switches or kind not in SWITCH_KINDS]
     # Some seeds are about few kinds of faults, which then meet more often.
     chosen = random.sample(kinds, random.choice((3, 6, len(kinds))))
+    weights = [POWER_LOSS_WEIGHT if kind is Kind.POWER_LOSS else 1 for kind in chosen]
     faults = []
     for _ in range(random.randrange(LEAST_FAULTS, 28)):
         lasts = random.choice((50 * MS, 400 * MS, 1 * SECOND, 3 * SECOND, 6 * SECOND))
-        kind = random.choice(chosen)
+        kind = random.choices(chosen, weights)[0]
         at = random.randrange(FAULTS_FROM_US, FAULTS_UNTIL_US)
         faults.append(Fault(at, kind, round(lasts * random.uniform(0.5, 1.5)), random.getrandbits(32)))
     return tuple(sorted(faults, key=lambda fault: fault.at_us))
