@@ -382,12 +382,33 @@ class Calls(Expressions):
                 arguments.append(self._in_argument(value, fact, call))
             if len(self.out) > before:
                 self._protect_inputs(arguments, fact, before)
-        self.emit(ir.Call(call.loc, fact.name, receiver, tuple(arguments), types))
+        if fact.name == "extract" and isinstance(arguments[0], ir.Element):
+            self._extract_element(call, arguments[0], receiver, tuple(arguments[1:]), types)
+        else:
+            self.emit(ir.Call(call.loc, fact.name, receiver, tuple(arguments), types))
         self.copy_back(back)
         result = t.substitute(self.facts.declared[declaration], bindings)
         if result != t.VOID:
             raise Fault(f"'{fact.name}' is not supported: it returns a value", call.loc)
         return None
+
+    def _extract_element(
+        self,
+        call: s.Call,
+        element: ir.Element,
+        packet: ir.ExternObject | None,
+        rest: tuple[ir.Value, ...],
+        types: tuple[t.Type, ...],
+    ) -> None:
+        """extract(stack[i]) with an index that only the packet tells: the target extracts into elements by number."""
+        index = self.pin(element.index, "index")
+        inside = fold.binary("<", index, ir.Const(index.type, element.stack.type.size))
+        error = ir.Const(t.ERROR, self.facts.errors["StackOutOfBounds"], "StackOutOfBounds")
+        self.emit(ir.Call(call.loc, "verify", None, (inside, error), ()))
+        self.each_static(
+            ir.Element(element.stack, index, element.type),
+            lambda header: self.emit(ir.Call(call.loc, "extract", packet, (header, *rest), types)),
+        )
 
     def _protect_inputs(self, arguments: list[ir.Value], fact: CallFact, before: int) -> None:
         inputs = [i for i, p in enumerate(fact.parameters[: len(arguments) - 1]) if p.direction in ("in", "")]

@@ -287,7 +287,12 @@ class ExpressionParser:
             return s.DefaultValue(self.advance().loc)
         return self.expression()
 
+    def since(self, start: Location) -> Location:
+        """From there to the end of what was read: parentheses around the last part are in it."""
+        return start.to(self.tokens[self.index - 1].loc)
+
     def binary(self, level: int) -> s.Expression:
+        start = self.token.loc
         left = self.unary()
         while True:
             token = self.token
@@ -303,7 +308,7 @@ class ExpressionParser:
                 self.advance()
             self.advance()
             right = self.binary(own + 1)
-            left = s.Binary(left.loc.to(right.loc), operator, left, right)
+            left = s.Binary(self.since(start), operator, left, right)
 
     def unary(self) -> s.Expression:
         token = self.token

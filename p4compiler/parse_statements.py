@@ -216,10 +216,10 @@ class StatementParser(ExpressionParser):
         start = self.expect("if")
         self.expect("(", "after if")
         condition = self.expression()
-        self.expect(")", "after the condition")
+        end = self.expect(")", "after the condition")
         then = self.branch()
         otherwise = self.branch() if self.accept("else") else None
-        return s.If(start.loc.to(condition.loc), condition, then, otherwise)
+        return s.If(start.loc.to(end.loc), condition, then, otherwise)
 
     def branch(self) -> s.Statement:
         annotations = self.annotations()
@@ -231,11 +231,11 @@ class StatementParser(ExpressionParser):
         start = self.expect("switch")
         self.expect("(", "after switch")
         value = self.expression()
-        self.expect(")", "after the switch expression")
+        end = self.expect(")", "after the switch expression")
         self.expect("{", "to open the cases of switch")
         cases = self.sequence(self._switch_case)
         self.expect("}")
-        return s.Switch(start.loc.to(value.loc), value, cases)
+        return s.Switch(start.loc.to(end.loc), value, cases)
 
     def _switch_case(self) -> s.SwitchCase:
         if self.token.text in ("default", "_"):

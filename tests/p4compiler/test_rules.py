@@ -190,3 +190,23 @@ def test_arrays_in_headers_become_fields() -> None:
 def test_an_unclosed_string_does_not_run_into_a_directive() -> None:
     _, diagnostics = parse_text('const string a = "open;\n#define X 1\nconst string b = "closed";\n')
     assert "a string that is never closed" in errors(diagnostics)[0]
+
+
+def test_extract_into_an_element_chosen_at_run_time() -> None:
+    text = with_ingress("").replace(
+        "packet.extract(hdr.h); transition accept;",
+        "bit<8> i = packet.lookahead<bit<8>>(); packet.extract(hdr.st[i]); transition accept;",
+    )
+    states = compile_ok(text).json["parsers"][0]["parse_states"]
+    operations = [o for state in states for o in state["parser_ops"]]
+    extracted = [o["parameters"][0]["value"] for o in operations if o["op"] == "extract"]
+    assert sorted(extracted) == ["st[0]", "st[1]", "st[2]"]
+    assert sum(o["op"] == "verify" for o in operations) == 1
+
+
+def test_source_fragments_keep_their_last_parenthesis() -> None:
+    body = "if ((hdr.h.a == 1) && (hdr.h.b == 2)) { hdr.h.a = (hdr.h.a) + (hdr.h.b); }"
+    json = compile_ok(with_ingress(body)).json
+    fragments = [c["source_info"]["source_fragment"] for p in json["pipelines"] for c in p["conditionals"]]
+    fragments += [p["source_info"]["source_fragment"] for a in json["actions"] for p in a["primitives"]]
+    assert fragments and all(f.count("(") == f.count(")") for f in fragments), fragments
