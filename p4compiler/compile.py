@@ -9,6 +9,7 @@ from typing import Any
 
 from p4compiler.bmv2.lower import lower
 from p4compiler.checker import check
+from p4compiler.control_plane_names import check_names
 from p4compiler.elaborate import Program, elaborate
 from p4compiler.lexer import Token
 from p4compiler.parser import parse
@@ -64,5 +65,7 @@ def _passes(
     facts = check(program, diagnostics)
     diagnostics.stop_if_errors()
     elaborated = elaborate(facts, diagnostics)
+    check_names(elaborated, diagnostics)
+    diagnostics.stop_if_errors()
     json = lower(elaborated, name, diagnostics)
     return Compiled(elaborated, json, (path, *preprocessor.included))

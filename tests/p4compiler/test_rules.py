@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.p4compiler.short import check_text, compile_ok, errors, parse_text, with_ingress
+from tests.p4compiler.short import check_text, compile_bad, compile_ok, errors, parse_text, with_ingress
 
 
 def messages(text: str) -> list[str]:
@@ -210,3 +210,9 @@ def test_source_fragments_keep_their_last_parenthesis() -> None:
     fragments = [c["source_info"]["source_fragment"] for p in json["pipelines"] for c in p["conditionals"]]
     fragments += [p["source_info"]["source_fragment"] for a in json["actions"] for p in a["primitives"]]
     assert fragments and all(f.count("(") == f.count(")") for f in fragments), fragments
+
+
+def test_two_tables_of_one_name() -> None:
+    tables = '@name("x") table t { actions = { NoAction; } } @name("x") table u { actions = { NoAction; } }'
+    (message,) = compile_bad(with_ingress("t.apply(); u.apply();", tables))
+    assert message == "two tables are named 'ingress_c.x' for the control plane; change the @name of one"
