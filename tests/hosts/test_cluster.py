@@ -15,6 +15,7 @@ import pytest
 from hosts import values
 from hosts.calls import NoLeader, Timeout
 from hosts.client import Client, ClientError
+from tests.hosts.conftest import eventually
 
 VALUES: list[Any] = [0, -1, -5, 3.5, "héllo", b"\x00\xff", None, {"a": [1, {"b": None}]}, 2**63, -(2**80), True, ""]
 
@@ -205,12 +206,21 @@ def test_a_member_far_behind_catches_up_by_snapshot(make_cluster: Callable[..., 
         behind = made.leader() % 3 + 1
         made.kill(behind)
         assert len(list(client.append_many(range(3000), 64))) == 3000
-        status = made.group_status(made.leader())
-        assert status["snapshot"] >= 2000 and status["first_index"] > 1000
+        values = ["first", *range(3000)]
+
+        def snapshot_is_far_ahead() -> bool:
+            """One more value each time: a snapshot begins with an entry, some time after the one before is there."""
+            values.append(f"more {len(values)}")
+            client.append(values[-1])
+            status = made.group_status(made.leader())
+            return bool(status["snapshot"] >= 2000 and status["first_index"] > 1000)
+
+        eventually(snapshot_is_far_ahead, "a snapshot of most of it")
         made.start(behind)
-        assert len(made.agree(3001)) == 3001
+        assert len(made.agree(len(values))) == len(values)
         assert made.group_status(behind)["snapshot"] >= 2000
         made.kill()
         made.start()
         client.append("last")
-        assert sorted(map(str, made.agree(3002))) == sorted(map(str, ["first", *range(3000), "last"]))
+        values.append("last")
+        assert sorted(map(str, made.agree(len(values)))) == sorted(map(str, values))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -55,7 +56,9 @@ class Net:
                 self.send(b"f" + datagram)
             self.most_waiting = max(self.most_waiting, sum(item[2][:1] == b"f" for item in self.queue))
             timeout = self.outbox.next_timeout()
-            assert timeout is not None
+            if timeout is None:
+                assert not self.outbox
+                break
             if self.queue and self.queue[0][0] <= timeout:
                 self.now, _, data = heapq.heappop(self.queue)
                 self.arrive(data)
@@ -100,11 +103,17 @@ def test_a_megabyte_without_loss() -> None:
 def test_bad_networks(seed: int, sizes: list[int], loss: float, duplicate: float, jitter_ms: float) -> None:
     net = Net(seed, loss, duplicate, jitter_ms / 1000)
     payloads = [random.Random(seed + number).randbytes(size) for number, size in enumerate(sizes)]
-    for payload in payloads:
-        net.outbox.add(HEADER, payload, net.now)
-    net.run()
-    assert not net.outbox, "all of it must get through"
-    assert sorted(net.got) == sorted(payloads)
+    wanted, asked = Counter(payloads), Counter[bytes]()
+    for _ in range(50):
+        # The outbox gives up after seconds without any answer, which happens; then who wants it sent asks again.
+        missing = wanted - Counter(net.got)
+        for payload in missing.elements():
+            net.outbox.add(HEADER, payload, net.now)
+        asked += missing
+        net.run()
+        assert not net.outbox, "all of it must get through"
+    assert not wanted - Counter(net.got), "all of it must get through"
+    assert not Counter(net.got) - asked, "nothing may come more often than it was sent"
 
 
 def test_a_megabyte_through_loss_stays_quick() -> None:
