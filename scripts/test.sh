@@ -3,7 +3,8 @@
 # `scripts/test.sh bmv2` runs the lab's tests on the real simple_switch_grpc and p4c instead.
 set -eu
 cd "$(dirname "$0")/.."
-pytest=.venv/bin/pytest
+# One seed: a run of the tests can be repeated; looking further is for the fuzzers and the simulator.
+pytest=".venv/bin/pytest --hypothesis-seed=0"
 sudo=${SWITCHRAFT_ROOT:-}
 
 if [ "${1:-}" = bmv2 ]; then

@@ -3,6 +3,7 @@ start, in one clear line; the others go on; and once the disk is mended it is ba
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -164,6 +165,10 @@ def test_a_read_only_disk(make_cluster: Make, small_disks: Callable[[Path], None
     assert numbers(cluster, len(acknowledged)) == acknowledged
 
 
+HALT = signal.SIGTERM
+"""An end in good order: between a frame and its synced mark the damage would pass for a torn write."""
+
+
 def flip(path: Path, where: str) -> None:
     """Flip one bit of what the file holds."""
     data = bytearray(path.read_bytes())
@@ -181,7 +186,7 @@ def test_a_flipped_bit(make_cluster: Make, kind: str, where: str) -> None:
     with appending(cluster) as acknowledged:
         folder = cluster.folder / f"nodes/node{VICTIM}/group-1"
         eventually(lambda: _rotting(folder, kind), f"a {kind}")
-        cluster.kill(VICTIM)
+        cluster.kill(VICTIM, how=HALT)
         damaged = _rotting(folder, kind)[-1]
         sound = damaged.read_bytes()
         flip(damaged, where)
@@ -207,7 +212,7 @@ def test_who_lost_its_log_rejoins_as_somebody_else(make_cluster: Make, where: st
     cluster.start()
     with appending(cluster) as acknowledged:
         folder = cluster.folder / f"nodes/node{VICTIM}"
-        cluster.kill(VICTIM)
+        cluster.kill(VICTIM, how=HALT)
         flip(_rotting(folder / "group-1", "log")[-1], where)
         assert "a fresh learner under a new member id" in refusal(cluster, VICTIM)
         folder.rename(cluster.folder / "damaged")
