@@ -14,7 +14,6 @@ import time
 from typing import Any
 
 from bench.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, show
-from hosts import control
 from hosts.client import Client
 
 MIB = 1 << 20
@@ -60,19 +59,19 @@ def run(
     file. Raises Stuck."""
     with Loopback(extra, folder) as cluster:
         cluster.start()
-        figures = _value(cluster, value_bytes)
-        figures.update(_snapshot(cluster, snapshot_bytes, part_bytes, value_bytes))
-        return figures
+        value, value_holds = _value(cluster, value_bytes)
+        snapshot, snapshot_holds = _snapshot(cluster, snapshot_bytes, part_bytes, value_bytes)
+        return {**value, **snapshot, "holds": value_holds and snapshot_holds}
 
 
 def _memory(cluster: Loopback, what: str = "VmHWM") -> str:
     return ", ".join(f"{cluster.memory_bytes(one, what) / MIB:.0f}" for one in sorted(cluster.processes))
 
 
-def _value(cluster: Loopback, size: int) -> dict[str, Any]:
-    """A value of ``size`` bytes through the log to all members, and back."""
+def _value(cluster: Loopback, size: int) -> tuple[dict[str, Any], bool]:
+    """A value of ``size`` bytes through the log to all members, and back: the figures, and whether all is well."""
     leader = cluster.leader()
-    before = cluster.status(leader)
+    before = cluster.group_status(leader)
     with cluster.client(timeout_s=PATIENCE_S) as client:
         client.put("warm", 1)
         value = content(0, size)
@@ -85,7 +84,7 @@ def _value(cluster: Loopback, size: int) -> dict[str, Any]:
         same = client.get("large").value == [True, value]
         read = time.monotonic() - began
         client.delete("large")
-    after = cluster.status(leader)
+    after = cluster.group_status(leader)
     allowed = (PROCESS_MIB * MIB + COPIES_OF_A_VALUE * size) // MIB
     most = max(cluster.memory_bytes(one, "VmHWM") for one in MEMBERS) // MIB
     quiet = bool(before and after and (before["term"], before["leader"]) == (after["term"], after["leader"]))
@@ -98,14 +97,13 @@ def _value(cluster: Loopback, size: int) -> dict[str, Any]:
         "no election meanwhile": quiet,
         "nodes' most resident memory, MiB": _memory(cluster),
         "allowed for the value, MiB": allowed,
-        "holds": same and quiet and most <= allowed,
-    }
+    }, same and quiet and most <= allowed
 
 
-def _snapshot(cluster: Loopback, size: int, part: int, value_bytes: int) -> dict[str, Any]:
+def _snapshot(cluster: Loopback, size: int, part: int, value_bytes: int) -> tuple[dict[str, Any], bool]:
     leader = cluster.leader()
     away = next(member for member in MEMBERS if member != leader)
-    cluster.stop(away)
+    cluster.kill(away)
     keys = max(1, size // part)
     began = time.monotonic()
     with cluster.client(timeout_s=PATIENCE_S) as client:
@@ -117,8 +115,8 @@ def _snapshot(cluster: Loopback, size: int, part: int, value_bytes: int) -> dict
     patience = PATIENCE_S + size / (1 << 20)
     cluster.wait(lambda: _applied(cluster, away) >= written["commit"], "the snapshot has arrived", patience)
     took = time.monotonic() - began
-    arrived = cluster.status(away)
-    after = cluster.status(leader)
+    arrived = cluster.group_status(away)
+    after = cluster.group_status(leader)
     quiet = bool(after and after["role"] == "leader" and after["term"] == written["term"])
     most = max(cluster.memory_bytes(one, "VmHWM") for one in MEMBERS)
     now = _memory(cluster, "VmRSS")
@@ -137,8 +135,7 @@ def _snapshot(cluster: Loopback, size: int, part: int, value_bytes: int) -> dict
         "nodes' most resident memory by then, MiB": _memory(cluster),
         "allowed, MiB": allowed // MIB,
         "largest disk use, MiB": disk // MIB,
-        "holds": bool(same and quiet and most <= allowed and arrived and arrived["snapshot"]),
-    }
+    }, bool(same and quiet and most <= allowed and arrived and arrived["snapshot"])
 
 
 def _write(client: Client, keys: int, part: int) -> None:
@@ -150,11 +147,11 @@ def _read_back(cluster: Loopback, member: int, keys: int, part: int) -> bool:
     """From ``member`` itself, as the leader."""
 
     def leads() -> bool:
-        status = cluster.status(member)
+        status = cluster.group_status(member)
         if status and status["role"] == "leader":
             return True
         old = cluster.leader()
-        list(control.ask(cluster.folder(old) / "control.sock", {"cmd": "transfer", "member": member}, timeout_s=30))
+        cluster.ask(old, cmd="transfer", member=member)
         time.sleep(0.5)
         return False
 
@@ -169,14 +166,14 @@ def _read_back(cluster: Loopback, member: int, keys: int, part: int) -> bool:
 
 def _snapshot_of_all(cluster: Loopback, member: int) -> dict[str, Any] | None:
     """Its status, once it has a snapshot of all that is applied."""
-    status = cluster.status(member)
+    status = cluster.group_status(member)
     if status and status["snapshot"] == status["applied"]:
         return status
-    list(control.ask(cluster.folder(member) / "control.sock", {"cmd": "snapshot"}, timeout_s=30))
+    cluster.ask(member, cmd="snapshot")
     time.sleep(0.5)
     return None
 
 
 def _applied(cluster: Loopback, member: int) -> int:
-    status = cluster.status(member)
+    status = cluster.group_status(member)
     return int(status["applied"]) if status else -1

@@ -59,7 +59,7 @@ class _Rate:
         self._at, self._commit = time.monotonic(), self.commit()
 
     def commit(self) -> int:
-        status = self._cluster.status(self._member)
+        status = self._cluster.group_status(self._member)
         return int(status["commit"]) if status else 0
 
     def take(self) -> float:
@@ -97,7 +97,7 @@ def run(
             rate.take()
             time.sleep(seconds)
             with_all = rate.take()
-            cluster.stop(away)
+            cluster.kill(away)
             left_at = rate.commit()
             rate.take()
             cluster.wait(lambda: commits_until(left_at + entries), f"{entries} entries", PATIENCE_S + entries / 100)
@@ -108,7 +108,7 @@ def run(
             took = time.monotonic() - began
             meanwhile = rate.take()
             disks = [cluster.disk_bytes(member) for member in MEMBERS]
-            term = cluster.status(leader)
+            term = cluster.group_status(leader)
         allowed = DISK_SLACK_BYTES + 3 * ENTRY_BYTES * (rate.commit() + len(MEMBERS))
         drop = 1 - meanwhile / with_all
         by_snapshot = back["snapshot"] > left_at
@@ -133,6 +133,6 @@ def run(
 
 def _has_caught_up(cluster: Loopback, member: int, leader: int) -> dict[str, Any] | None:
     """Its status, once it has applied what the leader had committed just before."""
-    goal = cluster.status(leader)
-    status = cluster.status(member)
+    goal = cluster.group_status(leader)
+    status = cluster.group_status(member)
     return status if goal and status and status["applied"] >= goal["commit"] else None

@@ -141,7 +141,7 @@ def bridge() -> Iterator[Running]:
 
 @contextmanager
 def forwarder(tool: Path) -> Iterator[Running]:
-    with _process([str(tool), NEAR_A, NEAR_B], Path(os.devnull)) as process:
+    with process_of([str(tool), NEAR_A, NEAR_B], Path(os.devnull)) as process:
         time.sleep(0.2)
         yield Running(process.pid)
 
@@ -159,7 +159,7 @@ def switch(kind: str, compiled: Compiled, folder: Path, cache: Path | None = Non
     environment = dict(os.environ)
     if cache is not None:
         environment["P4SWITCH_CACHE"] = str(cache)
-    with _process(command, folder / f"{kind}.log", environment) as process:
+    with process_of(command, folder / f"{kind}.log", environment) as process:
         runtime = Runtime(f"127.0.0.1:{port}", compiled.p4info)
         try:
             yield Running(process.pid, runtime)
@@ -174,7 +174,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _process(
+def process_of(
     command: list[str], log: Path, environment: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     with open(log, "ab") as output:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,14 +10,14 @@ from pathlib import Path
 
 import yaml
 
+from bench.loopback import free_port
 from topo import namespace, paths, topology
-from topo.errors import LabError, UsageError
+from topo.errors import UsageError
 from topo.live import Live
 from topo.options import Options
 from topo.owner import running
 
 TOPOLOGIES = {3: "triangle", 5: "five", 7: "seven"}
-LOOPBACK_PORTS = range(26510, 26600)
 GROUP_STEP = 256
 """Between the ids of groups that are added: those that differ by this are the ones most easily confused."""
 
@@ -59,7 +57,7 @@ def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
     """No switches, no root: members at 127.0.0.1, 127.0.0.2, ..."""
     folder = _fresh_folder()
     addresses = {member: f"127.0.0.{member}" for member in range(1, nodes + 1)}
-    port = _free_port(list(addresses.values()))
+    port = free_port(list(addresses.values()))
     numbers = [1 + GROUP_STEP * number for number in range(groups)]
     cluster = {
         "cluster": 1,
@@ -126,16 +124,6 @@ def open(
 ) -> AbstractContextManager[Ground]:
     """One or the other. Raises LabError."""
     return loopback(nodes, groups, timing) if on_loopback else lab(nodes, groups, timing, switch, say)
-
-
-def _free_port(addresses: Sequence[str]) -> int:
-    """One that nobody uses at any of these. Raises LabError."""
-    for port in LOOPBACK_PORTS:
-        with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
-            for address in addresses:
-                opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind((address, port))
-            return port
-    raise LabError(f"no UDP port of {LOOPBACK_PORTS.start} to {LOOPBACK_PORTS.stop - 1} is free on loopback")
 
 
 def _fresh_folder() -> Path:

@@ -1,7 +1,9 @@
-"""A cluster of node processes on loopback addresses, without a lab, for ``bench catchup`` and ``bench bulk``."""
+"""A cluster of node processes on loopback addresses, without a lab: for ``bench catchup`` and ``bench bulk``, and for
+tests."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,28 +20,110 @@ from typing import Any
 
 from hosts import control
 from hosts.client import Client
+from topo.errors import LabError
 
 PATIENCE_S = 120.0
 MEMBERS = (1, 2, 3)
+PORTS = range(26_500, 27_500)
 
 
-class Stuck(RuntimeError):
+class Stuck(LabError):
     """What was waited for did not come about."""
 
 
-class Loopback:
-    """Members 1, 2, 3 at 127.0.0.N, in a folder that goes with them."""
+class NodeProcesses:
+    """Members 1, 2, ... at 127.0.0.1, 127.0.0.2, ..., at one port, each a process that writes into ``folder``."""
+
+    def __init__(
+        self, folder: Path, members: int = 3, groups: Sequence[int] = (1,), extra: str = "", spares: int = 0
+    ) -> None:
+        """``spares`` more may be added later; ``start`` starts members only, unless told. ``extra``: more
+        lines of the cluster file."""
+        self.folder = folder
+        self.members = range(1, members + 1)
+        self.port = free_port([self.host(member) for member in range(1, members + spares + 1)])
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.config = folder / "cluster.yaml"
+        lines = [f"port: {self.port}", f"data: {folder / 'nodes'}", extra, "groups:"]
+        for group in groups:
+            inside = ", ".join(f"{member}: {self.host(member)}" for member in self.members)
+            more = ", ".join(f"{members + one}: {self.host(members + one)}" for one in range(1, spares + 1))
+            lines.append(f"  - {{id: {group}, members: {{{inside}}}, spares: {{{more}}}}}")
+        self.config.write_text("\n".join(lines) + "\n")
+
+    @staticmethod
+    def host(member: int) -> str:
+        """Its address."""
+        return f"127.0.0.{member}"
+
+    def address(self, member: int) -> tuple[str, int]:
+        return self.host(member), self.port
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        return [self.address(member) for member in self.members]
+
+    def client(self, **options: Any) -> Client:
+        return Client(self.addresses, **options)
+
+    def data(self, member: int) -> Path:
+        """Where it keeps its log."""
+        return self.folder / "nodes" / f"node{member}"
+
+    def start(self, *members: int, options: tuple[str, ...] = ()) -> None:
+        for member in members or self.members:
+            with (self.folder / f"node{member}.log").open("ab") as log:
+                command = [sys.executable, "-m", "hosts.node", "--config", str(self.config), "--id", str(member)]
+                self.processes[member] = subprocess.Popen([*command, *options], stdout=log, stderr=log)
+
+    def kill(self, *members: int, how: signal.Signals = signal.SIGKILL) -> None:
+        """End some, or all that run."""
+        for member in members or tuple(self.processes):
+            process = self.processes.pop(member)
+            process.send_signal(how)
+            process.wait(PATIENCE_S)
+
+    def stop(self) -> None:
+        """End all, also those that are paused."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)
+        self.kill()
+
+    def output(self, member: int) -> str:
+        return (self.folder / f"node{member}.log").read_text()
+
+    def ask(self, member: int, /, **request: Any) -> list[dict[str, Any]]:
+        """What its control socket answers. Raises OSError."""
+        return list(control.ask(self.data(member) / "control.sock", request, timeout_s=30))
+
+    def status(self, member: int) -> dict[str, Any] | None:
+        """None if it does not answer."""
+        try:
+            return self.ask(member, cmd="status")[0]
+        except (OSError, IndexError):
+            return None
+
+    def group_status(self, member: int, group: int = 1) -> dict[str, Any] | None:
+        status = self.status(member)
+        return next(iter(g for g in status["groups"] if g["group"] == group), None) if status else None
+
+    def find_leader(self, group: int = 1) -> int:
+        """A running member that leads and has committed in its term, with a quorum behind it; 0 if there is none."""
+        found = [
+            (status["term"], member)
+            for member in self.processes
+            if (status := self.group_status(member, group)) and status["role"] == "leader" and status["commit"]
+        ]
+        return max(found)[1] if found else 0
+
+
+class Loopback(NodeProcesses):
+    """Three members, in a folder that goes with them."""
 
     def __init__(self, extra: str = "", folder: str | None = None) -> None:
-        """``extra``: more lines of the cluster file. ``folder``: where the nodes write; a disk that syncs."""
-        self._folder = tempfile.TemporaryDirectory(prefix="switchraft-bench-", dir=folder)
-        self.path = Path(self._folder.name)
-        self.port = _free_port()
-        self.processes: dict[int, subprocess.Popen[bytes]] = {}
-        self.config = self.path / "cluster.yaml"
-        members = ", ".join(f"{member}: 127.0.0.{member}" for member in MEMBERS)
-        lines = [f"port: {self.port}", f"data: {self.path / 'nodes'}", extra, "groups:"]
-        self.config.write_text("\n".join([*lines, f"  - {{id: 1, members: {{{members}}}}}", ""]))
+        """``folder``: where the nodes write; a disk that syncs."""
+        self._temporary = tempfile.TemporaryDirectory(prefix="switchraft-bench-", dir=folder)
+        super().__init__(Path(self._temporary.name), len(MEMBERS), extra=extra)
 
     def __enter__(self) -> Loopback:
         return self
@@ -47,53 +131,12 @@ class Loopback:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop(*self.processes)
-        self._folder.cleanup()
-
-    @property
-    def addresses(self) -> list[tuple[str, int]]:
-        return [(f"127.0.0.{member}", self.port) for member in MEMBERS]
-
-    def client(self, **options: Any) -> Client:
-        return Client(self.addresses, **options)
-
-    def start(self, *members: int) -> None:
-        for member in members or MEMBERS:
-            with (self.path / f"node{member}.log").open("ab") as log:
-                command = [sys.executable, "-m", "hosts.node", "--config", str(self.config), "--id", str(member)]
-                self.processes[member] = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def stop(self, *members: int, how: signal.Signals = signal.SIGKILL) -> None:
-        for member in members:
-            process = self.processes.pop(member)
-            process.send_signal(how)
-            process.wait(PATIENCE_S)
-
-    def folder(self, member: int) -> Path:
-        return self.path / "nodes" / f"node{member}"
-
-    def output(self, member: int) -> str:
-        return (self.path / f"node{member}.log").read_text()
-
-    def status(self, member: int) -> dict[str, Any] | None:
-        """The node's, with its only group's in it; None if it does not answer."""
-        try:
-            (answer,) = control.ask(self.folder(member) / "control.sock", {"cmd": "status"}, timeout_s=30)
-        except (OSError, ValueError):
-            return None
-        return {**answer, **answer["groups"][0]}
+        self.stop()
+        self._temporary.cleanup()
 
     def leader(self) -> int:
-        """Waits for one that has committed in its term."""
-
-        def find() -> int:
-            for member in self.processes:
-                status = self.status(member)
-                if status and status["role"] == "leader" and status["commit"]:
-                    return member
-            return 0
-
-        return int(self.wait(find, "a leader"))
+        """Waits for one."""
+        return int(self.wait(self.find_leader, "a leader"))
 
     def wait(self, condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
         """Until ``condition`` gives something true. Raises Stuck; a node that has ended by itself is one reason."""
@@ -112,7 +155,7 @@ class Loopback:
     def disk_bytes(self, member: int) -> int:
         """What the member's files take on the disk."""
         total = 0
-        for folder, _, names in os.walk(self.folder(member)):
+        for folder, _, names in os.walk(self.data(member)):
             for name in names:
                 try:
                     total += os.lstat(os.path.join(folder, name)).st_blocks * 512
@@ -143,22 +186,14 @@ def load(cluster: Loopback, outstanding: int, value_bytes: int) -> Iterator[subp
         process.wait()
 
 
-def _free_port() -> int:
-    """Free at 127.0.0.1 to .3 just now, and below the ephemeral ports."""
-    for port in range(26500, 27500):
-        opened = []
-        try:
-            for member in MEMBERS:
-                probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                opened.append(probe)
-                probe.bind((f"127.0.0.{member}", port))
+def free_port(addresses: Sequence[str]) -> int:
+    """A UDP port below the ephemeral ones that nobody uses at any of these addresses. Raises Stuck."""
+    for port in PORTS:
+        with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
+            for address in addresses:
+                opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind((address, port))
             return port
-        except OSError:
-            continue
-        finally:
-            for probe in opened:
-                probe.close()
-    raise Stuck("no free UDP port of 26500..27499")
+    raise Stuck(f"no UDP port of {PORTS.start} to {PORTS.stop - 1} is free on loopback")
 
 
 def show(figures: dict[str, Any], as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from p4compiler import syntax as s
@@ -15,8 +16,9 @@ from p4compiler.places import call_fault
 
 
 class CallChecks(ExpressionChecks):
+    @abstractmethod
     def construct_expression(self, call: s.Call, function: s.TypeExpression) -> t.Type:
-        raise NotImplementedError
+        """The type of a constructor call in an expression."""
 
     def call(self, call: s.Call) -> t.Type:
         function = call.function

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 
 from p4compiler import syntax as s
@@ -28,8 +29,9 @@ class ExpressionChecks(OperatorChecks):
         self.facts.types[expression] = type_
         return type_
 
+    @abstractmethod
     def call(self, call: s.Call) -> t.Type:
-        raise NotImplementedError
+        """The type of a call's result."""
 
     def value(self, expression: s.Expression, what: str = "a value") -> t.Type:
         """The type of an expression that must have a value at run time or compile time."""

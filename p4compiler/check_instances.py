@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from p4compiler import syntax as s
 from p4compiler import type_rules
 from p4compiler import types as t
@@ -13,11 +15,13 @@ from p4compiler.places import Place, instance_fault
 
 
 class InstanceChecks(CallChecks):
+    @abstractmethod
     def function(self, declaration: s.Function) -> None:
-        raise NotImplementedError
+        """Check a function."""
 
+    @abstractmethod
     def declaration(self, declaration: s.Declaration) -> None:
-        raise NotImplementedError
+        """Check any declaration."""
 
     def instance(self, declaration: s.Instance) -> None:
         type_ = self.resolve(declaration.type, raw=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from p4compiler import syntax as s
 from p4compiler import types as t
 from p4compiler.check_types import TypeChecks
 
 
 class OperatorChecks(TypeChecks):
+    @abstractmethod
     def value(self, expression: s.Expression, what: str = "a value") -> t.Type:
-        raise NotImplementedError
+        """The type of an expression that must have a value; an error names it as ``what``."""
 
     # Operators
 

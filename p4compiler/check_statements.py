@@ -14,9 +14,6 @@ class StatementChecks(InstanceChecks):
     result_type: t.Type | None = None
     loop_depth = 0
 
-    def declaration(self, declaration: s.Declaration) -> None:
-        raise NotImplementedError
-
     def statements(self, statements: tuple[s.Statement | s.Declaration, ...]) -> None:
         for statement in statements:
             if isinstance(statement, s.Declaration):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from p4compiler import syntax as s
 from p4compiler import type_rules
 from p4compiler import types as t
@@ -18,7 +20,7 @@ MAX_WIDTH = 1 << 16
 Bindings = dict[s.TypeParameter, t.Type | None]
 
 
-class TypeChecks:
+class TypeChecks(ABC):
     def __init__(self, facts: Facts, diagnostics: Diagnostics) -> None:
         self.facts = facts
         self.diagnostics = diagnostics
@@ -33,8 +35,9 @@ class TypeChecks:
         loc = node if isinstance(node, Location) else node.loc
         self.diagnostics.error(message, loc, *notes)
 
+    @abstractmethod
     def expression(self, expression: s.Expression) -> t.Type:
-        raise NotImplementedError
+        """The type of any expression."""
 
     # Scopes
 

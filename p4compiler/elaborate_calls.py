@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from p4compiler import effects, fold, ir
@@ -37,19 +38,23 @@ class Calls(Expressions):
         self.block_number = 0
         self.extern_blocks: dict[ir.ExternObject, int] = {}
 
+    @abstractmethod
     def block(self, block: s.Block) -> None:
-        raise NotImplementedError
+        """Emit the statements of a block."""
 
+    @abstractmethod
     def apply_table(self, table: s.Table, loc: Location) -> ir.Apply:
-        raise NotImplementedError
+        """The application of a table."""
 
+    @abstractmethod
     def apply_instance(self, instance: ir.Instantiated, fact: CallFact, loc: Location) -> None:
-        raise NotImplementedError
+        """Emit the application of a parser or control."""
 
+    @abstractmethod
     def instantiate(
         self, declaration: s.Parser | s.Control, fact: CallFact, name: str, annotations: s.Annotations
     ) -> ir.Instantiated:
-        raise NotImplementedError
+        """An instance of a parser or control."""
 
     def new_label(self) -> int:
         self.labels += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from p4compiler import effects, fold, ir
@@ -12,7 +13,7 @@ from p4compiler.elaborate_values import Fault, Values
 from p4compiler.facts import CallKind
 
 
-class Expressions(Values):
+class Expressions(Values, ABC):
     def value(self, expression: s.Expression) -> ir.Value:
         """The value of an expression; statements that it needs are emitted before."""
         return _HANDLERS[type(expression)](self, expression)
@@ -27,14 +28,17 @@ class Expressions(Values):
         """The value as one of the type."""
         return self.coerce(self.value(expression), type_)
 
+    @abstractmethod
     def call(self, call: s.Call) -> ir.Value | None:
-        raise NotImplementedError
+        """What a call gives; None for void."""
 
+    @abstractmethod
     def apply_for_hit(self, call: s.Call, hit: bool) -> ir.Expr:
-        raise NotImplementedError
+        """Apply a table: whether it hit, or, without ``hit``, whether it missed."""
 
+    @abstractmethod
     def global_value(self, declaration: s.Declaration) -> ir.Value | None:
-        raise NotImplementedError
+        """The value of a declaration of the top level; None if it has none."""
 
     def in_order(self, expressions: Sequence[s.Expression]) -> list[ir.Value]:
         """Values of operands; one whose storage a later operand changes is copied in time."""

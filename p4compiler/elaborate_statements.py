@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from p4compiler import effects, fold, ir
 from p4compiler import syntax as s
 from p4compiler.elaborate_calls import Calls
@@ -59,8 +61,9 @@ class Statements(Calls):
         elif isinstance(statement, s.Continue):
             self.emit(ir.Leave(statement.loc, self.loops[-1][1]))
 
+    @abstractmethod
     def instance(self, declaration: s.Instance) -> None:
-        raise NotImplementedError
+        """An instance among the statements."""
 
     def nested(self, *statements: s.Statement | s.Declaration) -> list[ir.Stmt]:
         """The statements as a list of their own."""

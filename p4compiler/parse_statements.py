@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -17,9 +18,10 @@ ASSIGNMENTS = {
 }  # fmt: skip
 
 
-class StatementParser(ExpressionParser):
+class StatementParser(ExpressionParser, ABC):
+    @abstractmethod
     def function_or_instance(self, annotations: s.Annotations) -> s.Declaration:
-        raise NotImplementedError
+        """Either, as both begin with a type."""
 
     # Recovery: go on after the declaration or statement that could not be read
 

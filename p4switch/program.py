@@ -6,7 +6,7 @@ Structure (headers, tables, actions…) becomes dataclasses; expressions and pri
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -338,19 +338,23 @@ class Program:
 
 def mentions(program: Program, fields: Collection[str]) -> bool:
     """Whether the program computes with, matches or hands on a field of one of these names."""
-    todo: list[Any] = [program.deparser.primitives, [c.inputs for c in program.calculations.values()]]
-    todo += [action.primitives for action in program.actions.values()]
-    todo += [one.elements for lists in (program.digests, program.field_lists) for one in lists.values()]
+    parts: list[Any] = [program.deparser.primitives, [c.inputs for c in program.calculations.values()]]
+    parts += [action.primitives for action in program.actions.values()]
+    parts += [one.elements for lists in (program.digests, program.field_lists) for one in lists.values()]
     for control in (program.ingress, program.egress):
-        todo += [one.expression for one in control.conditionals]
-        todo += [key.target for table in control.tables for key in table.key]
-        todo += [profile.selector_input for profile in control.profiles]
+        parts += [one.expression for one in control.conditionals]
+        parts += [key.target for table in control.tables for key in table.key]
+        parts += [profile.selector_input for profile in control.profiles]
+    return any(isinstance(one, str) and one in fields for one in inner_parts(parts))
+
+
+def inner_parts(parts: Iterable[Any]) -> Iterator[Any]:
+    """All that JSON's objects and arrays hold, at any depth, and these themselves; in no order."""
+    todo = list(parts)
     while todo:
         one = todo.pop()
+        yield one
         if isinstance(one, Mapping):
             todo += one.values()
         elif isinstance(one, (list, tuple)):
             todo += one
-        elif isinstance(one, str) and one in fields:
-            return True
-    return False

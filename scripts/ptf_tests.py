@@ -15,22 +15,23 @@ import argparse
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.devices import BenchError, ip, own_namespace
+import grpc
+
+from bench.devices import BenchError, ip, own_namespace, process_of
 from scripts.reference.bmv2 import ReferenceError, compile_with_p4c, tool
 
 REPOSITORY = Path(__file__).parent.parent
 FOLDER = REPOSITORY / "build" / "ptf"
 PORTS = 8
 ADDRESS = "127.0.0.1:9559"
+START_S = 60.0
 TIME_LIMIT_S = 600.0
 
 
@@ -70,18 +71,12 @@ def switch(suite: Suite, work: Path, tools: Path | None) -> Iterator[None]:
     command += ["--no-p4", *(word for port in range(PORTS) for word in ("-i", f"{port}@veth{2 * port}"))]
     command += ["--", "--grpc-server-addr", ADDRESS]
     command += ["--cpu-port", suite.cpu_port] if suite.cpu_port else []
-    with open(work / "switch.log", "wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=REPOSITORY)
-    try:
-        time.sleep(3)
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
+    with process_of(command, work / "switch.log"), grpc.insecure_channel(ADDRESS) as channel:
         try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            grpc.channel_ready_future(channel).result(START_S)
+        except grpc.FutureTimeoutError:
+            raise ReferenceError(f"{command[0]} does not answer at {ADDRESS}: see {work / 'switch.log'}") from None
+        yield
 
 
 def compile_program(program: Path, tools: Path | None) -> tuple[Path, Path]:

@@ -79,11 +79,14 @@ class MemorySink:
 def crc_of(data: Data) -> int:
     """The CRC-32 of data."""
     known = getattr(data, "crc32", None)
-    if known is not None:
-        return int(known)
+    return crc_of_part(data, len(data)) if known is None else int(known)
+
+
+def crc_of_part(data: Data, size: int) -> int:
+    """The CRC-32 of the first ``size`` bytes, read a little at a time."""
     crc = 0
-    for start in range(0, len(data), _CRC_STEP):
-        crc = zlib.crc32(data[start : start + _CRC_STEP], crc)
+    for start in range(0, size, _CRC_STEP):
+        crc = zlib.crc32(data[start : min(start + _CRC_STEP, size)], crc)
     return crc
 
 

@@ -18,7 +18,7 @@ import zlib
 from crc32c import crc32c
 
 from hosts.raft.configuration import Configuration
-from hosts.raft.snapshot import Data, Snapshot
+from hosts.raft.snapshot import Data, Snapshot, crc_of_part
 from hosts.storage.disk import Disk
 from hosts.storage.errors import LogDamaged
 
@@ -157,16 +157,9 @@ def read_snapshot(disk: Disk, log_id: bytes, index: int) -> Snapshot:
         packed = view[size:end_at]
         if crc32c(end[: _END.size], crc32c(log_id + packed)) != crc:
             raise ValueError("the checksum of its end does not fit, or it belongs to another log")
-        if _crc_of(view, size) != data_crc:
+        if crc_of_part(view, size) != data_crc:
             raise ValueError("the checksum of its data does not fit")
         configuration = Configuration.unpack(configured, packed)
     except (struct.error, ValueError) as error:
         raise LogDamaged(disk.path(name), 0, f"the snapshot cannot be read: {error}") from error
     return Snapshot(index, term, configuration, StoredData(view, size, data_crc))
-
-
-def _crc_of(view: Data, size: int) -> int:
-    crc = 0
-    for start in range(0, size, _READ_BYTES):
-        crc = zlib.crc32(view[start : min(start + _READ_BYTES, size)], crc)
-    return crc

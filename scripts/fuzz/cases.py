@@ -103,14 +103,14 @@ def run_cases(
         except BaseException as error:
             found.faults.append((title(error), text))
         if not begun and time.monotonic() - start > seconds / 2:
-            begun = peak_kb()
+            begun = resident_kb()
     corpus.current.unlink(missing_ok=True)
-    if begun and peak_kb() - begun > LEAK_KB:
-        found.faults.append((f"memory grows: {begun} kB, then {peak_kb()} kB", f"seed {seed}"))
+    if begun and resident_kb() - begun > LEAK_KB:
+        found.faults.append((f"memory grows: {begun} kB, then {resident_kb()} kB", f"seed {seed}"))
     return found
 
 
-def peak_kb() -> int:
+def resident_kb() -> int:
     """Resident memory now."""
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * resource.getpagesize() // 1024

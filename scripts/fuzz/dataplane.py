@@ -17,7 +17,7 @@ from p4switch.entities import PipelineError
 from p4switch.native import FLAGS
 from p4switch.pipeline import Pipeline
 from p4switch.program_json import parse_program
-from scripts.fuzz.cases import LEAK_KB, REPOSITORY, Fault, Found, peak_kb
+from scripts.fuzz.cases import LEAK_KB, REPOSITORY, Fault, Found, resident_kb
 from scripts.reference.differential import carry_out
 from scripts.reference.inputs import Insert, make_round
 from scripts.reference.shape import Shape, shape_of
@@ -68,7 +68,7 @@ def one_program(program: Path, chance: random.Random, folder: Path) -> int:
 
 
 def _edit(pipeline: Pipeline, chance: random.Random, inserts: list[Insert]) -> None:
-    """Delete or modify what is there, or insert one anew."""
+    """Delete what is there, or insert one anew."""
     tables = [name for name in pipeline.program.tables if pipeline.entries(name)]
     if tables and chance.random() < 0.6:
         table = chance.choice(tables)
@@ -89,8 +89,8 @@ def fuzz(seed: int, seconds: float, folder: Path) -> Found:
     while time.monotonic() - start < seconds:
         found.cases += one_program(chance.choice(programs()), chance, folder)
         if not begun and time.monotonic() - start > seconds / 2:
-            begun = peak_kb()
+            begun = resident_kb()
     (folder / "current").unlink(missing_ok=True)
-    if begun and peak_kb() - begun > 3 * LEAK_KB:
-        found.faults.append((f"memory grows: {begun} kB, then {peak_kb()} kB", f"seed {seed}"))
+    if begun and resident_kb() - begun > 3 * LEAK_KB:
+        found.faults.append((f"memory grows: {begun} kB, then {resident_kb()} kB", f"seed {seed}"))
     return found

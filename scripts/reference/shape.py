@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from p4switch.program import Program, Table
+from p4switch.program import Program, Table, inner_parts
 
 Shape = dict[str, Any]
 MOST_CONSTANTS = 64
@@ -108,18 +108,13 @@ def _table(program: Program, table: Table, info: Any, ids: Mapping[str, int]) ->
 
 def _constants(program: Program) -> Iterator[int]:
     """Numbers in the program's expressions."""
-    todo: list[Any] = [action.primitives for action in program.actions.values()]
+    parts: list[Any] = [action.primitives for action in program.actions.values()]
     for control in (program.ingress, program.egress):
-        todo += [one.expression for one in control.conditionals]
-        todo += [entry.match for table in control.tables for entry in table.entries]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, Mapping):
-            if one.get("type") == "hexstr" and isinstance(one.get("value"), str):
-                yield abs(int(one["value"], 16))
-            todo += one.values()
-        elif isinstance(one, (list, tuple)):
-            todo += one
+        parts += [one.expression for one in control.conditionals]
+        parts += [entry.match for table in control.tables for entry in table.entries]
+    for one in inner_parts(parts):
+        if isinstance(one, Mapping) and one.get("type") == "hexstr" and isinstance(one.get("value"), str):
+            yield abs(int(one["value"], 16))
 
 
 def _repeats(program: Program) -> bool:
@@ -130,13 +125,7 @@ def _repeats(program: Program) -> bool:
 
 def _reads_time(program: Program) -> bool:
     """Whether anything that it computes with is a time, which no two switches have in common."""
-    todo: list[Any] = [action.primitives for action in program.actions.values()]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, Mapping):
-            todo += one.values()
-        elif isinstance(one, (list, tuple)):
-            todo += one
-        elif isinstance(one, str) and ("timestamp" in one or one == "deq_timedelta"):
-            return True
-    return False
+    return any(
+        isinstance(one, str) and ("timestamp" in one or one == "deq_timedelta")
+        for one in inner_parts(action.primitives for action in program.actions.values())
+    )

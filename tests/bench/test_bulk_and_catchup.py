@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench import bulk, catchup
 
 
@@ -17,3 +19,11 @@ def test_a_node_that_was_away_catches_up_by_snapshot() -> None:
     assert figures["by a snapshot"] and figures["the disk is bounded"] and figures["the same node still leads"], (
         figures
     )
+
+
+@pytest.mark.parametrize(("value", "snapshot"), [(True, True), (True, False), (False, True)])
+def test_bulk_holds_only_if_both_parts_do(value: bool, snapshot: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk.Loopback, "start", lambda self: None)
+    monkeypatch.setattr(bulk, "_value", lambda cluster, size: ({"value": size}, value))
+    monkeypatch.setattr(bulk, "_snapshot", lambda cluster, size, part, value_bytes: ({"state": size}, snapshot))
+    assert bulk.run(1, 2, 3) == {"value": 1, "state": 2, "holds": value and snapshot}

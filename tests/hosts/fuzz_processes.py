@@ -67,7 +67,7 @@ def run(count: int, seed: int, *, with_key: bool) -> str:
     mesh.tick(1)
     patient = "election_timeout_ms: 2000"  # a busy machine alone shall bring no election
     with Loopback(f"{patient}\nkey_file: cluster.key" if with_key else patient) as cluster:
-        (cluster.path / "cluster.key").write_text("0123456789abcdef0123456789abcdef\n")
+        (cluster.folder / "cluster.key").write_text("0123456789abcdef0123456789abcdef\n")
         cluster.start(1, 2)
         node = Node(config.load(cluster.config), 3)
         node.notes = lambda text: None
@@ -76,7 +76,7 @@ def run(count: int, seed: int, *, with_key: bool) -> str:
         thread = threading.Thread(target=node.run)
         thread.start()
         try:
-            leader = cluster.wait(lambda: (cluster.status(1) or {}).get("leader"), "a leader")
+            leader = cluster.wait(lambda: (cluster.group_status(1) or {}).get("leader"), "a leader")
             with cluster.client(timeout_s=60) as client:
                 sent = 0
                 term = client.put("k", 0).term
@@ -94,13 +94,13 @@ def run(count: int, seed: int, *, with_key: bool) -> str:
                         continue
                     for member in (1, 2):
                         status = cluster.wait(
-                            lambda member=member: cluster.status(member), f"member {member} answers"
+                            lambda member=member: cluster.group_status(member), f"member {member} answers"
                         )
                         assert status["term"] == term and status["leader"] == leader, f"seed {seed}: {status}"
                 if with_key:
                     assert client.put("k", 1).term == term
             for member in (1, 2):
-                assert cluster.wait(lambda member=member: cluster.status(member), f"member {member} lives")
+                assert cluster.wait(lambda member=member: cluster.group_status(member), f"member {member} lives")
                 assert "Traceback" not in cluster.output(member), cluster.output(member)
         finally:
             node.stop()

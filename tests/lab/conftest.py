@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -181,17 +182,24 @@ def build_folder() -> Iterator[Path]:
         os.environ["SWITCHRAFT_BUILD"] = before
 
 
-@pytest.fixture(scope="module")
-def module_lab(build_folder: Path) -> Iterator[Lab]:
+@contextmanager
+def running(*options: str) -> Iterator[Lab]:
+    """A lab, of which nothing is left afterwards."""
     lab = Lab()
     lab.run("stop")
-    lab.lab()
+    lab.lab(*options)
     token = lab.live.record.token
     try:
         yield lab
     finally:
         lab.run("stop")
         nothing_left(token)
+
+
+@pytest.fixture(scope="module")
+def module_lab(build_folder: Path) -> Iterator[Lab]:
+    with running() as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import Lab, Shell
+from tests.lab.conftest import Lab, running
 from topo import topology
 from topo.soak.conductor import Conductor, Wanted
 from topo.soak.history import read, recording
@@ -19,15 +19,13 @@ THINK_S = 0.06
 
 
 @pytest.fixture
-def fresh_lab(shell: Shell, tmp_path: Path) -> Iterator[Lab]:
+def fresh_lab(build_folder: Path, tmp_path: Path) -> Iterator[Lab]:
     """Nothing has happened in it yet; snapshots come often."""
     file = tmp_path / "triangle.yaml"
     triangle = (topology.FOLDER / "triangle.yaml").read_text()
     file.write_text(f"{triangle}\nsnapshot_entries: {SNAPSHOT_ENTRIES}\n")
-    lab = Lab()
-    lab.lab("--topology", str(file))
-    yield lab
-    lab.run("stop")
+    with running("--topology", str(file)) as lab:
+        yield lab
 
 
 def soaked(lab: Lab, wanted: Wanted, file: Path) -> list[str]:

@@ -16,7 +16,7 @@ from hosts.calls import Result
 from hosts.client import Client
 from hosts.raft.message import HardState
 from hosts.storage.log import DiskLog
-from tests.lab.conftest import Lab, nothing_left, wait
+from tests.lab.conftest import Lab, running, wait
 from topo import applied, counting, paths, status
 from topo.namespace import on_host
 
@@ -36,19 +36,6 @@ groups:
   - {id: 257, service: 10.0.101.1, members: [h1, h2, h3]}
 """
 """Both groups in one process on each host."""
-
-
-@contextmanager
-def running(topology: str) -> Iterator[Lab]:
-    lab = Lab()
-    lab.run("stop")
-    lab.lab("--topology", topology)
-    token = lab.live.record.token
-    try:
-        yield lab
-    finally:
-        lab.run("stop")
-        nothing_left(token)
 
 
 class Stream:
@@ -175,7 +162,7 @@ def _redirects(lab: Lab, slot: str) -> int:
 @pytest.fixture(scope="module")
 def apart(build_folder: Path) -> Iterator[Lab]:
     """Two groups on hosts of their own; h1 leads the one, h2 the other, whose term is far ahead."""
-    with running("two-groups") as lab:
+    with running("--topology", "two-groups") as lab:
         raise_term(lab, 257, led(lab, 1)[1] + AHEAD)
         lead(lab, 1, "h1")
         lead(lab, 257, "h2")
@@ -220,7 +207,7 @@ def test_both_in_one_process(build_folder: Path, tmp_path: Path) -> None:
     """The node that leads one group is killed and loses its data: a follower less for the other group, no more."""
     file = tmp_path / "shared.yaml"
     file.write_text(SHARED)
-    with running(str(file)) as lab:
+    with running("--topology", str(file)) as lab:
         raise_term(lab, 257, led(lab, 1)[1] + AHEAD)
         lead(lab, 1, "h1")
         lead(lab, 257, "h2")

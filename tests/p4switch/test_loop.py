@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from p4switch.entities import BadValue
 from p4switch.loop import Loop
 from p4switch.pipeline import Exact, Pipeline, Replica
 from tests.p4switch.bmv2json import Programs, assign, call, drop, fld, hexstr, param, send_to
@@ -112,6 +113,15 @@ def frame(dst: int, number: int = 0, size: int = 60) -> bytes:
 
 def number_of(data: bytes) -> int:
     return int.from_bytes(data[16:20], "big")
+
+
+def queue_teller() -> Programs:
+    """Everything goes to port 1, stamped with what waits there."""
+    p = Programs(parse=["eth"])
+    p.header("eth", {"dst": 48, "src": 48, "type": 16, "stamp": 16})
+    p.run(send_to(1))
+    p.run(assign(("eth", "stamp"), fld("standard_metadata", "enq_qdepth")), control="egress")
+    return p
 
 
 @pytest.fixture
@@ -334,3 +344,46 @@ def test_captures(pipeline: Pipeline, wires: Wires, build_cache: Path, tmp_path:
 def test_a_missing_interface_is_named(pipeline: Pipeline, build_cache: Path) -> None:
     with pytest.raises(OSError, match=r"port 4.*nothere"):
         Loop(pipeline, {4: "nothere"}, None, cache=build_cache)
+
+
+def test_a_program_sees_what_waits_for_a_slow_interface(wires: Wires, build_cache: Path) -> None:
+    """By the interface's queueing discipline; where nothing waits it sees 0."""
+
+    def depths(count: int) -> list[int]:
+        for _ in range(count):
+            wires.sockets[0].send(frame(2, size=1000))
+        return [int.from_bytes(wires.sockets[1].recv(65536)[14:16], "big") for _ in range(count)]
+
+    with (
+        Pipeline.load(queue_teller().json(), cache=build_cache) as pipeline,
+        Loop(pipeline, wires.ports(), CPU_PORT, seed=1, cache=build_cache),
+    ):
+        assert depths(1) == [0]
+        tc(
+            "qdisc",
+            "add",
+            "dev",
+            wires.switch(1),
+            "root",
+            "tbf",
+            "rate",
+            "2mbit",
+            "burst",
+            "3000",
+            "limit",
+            "1000000",
+        )
+        seen = depths(100)
+        assert max(seen) > 40, "the later ones find many before them"
+        assert max(seen) <= 100
+        assert max(seen[:5]) < max(seen[-5:])
+
+
+def test_a_program_sees_a_queue_that_is_set_by_hand(build_cache: Path) -> None:
+    with Pipeline.load(queue_teller().json(), cache=build_cache) as pipeline:
+        for expected in (77, 0):
+            pipeline.set_queue_depth(1, expected)
+            ((_, out),) = pipeline.step(0, frame(2), 0).packets
+            assert int.from_bytes(out[14:16], "big") == expected
+        with pytest.raises(BadValue, match="no port 512"):
+            pipeline.set_queue_depth(512, 1)
