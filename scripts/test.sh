@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 # One seed: a run of the tests can be repeated; looking further is for the fuzzers and the simulator.
 pytest=".venv/bin/pytest --hypothesis-seed=0"
 sudo=${SWITCHRAFT_ROOT:-}
+as_root="$sudo scripts/isolated.sh"
 
 if [ "${1:-}" = bmv2 ]; then
     for tool in p4c-bm2-ss simple_switch_grpc; do
@@ -15,14 +16,14 @@ if [ "${1:-}" = bmv2 ]; then
             exit 1
         }
     done
-    exec $sudo env SWITCHRAFT_SWITCH=bmv2 $pytest tests/lab tests/p4 -m "lab or bmv2"
+    exec $as_root env SWITCHRAFT_SWITCH=bmv2 $pytest tests/lab tests/p4 -m "lab or bmv2"
 fi
 
 if [ "$(id -u)" = 0 ]; then
-    exec $pytest -m "not bmv2"
+    exec $as_root $pytest -m "not bmv2"
 fi
 code=0
 $pytest -m "not bmv2 and not root and not lab" || code=$?
-$sudo $pytest -p no:cacheprovider -m "not bmv2 and (root or lab)" || code=$?
+$as_root $pytest -p no:cacheprovider -m "not bmv2 and (root or lab)" || code=$?
 $sudo chown -R "$(id -u):$(id -g)" build
 exit $code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,9 @@ class Fabric(Mininet):  # type: ignore[misc]
             print(f"*** {error}")
 
 
-def build(topology: Topology, switches: Mapping[str, Child]) -> Fabric:
-    """Make namespaces, interfaces and addresses; start nothing yet. On an error what was made is for the record's
-    owner to remove."""
+def build(topology: Topology, switches: Mapping[str, Child], mark: Callable[[str], None]) -> Fabric:
+    """Make namespaces, interfaces and addresses; start nothing yet. ``mark`` is called with each interface of the
+    root namespace. On an error what was made is for the record's owner to remove."""
     setLogLevel("warning")
     net = Fabric(controller=None, build=False, autoSetMacs=False, autoStaticArp=False)
     for host in topology.hosts:
@@ -68,9 +68,12 @@ def build(topology: Topology, switches: Mapping[str, Child]) -> Fabric:
     for switch in topology.switches:
         net.addSwitch(switch.name, cls=P4Switch, child=switches[switch.name])
     for host in topology.hosts:
-        net.addLink(net[host.name], net[host.switch], port1=0, port2=host.port)
+        made = net.addLink(net[host.name], net[host.switch], port1=0, port2=host.port)
+        mark(made.intf2.name)
     for link in topology.links:
-        net.addLink(net[link.a], net[link.b], port1=link.a_port, port2=link.b_port)
+        made = net.addLink(net[link.a], net[link.b], port1=link.a_port, port2=link.b_port)
+        mark(made.intf1.name)
+        mark(made.intf2.name)
     net.build()
     for host in topology.hosts:
         _route_by_gateway(host, holder(net[host.name]))

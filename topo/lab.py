@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from topo import configs, fabric, namespace, paths, program, switches, topology
+from topo import configs, fabric, marks, namespace, paths, program, switches, topology
 from topo.errors import LabError, UsageError
 from topo.links import Links
 from topo.options import Options
 from topo.process import TOKEN_VARIABLE, Child, Process, end
-from topo.record import Record, Running, boot_id, index_of, load, remove_leftovers
+from topo.record import Record, Running, boot_id, index_of, load, remove_interfaces, remove_leftovers
 from topo.root import check_root
 from topo.waiting import times_programmed, wait_for_controller, wait_for_leader, wait_for_node, wait_for_programmed
 
@@ -53,6 +53,7 @@ class Lab:
         _check_tools()
         self._lock()
         self._remove_last()
+        self._remove_crashed()
         self._check_free()
         compiled = program.compile_if_changed(self.choice.compiler, self.topology.port)
         artifact = paths.shown(paths.build() / program.OUTPUTS[0])
@@ -105,16 +106,45 @@ class Lab:
             if problems:
                 raise LabError("; ".join(problems))
 
+    def _remove_crashed(self) -> None:
+        """Remove what crashed labs of other checkouts left in this one's way."""
+        for interface in self._interfaces():
+            mark = marks.of(interface)
+            if mark is None or not mark.dead:
+                continue
+            self._say(f"A lab in {mark.folder.parent} did not end well: removing what it left")
+            try:
+                record = load(mark.folder)
+            except LabError:  # damaged: it tells no more than none
+                record = None
+            if record is not None and record.lab == mark.owner:
+                problems = remove_leftovers(record, mark.folder)
+            else:
+                problems = remove_interfaces({interface: index_of(interface)})
+            if problems:
+                raise LabError("; ".join(problems))
+
     def _check_free(self) -> None:
+        for interface in self._interfaces():
+            if not index_of(interface):
+                continue
+            mark = marks.of(interface)
+            if mark is not None:
+                raise LabError(
+                    f"interface {interface} exists already: a lab in {mark.folder.parent} runs (process"
+                    f" {mark.owner.pid}); end that first, with `make stop` in its checkout"
+                )
+            raise LabError(
+                f"interface {interface} exists already, made by another Mininet? End that first"
+                f" (or remove the interface: ip link delete {interface})"
+            )
         for switch in self.topology.switches:
             for purpose, port in switches.ports_of(self.choice.switch, switch).items():
                 switches.check_port_free(switch.name, purpose, port)
-            for interface in self.topology.ports(switch.name).values():
-                if index_of(interface):
-                    raise LabError(
-                        f"interface {interface} exists already, made by another Mininet? End that first"
-                        f" (or remove the interface: ip link delete {interface})"
-                    )
+
+    def _interfaces(self) -> list[str]:
+        """Those of the root namespace: the switches'."""
+        return [name for switch in self.topology.switches for name in self.topology.ports(switch.name).values()]
 
     def _prepare_folders(self) -> None:
         if not self.options.keep and paths.nodes().exists():
@@ -139,16 +169,13 @@ class Lab:
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         own = Process.of(os.getpid())
         assert own is not None
-        interfaces = [
-            interface for switch in self.topology.switches for interface in self.topology.ports(switch.name).values()
-        ]
         self._record = Record(
             token=token,
             boot=boot_id(),
             lab=own,
             topology=self.topology.name,
             switch=self.choice.switch,
-            interfaces=dict.fromkeys(interfaces, 0),
+            interfaces=dict.fromkeys(self._interfaces(), 0),
         )
         self.write_record()
 
@@ -166,8 +193,9 @@ class Lab:
 
     def _build_network(self) -> None:
         started = time.monotonic()
-        self.net = fabric.build(self.topology, self.children)
         assert self._record is not None
+        owner = self._record.lab
+        self.net = fabric.build(self.topology, self.children, lambda name: marks.put(name, owner, paths.lab()))
         self._record = replace(
             self._record,
             interfaces={name: index_of(name) for name in self._record.interfaces},

@@ -19,20 +19,20 @@ def lab() -> Path:
     return build() / "lab"
 
 
-def record() -> Path:
-    return lab() / "lab.json"
+def record(folder: Path | None = None) -> Path:
+    return (folder or lab()) / "lab.json"
 
 
 def lock() -> Path:
     return lab() / "lab.lock"
 
 
-def lab_socket() -> Path:
-    return lab() / "lab.sock"
+def lab_socket(folder: Path | None = None) -> Path:
+    return (folder or lab()) / "lab.sock"
 
 
-def controller_socket() -> Path:
-    return lab() / "controller.sock"
+def controller_socket(folder: Path | None = None) -> Path:
+    return (folder or lab()) / "controller.sock"
 
 
 def network() -> Path:

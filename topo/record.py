@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -72,10 +73,12 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def load() -> Record | None:
-    """The record on disk; None where no lab was started, or the last one ended as it should."""
+def load(folder: Path | None = None) -> Record | None:
+    """The record in a lab's ``folder`` (None: this checkout's); None where no lab was started, or the last one ended
+    as it should."""
+    path = paths.record(folder)
     try:
-        data = json.loads(paths.record().read_text())
+        data = json.loads(path.read_text())
         return Record(
             token=data["token"],
             boot=data["boot"],
@@ -90,14 +93,13 @@ def load() -> Record | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError(
-            f"{paths.shown(paths.record())} is damaged ({error}); remove it once nothing of it runs"
-        ) from error
+        raise LabError(f"{paths.shown(path)} is damaged ({error}); remove it once nothing of it runs") from error
 
 
-def remove_leftovers(record: Record) -> list[str]:
+def remove_leftovers(record: Record, folder: Path | None = None) -> list[str]:
     """End what ``record`` names: processes, interfaces (namespaces go with their last process), sockets, the record
-    itself. For the lab's own end and for what a crash left. Returns what could not be ended."""
+    itself, which lies in ``folder`` (None: this checkout's). For the lab's own end and for what a crash left. Returns
+    what could not be ended."""
     problems = []
     if record.boot == boot_id():
         recorded = [Process(running.pid, running.started) for running in record.processes]
@@ -108,10 +110,9 @@ def remove_leftovers(record: Record) -> list[str]:
         problems += remove_interfaces(record.interfaces)
     if problems:
         return problems
-    for socket in (paths.lab_socket(), paths.controller_socket()):
-        socket.unlink(missing_ok=True)
-    paths.record().unlink(missing_ok=True)
-    paths.give_all(paths.build())
+    for path in (paths.lab_socket(folder), paths.controller_socket(folder), paths.record(folder)):
+        path.unlink(missing_ok=True)
+    paths.give_all(folder or paths.build())
     return []
 
 
@@ -129,6 +130,6 @@ def remove_interfaces(interfaces: dict[str, int]) -> list[str]:
 def index_of(interface: str) -> int:
     """The index of an interface of this namespace; 0 if there is none of that name."""
     try:
-        return int(Path("/sys/class/net", interface, "ifindex").read_text())
-    except (OSError, ValueError):
+        return socket.if_nametoindex(interface)
+    except OSError:
         return 0

@@ -20,7 +20,7 @@ from tests.lab.conftest import PATIENCE_S, Shell, nothing_left, wait
 from topo import paths, program, record
 from topo.applied import values_of
 from topo.live import Live
-from topo.process import Process, readable
+from topo.process import Process, end, readable, with_token
 from topo.record import Record
 
 
@@ -78,8 +78,26 @@ def test_another_checkouts_lab_is_in_the_way(shell: Shell, tmp_path: Path) -> No
     other = Shell(tmp_path / "build").try_("lab", "--detach", "--switch", "embedded")
     assert other.returncode == 1
     told = one_line(other.stderr)
-    assert "port 9559 is in use" in told or "s1-eth1 exists already" in told
+    assert "s1-eth1 exists already" in told and str(running_lab().lab.pid) in told and str(shell.build) in told
     assert "0 % dropped" in shell.run("ping"), "the refused lab has touched the running one"
+
+
+@pytest.mark.parametrize("record_there", [True, False])
+def test_another_checkouts_crashed_lab_is_removed(shell: Shell, tmp_path: Path, record_there: bool) -> None:
+    """All of it where its record is to be found; else, as after everything was killed, its interfaces."""
+    other = Shell(tmp_path / "build")
+    other.lab("--nodes", "manual")
+    crashed = record.load(other.build / "lab")
+    assert crashed is not None
+    os.kill(crashed.lab.pid, signal.SIGKILL)
+    wait("end of the lab", lambda: not crashed.lab.alive)
+    if not record_there:
+        end(with_token(crashed.token))
+        shutil.rmtree(other.build)
+    told = shell.lab("--nodes", "manual")
+    assert str(other.build) in told and "did not end well" in told
+    assert with_token(crashed.token) == []
+    assert "0 % dropped" in shell.run("ping")
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
