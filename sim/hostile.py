@@ -1,15 +1,19 @@
 """Whoever sends what must not pass: garbage, and forged messages from client hosts' ports.
 
-A forged peer message carries a mark. Where switches guard members, none may arrive at a member.
+A forged peer message carries a mark. Where switches guard members, none may arrive at a member; where members have a
+key, none may be taken.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING
 
+from hosts.config import Address
 from hosts.raft.message import MessageType
-from hosts.wire import Flag, Header
+from hosts.seal import SEAL_BYTES
+from hosts.wire import FIRST_CLIENT_TYPE, HEADER_BYTES, Flag, Header
 from sim import frames
 from sim.frames import PAYLOAD_AT, Sender, fold, word_sum
 
@@ -20,11 +24,12 @@ MARK = 0xBAD0_BAD0_BAD0_BAD0
 """The round of forged messages."""
 
 _UNKNOWN_HOST = "10.9.9.9"
+_SOURCE_AT, _TARGET_AT = 3, 4
 
 
 class Hostile:
-    """Sends something every now and then. Other hosts check a sender's address, so without switches nothing is
-    forged under a member's: on a plain network that would need a cluster key."""
+    """Sends something every now and then. On a plain network a member's address is what the others know it by; so
+    there nothing comes under it unless they have a key."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -50,14 +55,32 @@ class Hostile:
         member = self._random.choice(list(group.members))
         target = self.world.member_addresses[member]
         if self.world.fabric is None:
-            datagram = self._random.choice((bytes(2), bytes(50), b"\x01" * 60, self._forged(group.id, member)))
-            self.world.network.send(host.name, topology.port, target, datagram)
+            forged = self._forged(group.id, member)
+            choices = [(host.name, target, datagram) for datagram in (bytes(2), bytes(50), b"\x01" * 60, forged)]
+            if self.world.plan.sealed:
+                choices += [(group.members[forged[_SOURCE_AT]], target, forged), *self._altered()]
+            who, there, datagram = self._random.choice(choices)
+            self.world.network.enter(who, topology.port, there, datagram)
         elif self._random.random() < 0.05:
             self._bad_packet_out()
         else:
             sender = Sender(str(host.ip), host.mac, host.gateway_mac)
             self.world.network.raw(host.name, self._frame(sender, group.id, member, target))
         self._next()
+
+    def _altered(self) -> Iterator[tuple[str, Address, bytes]]:
+        """A message of a member's with a bit of its header turned, or for another member than it was."""
+        random = self._random
+        kept = [one for one in self.world.network.sent if one[3][1] < FIRST_CLIENT_TYPE]
+        if not kept:
+            return
+        host, _, target, datagram = random.choice(kept)
+        # Without a counter of its own it would be a replay, and for that alone be refused.
+        datagram = datagram[:-SEAL_BYTES] + random.randbytes(SEAL_BYTES)
+        yield host, target, _with(datagram, 8 + random.randrange(HEADER_BYTES - 8), 1 << random.randrange(8))
+        other = random.choice(list(self.world.member_addresses))
+        if other != datagram[_TARGET_AT]:
+            yield host, self.world.member_addresses[other], _with(datagram, _TARGET_AT, datagram[_TARGET_AT] ^ other)
 
     def _bad_packet_out(self) -> None:
         fabric = self.world.fabric
@@ -127,6 +150,11 @@ class Hostile:
         elif self.world.guarded:
             frame = whole(who=impostor)
         return bytes(frame)
+
+
+def _with(datagram: bytes, at: int, bits: int) -> bytes:
+    """The datagram with some bits of a byte turned."""
+    return datagram[:at] + bytes([datagram[at] ^ bits]) + datagram[at + 1 :]
 
 
 def _fix(frame: bytearray) -> None:

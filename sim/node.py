@@ -22,6 +22,7 @@ from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
+from hosts.seal import Seal
 from hosts.snapshotting import Policy
 from hosts.stager import FileSink
 from hosts.storage.errors import LogError
@@ -37,6 +38,7 @@ from sim.violation import Violation
 if TYPE_CHECKING:
     from sim.world import World
 
+KEY = bytes(range(32))
 REASSEMBLY_BYTES = 8 << 20
 SOCKET_DATAGRAMS = 2000
 """What a socket's buffer holds while its process does not look."""
@@ -208,8 +210,7 @@ class Node:
         process = self.process
         if process is None:
             return
-        self.process = self.doom = None
-        process.alive = False
+        self._has_ended(process)
         if process.writing and random.random() < 0.7:
             for disk in self.disks.values():
                 # A write has six calls, one that begins a segment as well up to twenty.
@@ -224,6 +225,12 @@ class Node:
                 disk.kill_process()
         self.world.counts["power losses" if power else "kills"] += 1
         self.world.note(self.host, "loses power" if power else "is killed")
+
+    def _has_ended(self, process: Process) -> None:
+        self.process = self.doom = None
+        process.alive = False
+        for reason, count in process.drops().items():
+            self.world.counts[f"refused: {reason}"] += count
 
     def _interrupt(self, process: Process) -> None:
         """Begin what would have been written, until the fuse burns through."""
@@ -243,8 +250,7 @@ class Node:
         process = self.process
         assert process is not None
         self._remember(process)
-        process.alive = False
-        self.process = self.doom = None
+        self._has_ended(process)
         for disk in self.disks.values():
             disk.kill_process()
         self.world.counts["disk errors"] += 1
@@ -285,6 +291,7 @@ class Process:
                 lambda _address: cast(socket.socket, self._socket),
                 lambda: self._random.getrandbits(64),
             ),
+            Seal(KEY, world.plan.topology.cluster, boot=node.lives) if world.plan.sealed else None,
         )
         ways = Ways(
             self._send,
@@ -362,6 +369,10 @@ class Process:
     def ticks(self) -> int:
         """That the groups have been given in this life."""
         return self._ticks
+
+    def drops(self) -> dict[str, int]:
+        """Datagrams that the transport has refused in this life, by reason."""
+        return self._transport.counters()["drops"]
 
     def pause(self) -> None:
         """Stop running, as under SIGSTOP."""

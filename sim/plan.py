@@ -100,6 +100,8 @@ class Plan:
     earlier_term: int
     """A cluster of such a term has lived under the same switches, and its data were wiped; 0: none has."""
     faults: tuple[Fault, ...]
+    sealed: bool
+    """Members have a cluster key."""
 
     @property
     def election_us(self) -> int:
@@ -113,6 +115,7 @@ class Plan:
             *(["with two groups"] if len(self.topology.groups) > 1 else []),
             *(["with leases"] if self.lease_ticks else []),
             *(["after a wiped cluster"] if self.earlier_term else []),
+            *(["with a cluster key"] if self.sealed else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
 
@@ -168,6 +171,7 @@ def draw(seed: int) -> Plan:
         lease_ticks=random.choice((0, 0, 1)) * _longest_lease(topology, clocks),
         earlier_term=random.choice((0, 0, 0, EARLIER_TERM)) if switches else 0,
         faults=_draw_faults(random, switches),
+        sealed=random.random() < 0.3,
     )
 
 

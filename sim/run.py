@@ -70,6 +70,10 @@ EXPECTED = (
     "seeds with clocks that differ",
     "seeds with leases",
     "seeds after a wiped cluster",
+    "seeds with a cluster key",
+    "refused: bad_mac",
+    "refused: replayed",
+    "refused: misdelivered",
     *(f"fault: {kind.value}" for kind in Kind),
     *(f"dropped: {reason.name.lower()}" for reason in DropReason if reason is not DropReason.NONE),
 )

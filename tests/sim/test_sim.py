@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hosts.raft.leadership import Leadership
+from hosts.seal import Seal
 from hosts.sessions import Sessions
 from hosts.storage.log import DiskLog
 from p4switch.entities import Output
@@ -41,7 +42,7 @@ def test_plans_hold_what_a_seed_must() -> None:
     plans = [plan.draw(seed) for seed in range(300)]
     assert {len(one.topology.members) for one in plans} == {3, 5, 7}
     assert {len(one.topology.groups) for one in plans} == {1, 2}
-    assert {one.switches for one in plans} == {True, False}
+    assert {(one.switches, one.sealed) for one in plans} == {(a, b) for a in (True, False) for b in (True, False)}
     assert all(len(one.faults) >= plan.LEAST_FAULTS for one in plans)
     assert {fault.kind for one in plans for fault in one.faults} == set(plan.Kind)
     assert plan.END_US >= 60_000_000
@@ -105,6 +106,16 @@ def test_notices_commits_that_no_quorum_holds(broken: Callable[..., None], optio
 
     broken(Leadership, "_advance_commit", eager)
     assert first_failure(options, range(5)) == "committed is durable"
+
+
+def test_notices_a_key_that_is_not_asked_for(broken: Callable[..., None], options: Options) -> None:
+    """Whoever has a member's address on a plain network would be believed."""
+    seeds = [seed for seed in range(100) if plan.draw(seed).sealed and not plan.draw(seed).switches]
+    sound = run(seeds[0], options)
+    assert not sound.failure
+    assert sound.counts["refused: bad_mac"]
+    broken(Seal, "is_right", lambda *_: True)
+    assert any(run(seed, options).failure for seed in seeds[:5])
 
 
 def test_notices_requests_carried_out_twice(broken: Callable[..., None], options: Options) -> None:
