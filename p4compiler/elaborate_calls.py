@@ -208,7 +208,7 @@ class Calls(Expressions):
     ) -> list[ir.Stmt]:
         """The statements of a body in its frame; `return` leaves the Labelled around them.
 
-        `back` is what the caller copies after the body.
+        `back` is what the caller copies after the body; copies that make no difference are taken out of it.
         """
         self.inline_depth += 1
         if self.inline_depth > MAX_INLINE_DEPTH:
@@ -227,7 +227,30 @@ class Calls(Expressions):
             statements, self.out = self.out, outer_out
             self.frame, self.loops = outer_frame, outer_loops
             self.inline_depth -= 1
+        self._forget_unnamed(frame, back, statements)
         return [ir.Labelled(loc, label, statements)]
+
+    def _forget_unnamed(self, frame: Frame, back: list[tuple[ir.Value, ir.Value]], body: list[ir.Stmt]) -> None:
+        """Drops the copies, in and out, of an inout parameter that the body never names.
+
+        They would write back what is there already, and look at a stack's element that there may not be. They do
+        make a difference where the body, or another copy, writes the same place.
+        """
+        for pair in list(back):
+            place, copy = pair
+            parameter = next((d for d, value in frame.values.items() if value is copy), None)
+            if not isinstance(parameter, s.Parameter) or parameter.direction != "inout" or parameter in self.named:
+                continue
+            written = effects.writes(body).union(*(effects.places(p) for p, _ in back if p is not place))
+            if effects.overlap(effects.reads(place), written):
+                continue
+            back.remove(pair)
+            self._forget_writes(effects.places(copy))
+
+    def _forget_writes(self, places: set[effects.Place]) -> None:
+        """Drops the statements so far that write nothing but these places."""
+        written = [(one, effects.writes([one])) for one in self.out]
+        self.out[:] = [one for one, targets in written if not targets or not targets <= places]
 
     def _function(self, call: s.Call, fact: CallFact, declaration: s.Function) -> ir.Value | None:
         assert declaration.body is not None

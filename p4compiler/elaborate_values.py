@@ -44,6 +44,7 @@ class Values:
     def __init__(self, facts: Facts, diagnostics: Diagnostics) -> None:
         self.facts = facts
         self.diagnostics = diagnostics
+        self.named = frozenset(facts.uses.values())
         self.storage = Storage(self.field_types)
         self.globals = Frame()
         self.frame = self.globals

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from p4compiler.bmv2.parsers import expand_ranges, range_pieces
 from p4compiler.ir import KeyValue
 from tests.p4compiler.short import HEAD, TAIL, compile_ok, with_ingress
@@ -48,6 +50,16 @@ def test_header_types_and_instances() -> None:
     assert ["userMetadata.flag", 1, False] in scalars
     assert sum(f[1] for f in scalars) % 8 == 0
     assert sum(f[1] for f in types["standard_metadata"]["fields"]) % 8 == 0
+
+
+@pytest.mark.parametrize("kind", ["function", "action"])
+def test_an_inout_parameter_that_the_body_never_names_is_not_copied(kind: str) -> None:
+    """BMv2 ends at a stack index past the end, so one that decides nothing must not be looked at."""
+    function, action = "void f(inout bit<8> unnamed) { }", "action f(inout bit<8> unnamed) { }"
+    where = {"before": function} if kind == "function" else {"locals_": action}
+    json = document("f(hdr.st[hdr.h.a].b);", **where)
+    assert json["actions"] == []
+    assert pipeline(json)["init_table"] is None
 
 
 def test_ids_are_unique_within_a_kind() -> None:

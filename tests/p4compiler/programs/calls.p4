@@ -16,6 +16,10 @@ void swap<T>(inout T x, inout T y) {
   y = old;
 }
 
+void first_only(inout bit<8> x, inout bit<8> unnamed) {
+  x = x + 1;
+}
+
 bit<8> classify(in bit<8> v) {
   if (v < 10) {
     return 1;
@@ -45,6 +49,9 @@ INGRESS {
     v = 0x77;
     exit;
   }
+  action by_name(inout bit<8> unnamed) {
+    hdr.w.a = 0x55;
+  }
   apply {
     sm.egress_spec = 2;
     switch (hdr.w.op) {
@@ -56,6 +63,9 @@ INGRESS {
       6: { if (hdr.w.a > 5 && bump(hdr.w.b) > 5) { hdr.w.r = 1; } }
       7: { hdr.w.r = hdr.w.a > 5 ? bump(hdr.w.a) : bump(hdr.w.b); }
       8: { hdr.w.a = hdr.w.b + bump(hdr.w.b); }
+      10: { by_name(hdr.w.a); }
+      11: { first_only(hdr.w.a, hdr.w.a); first_only(hdr.w.b, hdr.w.r); }
+      12: { by_name(hdr.w.b); }
     }
     if (hdr.w.op == 9) {
       return;
