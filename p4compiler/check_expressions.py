@@ -194,7 +194,7 @@ class ExpressionChecks(OperatorChecks):
         index = self.value(expression.index)
         if t.UNKNOWN in (base, index):
             return t.UNKNOWN
-        if not isinstance(t.value_type(index), t.Bits) and index is not t.INT:
+        if not isinstance(t.operand_type(index), t.Bits) and index is not t.INT:
             self.error(f"an index is an integer, not {index}", expression.index)
             return t.UNKNOWN
         known = self.constant_or_none(expression.index)
@@ -223,7 +223,7 @@ class ExpressionChecks(OperatorChecks):
         return type_
 
     def _slice(self, expression: s.Slice) -> t.Type:
-        base = t.value_type(self.value(expression.base))
+        base = t.operand_type(self.value(expression.base))
         if expression.plus and isinstance(base, t.Bits):
             return self._indexed_slice(expression, base)
         high = self.constant_int(expression.high, "the bound of a slice")

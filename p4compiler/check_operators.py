@@ -20,7 +20,7 @@ class OperatorChecks(TypeChecks):
         operand = self.value(expression.operand)
         if operand is t.UNKNOWN:
             return t.UNKNOWN
-        plain = t.value_type(operand)
+        plain = t.operand_type(operand)
         if expression.operator == "!":
             if plain == t.BOOL:
                 return t.BOOL
@@ -56,7 +56,7 @@ class OperatorChecks(TypeChecks):
     def binary_type(self, operator: str, left: t.Type, right: t.Type, node: s.Expression) -> t.Type | None:
         """The type of left operator right; None if there is none."""
         if operator in ("&&", "||"):
-            return t.BOOL if t.strip(left) == t.BOOL == t.strip(right) else None
+            return t.BOOL if left == t.BOOL == right else None
         if operator in ("==", "!="):
             self._comparable(left, right, node)
             comparable = self.fits(left, right) or self.fits(right, left)
@@ -65,8 +65,6 @@ class OperatorChecks(TypeChecks):
                 comparable = bool(serializable) and (right is t.INT or t.value_type(left) == t.value_type(right))
             return t.BOOL if comparable and not isinstance(left, (t.Extern, t.Table, t.Applicable)) else None
         if isinstance(left, t.NewType) or isinstance(right, t.NewType):
-            if operator in ("<", "<=", ">", ">=") and left == right:
-                return t.BOOL
             return None
         a, b = t.value_type(left), t.value_type(right)
         if operator in ("<<", ">>"):
@@ -127,7 +125,7 @@ class OperatorChecks(TypeChecks):
 
     def condition(self, expression: s.Expression) -> None:
         type_ = self.value(expression)
-        if type_ is not t.UNKNOWN and t.strip(type_) != t.BOOL:
+        if type_ is not t.UNKNOWN and type_ != t.BOOL:
             self.error(f"a condition is a bool, not {type_}", expression)
 
     def _cast(self, expression: s.Cast) -> t.Type:
@@ -146,14 +144,14 @@ class OperatorChecks(TypeChecks):
             return True
         if isinstance(target, t.NewType):
             # Section "Operations on types introduced by type": to and from the original type only.
-            exact = isinstance(source, t.Bits) and isinstance(target.base, t.Bits)
-            return source == target.base if exact else self._castable(source, target.base)
+            return source == target.base or (source is t.INT and isinstance(target.base, t.Bits))
         if isinstance(source, t.NewType):
-            return self._castable(source.base, target)
+            return source.base == target
         if isinstance(target, t.Enum):
-            return target.underlying is not None and self._castable(source, target.underlying)
+            underlying = source.underlying if isinstance(source, t.Enum) else source
+            return target.underlying is not None and underlying in (target.underlying, t.INT)
         if isinstance(source, t.Enum):
-            return source.underlying is not None and self._castable(source.underlying, target)
+            return source.underlying is not None and target in (source.underlying, t.INT)
         if target == t.BOOL:
             return source == t.Bits(1) or source is t.INT
         if source == t.BOOL:
@@ -181,8 +179,8 @@ class OperatorChecks(TypeChecks):
         if isinstance(right, t.Enum) and right.underlying is not None and right != left:
             right = right.underlying
         for type_ in (left, right):
-            if not (isinstance(t.value_type(type_), t.Bits) or type_ is t.INT):
-                self.error(f"a keyset is made of integers, not {type_}", expression)
+            if not (isinstance(t.operand_type(type_), t.Bits) or type_ is t.INT):
+                self.error(f"a mask or range is made of integers, not {type_}", expression)
                 return t.Set(t.UNKNOWN)
         if not self.fits(left, right) and not self.fits(right, left):
             self.error(f"the two sides of this keyset have the types {left} and {right}", expression)

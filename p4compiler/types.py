@@ -314,6 +314,11 @@ def value_type(type_: Type) -> Type:
             return type_
 
 
+def operand_type(type_: Type) -> Type:
+    """The same for an operand: of what a `type` name is made of, its values do not have the operations."""
+    return type_ if isinstance(type_, NewType) else value_type(type_)
+
+
 def is_array(type_: Type) -> bool:
     """Whether it is `T[N]` of something other than headers and header unions: those make a stack."""
     if not isinstance(type_, Stack):

@@ -105,6 +105,74 @@ def test_forbidden(declarations: str, message: str) -> None:
     assert len(found) == 1, found
 
 
+NAMED = """
+type bit<32> id_t; type id_t inner_t; type bit<16> short_t; type bool yes_t; type bit<8> byte_t;
+enum bit<8> e { one = 1 } enum bit<8> f { two = 2 } const int K = 5;
+const id_t ID = (id_t) 5; const yes_t YES = (yes_t) true;
+"""
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        "const id_t x = (id_t) 5;",
+        "const id_t x = (id_t) -1;",
+        "const id_t x = (id_t) K;",
+        "const id_t x = (id_t) (K + 1);",
+        "const id_t x = (id_t) (bit<32>) 8w5;",
+        "const inner_t x = (inner_t) ID;",
+        "const bit<32> x = (bit<32>) ID;",
+        "const bool x = ID == (id_t) K;",
+        "const bool x = (bool) YES;",
+        "const e x = (e) 1;",
+        "const e x = (e) 8w1;",
+        "const e x = (e) f.two;",
+        "const bit<16> x = (bit<16>) (bit<8>) e.one;",
+    ],
+)
+def test_casts_to_and_from_the_type_that_a_name_was_given_to(declaration: str) -> None:
+    assert messages(CORE + NAMED + declaration) == []
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        # An integer literal is no value of a new type until it is cast, and only to one made of bit<N> or int<N>.
+        ("const id_t x = 5;", "a value of type int cannot be assigned to id_t"),
+        ("const id_t x = K;", "a value of type int cannot be assigned to id_t"),
+        ("const tuple<id_t> x = { 5 };", "a value of type tuple<int> cannot be assigned to tuple<id_t>"),
+        ("const yes_t x = (yes_t) 1;", "int cannot be cast to yes_t"),
+        ("const inner_t x = (inner_t) 5;", "int cannot be cast to inner_t"),
+        # Casts do not chain: only to and from the very type that got the name.
+        ("const inner_t x = (inner_t) 32w5;", "bit<32> cannot be cast to inner_t"),
+        ("const bit<32> x = (bit<32>) (inner_t) ID;", "inner_t cannot be cast to bit<32>"),
+        ("const bit<8> x = (bit<8>) ID;", "id_t cannot be cast to bit<8>"),
+        ("const int x = (int) ID;", "id_t cannot be cast to int"),
+        ("const short_t x = (short_t) ID;", "id_t cannot be cast to short_t"),
+        ("const yes_t x = (yes_t) 1w1;", "bit<1> cannot be cast to yes_t"),
+        ("const byte_t x = (byte_t) e.one;", "e cannot be cast to byte_t"),
+        ("const bit<16> x = (bit<16>) e.one;", "e cannot be cast to bit<16>"),
+        ("const e x = (e) 16w1;", "bit<16> cannot be cast to e"),
+        # A new type has assignment, == and != and casts, nothing else.
+        ("const bool x = ID < ID;", "'<' does not apply to id_t and id_t"),
+        ("const bool x = ID == 5;", "'==' does not apply to id_t and int"),
+        ("const bit<32> x = ~ID;", "'~' does not apply to id_t"),
+        ("const bit<8> x = ID[7:0];", "bits cannot be taken from id_t"),
+        ("const bool x = !YES;", "'!' does not apply to yes_t"),
+        ("const bool x = YES && true;", "'&&' does not apply to yes_t and bool"),
+        ("void f() { if (YES) { } }", "a condition is a bool, not yes_t"),
+        ("void f(inout h[2] s) { s[(id_t) 1].a = 1; }", "an index is an integer, not id_t"),
+        (
+            "parser p(in id_t x) { state start { transition select(x) { ID &&& ID: accept; } } }",
+            "a mask or range is made of integers, not id_t",
+        ),
+    ],
+)
+def test_what_a_new_type_does_not_have(declaration: str, message: str) -> None:
+    found = messages(CORE + HEADERS + NAMED + declaration)
+    assert found and message in found[0], found
+
+
 TABLE = (
     "control c(inout h x) {{ action go() {{ }} action set(bit<8> v) {{ x.a = v; }} table t {{ {} }} apply {{ {} }} }}"
 )

@@ -3,6 +3,12 @@
 
 typedef bit<8> octet_t;
 type bit<16> address_t;
+type int<8> offset_t;
+
+const int BASE = 0x3330;
+const address_t HOME = (address_t)(BASE + 3);
+const address_t AWAY = (address_t)0x14444;
+const offset_t BACK = (offset_t)-2;
 
 octet_t half(in octet_t v) {
   return v >> 1;
@@ -11,6 +17,12 @@ octet_t half(in octet_t v) {
 INGRESS {
   apply {
     sm.egress_spec = 2;
+    if (hdr.d.op == 1) {
+      hdr.d.x = (bit<16>)HOME;
+      hdr.d.y = (bit<16>)AWAY;
+      hdr.d.r = (bit<8>)(int<8>)BACK;
+      return;
+    }
     octet_t o = half(hdr.d.a);
     hdr.d.r = o + hdr.d.b;
     address_t from = (address_t)hdr.d.x;
