@@ -116,10 +116,14 @@ class OperatorChecks(TypeChecks):
         yes, no = self.value(expression.yes), self.value(expression.no)
         if t.UNKNOWN in (yes, no):
             return t.UNKNOWN
+        if yes is t.INT is no and self.constant_or_none(expression.condition) is None:
+            self.error("one of these numbers needs a width, like 8w1: which it is shows at run time only", expression)
+            return t.UNKNOWN
+        # A number with a width fits int too, but here gives the other one its width.
+        if yes is not t.INT and self.fits(no, yes):
+            return yes
         if self.fits(yes, no):
             return no
-        if self.fits(no, yes):
-            return yes
         self.error(f"the branches of '?' have the types {yes} and {no}", expression)
         return t.UNKNOWN
 

@@ -70,11 +70,16 @@ class StatementChecks(InstanceChecks):
                 self.error(f"'{statement.operator}=' does not apply to {target} and {value}", statement)
                 return
             value = result
-        self.require_fit(value, target, statement.value, "assigned to")
+        self.require_assignable(value, target, statement.value)
 
     def require_fit(self, value: t.Type, target: t.Type, node: s.Node, how: str) -> None:
         if not self.fits(value, target):
             self.error(f"a value of type {value} cannot be {how} {target}", node)
+
+    def require_assignable(self, value: t.Type, target: t.Type, node: s.Node, how: str = "assigned to") -> None:
+        """As p4c does: an int becomes a type made of bit<N> or int<N> here, but not as argument, operand or field."""
+        if not (value is t.INT and isinstance(target, t.NewType) and isinstance(target.base, t.Bits)):
+            self.require_fit(value, target, node, how)
 
     def return_(self, statement: s.Return) -> None:
         if self.place is Place.STATE:
@@ -88,7 +93,7 @@ class StatementChecks(InstanceChecks):
         if wanted is None or wanted == t.VOID:
             self.error("nothing can be returned here", statement)
         else:
-            self.require_fit(value, wanted, statement.value, "returned as")
+            self.require_assignable(value, wanted, statement.value, "returned as")
 
     def switch(self, statement: s.Switch) -> None:
         self.in_switch = True

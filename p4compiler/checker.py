@@ -81,7 +81,7 @@ class Checker(ParserChecks):
             type_ = t.UNKNOWN
         if declaration.initializer is not None:
             value = self.value(declaration.initializer)
-            self.require_fit(value, type_, declaration.initializer, "assigned to")
+            self.require_assignable(value, type_, declaration.initializer)
         self.facts.declared[declaration] = type_
         self.declare(declaration)
 
@@ -99,7 +99,7 @@ class Checker(ParserChecks):
     def constant(self, declaration: s.Constant) -> None:
         type_ = self._value_type(declaration, "constant")
         value_type = self.value(declaration.value)
-        self.require_fit(value_type, type_, declaration.value, "assigned to")
+        self.require_assignable(value_type, type_, declaration.value)
         self.facts.declared[declaration] = type_
         value = self.constant_or_none(declaration.value)
         if isinstance(value, int) and not isinstance(value, bool):

@@ -91,6 +91,8 @@ HEADERS = "header h { bit<8> a; }\nheader v { bit<8> n; varbit<64> d; }\nstruct 
         ("action a(inout bit<8> x) { x = x / 0; }", "division by zero"),
         ("action a(inout bit<8> x) { x = x % -1; }", "'%' is not defined for negative numbers"),
         ("action a(inout bit<8> x) { x = (bit<8>) (1 << x); }", "needs a width, like 16w1"),
+        ("bit<8> f(in bool c) { return c ? 5 : 6; }", "one of these numbers needs a width, like 8w1"),
+        ("bit<16> f(in bool c) { return c ? 8w5 : 6; }", "a value of type bit<8> cannot be returned as bit<16>"),
         ("const bool b = (bool) 2;", "only 0 and 1 can be cast to bool"),
         ("bool f<T>(in T a, in T b) { return a == b; }", "values of the type parameter T cannot be compared"),
         ("control c(inout h[2] s) { apply { s.last.a = 1; } }", "'last' of a stack exists only in a parser"),
@@ -107,7 +109,7 @@ def test_forbidden(declarations: str, message: str) -> None:
 
 NAMED = """
 type bit<32> id_t; type id_t inner_t; type bit<16> short_t; type bool yes_t; type bit<8> byte_t;
-enum bit<8> e { one = 1 } enum bit<8> f { two = 2 } const int K = 5;
+enum bit<8> e { one = 1 } enum bit<8> other { two = 2 } const int K = 5;
 const id_t ID = (id_t) 5; const yes_t YES = (yes_t) true;
 """
 
@@ -115,6 +117,9 @@ const id_t ID = (id_t) 5; const yes_t YES = (yes_t) true;
 @pytest.mark.parametrize(
     "declaration",
     [
+        "const id_t x = 5;",
+        "const id_t x = K + 1;",
+        "id_t f() { id_t x = K; x = 5; return 5; }",
         "const id_t x = (id_t) 5;",
         "const id_t x = (id_t) -1;",
         "const id_t x = (id_t) K;",
@@ -126,20 +131,22 @@ const id_t ID = (id_t) 5; const yes_t YES = (yes_t) true;
         "const bool x = (bool) YES;",
         "const e x = (e) 1;",
         "const e x = (e) 8w1;",
-        "const e x = (e) f.two;",
+        "const e x = (e) other.two;",
         "const bit<16> x = (bit<16>) (bit<8>) e.one;",
     ],
 )
-def test_casts_to_and_from_the_type_that_a_name_was_given_to(declaration: str) -> None:
+def test_how_values_get_and_leave_a_new_type(declaration: str) -> None:
     assert messages(CORE + NAMED + declaration) == []
 
 
 @pytest.mark.parametrize(
     ("declaration", "message"),
     [
-        # An integer literal is no value of a new type until it is cast, and only to one made of bit<N> or int<N>.
-        ("const id_t x = 5;", "a value of type int cannot be assigned to id_t"),
-        ("const id_t x = K;", "a value of type int cannot be assigned to id_t"),
+        # An integer literal becomes a new type where it is assigned or returned, if that is made of bit<N> or int<N>.
+        ("const id_t x = 32w5;", "a value of type bit<32> cannot be assigned to id_t"),
+        ("const yes_t x = 1;", "a value of type int cannot be assigned to yes_t"),
+        ("const inner_t x = 5;", "a value of type int cannot be assigned to inner_t"),
+        ("void f(in id_t x) { } void g() { f(5); }", "parameter 'x' of 'f' is id_t, not int"),
         ("const tuple<id_t> x = { 5 };", "a value of type tuple<int> cannot be assigned to tuple<id_t>"),
         ("const yes_t x = (yes_t) 1;", "int cannot be cast to yes_t"),
         ("const inner_t x = (inner_t) 5;", "int cannot be cast to inner_t"),

@@ -6,9 +6,18 @@ type bit<16> address_t;
 type int<8> offset_t;
 
 const int BASE = 0x3330;
-const address_t HOME = (address_t)(BASE + 3);
+const address_t HOME = BASE + 3;
 const address_t AWAY = (address_t)0x14444;
-const offset_t BACK = (offset_t)-2;
+const offset_t BACK = -2;
+
+address_t number() {
+  address_t n;
+  n = 0x11;
+  if (n == (address_t)0x12) {
+    return 1;
+  }
+  return n;
+}
 
 octet_t half(in octet_t v) {
   return v >> 1;
@@ -20,6 +29,7 @@ INGRESS {
     if (hdr.d.op == 1) {
       hdr.d.x = (bit<16>)HOME;
       hdr.d.y = (bit<16>)AWAY;
+      hdr.d.b = (bit<8>)(bit<16>)number();
       hdr.d.r = (bit<8>)(int<8>)BACK;
       return;
     }
