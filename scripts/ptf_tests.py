@@ -2,7 +2,8 @@
 
   python -m scripts.ptf_tests CHECKOUT --ptf VENV    every folder below CHECKOUT with a runptf.sh for v1model
 
-Each program is compiled by p4compiler and loaded into a `python -m p4switch` with eight ports, by the test itself.
+Each program is compiled by p4compiler and loaded into a `python -m p4switch` by the test itself. Switch and test have
+the ports that runptf.sh gives them: `ptf` waits a tenth of a second at each of its ports after every packet.
 The tests are Python programs on `ptf` and `p4runtime-shell`, whose old protobuf cannot share the project's
 environment: VENV is one with `pip install setuptools wheel`, then `pip install --no-build-isolation p4runtime-shell
 ptf`. Needs root: the interfaces are made in a network namespace that ends with the run. With --bmv2 DIR the real p4c
@@ -32,17 +33,18 @@ FOLDER = REPOSITORY / "build" / "ptf"
 PORTS = 8
 ADDRESS = "127.0.0.1:9559"
 START_S = 60.0
-TIME_LIMIT_S = 600.0
+TIME_LIMIT_S = 1800.0
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What a folder's runptf.sh starts."""
+    """What a folder's runptf.sh starts, on which ports."""
 
     folder: Path
     program: str
     tests: str
     cpu_port: str | None
+    ports: tuple[int, ...]
 
 
 def suites(checkout: Path) -> Iterator[Suite]:
@@ -51,8 +53,9 @@ def suites(checkout: Path) -> Iterator[Suite]:
         program = re.search(r"([\w./-]+\.p4)\s*$", text, re.M)
         tests = re.search(r"--test-dir\s+(\S+)", text)
         cpu = re.search(r"--cpu-port\s+(\d+)", text)
-        if program and tests and "simple_switch_grpc" in text:
-            yield Suite(script.parent, program[1], tests[1], cpu[1] if cpu else None)
+        ports = tuple(sorted({int(port) for port in re.findall(r"-i\s+(\d+)@veth\d+", text)}))
+        if program and tests and "simple_switch_grpc" in text and set(ports) <= set(range(PORTS)):
+            yield Suite(script.parent, program[1], tests[1], cpu[1] if cpu else None, ports)
 
 
 def make_ports() -> None:
@@ -68,7 +71,7 @@ def make_ports() -> None:
 @contextmanager
 def switch(suite: Suite, work: Path, tools: Path | None) -> Iterator[None]:
     command = [str(tool("simple_switch_grpc", tools))] if tools else [sys.executable, "-m", "p4switch"]
-    command += ["--no-p4", *(word for port in range(PORTS) for word in ("-i", f"{port}@veth{2 * port}"))]
+    command += ["--no-p4", *(word for port in suite.ports for word in ("-i", f"{port}@veth{2 * port}"))]
     command += ["--", "--grpc-server-addr", ADDRESS]
     command += ["--cpu-port", suite.cpu_port] if suite.cpu_port else []
     with process_of(command, work / "switch.log"), grpc.insecure_channel(ADDRESS) as channel:
@@ -98,7 +101,7 @@ def run(suite: Suite, checkout: Path, ptf: Path, tools: Path | None) -> tuple[st
     json, info = compile_program((work / suite.program).resolve(), tools)
     libraries = [str(copy / "testlib"), str(copy / "utils")]
     command = [str(ptf / "bin" / "ptf"), "--pypath", ":".join(libraries), "--test-dir", suite.tests]
-    command += [word for port in range(PORTS) for word in ("-i", f"{port}@veth{2 * port + 1}")]
+    command += [word for port in suite.ports for word in ("-i", f"{port}@veth{2 * port + 1}")]
     command += [f"--test-params=grpcaddr='{ADDRESS}';p4info='{info}';config='{json}'"]
     environment = {**os.environ, "PYTHONPATH": ":".join(libraries), "PATH": f"{ptf / 'bin'}:{os.environ['PATH']}"}
     environment["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"

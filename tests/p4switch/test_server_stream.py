@@ -268,11 +268,14 @@ async def test_idle_entries_are_reported_once_per_timeout(
 
 async def test_default_and_other_tables_have_no_idle_timeout(client: Client) -> None:
     names = client.names
+    elapsed = p4r.TableEntry.IdleTimeout(elapsed_ns=1)
+    hit = names.entry("ageing_t", {}, names.action("forward", 1), is_default_action=True, time_since_last_hit=elapsed)
     bad = [
         names.entry("ageing_t", {}, names.action("forward", 1), is_default_action=True, idle_timeout_ns=5),
         names.entry("ageing_t", {1: 1}, names.action("forward", 1), idle_timeout_ns=-5),
     ]
     assert await client.codes(p4r.Update.MODIFY, *bad[:1]) == [3]
+    assert await client.codes(p4r.Update.MODIFY, hit) == [3]
     assert await client.codes(p4r.Update.INSERT, *bad[1:]) == [3]
     with pytest.raises(Refused):
         await client.read(names.entry("exact_t", time_since_last_hit=p4r.TableEntry.IdleTimeout()))

@@ -78,7 +78,7 @@ async def test_delete_looks_at_the_key_alone(client: Client) -> None:
 
 async def test_malformed_entries_are_refused_each_for_its_reason(client: Client) -> None:
     names = client.names
-    forward = names.action("forward", 7)
+    forward, hit = names.action("forward", 7), p4r.TableEntry.IdleTimeout(elapsed_ns=1)
     cases = [
         (names.entry("exact_t", {1: 1}, forward), INVALID, "nibble is missing"),
         (names.entry("exact_t", {1: 0x1000, 2: 1}, forward), INVALID, "does not fit in 12 bits"),
@@ -93,7 +93,16 @@ async def test_malformed_entries_are_refused_each_for_its_reason(client: Client)
         (names.entry("exact_t", {1: 1, 2: 1}, names.action("forward", 1, 2)), INVALID, "id 2"),
         (names.entry("exact_t", {1: 1, 2: 1}, names.action("forward", 512)), INVALID, "9 bits"),
         (names.entry("exact_t", {1: 1, 2: 1}, forward, is_const=True), INVALID, "is_const"),
-        (names.entry("exact_t", {1: 1, 2: 1}, forward, idle_timeout_ns=5), INVALID, "idle"),
+        (
+            names.entry("exact_t", {1: 1, 2: 1}, forward, idle_timeout_ns=5),
+            INVALID,
+            "idle_timeout_ns must be",
+        ),
+        (
+            names.entry("exact_t", {1: 1, 2: 1}, forward, time_since_last_hit=hit),
+            INVALID,
+            "has_time_since_",
+        ),
         (names.entry("lpm_t", {1: "0x0a000001/8"}, forward), INVALID, "after its prefix"),
         (names.entry("lpm_t", {1: "0x0a000000/33"}, forward), INVALID, "prefix length of 33"),
         (names.entry("lpm_t", {1: "0/0"}, forward), INVALID, "leave it out"),
