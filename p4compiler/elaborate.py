@@ -36,6 +36,7 @@ class Program:
 
 # The blocks of V1Switch in the order of its parameters.
 PARSER, VERIFY, INGRESS, EGRESS, COMPUTE, DEPARSER = "parser", "verify", "ingress", "egress", "compute", "deparser"
+TOP_LEVEL = -1
 _CONTROLS = (VERIFY, INGRESS, EGRESS, COMPUTE, DEPARSER)
 
 
@@ -90,9 +91,14 @@ class Elaborator(Tables):
             self.block_number += 1
             self._run_control(program, role, control)
         program.tables, program.value_sets = self.tables, self.value_sets
-        program.externs = sorted(self.externs, key=lambda e: self.extern_blocks[e])
+        program.externs = sorted(self.externs, key=self._extern_order)
         program.instances = self.instances
         return program
+
+    def _extern_order(self, made: ir.ExternObject) -> tuple[int, int]:
+        """Objects of the top level as they are declared, then those of each block as they were made."""
+        block = self.extern_blocks[made]
+        return block, made.loc.start if block == TOP_LEVEL else 0
 
     def _parameter_type(self, instance: ir.Instantiated, index: int) -> t.Type:
         assert isinstance(instance.frame, Frame)
@@ -132,6 +138,7 @@ class Elaborator(Tables):
     def global_value(self, declaration: s.Declaration) -> ir.Value | None:
         """A constant or instance declared at the top level."""
         outer, self.frame = self.frame, self.globals
+        outer_block, self.block_number = self.block_number, TOP_LEVEL
         try:
             if isinstance(declaration, s.Constant):
                 value: ir.Value = self.typed(declaration.value, self.facts.declared[declaration])
@@ -144,7 +151,7 @@ class Elaborator(Tables):
             self.globals.values[declaration] = value
             return value
         finally:
-            self.frame = outer
+            self.frame, self.block_number = outer, outer_block
 
     def instance(self, declaration: s.Instance) -> None:
         fact = self.facts.calls[declaration]

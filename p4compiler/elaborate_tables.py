@@ -153,6 +153,7 @@ class Tables(Statements):
                 annotation = s.find_annotation(property_.annotations, "name")
                 made.name = s.string_body(annotation) or "" if annotation is not None else ""
                 made.name = made.name or f"{table.name}.{property_.name}"
+                made.annotations = property_.annotations
             table.properties[property_.name] = made
         else:
             self.diagnostics.warning(f"unknown table property '{property_.name}' is ignored", property_.loc)

@@ -154,15 +154,32 @@ def document(message: Any, annotations: s.Annotations) -> None:
             setattr(message.doc, name, text)
 
 
-def _as_declared(tables: list[ir.TableObject]) -> list[ir.TableObject]:
-    """Tables of one control stand in the order of their declarations, whichever is applied first."""
-    controls: dict[str, list[ir.TableObject]] = {}
-    for table in tables:
-        controls.setdefault(table.name.rpartition(".")[0], []).append(table)
-    ordered = {
-        name: iter(sorted(group, key=lambda table: table.declaration.loc.start)) for name, group in controls.items()
-    }
-    return [next(ordered[table.name.rpartition(".")[0]]) for table in tables]
+def _as_declared(program: elaborate.Program) -> list[ir.TableObject]:
+    """Tables in the order of their controls' locals; those of an instance stand where the instance is declared.
+
+    Instances that are applied without a declaration come after all that is declared.
+    """
+    by_name = {instance.name: instance for instance in program.instances}
+    found: dict[ir.TableObject, None] = {}
+    seen: set[int] = set()
+
+    def walk(instance: ir.Instantiated) -> None:
+        seen.add(id(instance))
+        frame = instance.frame
+        assert isinstance(instance.declaration, s.Control) and isinstance(frame, Frame)
+        for local in instance.declaration.locals:
+            value = frame.values.get(local)
+            if isinstance(value, ir.TableObject):
+                found[value] = None
+            elif isinstance(value, ir.Instantiated) and isinstance(value.declaration, s.Control):
+                walk(value)
+        for other in program.instances:
+            if id(other) not in seen and other.name.rpartition(".")[0] == instance.name:
+                walk(other)
+
+    for name in program.control_names.values():
+        walk(by_name[name])
+    return [*found, *(table for table in program.tables if table not in found)]
 
 
 class _Writer:
@@ -171,7 +188,7 @@ class _Writer:
         self.info = p4i.P4Info()
         self.types = TypeDescriptions(program, self.info)
         self.actions = self._actions()
-        self.tables = _as_declared([t_ for t_ in program.tables if not is_hidden(t_.annotations)])
+        self.tables = [table for table in _as_declared(program) if not is_hidden(table.annotations)]
         self.externs = [e for e in program.externs if e.kind in _EXTERN_PREFIXES]
         self.digests = self._digests()
         self.headers = self._controller_headers()

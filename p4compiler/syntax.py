@@ -534,8 +534,8 @@ class Program:
 
 
 def find_annotation(annotations: Sequence[Annotation], name: str) -> Annotation | None:
-    """The last annotation of that name, or None."""
-    return next((a for a in reversed(annotations) if a.name == name), None)
+    """The first annotation of that name, or None."""
+    return next((a for a in annotations if a.name == name), None)
 
 
 def string_body(annotation: Annotation) -> str | None:

@@ -99,6 +99,49 @@ def test_absolute_name() -> None:
     assert info.tables[0].preamble.name == "top.t"
 
 
+def test_tables_stand_where_their_instance_is_declared_whatever_their_names() -> None:
+    before = """
+control inner(inout meta_t meta) {
+  @name(".late") table u { actions = { NoAction; } }
+  @name(".early") table t { actions = { NoAction; } }
+  apply { t.apply(); u.apply(); }
+}
+control side() { table s { actions = { NoAction; } } apply { s.apply(); } }
+"""
+    locals_ = """
+@name(".z") table a { actions = { NoAction; } }
+inner() i;
+table b { actions = { NoAction; } }
+"""
+    text = with_ingress("side.apply(); b.apply(); i.apply(meta); a.apply();", locals_, before)
+    names = [table.preamble.name for table in p4info(compile_ok(text).program).tables]
+    assert names == ["z", "late", "early", "ingress_c.b", "ingress_c.side.s"]
+
+
+def test_objects_of_the_top_level_come_first_as_declared() -> None:
+    before = "register<bit<8>>(1) one; register<bit<8>>(2) two;"
+    locals_ = "register<bit<8>>(3) three;"
+    info = p4info(
+        compile_ok(with_ingress("three.write(0, 1); two.write(0, 1); one.write(0, 1);", locals_, before)).program
+    )
+    assert [r.preamble.name for r in info.registers] == ["one", "two", "ingress_c.three"]
+
+
+def test_an_object_made_in_a_table_has_the_annotations_of_its_property() -> None:
+    table = """
+table t {
+  key = { meta.y: selector; }
+  actions = { NoAction; }
+  @name("first") @name("second") @max_group_size(200) @selector_size_semantics("sum_of_weights") @other
+  implementation = action_selector(HashAlgorithm.identity, 32w1024, 32w10);
+}
+"""
+    info = p4info(compile_ok(with_ingress("t.apply();", table)).program)
+    (profile,) = info.action_profiles
+    assert (profile.preamble.name, profile.max_group_size) == ("first", 200)
+    assert profile.HasField("sum_of_weights") and list(profile.preamble.annotations) == ["@other"]
+
+
 def test_controller_headers_digests_and_new_types() -> None:
     before = """
 @p4runtime_translation("lab/port", 32) type bit<9> port_id_t;
