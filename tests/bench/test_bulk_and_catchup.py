@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bench import bulk, catchup
@@ -19,6 +21,16 @@ def test_a_node_that_was_away_catches_up_by_snapshot() -> None:
     assert figures["by a snapshot"] and figures["the disk is bounded"] and figures["the same node still leads"], (
         figures
     )
+
+
+def test_catchup_holds_if_the_median_does_and_every_round_was_as_meant() -> None:
+    def rounds(*drops: float, by_snapshot: bool = True) -> list[dict[str, Any]]:
+        return [{catchup.DROP: drop, catchup.BY_SNAPSHOT: by_snapshot, catchup.BOUNDED: True} for drop in drops]
+
+    figures = catchup.summary(rounds(-3.0, 5.0, 24.0))
+    assert figures["holds"] and figures[catchup.DROP] == "5.0 (-3.0 to 24.0)"
+    assert not catchup.summary(rounds(5.0, 21.0, 24.0))["holds"]
+    assert not catchup.summary([*rounds(5.0, 6.0), *rounds(7.0, by_snapshot=False)])["holds"]
 
 
 @pytest.mark.parametrize(("value", "snapshot"), [(True, True), (True, False), (False, True)])
