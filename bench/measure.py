@@ -10,8 +10,9 @@ from typing import Any
 
 from bench.devices import SIDE_A, SIDE_B, Running
 
-TRIAL_S = 0.4
-"""Of one rate that is tried."""
+TRIAL_S, LONGEST_TRIAL_S = 0.4, 3.0
+TRIAL_FRAMES = 60_000
+"""Of one rate that is tried: so many that what a device's queues can hold (BMv2: some 2,000) is little of it."""
 OVERLOAD_S = 0.8
 STEPS = 6
 """Halvings of the interval in which the rate with little loss lies."""
@@ -26,8 +27,12 @@ class Traffic:
     there: Path
     back: Path
 
-    def rate(self, pps: float, seconds: float = TRIAL_S, there: Path | None = None) -> dict[str, Any]:
-        return self._run("rate", there or self.there, f"{pps:.0f}", f"{seconds}")
+    def rate(self, pps: float, seconds: float) -> dict[str, Any]:
+        return self._run("rate", self.there, f"{pps:.0f}", f"{seconds}")
+
+    def trial(self, pps: float) -> dict[str, Any]:
+        """Whether a rate gets through can be seen from this."""
+        return self.rate(pps, min(max(TRIAL_S, TRIAL_FRAMES / pps), LONGEST_TRIAL_S))
 
     def check(self, pps: float, seconds: float) -> dict[str, Any]:
         return self._run("check", self.there, f"{pps:.0f}", f"{seconds}")
@@ -64,22 +69,25 @@ def rates(traffic: Traffic, running: Running) -> dict[str, float]:
     found = {"offered_pps": reached(overload), "overload_pps": float(overload["steady_pps"])}
     if before is not None and after is not None and overload["received"]:
         found["cpu_us"] = (after - before) / overload["received"] * 1e6
-    little = reached(overload) if loss(overload) < LITTLE_LOSS else 0.0
-    without = reached(overload) if loss(overload) == 0 else 0.0
-    low, high = 0.0, min(reached(overload), max(1.5 * found["overload_pps"], 20_000.0))
-    for _ in range(STEPS if not little else 0):
-        middle = (low + high) / 2 if low else high / 2
-        trial = traffic.rate(middle)
-        if loss(trial) < LITTLE_LOSS:
-            low, little = middle, max(little, reached(trial))
-            if loss(trial) == 0:
-                without = max(without, reached(trial))
-        else:
-            high = middle
+    trials = [overload]
+    if loss(overload) >= LITTLE_LOSS:
+        # Flooded, a device may do less than at the rate that it can bear: so look upwards from there, too.
+        low, high = 0.0, min(reached(overload), max(found["overload_pps"], 10_000.0))
+        while high < reached(overload):
+            trials.append(traffic.trial(high))
+            if loss(trials[-1]) >= LITTLE_LOSS:
+                break
+            low, high = high, min(high * 1.5, reached(overload))
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            trials.append(traffic.trial(middle))
+            low, high = (middle, high) if loss(trials[-1]) < LITTLE_LOSS else (low, middle)
+    little = max((reached(one) for one in trials if loss(one) < LITTLE_LOSS), default=0.0)
+    without = max((reached(one) for one in trials if loss(one) == 0), default=0.0)
     for share in (0.95, 0.85, 0.7, 0.5, 0.35, 0.2):
         if without >= share * little:
             break
-        trial = traffic.rate(share * little)
+        trial = traffic.trial(share * little)
         if loss(trial) == 0:
             without = reached(trial)
     return {**found, "little_loss_pps": little, "no_loss_pps": without}

@@ -137,8 +137,7 @@ class Bench:
         size = max(1024, 1 << (count + count // 8).bit_length())
         compiled = workload.compile_l3(self.folder / f"l3-{match}-{size}", match, size)
         rules, addresses = workload.many_rules(match, count)
-        frames = [workload.plain_frame(64, address) for address in addresses]
-        there = workload.write_frames(self.folder / f"{match}-{count}.there", frames)
+        there = workload.write_frames(self.folder / f"{match}-{count}.there", workload.table_frames(addresses))
         with devices.switch("embedded", compiled, self.folder, self.folder / "cache") as running:
             assert running.runtime is not None
             running.runtime.push(compiled.program)

@@ -19,8 +19,9 @@ GATEWAY, HOST_A, HOST_B = 0x08_00_00_00_01_00, 0x00_00_0A_00_01_01, 0x00_00_0A_0
 A, B = 0x0A00_0101, 0x0A00_0202
 PORT_A, PORT_B = 1, 2
 GROUP, TERM = 1, 5
-MOST_FRAMES = 16384
-"""Different frames that are sent in turn; with more entries than this, a random choice of them is met."""
+FRAMES = 16384
+"""Different frames that are sent in turn to a table, whatever its size: what differs between sizes is then the
+table's cost, not the generator's. With more entries than this, a random choice of them is met."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,14 @@ def many_rules(match: str, count: int, seed: int = 1) -> tuple[list[Rule], list[
         rules.append(Rule("routes", (key,), "forward", (HOST_B, PORT_B), priority))
         addresses.append(value | (chance.getrandbits(32) & ~mask & 0xFFFF_FFFF))
     chance.shuffle(addresses)
-    return rules, addresses[:MOST_FRAMES]
+    return rules, addresses[:FRAMES]
+
+
+def table_frames(addresses: Sequence[int]) -> list[bytes]:
+    """FRAMES different ones, to these addresses in turn."""
+    frames = [plain_frame(64, addresses[number % len(addresses)]) for number in range(FRAMES)]
+    # Told apart by their UDP source port, at byte 34.
+    return [frame[:34] + struct.pack("!H", number) + frame[36:] for number, frame in enumerate(frames)]
 
 
 def _mask(bits: int) -> int:

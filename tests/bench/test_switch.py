@@ -65,13 +65,14 @@ def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
     assert chosen_devices(["bridge"]) == [Device("bridge")]
 
 
-def test_the_search_finds_the_rate_of_a_device_with_a_known_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("flooded_pps", [1e5, 1.5e4], ids=["as much when flooded", "less when flooded"])
+def test_the_search_finds_the_rate_of_a_device_with_a_known_limit(flooded_pps: float) -> None:
     class Limited(measure.Traffic):
         """Drops what is above 100,000 frames per second; 0.5 % above 50,000; can send 400,000."""
 
-        def rate(self, pps: float, seconds: float = 0.0, there: Path | None = None) -> dict[str, float]:
+        def rate(self, pps: float, seconds: float) -> dict[str, float]:
             sent = min(pps or 4e5, 4e5)
-            passed = min(sent if sent < 5e4 else sent * 0.995, 1e5)
+            passed = min(sent if sent < 5e4 else sent * 0.995, 1e5 if sent < 2e5 else flooded_pps)
             return {"sent": sent, "received": passed, "seconds": 1.0, "steady_pps": passed}
 
     class Idle:
@@ -82,7 +83,7 @@ def test_the_search_finds_the_rate_of_a_device_with_a_known_limit(monkeypatch: p
     found = measure.rates(Limited(nowhere, nowhere, nowhere), Idle())  # type: ignore[arg-type]
     assert 0.9e5 <= found["little_loss_pps"] <= 1.02e5
     assert 0.3e5 <= found["no_loss_pps"] < 5e4
-    assert found["overload_pps"] == 1e5
+    assert found["overload_pps"] == flooded_pps
 
 
 def test_every_entry_of_a_large_table_is_met_by_its_address() -> None:
@@ -97,6 +98,13 @@ def test_every_entry_of_a_large_table_is_met_by_its_address() -> None:
                 value, length = key if isinstance(key, tuple) else (key, 32)
                 mask = 0xFFFF_FFFF << (32 - length) & 0xFFFF_FFFF
             assert any(address & mask == value for address in addresses), key
+
+
+def test_tables_of_all_sizes_meet_equally_many_different_frames() -> None:
+    for addresses in ([workload.B], [workload.A, workload.B]):
+        frames = workload.table_frames(addresses)
+        assert len(set(frames)) == workload.FRAMES
+        assert {frame[30:34] for frame in frames} == {address.to_bytes(4, "big") for address in addresses}
 
 
 @pytest.mark.root
