@@ -171,7 +171,7 @@ def draw(seed: int) -> Plan:
         lease_ticks=random.choice((0, 0, 1)) * _longest_lease(topology, clocks),
         earlier_term=random.choice((0, 0, 0, EARLIER_TERM)) if switches else 0,
         faults=_draw_faults(random, switches),
-        sealed=random.random() < 0.3,
+        sealed=random.random() < 0.2,
     )
 
 
