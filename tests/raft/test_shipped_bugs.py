@@ -237,6 +237,16 @@ def test_a_follower_does_not_commit_what_the_leader_has_not_confirmed() -> None:
     assert raft.commit_index == 2 and log_terms(raft) == [1, 2]
 
 
+@pytest.mark.parametrize("sent", [[1], []], ids=["entries", "heartbeat"])
+def test_a_follower_acknowledges_no_more_than_agrees(sent: list[int]) -> None:
+    """Behind what the leader has sent, a follower's own tail may be another term's: not a word about that."""
+    raft = member([1, 1, 1, 1], term=2)
+    raft.step(append(2, 1, 1, sent, commit=1))
+    (reply,) = only(drain(raft), APPEND_REPLY)
+    assert not reply.reject and reply.index == 1 + len(sent)
+    assert log_terms(raft) == [1, 1, 1, 1]
+
+
 @pytest.mark.parametrize("seed", [11, 12])
 def test_crashes_with_torn_writes_lose_nothing_acknowledged(seed: int) -> None:
     """etcd #5230, in the whole: see tests/storage for the log's part."""
