@@ -68,10 +68,12 @@ def summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         values = [one[name] for one in runs]
         if isinstance(first, bool):
             figures[name] = all(values)
-        elif isinstance(first, float):
-            figures[name] = f"{statistics.median(values):,.1f} ({min(values):,.1f} to {max(values):,.1f})"
+        elif isinstance(first, str):
+            figures[name] = "; ".join(dict.fromkeys(values))
         else:
-            figures[name] = first
+            places = ".1f" if isinstance(first, float) else ".0f"
+            shown = [f"{value:,{places}}" for value in (statistics.median(values), min(values), max(values))]
+            figures[name] = f"{shown[0]} ({shown[1]} to {shown[2]})"
     drop = statistics.median([one[DROP] for one in runs])
     figures["holds"] = bool(figures[BY_SNAPSHOT] and figures[BOUNDED] and drop <= 100 * MOST_DROP)
     return figures
@@ -149,7 +151,7 @@ def run(
             "drop against one away, %": 100 * (1 - meanwhile / without),
             "caught up after s": took,
             BY_SNAPSHOT: by_snapshot,
-            "which is of entry": float(back["snapshot"]),
+            "which is of entry": back["snapshot"],
             "leader's disk at most, MiB": most_disk / 2**20,
             "disk of each at the end, MiB": ", ".join(f"{size / 2**20:.0f}" for size in disks),
             BOUNDED: bounded,

@@ -115,8 +115,7 @@ class Leadership:
         now = replication.now
         if self.successor != NOBODY and now - self._transfer_began >= self._config.election_timeout_ticks:
             self.successor = NOBODY
-        limit = now - self._config.election_timeout_ticks
-        if self._quorum_contact(limit + 1) <= limit:
+        if now - self._quorum_contact() >= self._config.election_timeout_ticks:
             return False
         if now - self._last_beat >= self._config.heartbeat_ticks:
             self.begin_round()
@@ -133,17 +132,12 @@ class Leadership:
         if changes or self._leavers or replication.owes_commit():
             return 1
         beat = self._last_beat + config.heartbeat_ticks
-        silent = self._quorum_contact(beat - config.election_timeout_ticks) + config.election_timeout_ticks
+        silent = self._quorum_contact() + config.election_timeout_ticks
         return max(1, min(beat, silent) - replication.now)
 
-    def _quorum_contact(self, enough: int) -> int:
-        """The tick at which the last round began that a quorum has answered; or any from ``enough`` on, if it did not
-        begin before that."""
-        ticks = [progress.contact_tick for progress in self._progress.values()]
-        least = min(ticks, default=self._now)
-        if least >= enough:
-            return least
-        contact = dict(zip(self._progress, ticks, strict=True))
+    def _quorum_contact(self) -> int:
+        """The tick at which the last round began that a quorum has answered."""
+        contact = {member: progress.contact_tick for member, progress in self._progress.items()}
         contact[self._config.id] = self._now
         return self._membership.reached(contact)
 
