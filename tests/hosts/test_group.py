@@ -10,8 +10,9 @@ from hosts.group import Group, Ways
 from hosts.raft.core import Config, Raft, Role
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.ready import Ready
-from hosts.requests import Operation, Outcome, Reply, Request
+from hosts.requests import Operation, Outcome, Reply, Request, pack_command
 from hosts.wire import Header
+from tests.hosts.groups import Trio, append
 
 CLIENT: Address = ("10.0.1.11", 40000)
 ADDRESSES: dict[int, Address] = {number: (f"10.0.{number}.{number}", 26410) for number in (1, 2, 3)}
@@ -90,6 +91,29 @@ def test_a_session_that_no_entry_has_opened_is_unknown() -> None:
     (reply,) = me.replies
     assert reply.outcome is Outcome.UNKNOWN_SESSION
     assert me.group.machine.items == []
+
+
+def test_a_deposed_leader_does_not_answer_with_what_another_leaders_entry_did() -> None:
+    """Its successor's entry takes the place of the one that its own client waits for. Raft lets a leader send it
+    together with the word that it is committed; ours asks first how far a member's log agrees."""
+    trio = Trio()
+    trio.elect(1)
+    mine, theirs = trio.open(1), trio.open(1)
+    trio.tick(count=5)
+    trio.cut_off(1)
+    trio.ask(1, mine, 1, append("mine"))
+    trio.settle()
+    core = trio.groups[1].core
+    at = core.last_index
+    (waits,) = core.log.between(at, at, 1, 1 << 20)[0]
+    term = waits.term + 1
+    other = Entry(term, at, EntryKind.COMMAND, pack_command(theirs, 1, 1, append("theirs").pack()))
+    sent = Message(MessageType.APPEND_ENTRIES, 2, 1, term, at - 1, waits.term, at, round=1, entries=(other,))
+    trio.groups[1].step(sent)
+    trio.settle()
+    assert [(item.index, item.term) for item in trio.groups[1].machine.items] == [(at, term)]
+    replies = trio.take_replies()
+    assert [(member, reply.outcome) for member, reply in replies] == [(1, Outcome.LOST_LEADERSHIP)]
 
 
 def test_the_raw_log_is_shown_while_its_beginning_goes() -> None:

@@ -412,6 +412,29 @@ def test_a_member_whose_removal_is_not_committed_still_campaigns() -> None:
     assert raft.role is Role.FOLLOWER and raft.commit_index == 4
 
 
+@pytest.mark.parametrize("half", [{2, 3}, {4, 5}])
+def test_a_candidate_needs_both_majorities_of_a_joint_configuration(half: set[int]) -> None:
+    """Each half alone may elect somebody: the old one who does not know of the change, the new one who does."""
+    log = [Entry(1, 1, EntryKind.NOOP), entry(2, 1, {1, 4, 5}, set(), {1, 2, 3})]
+    config = Config(1, frozenset({1, 2, 3}), election_timeout_ticks=ELECTION_TICKS, heartbeat_ticks=2)
+    raft = Raft(config, HardState(1), log, Random(0))
+    for request in only(campaign(raft), PRE_VOTE):
+        if request.target in half:
+            raft.step(answer(request))
+    assert not only(drain(raft), VOTE) and raft.current_term == 1, "nor does it raise the term for one half"
+    for request in only(campaign(raft), PRE_VOTE):
+        raft.step(answer(request))
+    requests = only(drain(raft), VOTE)
+    for request in requests:
+        if request.target in half:
+            raft.step(answer(request))
+    assert raft.role is Role.CANDIDATE
+    for request in requests:
+        if request.target not in half:
+            raft.step(answer(request))
+    assert raft.role is Role.LEADER
+
+
 def test_a_new_leader_finishes_a_joint_configuration_after_its_own_first_entry() -> None:
     log = [Entry(1, 1, EntryKind.NOOP), entry(2, 1, {1, 2}, set(), {1, 2, 3})]
     raft = Raft(
