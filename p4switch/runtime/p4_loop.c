@@ -1,5 +1,9 @@
 /* The packet loop: one thread, a packet socket per port, frames in batches through p4_step.
  *
+ * Frames come in through a ring that the kernel shares with this process (TPACKET_V2, Linux' packet_mmap.rst): who
+ * sends a frame copies it, and no system call takes it out. One too long for its place in the ring waits in the
+ * socket's queue, in the same order.
+ *
  * Sends pass the interface's queueing discipline, so that a blackhole there cuts the link, and never block: what a
  * port does not take is dropped and counted, and the other ports go on. An interface may go down or away and come
  * back; its socket is opened again. Frames to the CPU port, digests and log records wait in a bounded queue. */
@@ -10,13 +14,14 @@
 #include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,19 +34,24 @@
 
 enum {
     BATCH = 64,
-    ROOM = 65536 + 4160, /* per frame; not a power of two, so that frames do not share cache sets */
-    HEAD = 32,           /* before a frame: room to put a VLAN tag back in */
-    MOST_SENDS = 1024,   /* frames collected for one port before they are sent */
+    PLACE = 1728,         /* bytes of the ring for a frame: an odd number of cache lines, so that all sets are used */
+    RING_BLOCK = 1 << 16, /* bytes that the kernel allocates in one piece */
+    RING_BLOCKS = 56,
+    PLACES = RING_BLOCK / PLACE * RING_BLOCKS,
+    TAG = 4,           /* bytes of a VLAN tag */
+    MOST_SENDS = 1024, /* frames collected for one port before they are sent */
     SOCKET_BUFFER = 4 << 20,
-    MOST_EVENTS = 8 << 20,   /* bytes of records that wait for Python; of traces as many again */
-    MOST_INJECTED = 4096,    /* frames that wait to be taken in */
-    RETRY_MS = 250,          /* how often a lost interface is looked for */
+    MOST_EVENTS = 8 << 20, /* bytes of records that wait for Python; of traces as many again */
+    MOST_INJECTED = 4096,  /* frames that wait to be taken in */
+    CHECK_MS = 250,        /* how often a lost interface is looked for */
 };
 
 struct port {
     uint32_t number;
     char name[IF_NAMESIZE];
     int fd;
+    uint8_t *ring;
+    uint32_t next; /* place of the ring that is filled next */
     uint64_t rx, tx, rx_bytes, tx_bytes, rx_drops, tx_drops;
     uint32_t pending;
     struct mmsghdr *send;
@@ -76,8 +86,9 @@ struct loop {
     pthread_t thread;
     bool running;
     atomic_bool stop;
-    int epoll, wake, events;
-    uint64_t retry_at_ms;
+    int wake, events;
+    struct pollfd *wait; /* the ports, then wake */
+    uint64_t check_at_ms;
 
     pthread_mutex_t turn; /* held while a batch runs; taken by whoever swaps the program */
     atomic_int waiting;
@@ -85,12 +96,9 @@ struct loop {
     pthread_mutex_t queue; /* the queues below */
     struct records records, traces;
     struct injected *first, *last;
-    uint32_t n_injected;
+    atomic_uint n_injected;
 
-    uint8_t *frames;
-    struct mmsghdr messages[BATCH];
-    struct iovec vectors[BATCH];
-    uint8_t control[BATCH][CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+    uint8_t *long_frame; /* room for a tag, then for the longest */
 };
 
 static uint64_t clock_ns(void) {
@@ -126,15 +134,21 @@ static void write_pcap(FILE *file, const uint8_t *frame, uint32_t size) {
 
 static void set_option(int fd, int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); }
 
-/* A bound socket, or -1 with errno. */
-static int open_socket(const char *name) {
-    unsigned index = if_nametoindex(name);
-    if (!index) return -1;
+static void close_port(struct port *port) {
+    if (port->ring) munmap(port->ring, (size_t)RING_BLOCK * RING_BLOCKS);
+    if (port->fd >= 0) close(port->fd);
+    port->ring = NULL;
+    port->fd = -1;
+}
+
+/* The port's socket, bound, and its ring. False: errno says why not. */
+static bool open_port(struct port *port) {
+    unsigned index = if_nametoindex(port->name);
+    if (!index) return false;
     /* Protocol 0 until bound: else frames of every interface would come in before. */
-    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -1;
+    int fd = port->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
     set_option(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-    set_option(fd, SOL_PACKET, PACKET_AUXDATA, 1);
     set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
     set_option(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
     set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
@@ -143,33 +157,38 @@ static int open_socket(const char *name) {
     setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous);
     struct sockaddr_ll address = {
         .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)index};
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return -1;
+    struct tpacket_req ring = {RING_BLOCK, RING_BLOCKS, PLACE, PLACES};
+    set_option(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
+    set_option(fd, SOL_PACKET, PACKET_COPY_THRESH, 1); /* any: what is too long for its place also waits whole */
+    if (setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring) == 0) {
+        void *mapped = mmap(NULL, (size_t)RING_BLOCK * RING_BLOCKS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (mapped != MAP_FAILED) {
+            port->ring = mapped;
+            port->next = 0;
+            if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0) return true;
+        }
     }
-    return fd;
+    int error = errno;
+    close_port(port);
+    errno = error;
+    return false;
 }
 
-static bool watch(struct loop *loop, int fd, uint64_t what) {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = what};
-    return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-static void close_port(struct port *port) {
-    if (port->fd >= 0) close(port->fd);
-    port->fd = -1;
+/* Frames that found the ring full; the kernel counts from one question to the next. */
+static void count_drops(struct port *port) {
+    struct tpacket_stats since = {0};
+    socklen_t size = sizeof since;
+    if (getsockopt(port->fd, SOL_PACKET, PACKET_STATISTICS, &since, &size) == 0) port->rx_drops += since.tp_drops;
 }
 
 /* Look for interfaces that went away, or whose socket no longer belongs to the interface of that name. */
-static void reopen_ports(struct loop *loop) {
-    uint64_t now = clock_ns() / 1000000;
-    if (now < loop->retry_at_ms) return;
-    loop->retry_at_ms = now + RETRY_MS;
+static void check_ports(struct loop *loop, uint64_t now_ms) {
+    if (now_ms < loop->check_at_ms) return;
+    loop->check_at_ms = now_ms + CHECK_MS;
     for (uint32_t i = 0; i < loop->n_ports; i++) {
         struct port *port = &loop->ports[i];
         if (port->fd >= 0) {
+            count_drops(port);
             struct sockaddr_ll bound = {0};
             socklen_t size = sizeof bound;
             if (getsockname(port->fd, (struct sockaddr *)&bound, &size) == 0 &&
@@ -177,8 +196,7 @@ static void reopen_ports(struct loop *loop) {
                 continue;
             close_port(port);
         }
-        port->fd = open_socket(port->name);
-        if (port->fd >= 0 && !watch(loop, port->fd, i)) close_port(port);
+        open_port(port);
     }
 }
 
@@ -257,50 +275,81 @@ static void hand_out(struct loop *loop) {
 
 /* What comes in ------------------------------------------------------------------------------------- */
 
-/* The kernel takes a VLAN tag off the frame and tells of it beside. */
-static uint8_t *restore_tag(struct msghdr *message, uint8_t *frame, uint32_t *size) {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-        if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) continue;
-        struct tpacket_auxdata aux;
-        memcpy(&aux, CMSG_DATA(c), sizeof aux);
-        if (!(aux.tp_status & TP_STATUS_VLAN_VALID) || *size < 12) return frame;
-        uint16_t type = aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETHERTYPE_VLAN;
-        memmove(frame - 4, frame, 12);
-        frame -= 4;
-        p4_store2(frame + 12, type);
-        p4_store2(frame + 14, aux.tp_vlan_tci);
-        *size += 4;
-        return frame;
-    }
+/* The kernel takes a VLAN tag off the frame and tells of it beside; before the frame is room for it. */
+static uint8_t *restore_tag(const struct tpacket2_hdr *head, uint8_t *frame, uint32_t *size) {
+    if (!(head->tp_status & TP_STATUS_VLAN_VALID) || *size < 12) return frame;
+    uint16_t type = head->tp_status & TP_STATUS_VLAN_TPID_VALID ? head->tp_vlan_tpid : ETHERTYPE_VLAN;
+    memmove(frame - TAG, frame, 12);
+    frame -= TAG;
+    p4_store2(frame + 12, type);
+    p4_store2(frame + 14, head->tp_vlan_tci);
+    *size += TAG;
     return frame;
 }
 
-static void take_batch(struct loop *loop, struct port *port) {
-    for (int i = 0; i < BATCH; i++) loop->messages[i].msg_hdr.msg_controllen = sizeof loop->control[i];
-    int n = recvmmsg(port->fd, loop->messages, BATCH, MSG_DONTWAIT, NULL);
-    if (n <= 0) return; /* nothing, or ENETDOWN: told once, and frames come again when the interface is up */
+static struct tpacket2_hdr *place(const struct port *port, uint32_t index) {
+    enum { PER_BLOCK = RING_BLOCK / PLACE };
+    return (void *)(port->ring + (size_t)(index / PER_BLOCK) * RING_BLOCK + (size_t)(index % PER_BLOCK) * PLACE);
+}
+
+/* The frame that was too long for its place in the ring: its size, or 0. */
+static uint32_t take_long(struct loop *loop, const struct port *port) {
+    ssize_t size;
+    do size = recv(port->fd, loop->long_frame + TAG, P4_MAX_FRAME, MSG_DONTWAIT | MSG_TRUNC);
+    while (size < 0 && (errno == EINTR || errno == ENETDOWN)); /* the latter is told once */
+    return size > 0 && size <= P4_MAX_FRAME ? (uint32_t)size : 0;
+}
+
+/* False: nothing waits. */
+static bool take_batch(struct loop *loop, struct port *port) {
+    struct tpacket2_hdr *ready[BATCH];
+    uint32_t n = 0;
+    for (uint32_t at = port->next; n < BATCH; n++) {
+        struct tpacket2_hdr *head = place(port, at);
+        if (!(__atomic_load_n(&head->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER)) break;
+        __builtin_prefetch((uint8_t *)head + 64);
+        __builtin_prefetch((uint8_t *)head + 128);
+        ready[n] = head;
+        at = at + 1 == PLACES ? 0 : at + 1;
+    }
+    if (!n) return false;
     uint64_t now_us = (clock_ns() - loop->start_ns) / 1000;
     loop->batch_begin(loop->sw);
-    for (int i = 0; i < n; i++) {
-        struct msghdr *message = &loop->messages[i].msg_hdr;
-        uint32_t size = loop->messages[i].msg_len;
-        if (message->msg_flags & MSG_TRUNC) {
-            port->rx_drops++;
-            continue;
+    for (uint32_t i = 0; i < n; i++) {
+        struct tpacket2_hdr *head = ready[i];
+        uint8_t *frame = (uint8_t *)head + head->tp_mac;
+        uint32_t size = head->tp_len;
+        if (head->tp_status & TP_STATUS_COPY) {
+            frame = loop->long_frame + TAG;
+            size = take_long(loop, port);
+        } else if (head->tp_snaplen < size) {
+            size = 0;
         }
-        uint8_t *frame = restore_tag(message, loop->vectors[i].iov_base, &size);
-        port->rx++;
-        port->rx_bytes += size;
-        if (port->pcap_in) write_pcap(port->pcap_in, frame, size);
-        loop->step(loop->sw, port->number, frame, size, now_us, p4_random(&loop->random));
+        if (size) {
+            frame = restore_tag(head, frame, &size);
+            port->rx++;
+            port->rx_bytes += size;
+            if (port->pcap_in) write_pcap(port->pcap_in, frame, size);
+            loop->step(loop->sw, port->number, frame, size, now_us, p4_random(&loop->random));
+        } else {
+            port->rx_drops++;
+        }
+        __atomic_store_n(&head->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
     }
+    port->next = (port->next + n) % PLACES;
     loop->batch_end(loop->sw);
     hand_out(loop);
+    return true;
+}
+
+/* An interface that goes down is told of as an error until it is asked for. */
+static void take_error(const struct port *port) {
+    int error;
+    socklen_t size = sizeof error;
+    getsockopt(port->fd, SOL_SOCKET, SO_ERROR, &error, &size);
 }
 
 static void take_injected(struct loop *loop) {
-    eventfd_t ignored;
-    eventfd_read(loop->wake, &ignored);
     pthread_mutex_lock(&loop->queue);
     struct injected *list = loop->first;
     loop->first = loop->last = NULL;
@@ -319,20 +368,38 @@ static void take_injected(struct loop *loop) {
     hand_out(loop);
 }
 
+/* Frames and errors of all ports, and what was injected. False: there was nothing. */
+static bool take_all(struct loop *loop) {
+    bool some = atomic_load_explicit(&loop->n_injected, memory_order_relaxed) > 0;
+    if (some) take_injected(loop);
+    for (uint32_t i = 0; i < loop->n_ports; i++)
+        if (loop->ports[i].fd >= 0 && take_batch(loop, &loop->ports[i])) some = true;
+    return some;
+}
+
+/* By poll and not epoll, which has every frame that comes while the thread is awake tell of itself. */
+static void sleep_until_something(struct loop *loop) {
+    for (uint32_t i = 0; i < loop->n_ports; i++)
+        loop->wait[i] = (struct pollfd){.fd = loop->ports[i].fd, .events = POLLIN};
+    loop->wait[loop->n_ports] = (struct pollfd){.fd = loop->wake, .events = POLLIN};
+    if (poll(loop->wait, loop->n_ports + 1, CHECK_MS) <= 0) return;
+    for (uint32_t i = 0; i < loop->n_ports; i++)
+        if (loop->wait[i].revents & POLLERR) take_error(&loop->ports[i]);
+    if (loop->wait[loop->n_ports].revents) {
+        eventfd_t ignored;
+        eventfd_read(loop->wake, &ignored);
+    }
+}
+
 static void *run(void *argument) {
     struct loop *loop = argument;
-    struct epoll_event ready[64];
     while (!atomic_load(&loop->stop)) {
-        int n = epoll_wait(loop->epoll, ready, 64, RETRY_MS);
         for (int i = 0; i < 64 && atomic_load(&loop->waiting) > 0; i++) sched_yield();
         pthread_mutex_lock(&loop->turn);
-        for (int i = 0; i < n; i++) {
-            uint64_t what = ready[i].data.u64;
-            if (what == UINT64_MAX) take_injected(loop);
-            else if (loop->ports[what].fd >= 0) take_batch(loop, &loop->ports[what]);
-        }
-        reopen_ports(loop);
+        bool some = take_all(loop);
+        check_ports(loop, clock_ns() / 1000000);
         pthread_mutex_unlock(&loop->turn);
+        if (!some) sleep_until_something(loop);
     }
     return NULL;
 }
@@ -355,20 +422,13 @@ struct loop *loop_new(int64_t cpu_port, uint64_t start_ns, uint64_t seed) {
     loop->cpu_port = cpu_port;
     loop->start_ns = start_ns;
     loop->random = seed;
-    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop->events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop->by_number = calloc(65536, sizeof *loop->by_number);
-    loop->frames = malloc((size_t)BATCH * ROOM);
-    if (loop->epoll < 0 || loop->wake < 0 || loop->events < 0 || !loop->by_number || !loop->frames ||
-        !watch(loop, loop->wake, UINT64_MAX)) {
+    loop->long_frame = malloc(TAG + P4_MAX_FRAME);
+    if (loop->wake < 0 || loop->events < 0 || !loop->by_number || !loop->long_frame) {
         loop_free(loop);
         return NULL;
-    }
-    for (int i = 0; i < BATCH; i++) {
-        loop->vectors[i] = (struct iovec){loop->frames + (size_t)i * ROOM + HEAD, P4_MAX_FRAME};
-        loop->messages[i].msg_hdr = (struct msghdr){
-            .msg_iov = &loop->vectors[i], .msg_iovlen = 1, .msg_control = loop->control[i]};
     }
     return loop;
 }
@@ -383,8 +443,8 @@ int loop_add_port(struct loop *loop, uint32_t number, const char *name, const ch
     memset(port, 0, sizeof *port);
     port->number = number;
     strcpy(port->name, name);
-    port->fd = open_socket(name);
-    if (port->fd < 0) return errno;
+    port->fd = -1;
+    if (!open_port(port)) return errno;
     port->send = calloc(MOST_SENDS, sizeof *port->send);
     port->vector = calloc(MOST_SENDS, sizeof *port->vector);
     if (pcap) {
@@ -396,7 +456,7 @@ int loop_add_port(struct loop *loop, uint32_t number, const char *name, const ch
     if (pcap && (!port->pcap_in || !port->pcap_out)) return EIO;
     for (int i = 0; i < MOST_SENDS; i++)
         port->send[i].msg_hdr = (struct msghdr){.msg_iov = &port->vector[i], .msg_iovlen = 1};
-    return watch(loop, port->fd, loop->n_ports - 1) ? 0 : errno;
+    return 0;
 }
 
 /* About how many packets wait to leave a port: those collected here, and those of the socket that the interface's
@@ -424,6 +484,8 @@ void loop_use(struct loop *loop, struct p4 *sw, p4_step_function step, void (*ba
 }
 
 int loop_start(struct loop *loop) {
+    loop->wait = calloc(loop->n_ports + 1, sizeof *loop->wait);
+    if (!loop->wait) return ENOMEM;
     for (uint32_t i = 0; i < loop->n_ports; i++) loop->by_number[loop->ports[i].number] = &loop->ports[i];
     int error = pthread_create(&loop->thread, NULL, run, loop);
     loop->running = error == 0;
@@ -453,7 +515,7 @@ void loop_free(struct loop *loop) {
         free(loop->first);
         loop->first = next;
     }
-    if (loop->epoll >= 0) close(loop->epoll);
+    free(loop->wait);
     if (loop->wake >= 0) close(loop->wake);
     if (loop->events >= 0) close(loop->events);
     pthread_mutex_destroy(&loop->turn);
@@ -462,7 +524,7 @@ void loop_free(struct loop *loop) {
     free(loop->by_number);
     free(loop->records.data);
     free(loop->traces.data);
-    free(loop->frames);
+    free(loop->long_frame);
     free(loop);
 }
 
