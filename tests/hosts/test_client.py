@@ -70,8 +70,9 @@ class Server:
 
     def close(self) -> None:
         with udp() as stopper:
-            stopper.sendto(b"", self.address)
-        self.thread.join()
+            while self.thread.is_alive():  # a full buffer takes nothing
+                stopper.sendto(b"", self.address)
+                self.thread.join(0.05)
         self.socket.close()
 
 
