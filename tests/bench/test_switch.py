@@ -123,6 +123,34 @@ def test_a_short_bench_runs_from_end_to_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("size", [64, 1400])
+def test_the_generator_sends_the_frames_that_it_was_given(tmp_path: Path, size: int) -> None:
+    """Also those that the kernel cuts out of one datagram, but for the IP id and a UDP checksum, zero before."""
+    script = (
+        "import sys, socket\nfrom pathlib import Path\nfrom bench import devices, measure, workload\n"
+        "devices.enter_namespace()\nfolder, size = Path(sys.argv[1]), int(sys.argv[2])\n"
+        "tool = devices.build_tool('traffic', folder)\nframe = workload.raft_frame(size)\n"
+        "frames = workload.write_frames(folder / 'frames', [frame])\n"
+        "end = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n"
+        "end.setsockopt(socket.SOL_SOCKET, 33, 256 << 20)\nend.settimeout(20)\nend.bind((devices.NEAR_A, 0x0800))\n"
+        "sent = measure.Traffic(tool, frames, frames).rate(40_000, 0.25)['sent']\n"
+        "def told(got):\n"
+        "    return got[:18] + got[20:24] + got[26:40] + got[42:]\n"
+        "for _ in range(sent):\n"
+        "    got = end.recv(65536)\n"
+        "    assert told(got) == told(frame), (got.hex(), frame.hex())\n"
+        "    assert workload.checksum(got[14:34]) == 0\n"
+        "end.setblocking(False)\n"
+        "try:\n    raise AssertionError(end.recv(65536))\nexcept BlockingIOError:\n    print(sent)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), str(size)], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 100
+
+
+@pytest.mark.root
 def test_table_updates_lose_no_packet_and_show_no_third_entry(tmp_path: Path) -> None:
     """At a rate that a busy machine can bear: what counts is that every packet is accounted for."""
     script = (
