@@ -16,7 +16,7 @@ def generate_deparser(layout: Layout, actions: Actions) -> str:
     emit = ["static void deparse(const struct packet *p, uint8_t *d) {", "    (void)p, (void)d;"]
     for name in deparser.order:
         header = layout.header(name)
-        kind = layout.types[header.type]
+        kind = layout.packet_type(header)
         size.append(f"    if ({header.code}.valid) size += bytes_of_{kind}(&{header.code});")
         emit.append(f"    if ({header.code}.valid) d = emit_{kind}(&{header.code}, d);")
     prepare = ["static void before_deparsing(struct p4 *sw, struct packet *p) {", "    (void)sw, (void)p;"]

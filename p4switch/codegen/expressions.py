@@ -199,7 +199,7 @@ class Translator(Emitter):
         if isinstance(a, Bool) and isinstance(b, Bool):
             return Bool(f"(({a.code}) {op} ({b.code}))")
         if isinstance(a, HeaderPlace | UnionPlace) and isinstance(b, HeaderPlace | UnionPlace):
-            equal = f"equal_{self.layout.types[a.type]}(&{a.code}, &{b.code})"
+            equal = f"equal_{self.layout.packet_type(a)}(&{a.code}, &{b.code})"
             return Bool(equal if op == "==" else f"!{equal}")
         if isinstance(a, Load) and isinstance(b, Load) and a.place.varbit and b.place.varbit:
             equal = (

@@ -211,7 +211,7 @@ def invalidate_siblings(header: HeaderPlace) -> list[str]:
 
 def set_valid(layout: Layout, header: HeaderPlace) -> list[str]:
     """A header that was invalid begins with zeros; the packet's length grows."""
-    name = layout.types[header.type]
+    name = layout.packet_type(header)
     lines = [
         f"if (!{header.code}.valid) {{",
         f"    memset(&{header.code}, 0, sizeof {header.code});",
@@ -223,7 +223,7 @@ def set_valid(layout: Layout, header: HeaderPlace) -> list[str]:
 
 
 def set_invalid(layout: Layout, header: HeaderPlace) -> list[str]:
-    name = layout.types[header.type]
+    name = layout.packet_type(header)
     return [
         f"if ({header.code}.valid) p->base.length -= bytes_of_{name}(&{header.code});",
         f"{header.code}.valid = 0;",

@@ -172,6 +172,15 @@ class Layout:
             raise ProgramError(f"the program has no header {name}")
         return self._headers[name]
 
+    def packet_type(self, place: HeaderPlace | UnionPlace) -> str:
+        """The C name of a type with the functions of headers in a packet, to extract, emit, measure and compare.
+        Raises ProgramError for metadata, which are not in one."""
+        if isinstance(place, HeaderPlace) and place.metadata:
+            raise ProgramError(
+                f"{place.type} is metadata, which cannot be extracted, emitted, compared or made valid"
+            )
+        return self.types[place.type]
+
     def union(self, name: str) -> UnionPlace:
         if name not in self._unions:
             raise ProgramError(f"the program has no header union {name}")

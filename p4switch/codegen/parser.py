@@ -146,7 +146,7 @@ class ParserGenerator:
 
     def _extract_to(self, header: HeaderPlace, length: str | None) -> list[str]:
         kind = self.layout.type(header.type)
-        name, fixed = self.layout.types[header.type], kind.bits // 8
+        name, fixed = self.layout.packet_type(header), kind.bits // 8
         if length is None:
             return [
                 f"if (size - at < {fixed}) {self._fail('PacketTooShort')}",

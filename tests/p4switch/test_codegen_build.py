@@ -127,6 +127,30 @@ def test_what_is_not_a_program_is_refused(source: str, what: str, tmp_path: Path
         Pipeline.load(source, cache=tmp_path)
 
 
+@pytest.mark.parametrize("use", ["extract", "emit", "compare", "make valid"])
+def test_metadata_are_not_in_a_packet(use: str, tmp_path: Path) -> None:
+    """A program that has no header of their type would refer to functions that are not there."""
+    p = Programs(parse=["h"])
+    p.header("h", {"a": 8})
+    if use == "compare":
+        same = {"type": "header", "value": "m"}
+        p.action(
+            "same", assign(("h", "a"), {"type": "expression", "value": {"op": "==", "left": same, "right": same}})
+        )
+    if use == "make valid":
+        p.action("valid", {"op": "add_header", "parameters": [{"type": "header", "value": "m"}]})
+    data = p.json()
+    data["header_types"].append({"name": "m_t", "id": 90, "fields": [["b", 8, False]]})
+    data["headers"].append({"name": "m", "id": 90, "header_type": "m_t", "metadata": True})
+    if use == "extract":
+        operation = {"op": "extract", "parameters": [{"type": "regular", "value": "m"}]}
+        data["parsers"][0]["parse_states"][0]["parser_ops"].append(operation)
+    if use == "emit":
+        data["deparsers"][0]["order"].append("m")
+    with pytest.raises(ProgramError, match="m_t is metadata"):
+        Pipeline.load(data, cache=tmp_path)
+
+
 def test_an_unknown_primitive_is_named(tmp_path: Path) -> None:
     p = Programs(parse=["h"])
     p.header("h", {"a": 8})
