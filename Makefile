@@ -26,6 +26,8 @@ DATAGRAMS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 ROOMS := p4compiler p4switch controller hosts topo sim bench
+# Where the lab's tools are; Debian has these folders on the PATH of root alone.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
