@@ -15,6 +15,7 @@ from p4compiler.scope import Scope
 from p4compiler.source import Diagnostics, Location
 
 MAX_WIDTH = 1 << 16
+MOST_ELEMENTS = 4096
 
 # Type parameters being inferred, with what they are bound to so far.
 Bindings = dict[s.TypeParameter, t.Type | None]
@@ -75,6 +76,9 @@ class TypeChecks(ABC):
                 return t.UNKNOWN
             if size < 0:
                 self.error(f"a stack cannot have {size} elements", syntax.size)
+                return t.UNKNOWN
+            if size > MOST_ELEMENTS:
+                self.error(f"a stack of {size} elements is not supported, only of {MOST_ELEMENTS}", syntax.size)
                 return t.UNKNOWN
             stack = t.Stack(element, size)
             if not type_rules.may_hold(type_rules.kind(stack), element):

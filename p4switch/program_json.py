@@ -107,10 +107,10 @@ def _number(text: object) -> int:
     return int(str(text), 16)
 
 
-def _width(value: object) -> int:
+def _width(value: object, least: int = 1) -> int:
     """A width in bits."""
     width = int(str(value))
-    if not 1 <= width <= MOST_HEADER_BITS:
+    if not least <= width <= MOST_HEADER_BITS:
         raise ProgramError(f"a width of {width} bits is not supported")
     return width
 
@@ -149,10 +149,12 @@ class _Reader:
             if width == "*":
                 fields.append(Field(name, int(item.get("max_length") or 0) * 8 - fixed, False, True))
             else:
-                fields.append(Field(str(name), _width(width), signed))
+                fields.append(Field(str(name), _width(width, least=0), signed))
         kind = HeaderType(str(item["name"]), tuple(fields))
         if sum(f.width for f in fields) > MOST_HEADER_BITS or any(f.width < 0 for f in fields):
             raise ProgramError(f"header type {kind.name} is wider than {MOST_HEADER_BITS} bits")
+        if len({f.name for f in fields}) < len(fields):
+            raise ProgramError(f"header type {kind.name} has two fields of one name")
         return kind
 
     def _width(self, header: str, name: str) -> int:

@@ -240,9 +240,15 @@ class Actions:
         store = t.store(t.place(a[0]), number)
         return [*lines, f"if (low <= {high}) {{", *(f"    {line}" for line in store), "}"]
 
+    def calculation(self, name: str) -> str:
+        """Its C name. Raises ProgramError if there is none."""
+        if name not in self.layout.program.calculations:
+            raise ProgramError(f"the program has no calculation {name}")
+        return self.calculations[name]
+
     def _hash(self, a: Sequence[Json], t: Translator) -> list[str]:
         base, most = t.node(a[1]), t.node(a[3])
-        name = self.calculations[a[2]["value"]]
+        name = self.calculation(a[2]["value"])
         most_code = t.u64(most)
         lines = [*t.take(), f"uint64_t most = {most_code};"]
         value = f"calculate_{name}(sw, p) % (most ? most : 1)"

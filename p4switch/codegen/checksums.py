@@ -185,7 +185,7 @@ class Checksums:
         lines.append("    p->base.checksum_error = false;")
         for checksum in self.program.checksums:
             if checksum.verify:
-                name = self.actions.calculations[checksum.calculation]
+                name = self.actions.calculation(checksum.calculation)
                 target = self.layout.field(*checksum.target)
                 code = f"{target.code}[0]" if target.wide else target.code
                 body = [f"if (calculate_{name}(sw, p) != {code}) p->base.checksum_error = true;"]
@@ -196,7 +196,7 @@ class Checksums:
         lines = ["static void update_checksums(struct p4 *sw, struct packet *p) {", "    (void)sw, (void)p;"]
         for checksum in self.program.checksums:
             if checksum.update:
-                name = self.actions.calculations[checksum.calculation]
+                name = self.actions.calculation(checksum.calculation)
                 target = self.layout.field(*checksum.target)
                 mask = f" & {literal((1 << target.width) - 1)}" if target.width < 64 else ""
                 if target.wide:

@@ -118,6 +118,7 @@ class Layout:
         self._headers: dict[str, HeaderPlace] = {}
         self._unions: dict[str, UnionPlace] = {}
         self._stacks: dict[str, StackPlace] = {}
+        self._check_names()
         self._place_stacks()
         self._place_unions()
         for header in program.headers.values():
@@ -125,9 +126,19 @@ class Layout:
                 code = f"p->{self.members[header.name]}"
                 self._headers[header.name] = HeaderPlace(code, header.type, header.metadata)
 
+    def _check_names(self) -> None:
+        """What is placed in the packet by its name has a name of its own. Raises ProgramError."""
+        program, names = self.program, set[str]()
+        for kind in (program.headers, program.stacks, program.unions, program.union_stacks):
+            if not names.isdisjoint(kind):
+                raise ProgramError(f"two instances are named {', '.join(sorted(names & set(kind)))}")
+            names |= set(kind)
+
     def _union_type(self, name: str, members: tuple[str, ...], headers: tuple[str, ...]) -> None:
         if name in self.union_types:
             return
+        if name in self.program.header_types or len(set(members)) < len(members):
+            raise ProgramError(f"header union type {name} has the name of a header type, or two members of one name")
         names = Names()
         self.union_types[name] = tuple(
             (member, names[member], self.program.headers[header].type)
@@ -138,13 +149,13 @@ class Layout:
     def _place_stacks(self) -> None:
         for stack in self.program.stacks.values():
             base = f"p->{self.members[stack.name]}"
-            next_index = f"p->{self.members[stack.name + '_next']}"
+            next_index = f"p->{self.members[stack.name + ' next']}"
             self._stacks[stack.name] = StackPlace(base, next_index, len(stack.headers), stack.type, False)
             for index, header in enumerate(stack.headers):
                 self._headers[header] = HeaderPlace(f"{base}[{index}]", stack.type)
         for union_stack in self.program.union_stacks.values():
             base = f"p->{self.members[union_stack.name]}"
-            next_index = f"p->{self.members[union_stack.name + '_next']}"
+            next_index = f"p->{self.members[union_stack.name + ' next']}"
             self._stacks[union_stack.name] = StackPlace(
                 base, next_index, len(union_stack.unions), union_stack.type, True
             )

@@ -21,6 +21,7 @@ HEADERS = "header h { bit<8> a; }\nheader v { bit<8> n; varbit<64> d; }\nstruct 
     ("declarations", "message"),
     [
         # Type nesting rules
+        ("header k { } struct s { k[4294967296] x; }", "a stack of 4294967296 elements is not supported"),
         ("extern X { X(); } struct s { X x; }", "a struct cannot have a field of type X"),
         ("struct p { error e; } header k { p f; }", "a header cannot have a field of type p"),
         ("header_union u { bit<8> b; }", "a header_union cannot have a field of type bit<8>"),

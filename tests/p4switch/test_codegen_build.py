@@ -119,6 +119,11 @@ def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             '{"header_types":[],"headers":[],"parsers":[],"pipelines":[],"actions":[],"__meta__":{"version":[3,0]}}',
             "3.0",
         ),
+        (
+            '{"header_types":[{"name":"h","fields":[["r",8],["x",8],["r",8]]}],"headers":[],"parsers":[],'
+            '"pipelines":[],"actions":[]}',
+            "h has two fields of one name",
+        ),
         ('{"header_types":[{}],"headers":[],"parsers":[],"pipelines":[],"actions":[]}', "malformed"),
     ],
 )
@@ -149,6 +154,26 @@ def test_metadata_are_not_in_a_packet(use: str, tmp_path: Path) -> None:
         data["deparsers"][0]["order"].append("m")
     with pytest.raises(ProgramError, match="m_t is metadata"):
         Pipeline.load(data, cache=tmp_path)
+
+
+def test_a_calculation_that_is_not_there_is_named(tmp_path: Path) -> None:
+    p = Programs(parse=["h"])
+    p.header("h", {"a": 16})
+    data = p.json()
+    checksum = {"name": "sum", "id": 0, "target": ["h", "a"], "type": "generic", "calculation": "lost"}
+    for which in ("verify", "update"):
+        with pytest.raises(ProgramError, match="no calculation lost"):
+            Pipeline.load({**data, "checksums": [{**checksum, which: True}]}, cache=tmp_path)
+
+
+def test_instances_have_names_of_their_own(tmp_path: Path) -> None:
+    p = Programs(parse=["h"])
+    p.header("h", {"a": 8})
+    p.stack("s", p.headers[0][1], 2)
+    data = p.json()
+    (stack,) = data["header_stacks"]
+    with pytest.raises(ProgramError, match="two instances are named h"):
+        Pipeline.load({**data, "header_stacks": [{**stack, "name": "h"}]}, cache=tmp_path)
 
 
 def test_an_unknown_primitive_is_named(tmp_path: Path) -> None:
