@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 
 from p4compiler.conditions import evaluate_condition
@@ -212,7 +213,7 @@ class Preprocessor:
         where = loc.to(tokens[-1].loc)
         for folder in folders:
             candidate = folder / name
-            if candidate.is_file():
+            if isfile(candidate):  # unlike Path.is_file false for any name that cannot be one
                 break
         else:
             self.diagnostics.error(f"cannot find '{name}'; looked in {', '.join(map(str, folders))}", where)

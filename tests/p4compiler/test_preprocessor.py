@@ -124,6 +124,12 @@ def test_missing_include_says_where_it_looked() -> None:
     assert message.startswith("cannot find 'nowhere.p4'; looked in ")
 
 
+def test_an_include_of_no_possible_name_is_missing() -> None:
+    _, diagnostics = tokens_of('#include "' + "n" * 5000 + '"\nx')
+    (message,) = errors(diagnostics)
+    assert message.startswith("cannot find 'nnn")
+
+
 def test_file_that_includes_itself_ends(tmp_path: Path) -> None:
     path = tmp_path / "loop.p4"
     path.write_text('#include "loop.p4"\n')
