@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ class Program:
     def __init__(self, json: str | Path, p4info: str | Path) -> None:
         """Raises ProgramError."""
         for path in (json, p4info):
-            if not Path(path).is_file():
-                raise ProgramError(f"{path} is missing: compile p4/raft.p4 first (make build)")
+            if not isfile(path):
+                raise ProgramError(f"{path} is missing: python -m p4compiler p4/raft.p4 -o FOLDER makes both")
         try:
             self.schema = P4Schema(Path(p4info), Path(json).read_bytes())
         except Exception as error:

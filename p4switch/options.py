@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import NoReturn
 
@@ -205,7 +206,7 @@ def _pcap_folder(given: str | None) -> Path | None:
     if given is None:
         return None
     folder = Path(given)
-    if not folder.is_dir():
+    if not isdir(folder):
         raise UsageError(f"--pcap {given}: no such folder")
     return folder
 
@@ -226,7 +227,7 @@ def _tls(target: argparse.Namespace) -> TlsOptions | None:
     if target.grpc_server_with_client_auth and not files["grpc-server-cacert"]:
         raise UsageError("--grpc-server-with-client-auth needs --grpc-server-cacert")
     for name, value in files.items():
-        if value and not Path(value).is_file():
+        if value and not isfile(value):
             raise UsageError(f"--{name} {value}: no such file")
     ca = files["grpc-server-cacert"]
     return TlsOptions(

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from os.path import isfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -275,7 +276,7 @@ def find(name: str) -> Topology:
     path = FOLDER / f"{name}{SUFFIX}"
     if name in names():
         return read(path)
-    if Path(name).is_file():
+    if isfile(name):
         return read(Path(name))
     raise UsageError(f"unknown topology {name!r}: choose {', '.join(names())}, or give a file")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os.path import isdir
 from pathlib import Path
 
 from hosts.raft.message import HardState
@@ -41,7 +42,7 @@ class Report:
 def verify(folder: str | Path) -> Report:
     """Read the log in ``folder``, also a running member's (its last write may then show as incomplete). Raises
     LogError if it cannot be read."""
-    if not Path(folder).is_dir():
+    if not isdir(folder):
         raise LogError(f"{folder}: no such folder")
     disk = RealDisk(folder)
     damage = None

@@ -63,7 +63,7 @@ def test_mistakes_are_one_line_without_a_traceback(tmp_path: Path, program_files
     for info, message in (
         (bad_info, "is no P4Info text"),
         (other_info, "has no table port_roles"),
-        (tmp_path / "missing", "is missing: compile p4/raft.p4 first"),
+        (tmp_path / "missing", "is missing: python -m p4compiler p4/raft.p4"),
     ):
         path = _network(tmp_path, program_files, pipeline={"json": str(program_files[0]), "p4info": str(info)})
         done = _run("--network", str(path))

@@ -112,6 +112,7 @@ def test_stop_without_a_lab_is_fine(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (("lab", "--topology", "circle"), "unknown topology 'circle'"),
+        (("lab", "--topology", "c" * 5000), "unknown topology 'ccc"),
         (("lab", "--switch", "ovs"), "unknown switch 'ovs'"),
         (("lab", "--compiler", "gcc"), "unknown compiler 'gcc'"),
         (("lab", "--nodes", "few"), "--nodes few"),
