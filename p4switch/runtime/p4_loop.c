@@ -368,7 +368,7 @@ static void take_injected(struct loop *loop) {
     hand_out(loop);
 }
 
-/* Frames and errors of all ports, and what was injected. False: there was nothing. */
+/* Frames of all ports, and what was injected. False: there was nothing. */
 static bool take_all(struct loop *loop) {
     bool some = atomic_load_explicit(&loop->n_injected, memory_order_relaxed) > 0;
     if (some) take_injected(loop);

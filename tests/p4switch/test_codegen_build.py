@@ -14,7 +14,7 @@ from p4switch.codegen import generate
 from p4switch.native import FLAGS
 from p4switch.pipeline import BuildError, Exact, Pipeline, ProgramError
 from p4switch.program_json import parse_program
-from tests.p4switch.bmv2json import Programs, assign, fld, op, send_to
+from tests.p4switch.bmv2json import Programs, assign, call, fld, hexstr, op, send_to
 from tests.p4switch.everything import everything
 
 REPOSITORY = Path(__file__).parents[2]
@@ -164,6 +164,10 @@ def test_a_calculation_that_is_not_there_is_named(tmp_path: Path) -> None:
     for which in ("verify", "update"):
         with pytest.raises(ProgramError, match="no calculation lost"):
             Pipeline.load({**data, "checksums": [{**checksum, which: True}]}, cache=tmp_path)
+    lost = {"type": "calculation", "value": "lost"}
+    p.action("hash", call("modify_field_with_hash_based_offset", fld("h", "a"), hexstr(0), lost, hexstr(7)))
+    with pytest.raises(ProgramError, match="no calculation lost"):
+        Pipeline.load(p.json(), cache=tmp_path)
 
 
 def test_instances_have_names_of_their_own(tmp_path: Path) -> None:
@@ -174,6 +178,10 @@ def test_instances_have_names_of_their_own(tmp_path: Path) -> None:
     (stack,) = data["header_stacks"]
     with pytest.raises(ProgramError, match="two instances are named h"):
         Pipeline.load({**data, "header_stacks": [{**stack, "name": "h"}]}, cache=tmp_path)
+    p.union("u", "u_t", {"one": p.headers[0][1], "two": p.headers[0][1]})
+    p.union_types["u_t"][1][0] = "one"
+    with pytest.raises(ProgramError, match="u_t has the name of a header type, or two members of one name"):
+        Pipeline.load(p.json(), cache=tmp_path)
 
 
 def test_an_unknown_primitive_is_named(tmp_path: Path) -> None:
