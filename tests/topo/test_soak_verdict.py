@@ -95,6 +95,8 @@ def test_a_soak_that_did_not_try_hard() -> None:
     lazy = history()
     lazy.faults = []
     assert "only 0% of the operations overlap a fault" in problems(lazy)
+    lazy.about["kills"] = 200
+    assert problems(lazy) == ""
     lazy = history()
     lazy.about["least_answered"] = 100
     assert "only 5 operations were answered, 100 are wanted" in problems(lazy)
