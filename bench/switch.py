@@ -233,7 +233,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=int, action="append", help="bytes of UDP payload, 64 or more (default: 64 and 1400)"
     )
     parser.add_argument("--no-tables", action="store_true", help="leave out table sizes and table updates")
-    parser.add_argument("--at-most", type=float, default=1200.0, metavar="SECONDS", help="start no run after these")
+    parser.add_argument("--at-most", type=float, default=2400.0, metavar="SECONDS", help="start no run after these")
     parser.add_argument("--json", action="store_true", help="every run's figures, for programs")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the rates")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave programs, frames and logs here")

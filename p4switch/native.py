@@ -28,6 +28,7 @@ from p4switch.program import Json, Program
 RUNTIME = Path(__file__).parent / "runtime"
 FLAGS = ("-O2", "-std=gnu11", "-fPIC", "-pthread", "-w")
 RUNTIME_SOURCES = ("p4_tables.c", "p4_hash.c", "p4_switch.c")
+LOOP_SOURCES = ("p4_loop.c", "p4_port.c")
 
 
 def default_cache() -> Path:
@@ -148,8 +149,10 @@ def build_loop(cache: Path | None = None, flags: Sequence[str] = FLAGS) -> Path:
         with _locked(path.with_suffix(".lock")):
             if not path.exists():
                 with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as folder:
-                    source = str(RUNTIME / "p4_loop.c")
-                    _finish(_start([*command, *flags, "-shared", "-o", "loop.so", source], folder), "the packet loop")
+                    sources = [str(RUNTIME / name) for name in LOOP_SOURCES]
+                    _finish(
+                        _start([*command, *flags, "-shared", "-o", "loop.so", *sources], folder), "the packet loop"
+                    )
                     (Path(folder) / "loop.so").rename(path)
     return path
 

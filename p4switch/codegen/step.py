@@ -49,13 +49,22 @@ class Step:
     # Metadata ----------------------------------------------------------------------------------
 
     def _metadata(self) -> str:
-        lines = ["/* What every packet begins with: no header valid, all metadata zero. */"]
-        lines += ["static void reset_metadata(struct packet *p) {", "    (void)p;"]
-        for header in self.program.headers.values():
-            if header.metadata:
-                code = self.layout.header(header.name).code
-                lines += [f"    memset(&{code}, 0, sizeof {code});", f"    {code}.valid = 1;"]
-        return "\n".join([*lines, "}", ""])
+        codes = [self.layout.header(h.name).code for h in self.program.headers.values() if h.metadata]
+        return "\n".join(
+            [
+                "/* What every packet begins with: no header valid, all metadata zero. */",
+                "static void clear_packet(struct packet *p) {",
+                "    p4_clear(p, sizeof *p);",
+                *(f"    {code}.valid = 1;" for code in codes),
+                "}",
+                "",
+                "static void reset_metadata(struct packet *p) {",
+                "    (void)p;",
+                *(f"    p4_clear(&{code}, sizeof {code});\n    {code}.valid = 1;" for code in codes),
+                "}",
+                "",
+            ]
+        )
 
     def _field_lists(self) -> str:
         lines = [
@@ -210,8 +219,7 @@ static void recirculate(struct p4 *sw, const struct packet *from, const uint8_t 
     struct packet *p = (struct packet *)(void *)p4_queue(sw, &from->base, false, 0);
     if (!p) return;
     uint32_t round = p->base.round;
-    memset(p, 0, sizeof *p);
-    reset_metadata(p);
+    clear_packet(p);
     keep_fields(from->base.recirculate, p, from);
     p->base.round = round;
     p->base.frame = frame;
@@ -274,13 +282,12 @@ static void clone_at_ingress(struct p4 *sw, const struct packet *from, const str
     for (uint32_t i = 0; i < set->count && sw->budget > 0; i++) {
         const struct p4_replica *replica = &set->replica[i];
         sw->budget--;
-        memset(p, 0, sizeof *p);
+        clear_packet(p);
         p->base.frame = from->base.frame;
         p->base.frame_size = from->base.frame_size;
         p->base.length = p->base.ingress_length = from->base.ingress_length;
         p->base.round = from->base.round;
         p->base.truncate = set->truncate ? set->truncate : UINT32_MAX;
-        reset_metadata(p);
         @copy_port
         parse(sw, p);
         verify_checksums(sw, p);
@@ -296,8 +303,7 @@ static void resubmit(struct p4 *sw, const struct packet *from) {
     struct packet *p = (struct packet *)(void *)p4_queue(sw, &from->base, false, 0);
     if (!p) return;
     struct p4_packet base = p->base;
-    memset(p, 0, sizeof *p);
-    reset_metadata(p);
+    clear_packet(p);
     keep_fields(from->base.resubmit, p, from);
     p->base.frame = base.frame;
     p->base.frame_size = base.frame_size;
@@ -361,11 +367,10 @@ void p4_step(struct p4 *sw, uint32_t port, const uint8_t *frame, uint32_t size, 
     sw->now_us = now_us;
     sw->random = random;
     sw->budget = P4_MAX_JOBS;
-    memset(p, 0, sizeof *p);
+    clear_packet(p);
     p->base.frame = frame;
     p->base.frame_size = p->base.length = p->base.ingress_length = size;
     p->base.truncate = UINT32_MAX;
-    reset_metadata(p);
     @set_ingress
     TRACE_BEGIN(port, frame, size, now_us);
     enter(sw, p);

@@ -1,62 +1,26 @@
 /* The packet loop: one thread, a packet socket per port, frames in batches through p4_step.
  *
- * Frames come in through a ring that the kernel shares with this process (TPACKET_V2, Linux' packet_mmap.rst): who
- * sends a frame copies it, and no system call takes it out. One too long for its place in the ring waits in the
- * socket's queue, in the same order.
- *
  * Sends pass the interface's queueing discipline, so that a blackhole there cuts the link, and never block: what a
  * port does not take is dropped and counted, and the other ports go on. An interface may go down or away and come
  * back; its socket is opened again. Frames to the CPU port, digests and log records wait in a bounded queue. */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/if_packet.h>
-#include <linux/sockios.h>
-#include <net/ethernet.h>
-#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "p4_port.h"
 #include "p4_switch.h"
-
-#ifndef PACKET_IGNORE_OUTGOING
-#define PACKET_IGNORE_OUTGOING 23
-#endif
 
 enum {
     BATCH = 64,
-    PLACE = 1728,         /* bytes of the ring for a frame: an odd number of cache lines, so that all sets are used */
-    RING_BLOCK = 1 << 16, /* bytes that the kernel allocates in one piece */
-    RING_BLOCKS = 56,
-    PLACES = RING_BLOCK / PLACE * RING_BLOCKS,
-    TAG = 4,           /* bytes of a VLAN tag */
-    MOST_SENDS = 1024, /* frames collected for one port before they are sent */
-    SOCKET_BUFFER = 4 << 20,
     MOST_EVENTS = 8 << 20, /* bytes of records that wait for Python; of traces as many again */
     MOST_INJECTED = 4096,  /* frames that wait to be taken in */
     CHECK_MS = 250,        /* how often a lost interface is looked for */
-};
-
-struct port {
-    uint32_t number;
-    char name[IF_NAMESIZE];
-    int fd;
-    uint8_t *ring;
-    uint32_t next; /* place of the ring that is filled next */
-    uint64_t rx, tx, rx_bytes, tx_bytes, rx_drops, tx_drops;
-    uint32_t pending;
-    struct mmsghdr *send;
-    struct iovec *vector;
-    FILE *pcap_in, *pcap_out;
 };
 
 struct injected {
@@ -77,10 +41,10 @@ struct loop {
     void (*batch_begin)(struct p4 *), (*batch_end)(struct p4 *);
 
     uint32_t n_ports;
-    struct port *ports;
-    struct port **by_number; /* 65536 */
-    int64_t cpu_port;        /* -1: none */
-    uint64_t start_ns;       /* CLOCK_MONOTONIC at now_us 0 */
+    struct p4_port *ports;
+    struct p4_port **by_number; /* 65536 */
+    int64_t cpu_port;           /* -1: none */
+    uint64_t start_ns;          /* CLOCK_MONOTONIC at now_us 0 */
     uint64_t random;
 
     pthread_t thread;
@@ -107,121 +71,14 @@ static uint64_t clock_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Captures ----------------------------------------------------------------------------------------- */
-
-static FILE *open_pcap(const char *folder, const char *name, const char *way) {
-    char path[4096];
-    const uint32_t head[] = {0xa1b2c3d4, 2 | 4 << 16, 0, 0, 65535, 1};
-    if (snprintf(path, sizeof path, "%s/%s_%s.pcap", folder, name, way) >= (int)sizeof path) return NULL;
-    FILE *file = fopen(path, "wb");
-    if (file) {
-        fwrite(head, sizeof head, 1, file);
-        fflush(file);
-    }
-    return file;
-}
-
-static void write_pcap(FILE *file, const uint8_t *frame, uint32_t size) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    const uint32_t head[] = {(uint32_t)t.tv_sec, (uint32_t)(t.tv_nsec / 1000), size, size};
-    fwrite(head, sizeof head, 1, file);
-    fwrite(frame, size, 1, file);
-    fflush(file);
-}
-
-/* Sockets ------------------------------------------------------------------------------------------ */
-
-static void set_option(int fd, int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); }
-
-static void close_port(struct port *port) {
-    if (port->ring) munmap(port->ring, (size_t)RING_BLOCK * RING_BLOCKS);
-    if (port->fd >= 0) close(port->fd);
-    port->ring = NULL;
-    port->fd = -1;
-}
-
-/* The port's socket, bound, and its ring. False: errno says why not. */
-static bool open_port(struct port *port) {
-    unsigned index = if_nametoindex(port->name);
-    if (!index) return false;
-    /* Protocol 0 until bound: else frames of every interface would come in before. */
-    int fd = port->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return false;
-    set_option(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-    set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
-    set_option(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
-    set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
-    set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER);
-    struct packet_mreq promiscuous = {.mr_ifindex = (int)index, .mr_type = PACKET_MR_PROMISC};
-    setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous);
-    struct sockaddr_ll address = {
-        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)index};
-    struct tpacket_req ring = {RING_BLOCK, RING_BLOCKS, PLACE, PLACES};
-    set_option(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
-    set_option(fd, SOL_PACKET, PACKET_COPY_THRESH, 1); /* any: what is too long for its place also waits whole */
-    if (setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring) == 0) {
-        void *mapped = mmap(NULL, (size_t)RING_BLOCK * RING_BLOCKS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (mapped != MAP_FAILED) {
-            port->ring = mapped;
-            port->next = 0;
-            if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0) return true;
-        }
-    }
-    int error = errno;
-    close_port(port);
-    errno = error;
-    return false;
-}
-
-/* Frames that found the ring full; the kernel counts from one question to the next. */
-static void count_drops(struct port *port) {
-    struct tpacket_stats since = {0};
-    socklen_t size = sizeof since;
-    if (getsockopt(port->fd, SOL_PACKET, PACKET_STATISTICS, &since, &size) == 0) port->rx_drops += since.tp_drops;
-}
-
 /* Look for interfaces that went away, or whose socket no longer belongs to the interface of that name. */
 static void check_ports(struct loop *loop, uint64_t now_ms) {
     if (now_ms < loop->check_at_ms) return;
     loop->check_at_ms = now_ms + CHECK_MS;
-    for (uint32_t i = 0; i < loop->n_ports; i++) {
-        struct port *port = &loop->ports[i];
-        if (port->fd >= 0) {
-            count_drops(port);
-            struct sockaddr_ll bound = {0};
-            socklen_t size = sizeof bound;
-            if (getsockname(port->fd, (struct sockaddr *)&bound, &size) == 0 &&
-                bound.sll_ifindex == (int)if_nametoindex(port->name) && bound.sll_ifindex > 0)
-                continue;
-            close_port(port);
-        }
-        open_port(port);
-    }
+    for (uint32_t i = 0; i < loop->n_ports; i++) p4_port_check(&loop->ports[i]);
 }
 
 /* What comes out ------------------------------------------------------------------------------------ */
-
-static void send_pending(struct port *port) {
-    uint32_t sent = 0;
-    while (sent < port->pending && port->fd >= 0) {
-        int n = sendmmsg(port->fd, port->send + sent, port->pending - sent, MSG_DONTWAIT);
-        if (n > 0) {
-            for (int i = 0; i < n; i++) port->tx_bytes += port->vector[sent + (uint32_t)i].iov_len;
-            port->tx += (uint32_t)n;
-            sent += (uint32_t)n;
-        } else if (errno == EINTR) {
-            continue;
-        } else if (errno == EAGAIN || errno == ENETDOWN || errno == ENXIO || errno == ENODEV) {
-            break; /* nothing more goes out of this port for now */
-        } else {
-            sent++; /* this one frame: too long, too short, or no room in the queue */
-            port->tx_drops++;
-        }
-    }
-    port->tx_drops += port->pending - sent;
-    port->pending = 0;
-}
 
 /* False: no room, and the record is lost. */
 static bool append(struct records *to, const struct p4_record *record, size_t size) {
@@ -260,93 +117,31 @@ static void hand_out(struct loop *loop) {
             keep_record(loop, record);
             continue;
         }
-        struct port *port = record->number < 65536 ? loop->by_number[record->number] : NULL;
-        if (!port) continue;
-        if (port->pcap_out) write_pcap(port->pcap_out, (const uint8_t *)(record + 1), record->size);
-        struct iovec *vector = &port->vector[port->pending];
-        vector->iov_base = (void *)(uintptr_t)(record + 1);
-        vector->iov_len = record->size;
-        if (++port->pending == MOST_SENDS) send_pending(port);
+        struct p4_port *port = record->number < 65536 ? loop->by_number[record->number] : NULL;
+        if (port) p4_port_send(port, (const uint8_t *)(record + 1), record->size);
     }
-    for (uint32_t i = 0; i < loop->n_ports; i++)
-        if (loop->ports[i].pending) send_pending(&loop->ports[i]);
+    for (uint32_t i = 0; i < loop->n_ports; i++) p4_port_flush(&loop->ports[i]);
     out->size = 0;
 }
 
 /* What comes in ------------------------------------------------------------------------------------- */
 
-/* The kernel takes a VLAN tag off the frame and tells of it beside; before the frame is room for it. */
-static uint8_t *restore_tag(const struct tpacket2_hdr *head, uint8_t *frame, uint32_t *size) {
-    if (!(head->tp_status & TP_STATUS_VLAN_VALID) || *size < 12) return frame;
-    uint16_t type = head->tp_status & TP_STATUS_VLAN_TPID_VALID ? head->tp_vlan_tpid : ETHERTYPE_VLAN;
-    memmove(frame - TAG, frame, 12);
-    frame -= TAG;
-    p4_store2(frame + 12, type);
-    p4_store2(frame + 14, head->tp_vlan_tci);
-    *size += TAG;
-    return frame;
-}
-
-static struct tpacket2_hdr *place(const struct port *port, uint32_t index) {
-    enum { PER_BLOCK = RING_BLOCK / PLACE };
-    return (void *)(port->ring + (size_t)(index / PER_BLOCK) * RING_BLOCK + (size_t)(index % PER_BLOCK) * PLACE);
-}
-
-/* The frame that was too long for its place in the ring: its size, or 0. */
-static uint32_t take_long(struct loop *loop, const struct port *port) {
-    ssize_t size;
-    do size = recv(port->fd, loop->long_frame + TAG, P4_MAX_FRAME, MSG_DONTWAIT | MSG_TRUNC);
-    while (size < 0 && (errno == EINTR || errno == ENETDOWN)); /* the latter is told once */
-    return size > 0 && size <= P4_MAX_FRAME ? (uint32_t)size : 0;
-}
-
 /* False: nothing waits. */
-static bool take_batch(struct loop *loop, struct port *port) {
+static bool take_batch(struct loop *loop, struct p4_port *port) {
     struct tpacket2_hdr *ready[BATCH];
-    uint32_t n = 0;
-    for (uint32_t at = port->next; n < BATCH; n++) {
-        struct tpacket2_hdr *head = place(port, at);
-        if (!(__atomic_load_n(&head->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER)) break;
-        __builtin_prefetch((uint8_t *)head + 64);
-        __builtin_prefetch((uint8_t *)head + 128);
-        ready[n] = head;
-        at = at + 1 == PLACES ? 0 : at + 1;
-    }
+    uint32_t n = p4_port_ready(port, ready, BATCH);
     if (!n) return false;
     uint64_t now_us = (clock_ns() - loop->start_ns) / 1000;
     loop->batch_begin(loop->sw);
     for (uint32_t i = 0; i < n; i++) {
-        struct tpacket2_hdr *head = ready[i];
-        uint8_t *frame = (uint8_t *)head + head->tp_mac;
-        uint32_t size = head->tp_len;
-        if (head->tp_status & TP_STATUS_COPY) {
-            frame = loop->long_frame + TAG;
-            size = take_long(loop, port);
-        } else if (head->tp_snaplen < size) {
-            size = 0;
-        }
-        if (size) {
-            frame = restore_tag(head, frame, &size);
-            port->rx++;
-            port->rx_bytes += size;
-            if (port->pcap_in) write_pcap(port->pcap_in, frame, size);
-            loop->step(loop->sw, port->number, frame, size, now_us, p4_random(&loop->random));
-        } else {
-            port->rx_drops++;
-        }
-        __atomic_store_n(&head->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+        uint8_t *frame;
+        uint32_t size = p4_port_frame(port, ready[i], loop->long_frame, &frame);
+        if (size) loop->step(loop->sw, port->number, frame, size, now_us, p4_random(&loop->random));
+        p4_port_release(port, ready[i]);
     }
-    port->next = (port->next + n) % PLACES;
     loop->batch_end(loop->sw);
     hand_out(loop);
     return true;
-}
-
-/* An interface that goes down is told of as an error until it is asked for. */
-static void take_error(const struct port *port) {
-    int error;
-    socklen_t size = sizeof error;
-    getsockopt(port->fd, SOL_SOCKET, SO_ERROR, &error, &size);
 }
 
 static void take_injected(struct loop *loop) {
@@ -373,18 +168,18 @@ static bool take_all(struct loop *loop) {
     bool some = atomic_load_explicit(&loop->n_injected, memory_order_relaxed) > 0;
     if (some) take_injected(loop);
     for (uint32_t i = 0; i < loop->n_ports; i++)
-        if (loop->ports[i].fd >= 0 && take_batch(loop, &loop->ports[i])) some = true;
+        if (loop->ports[i].in >= 0 && take_batch(loop, &loop->ports[i])) some = true;
     return some;
 }
 
 /* By poll and not epoll, which has every frame that comes while the thread is awake tell of itself. */
 static void sleep_until_something(struct loop *loop) {
     for (uint32_t i = 0; i < loop->n_ports; i++)
-        loop->wait[i] = (struct pollfd){.fd = loop->ports[i].fd, .events = POLLIN};
+        loop->wait[i] = (struct pollfd){.fd = loop->ports[i].in, .events = POLLIN};
     loop->wait[loop->n_ports] = (struct pollfd){.fd = loop->wake, .events = POLLIN};
     if (poll(loop->wait, loop->n_ports + 1, CHECK_MS) <= 0) return;
     for (uint32_t i = 0; i < loop->n_ports; i++)
-        if (loop->wait[i].revents & POLLERR) take_error(&loop->ports[i]);
+        if (loop->wait[i].revents & POLLERR) p4_port_take_error(&loop->ports[i]);
     if (loop->wait[loop->n_ports].revents) {
         eventfd_t ignored;
         eventfd_read(loop->wake, &ignored);
@@ -425,7 +220,7 @@ struct loop *loop_new(int64_t cpu_port, uint64_t start_ns, uint64_t seed) {
     loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop->events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop->by_number = calloc(65536, sizeof *loop->by_number);
-    loop->long_frame = malloc(TAG + P4_MAX_FRAME);
+    loop->long_frame = malloc(P4_TAG + P4_MAX_FRAME);
     if (loop->wake < 0 || loop->events < 0 || !loop->by_number || !loop->long_frame) {
         loop_free(loop);
         return NULL;
@@ -436,39 +231,22 @@ struct loop *loop_new(int64_t cpu_port, uint64_t start_ns, uint64_t seed) {
 /* Before the start: 0, or errno. `pcap`: a folder for captures, or NULL. */
 int loop_add_port(struct loop *loop, uint32_t number, const char *name, const char *pcap) {
     if (strlen(name) >= IF_NAMESIZE || number >= 65536) return EINVAL;
-    struct port *wider = realloc(loop->ports, (loop->n_ports + 1) * sizeof *wider);
+    struct p4_port *wider = realloc(loop->ports, (loop->n_ports + 1) * sizeof *wider);
     if (!wider) return ENOMEM;
     loop->ports = wider;
-    struct port *port = &loop->ports[loop->n_ports];
+    struct p4_port *port = &loop->ports[loop->n_ports];
     memset(port, 0, sizeof *port);
     port->number = number;
     strcpy(port->name, name);
-    port->fd = -1;
-    if (!open_port(port)) return errno;
-    port->send = calloc(MOST_SENDS, sizeof *port->send);
-    port->vector = calloc(MOST_SENDS, sizeof *port->vector);
-    if (pcap) {
-        port->pcap_in = open_pcap(pcap, name, "in");
-        port->pcap_out = open_pcap(pcap, name, "out");
-    }
+    if (!p4_port_open(port)) return errno;
     loop->n_ports++;
-    if (!port->send || !port->vector) return ENOMEM;
-    if (pcap && (!port->pcap_in || !port->pcap_out)) return EIO;
-    for (int i = 0; i < MOST_SENDS; i++)
-        port->send[i].msg_hdr = (struct msghdr){.msg_iov = &port->vector[i], .msg_iovlen = 1};
-    return 0;
+    return pcap && !p4_port_capture(port, pcap) ? EIO : 0;
 }
 
-/* About how many packets wait to leave a port: those collected here, and those of the socket that the interface's
- * queueing discipline still holds, by what the kernel keeps for a packet of the port's mean size. */
 static uint32_t queue_length(void *of, uint32_t number) {
     struct loop *loop = of;
-    struct port *port = number < 65536 ? loop->by_number[number] : NULL;
-    int held = 0;
-    if (!port || port->fd < 0 || ioctl(port->fd, SIOCOUTQ, &held) < 0) return 0;
-    uint32_t frame = port->tx ? (uint32_t)(port->tx_bytes / port->tx) : 512, kept = 512;
-    while (kept < frame + 320) kept *= 2;
-    return port->pending + (uint32_t)held / (kept + 256);
+    const struct p4_port *port = number < 65536 ? loop->by_number[number] : NULL;
+    return port ? p4_port_waiting(port) : 0;
 }
 
 void loop_use(struct loop *loop, struct p4 *sw, p4_step_function step, void (*batch_begin)(struct p4 *),
@@ -503,12 +281,10 @@ void loop_stop(struct loop *loop) {
 void loop_free(struct loop *loop) {
     loop_stop(loop);
     for (uint32_t i = 0; i < loop->n_ports; i++) {
-        struct port *port = &loop->ports[i];
-        close_port(port);
+        struct p4_port *port = &loop->ports[i];
+        p4_port_close(port);
         if (port->pcap_in) fclose(port->pcap_in);
         if (port->pcap_out) fclose(port->pcap_out);
-        free(port->send);
-        free(port->vector);
     }
     while (loop->first) {
         struct injected *next = loop->first->next;
@@ -581,7 +357,7 @@ void loop_free_block(void *block) { free(block); }
 
 /* Seven numbers per port: its number, then packets and bytes in, packets and bytes out, drops in and out. */
 void loop_port_numbers(struct loop *loop, uint32_t index, uint64_t *numbers) {
-    const struct port *port = &loop->ports[index];
+    const struct p4_port *port = &loop->ports[index];
     const uint64_t values[] = {port->number,   port->rx,       port->rx_bytes, port->tx,
                                port->tx_bytes, port->rx_drops, port->tx_drops};
     memcpy(numbers, values, sizeof values);

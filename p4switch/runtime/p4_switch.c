@@ -109,6 +109,9 @@ void *p4_record(struct p4 *sw, uint32_t kind, uint32_t number, uint32_t size) {
     return record + 1;
 }
 
+/* Zeros. A function, because compilers write out a memset of a packet's size as an instruction that takes longer. */
+void p4_clear(void *at, size_t size) { memset(at, 0, size); }
+
 /* Memory until the step's end. */
 void *p4_arena(struct p4 *sw, size_t size) {
     size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);

@@ -253,6 +253,65 @@ def test_a_blackhole_on_a_port_cuts_it(loop: Loop, wires: Wires) -> None:
     assert number_of(send_until(wires, 0, 1, frame(2, 3))) == 3
 
 
+def test_frames_wait_in_a_queue_in_their_order(loop: Loop, wires: Wires) -> None:
+    """More than the ring for what leaves has places for: the queueing discipline still holds those."""
+    queue = ("tbf", "rate", "40mbit", "burst", "3000", "limit", "10000000")
+    tc("qdisc", "replace", "dev", wires.switch(1), "root", *queue)
+    for number in range(1500):
+        wires.sockets[0].send(frame(2, number, (100, 1000)[number % 2]))
+    assert [number_of(wires.sockets[1].recv(65536)) for _ in range(1500)] == list(range(1500))
+    numbers = loop.port_numbers()[1]
+    assert (numbers.tx_packets, numbers.tx_bytes, numbers.tx_drops) == (1500, 750 * 1100, 0)
+
+
+def test_frames_that_nobody_has_read_yet_stay_as_they_are(loop: Loop, wires: Wires) -> None:
+    """Of more than the ring for what leaves has places for: none may still lie there."""
+    for number in range(1500):
+        wires.sockets[0].send(frame(2, number, 200))
+    wait_for(lambda: loop.port_numbers()[1].tx_packets == 1500)
+    assert [number_of(wires.sockets[1].recv(65536)) for _ in range(1500)] == list(range(1500))
+
+
+def test_what_a_queue_does_not_take_is_counted_and_costs_no_other_frame(loop: Loop, wires: Wires) -> None:
+    """The queue has room for 20 long frames; every short one that comes when there is room still goes out."""
+    queue = ("tbf", "rate", "400kbit", "burst", "2000", "limit", "20000")
+    tc("qdisc", "replace", "dev", wires.switch(1), "root", *queue)
+    for number in range(200):
+        wires.sockets[0].send(frame(2, number, 1000))
+    wires.sockets[0].send(frame(3, 200))
+    assert number_of(wires.sockets[2].recv(65536)) == 200
+    wait_for(lambda: loop.port_numbers()[1].tx_packets + loop.port_numbers()[1].tx_drops == 200)
+    taken = loop.port_numbers()[1].tx_packets
+    assert 20 <= taken < 200
+    got = [number_of(wires.sockets[1].recv(65536)) for _ in range(taken)]
+    assert got == sorted(set(got)) and got[:15] == list(range(15))
+    assert quiet(wires.sockets[1])
+    assert number_of(send_until(wires, 0, 1, frame(2, 201))) == 201
+
+
+def test_a_frame_that_does_not_fit_the_interface_costs_no_other(loop: Loop, wires: Wires) -> None:
+    """Sent at once, so that they leave together; the MTU is looked at now and then, so that it may change."""
+    ip("link", "set", wires.switch(1), "mtu", "1000")
+    dropped = 0
+
+    def noticed() -> bool:
+        nonlocal dropped
+        wires.sockets[0].send(frame(2, 1, 1400))
+        dropped = loop.port_numbers()[1].tx_drops
+        return dropped > 0
+
+    wait_for(noticed)
+    while select.select([wires.sockets[1]], [], [], 0.3)[0]:
+        wires.sockets[1].recv(65536)
+    before = loop.port_numbers()[1]
+    for number in range(300):
+        wires.sockets[0].send(frame(2, number, (60, 1400, 1014)[number % 3]))
+    got = [number_of(wires.sockets[1].recv(65536)) for _ in range(200)]
+    assert got == [number for number in range(300) if number % 3 != 1]
+    wait_for(lambda: loop.port_numbers()[1].tx_drops == before.tx_drops + 100)
+    assert loop.port_numbers()[1].tx_packets == before.tx_packets + 200
+
+
 def test_a_stalled_port_does_not_stall_the_others(loop: Loop, wires: Wires) -> None:
     tc(
         "qdisc",
