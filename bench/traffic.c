@@ -16,6 +16,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -204,6 +205,19 @@ static void *read_all(void *argument) {
     return NULL;
 }
 
+/* The generator stays on one core, busy all the time, so that the device's threads are not put there in turn. */
+static void stay_on_one_core(void) {
+    cpu_set_t allowed, one;
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) < 0) return;
+    for (int core = 0; core < CPU_SETSIZE; core++)
+        if (CPU_ISSET(core, &allowed)) {
+            CPU_SET(core, &one);
+            break;
+        }
+    sched_setaffinity(0, sizeof one, &one);
+}
+
 static void rate(char **a, bool check) {
     struct frames frames = read_frames(a[2]);
     double pps = atof(a[3]), seconds = atof(a[4]);
@@ -214,6 +228,7 @@ static void rate(char **a, bool check) {
         reader.fd = open_socket(a[1], ETH_P_IP, 16 << 20);
         pthread_create(&thread, NULL, read_all, &reader);
     }
+    stay_on_one_core();
 
     static struct train train;
     if (!check) open_train(&train, a[0], &frames);
