@@ -265,13 +265,13 @@ static void leave(struct p4 *sw, struct packet *p, uint32_t port) {
     uint32_t size = p->base.recirculate ? head + rest : (uint32_t)p4_umin(head + rest, p->base.truncate);
     uint8_t *d;
     if (p->base.recirculate) d = p4_arena(sw, head + rest);
-    else if (size == head + rest) d = p4_record(sw, P4_PACKET, port, size);
+    else if (size == head + rest) d = p4_emit(sw, port, size);
     else d = sw->scratch;
     if (!d) return;
     deparse(p, d);
     if (rest) memcpy(d + head, p->base.frame + p->base.parsed, rest);
     if (p->base.recirculate) recirculate(sw, p, d, size);
-    else if (d == sw->scratch && (d = p4_record(sw, P4_PACKET, port, size))) memcpy(d, sw->scratch, size);
+    else if (d == sw->scratch && (d = p4_emit(sw, port, size))) memcpy(d, sw->scratch, size);
     if (!p->base.recirculate && d) TRACE_SENT(port, size);
 }
 """

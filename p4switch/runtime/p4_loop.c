@@ -108,6 +108,11 @@ static void keep_record(struct loop *loop, const struct p4_record *record) {
     pthread_mutex_unlock(&loop->queue);
 }
 
+static struct p4_port *port_of(const struct loop *loop, uint32_t number) {
+    return number < 65536 ? loop->by_number[number] : NULL;
+}
+
+/* What a batch left: frames in their ports' rings, and in records those that found no place there, and all else. */
 static void hand_out(struct loop *loop) {
     struct p4_output *out = &loop->sw->out;
     for (size_t at = 0; at < out->size;) {
@@ -117,10 +122,10 @@ static void hand_out(struct loop *loop) {
             keep_record(loop, record);
             continue;
         }
-        struct p4_port *port = record->number < 65536 ? loop->by_number[record->number] : NULL;
+        struct p4_port *port = port_of(loop, record->number);
         if (port) p4_port_send(port, (const uint8_t *)(record + 1), record->size);
     }
-    for (uint32_t i = 0; i < loop->n_ports; i++) p4_port_flush(&loop->ports[i]);
+    for (uint32_t i = 0; i < loop->n_ports; i++) p4_port_end(&loop->ports[i]);
     out->size = 0;
 }
 
@@ -245,8 +250,14 @@ int loop_add_port(struct loop *loop, uint32_t number, const char *name, const ch
 
 static uint32_t queue_length(void *of, uint32_t number) {
     struct loop *loop = of;
-    const struct p4_port *port = number < 65536 ? loop->by_number[number] : NULL;
+    const struct p4_port *port = port_of(loop, number);
     return port ? p4_port_waiting(port) : 0;
+}
+
+static uint8_t *place(void *of, uint32_t number, uint32_t size) {
+    struct loop *loop = of;
+    struct p4_port *port = number == loop->cpu_port ? NULL : port_of(loop, number);
+    return port ? p4_port_place(port, size) : NULL;
 }
 
 void loop_use(struct loop *loop, struct p4 *sw, p4_step_function step, void (*batch_begin)(struct p4 *),
@@ -255,6 +266,7 @@ void loop_use(struct loop *loop, struct p4 *sw, p4_step_function step, void (*ba
     loop->sw = sw;
     sw->queues = loop;
     sw->queue_length = queue_length;
+    sw->place = place;
     loop->step = step;
     loop->batch_begin = batch_begin;
     loop->batch_end = batch_end;

@@ -287,35 +287,50 @@ static void send_rest(struct p4_port *port) {
     }
 }
 
-void p4_port_flush(struct p4_port *port) {
+static void flush(struct p4_port *port) {
     if (!port->pending) return;
+    uint32_t at = (port->next_out + OUT_PLACES - port->pending) % OUT_PLACES;
+    for (uint32_t i = 0; i < port->pending; i++, at = after(at, OUT_PLACES)) {
+        struct out_place *next = out_place(port, at);
+        if (port->pcap_out) write_pcap(port->pcap_out, next->frame, next->offloads.hdr_len);
+        __atomic_store_n(&next->head.tp_status, TP_STATUS_SEND_REQUEST, __ATOMIC_RELEASE);
+    }
     ssize_t sent = send(port->out, NULL, 0, MSG_DONTWAIT);
     if (sent == (ssize_t)port->pending_bytes) count_sent(port, port->pending, port->pending_bytes);
     else send_rest(port);
     port->pending = port->pending_bytes = 0;
 }
 
-void p4_port_send(struct p4_port *port, const uint8_t *frame, uint32_t size) {
-    if (port->pcap_out) write_pcap(port->pcap_out, frame, size);
-    if (port->out < 0) {
-        port->tx_drops++;
-        return;
+static bool has_place(const struct p4_port *port) {
+    return port->pending < OUT_PLACES && status_of(out_place(port, port->next_out)) == TP_STATUS_AVAILABLE;
+}
+
+uint8_t *p4_port_place(struct p4_port *port, uint32_t size) {
+    bool fits = port->out >= 0 && !port->behind && size >= ETH_HLEN && size <= port->longest;
+    if (fits && !has_place(port)) flush(port);
+    if (!fits || !has_place(port)) { /* if the latter, a queue still holds all of the ring */
+        port->behind = true;
+        return NULL;
     }
     struct out_place *next = out_place(port, port->next_out);
-    bool fits = size >= ETH_HLEN && size <= port->longest;
-    if (!fits || status_of(next) != TP_STATUS_AVAILABLE) p4_port_flush(port);
-    next = out_place(port, port->next_out);
-    if (!fits || status_of(next) != TP_STATUS_AVAILABLE) { /* a queue still holds all of the ring */
-        send_alone(port, frame, size);
-        return;
-    }
-    memcpy(next->frame, frame, size);
     next->offloads.hdr_len = (uint16_t)size;
     next->head.tp_len = size + sizeof next->offloads;
-    __atomic_store_n(&next->head.tp_status, TP_STATUS_SEND_REQUEST, __ATOMIC_RELEASE);
     port->next_out = after(port->next_out, OUT_PLACES);
     port->pending++;
     port->pending_bytes += size;
+    return next->frame;
+}
+
+void p4_port_send(struct p4_port *port, const uint8_t *frame, uint32_t size) {
+    flush(port);
+    if (port->pcap_out) write_pcap(port->pcap_out, frame, size);
+    if (port->out >= 0) send_alone(port, frame, size);
+    else port->tx_drops++;
+}
+
+void p4_port_end(struct p4_port *port) {
+    flush(port);
+    port->behind = false;
 }
 
 static uint32_t held(int fd) {

@@ -20,6 +20,7 @@ struct p4_port {
     uint32_t next_in;  /* place of the ring that is filled next */
     uint32_t next_out; /* place for the next frame */
     uint32_t pending, pending_bytes;
+    bool behind; /* a frame found no place in the ring: those that come after it wait for it */
     uint32_t longest; /* bytes of a frame that goes through the ring */
     uint64_t rx, tx, rx_bytes, tx_bytes, rx_drops, tx_drops;
     FILE *pcap_in, *pcap_out;
@@ -43,11 +44,14 @@ uint32_t p4_port_ready(const struct p4_port *port, struct tpacket2_hdr **ready, 
 uint32_t p4_port_frame(struct p4_port *port, struct tpacket2_hdr *first, uint8_t *room, uint8_t **frame);
 void p4_port_release(struct p4_port *port, struct tpacket2_hdr *first);
 
-/* Never blocks: what the interface does not take is dropped and counted. A frame may wait for the next flush. */
+/* Frames leave in the order in which they are given a place, and then those that are sent without one; what the
+ * interface does not take is dropped and counted, and nothing blocks. `place` is NULL if there is none, from then on
+ * until the end of the batch; else room to be filled before the next one is asked for. */
+uint8_t *p4_port_place(struct p4_port *port, uint32_t size);
 void p4_port_send(struct p4_port *port, const uint8_t *frame, uint32_t size);
-void p4_port_flush(struct p4_port *port);
+void p4_port_end(struct p4_port *port);
 
-/* About how many frames wait to leave: those not flushed, and those of the sockets that the interface's queueing
+/* About how many frames wait to leave: those in the ring, and those of the sockets that the interface's queueing
  * discipline still holds, by what the kernel keeps for a frame of the port's mean size. */
 uint32_t p4_port_waiting(const struct p4_port *port);
 

@@ -109,6 +109,12 @@ void *p4_record(struct p4 *sw, uint32_t kind, uint32_t number, uint32_t size) {
     return record + 1;
 }
 
+/* Room for a frame that leaves, to be filled before the next is asked for: where its port sends from, or a record. */
+uint8_t *p4_emit(struct p4 *sw, uint32_t port, uint32_t size) {
+    uint8_t *place = sw->place ? sw->place(sw->queues, port, size) : NULL;
+    return place ? place : p4_record(sw, P4_PACKET, port, size);
+}
+
 /* Zeros. A function, because compilers write out a memset of a packet's size as an instruction that takes longer. */
 void p4_clear(void *at, size_t size) { memset(at, 0, size); }
 
@@ -186,11 +192,14 @@ void p4_step_alone(struct p4 *sw, p4_step_function step, uint32_t port, const ui
                    uint64_t now_us, uint64_t random, uint8_t **data, size_t *filled) {
     p4_batch_begin(sw);
     struct p4_output kept = sw->out;
+    uint8_t *(*place)(void *, uint32_t, uint32_t) = sw->place;
     sw->out = (struct p4_output){0};
+    sw->place = NULL;
     step(sw, port, frame, size, now_us, random);
     *data = sw->out.data;
     *filled = sw->out.size;
     sw->out = kept;
+    sw->place = place;
     p4_batch_end(sw);
 }
 

@@ -116,6 +116,7 @@ struct p4 {
     bool logging;
     /* What enq_qdepth says: packets that wait to leave a port. A packet loop knows; else depths, as set. */
     uint32_t (*queue_length)(void *queues, uint32_t port);
+    uint8_t *(*place)(void *queues, uint32_t port, uint32_t size); /* NULL: none, or it answers that it has none */
     void *queues;
     uint32_t depths[P4_PORTS];
 
@@ -132,6 +133,7 @@ struct p4 {
 
 /* Steps (called by generated code). */
 void *p4_record(struct p4 *sw, uint32_t kind, uint32_t number, uint32_t size);
+uint8_t *p4_emit(struct p4 *sw, uint32_t port, uint32_t size);
 void *p4_arena(struct p4 *sw, size_t size);
 void p4_clear(void *at, size_t size);
 void p4_arena_reset(struct p4 *sw);
