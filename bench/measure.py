@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import statistics
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,8 @@ TRIAL_S, LONGEST_TRIAL_S = 0.4, 3.0
 TRIAL_FRAMES = 60_000
 """Of one rate that is tried: so many that what a device's queues can hold (BMv2: some 2,000) is little of it."""
 OVERLOAD_S = 0.8
+SATURATED_S, HALT_S = 1.6, 0.01
+"""In which a device is stopped and goes on by turns, for as long each."""
 STEPS = 6
 """Halvings of the interval in which the rate with little loss lies."""
 LITTLE_LOSS = 0.01
@@ -106,6 +112,26 @@ def rates(traffic: Traffic, running: Running) -> dict[str, float]:
         if loss(trial) == 0:
             without = reached(trial)
     return {**found, "little_loss_pps": little, "no_loss_pps": without}
+
+
+def saturated(traffic: Traffic, running: Running) -> dict[str, float]:
+    """busy_us: of the device's CPU per frame that it forwards, when some always wait for it.
+
+    It is stopped by turns, so that this also holds where the generator is the slower one.
+    """
+    assert running.pid is not None
+    before = running.cpu_ns()
+    with ThreadPoolExecutor(1) as pool:
+        flood = pool.submit(traffic.rate, 0, SATURATED_S)
+        try:
+            while not flood.done():
+                os.kill(running.pid, signal.SIGSTOP)
+                time.sleep(HALT_S)
+                os.kill(running.pid, signal.SIGCONT)
+                time.sleep(HALT_S)
+        finally:
+            os.kill(running.pid, signal.SIGCONT)
+    return {"busy_us": (running.cpu_ns() - before) / max(1, flood.result()["received"]) / 1e3}
 
 
 def round_trip(traffic: Traffic) -> dict[str, float]:

@@ -145,7 +145,7 @@ class Bench:
             running.runtime.insert(rules)
             seconds = time.monotonic() - start
             traffic = Traffic(self.traffic_tool, there, there)
-            figures = measure.rates(traffic, running)
+            figures = {**measure.saturated(traffic, running), **measure.rates(traffic, running)}
             memory = running.memory_mb()
             return {**figures, "insert_per_s": count / seconds, "memory_mb": memory or 0.0}
 

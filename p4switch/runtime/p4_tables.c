@@ -18,11 +18,27 @@ static inline bool same_key(const struct p4_entry *entry, const uint64_t *key, c
     return true;
 }
 
+enum { P4_TAGS_BEHIND = 7 };
+
+static inline uint8_t tag_of(uint32_t hash) { return (uint8_t)(hash >> 24 | 0x80); }
+
+/* High bits where a byte is zero, and perhaps above the lowest of those. */
+static inline uint64_t zero_bytes(uint64_t x) { return (x - 0x0101010101010101ULL) & ~x & 0x8080808080808080ULL; }
+
+/* That none of the entries has such a hash, by one look at eight tags: an entry stands before the first empty slot. */
+static inline bool none_has(const struct p4_masked *group, uint32_t hash) {
+    uint64_t tags;
+    memcpy(&tags, group->tags + (hash & (group->capacity - 1)), sizeof tags);
+    return zero_bytes(tags) && !zero_bytes(tags ^ tag_of(hash) * 0x0101010101010101ULL);
+}
+
 static inline struct p4_entry *group_find(const struct p4_masked *group, const uint64_t *key, unsigned words) {
     uint32_t hash = hash_words(key, group->mask, words), last = group->capacity - 1;
+    if (none_has(group, hash)) return NULL;
     for (uint32_t i = hash & last;; i = (i + 1) & last) {
+        if (!group->tags[i]) return NULL;
+        if (group->tags[i] != tag_of(hash)) continue;
         const struct p4_slot *slot = &group->slots[i];
-        if (!slot->entry) return NULL;
         if (slot->hash == hash && same_key(slot->entry, key, group->mask, words)) return slot->entry;
     }
 }
@@ -91,6 +107,7 @@ static void free_entry(struct p4_entry *entry) {
 
 static void free_group(struct p4_masked *group) {
     free(group->slots);
+    free(group->tags);
     free(group);
 }
 
@@ -146,8 +163,9 @@ static struct p4_masked *add_group(struct p4_table *table, const uint64_t *mask,
     if (!group) return NULL;
     group->capacity = 8;
     group->slots = calloc(group->capacity, sizeof *group->slots);
-    if (!group->slots) {
-        free(group);
+    group->tags = calloc(group->capacity + P4_TAGS_BEHIND, 1);
+    if (!group->slots || !group->tags) {
+        free_group(group);
         return NULL;
     }
     memcpy(group->mask, mask, table->info->key_words * sizeof *mask);
@@ -157,19 +175,33 @@ static struct p4_masked *add_group(struct p4_table *table, const uint64_t *mask,
     return group;
 }
 
+/* The first ones stand behind the last, too, so that eight can be read from any. */
+static void set_tag(struct p4_masked *group, uint32_t i, uint8_t tag) {
+    group->tags[i] = tag;
+    if (i < P4_TAGS_BEHIND) group->tags[group->capacity + i] = tag;
+}
+
 static void put_slot(struct p4_masked *group, struct p4_entry *entry) {
     uint32_t last = group->capacity - 1, i = entry->hash & last;
     while (group->slots[i].entry) i = (i + 1) & last;
     group->slots[i].hash = entry->hash;
     group->slots[i].entry = entry;
+    set_tag(group, i, tag_of(entry->hash));
 }
 
 static bool grow(struct p4_masked *group) {
     if ((group->count + 1) * 2 <= group->capacity) return true;
     uint32_t old = group->capacity;
     struct p4_slot *slots = group->slots, *wider = calloc((size_t)old * 2, sizeof *slots);
-    if (!wider) return false;
+    uint8_t *tags = calloc((size_t)old * 2 + P4_TAGS_BEHIND, 1);
+    if (!wider || !tags) {
+        free(wider);
+        free(tags);
+        return false;
+    }
+    free(group->tags);
     group->slots = wider;
+    group->tags = tags;
     group->capacity = old * 2;
     for (uint32_t i = 0; i < old; i++)
         if (slots[i].entry) put_slot(group, slots[i].entry);
@@ -247,10 +279,12 @@ static void remove_slot(struct p4_masked *group, uint32_t i) {
         uint32_t home = group->slots[j].hash & last;
         if (((j - home) & last) >= ((j - hole) & last)) {
             group->slots[hole] = group->slots[j];
+            set_tag(group, hole, group->tags[j]);
             hole = j;
         }
     }
     group->slots[hole].entry = NULL;
+    set_tag(group, hole, 0);
     group->count--;
 }
 

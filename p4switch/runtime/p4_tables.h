@@ -51,6 +51,7 @@ struct p4_masked {
     uint32_t count; /* of keys; chained entries of one key count once */
     uint32_t capacity;
     struct p4_slot *slots;
+    uint8_t *tags; /* of each slot: 0 if it is empty, else a part of its hash; small, so that they stay in the cache */
     uint64_t mask[];
 };
 

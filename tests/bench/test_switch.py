@@ -26,7 +26,7 @@ def results() -> Results:
     found.rates["embedded raft.p4"] = {64: [RUN, {**RUN, "rtt_p50_us": 50.0}, {**RUN, "rtt_p50_us": 31.0}]}
     found.rates["bridge"] = {64: [RUN]}
     found.starts["embedded"] = [{"cold_s": 0.5, "cached_s": 0.05}]
-    found.tables["lpm"] = {1: [{**RUN, "memory_mb": 40.0}], 1000: [{**RUN, "little_loss_pps": 1e5}]}
+    found.tables["lpm"] = {1: [{**RUN, "busy_us": 1.0, "memory_mb": 40.0}], 1000: [{**RUN, "busy_us": 2.0}]}
     found.updates[100] = [{"updates_per_s": 1e4, "offered_pps": 1e5, "sent": 2e5, "lost": 0.0, "foreign": 0.0}]
     return found
 
@@ -37,7 +37,7 @@ def test_tables_show_the_median_and_the_spread() -> None:
         console.print(one)
     text = console.export_text()
     assert "31 (30 - 50)" in text and "embedded raft.p4" in text and "bridge" in text
-    assert "50%" in text, "1000 entries have half the rate of one"
+    assert "50%" in text, "1000 entries take twice the time of one"
     assert spread([RUN], "memory_mb") is None
 
 
@@ -124,30 +124,49 @@ def test_a_short_bench_runs_from_end_to_end(tmp_path: Path) -> None:
 
 @pytest.mark.root
 @pytest.mark.parametrize("size", [64, 1400])
-def test_the_generator_sends_the_frames_that_it_was_given(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("count", [1, 1500], ids=["one", "more than its ring has places for"])
+def test_the_generator_sends_the_frames_that_it_was_given(tmp_path: Path, size: int, count: int) -> None:
     """Also those that the kernel cuts out of one datagram, but for the IP id and a UDP checksum, zero before."""
     script = (
         "import sys, socket\nfrom pathlib import Path\nfrom bench import devices, measure, workload\n"
-        "devices.enter_namespace()\nfolder, size = Path(sys.argv[1]), int(sys.argv[2])\n"
-        "tool = devices.build_tool('traffic', folder)\nframe = workload.raft_frame(size)\n"
-        "frames = workload.write_frames(folder / 'frames', [frame])\n"
+        "devices.enter_namespace()\nfolder, size, count = Path(sys.argv[1]), *map(int, sys.argv[2:])\n"
+        "tool = devices.build_tool('traffic', folder)\n"
+        "given = [workload.plain_frame(size, address) for address in range(count)]\n"
+        "frames = workload.write_frames(folder / 'frames', given)\n"
         "end = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n"
         "end.setsockopt(socket.SOL_SOCKET, 33, 256 << 20)\nend.settimeout(20)\nend.bind((devices.NEAR_A, 0x0800))\n"
-        "sent = measure.Traffic(tool, frames, frames).rate(40_000, 0.25)['sent']\n"
+        "sent = measure.Traffic(tool, frames, frames).rate(40_000, 0.5)['sent']\n"
         "def told(got):\n"
         "    return got[:18] + got[20:24] + got[26:40] + got[42:]\n"
-        "for _ in range(sent):\n"
-        "    got = end.recv(65536)\n"
+        "for number in range(sent):\n"
+        "    got, frame = end.recv(65536), given[number % count]\n"
         "    assert told(got) == told(frame), (got.hex(), frame.hex())\n"
         "    assert workload.checksum(got[14:34]) == 0\n"
         "end.setblocking(False)\n"
         "try:\n    raise AssertionError(end.recv(65536))\nexcept BlockingIOError:\n    print(sent)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path), str(size)], cwd=REPOSITORY, capture_output=True, text=True
+        [sys.executable, "-c", script, str(tmp_path), str(size), str(count)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 100
+    assert int(done.stdout) >= (100 if count == 1 else 1100)
+
+
+@pytest.mark.root
+def test_a_table_is_measured_with_different_frames(tmp_path: Path) -> None:
+    script = (
+        "import json, sys\nfrom pathlib import Path\nfrom bench import devices\nfrom bench.switch import Bench\n"
+        "devices.enter_namespace()\nprint(json.dumps(Bench(Path(sys.argv[1]), print).tables('lpm', 50)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["busy_us"] > 0 and figures["little_loss_pps"] > 0 and figures["insert_per_s"] > 0
 
 
 @pytest.mark.root
