@@ -123,15 +123,11 @@ class Running:
         return None
 
     def cpu_seconds(self) -> float | None:
+        """Of all threads that it has, until now."""
         if self.pid is None:
             return None
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def cpu_ns(self) -> int:
-        """Of all threads, to the nanosecond; of a device in user space."""
         tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text(encoding="ascii").split()[0]) for task in tasks)
+        return sum(int(task.read_text(encoding="ascii").split()[0]) for task in tasks) / 1e9
 
 
 @contextmanager

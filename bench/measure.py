@@ -119,8 +119,8 @@ def saturated(traffic: Traffic, running: Running) -> dict[str, float]:
 
     It is stopped by turns, so that this also holds where the generator is the slower one.
     """
-    assert running.pid is not None
-    before = running.cpu_ns()
+    before = running.cpu_seconds()
+    assert running.pid is not None and before is not None
     with ThreadPoolExecutor(1) as pool:
         flood = pool.submit(traffic.rate, 0, SATURATED_S)
         try:
@@ -131,7 +131,9 @@ def saturated(traffic: Traffic, running: Running) -> dict[str, float]:
                 time.sleep(HALT_S)
         finally:
             os.kill(running.pid, signal.SIGCONT)
-    return {"busy_us": (running.cpu_ns() - before) / max(1, flood.result()["received"]) / 1e3}
+    after = running.cpu_seconds()
+    assert after is not None
+    return {"busy_us": (after - before) / max(1, flood.result()["received"]) * 1e6}
 
 
 def round_trip(traffic: Traffic) -> dict[str, float]:

@@ -165,12 +165,13 @@ struct ring {
     uint32_t next;
 };
 
-enum { UNKNOWN = 0x88b5 /* of local experiments */, PLACE = 2048, PLACES = 1024, DATA_AT = TPACKET2_HDRLEN - sizeof(struct sockaddr_ll) };
+enum { UNKNOWN = 0x88b5 /* of local experiments */, PLACE = 2048, PLACES = 1024 };
+enum { DATA_AT = TPACKET2_HDRLEN - sizeof(struct sockaddr_ll) };
 
 static void open_ring(struct ring *ring, const char *name) {
     int version = TPACKET_V2, one = 1;
     struct tpacket_req request = {PLACE * PLACES / 16, 16, PLACE, PLACES};
-    /* No queueing discipline, and a protocol that the kernel need not dissect: what comes out is a frame all the same. */
+    /* No queueing discipline, and a protocol that the kernel need not dissect: what comes out is the same frame. */
     ring->fd = open_socket(name, UNKNOWN, 0);
     setsockopt(ring->fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof one);
     setsockopt(ring->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version);

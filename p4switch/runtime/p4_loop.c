@@ -1,8 +1,8 @@
-/* The packet loop: one thread, a packet socket per port, frames in batches through p4_step.
+/* The packet loop: one thread, two packet sockets per port (p4_port.h), frames in batches through p4_step.
  *
  * Sends pass the interface's queueing discipline, so that a blackhole there cuts the link, and never block: what a
  * port does not take is dropped and counted, and the other ports go on. An interface may go down or away and come
- * back; its socket is opened again. Frames to the CPU port, digests and log records wait in a bounded queue. */
+ * back; its sockets are opened again. Frames to the CPU port, digests and log records wait in a bounded queue. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>

@@ -86,6 +86,18 @@ def test_the_search_finds_the_rate_of_a_device_with_a_known_limit(flooded_pps: f
     assert found["overload_pps"] == flooded_pps
 
 
+def test_one_bad_moment_does_not_end_the_search_and_two_do() -> None:
+    class Losing(measure.Traffic):
+        def rate(self, pps: float, seconds: float) -> dict[str, float]:
+            lost = moments.pop(0) if moments else 0.0
+            return {"sent": pps, "received": pps * (1 - lost), "seconds": 1.0, "steady_pps": pps}
+
+    nowhere = Path("/nonexistent")
+    for moments, carried in (([0.0, 0.0], 1e5), ([0.5, 0.0], 1e5), ([0.0, 0.5, 0.5], 0.0), ([0.5, 0.5], 0.0)):
+        trials = measure.tried(Losing(nowhere, nowhere, nowhere), 1e5)
+        assert (measure.carried(trials), moments) == (carried, [])
+
+
 def test_every_entry_of_a_large_table_is_met_by_its_address() -> None:
     for match in ("exact", "lpm", "ternary"):
         rules, addresses = workload.many_rules(match, 500)
@@ -122,6 +134,14 @@ def test_a_short_bench_runs_from_end_to_end(tmp_path: Path) -> None:
     assert (tmp_path / "rates.svg").read_text().startswith("<svg")
 
 
+def output_of(script: str, *words: object) -> str:
+    """Of a Python of its own, which may enter a namespace."""
+    command = [sys.executable, "-c", script, *map(str, words)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("size", [64, 1400])
 @pytest.mark.parametrize("count", [1, 1500], ids=["one", "more than its ring has places for"])
@@ -145,14 +165,7 @@ def test_the_generator_sends_the_frames_that_it_was_given(tmp_path: Path, size: 
         "end.setblocking(False)\n"
         "try:\n    raise AssertionError(end.recv(65536))\nexcept BlockingIOError:\n    print(sent)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path), str(size), str(count)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= (100 if count == 1 else 1100)
+    assert int(output_of(script, tmp_path, size, count)) >= (100 if count == 1 else 1100)
 
 
 @pytest.mark.root
@@ -161,11 +174,7 @@ def test_a_table_is_measured_with_different_frames(tmp_path: Path) -> None:
         "import json, sys\nfrom pathlib import Path\nfrom bench import devices\nfrom bench.switch import Bench\n"
         "devices.enter_namespace()\nprint(json.dumps(Bench(Path(sys.argv[1]), print).tables('lpm', 50)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
+    figures = json.loads(output_of(script, tmp_path))
     assert figures["busy_us"] > 0 and figures["little_loss_pps"] > 0 and figures["insert_per_s"] > 0
 
 
@@ -177,10 +186,6 @@ def test_table_updates_lose_no_packet_and_show_no_third_entry(tmp_path: Path) ->
         "devices.enter_namespace()\nfolder = Path(sys.argv[1])\ntool = devices.build_tool('traffic', folder)\n"
         "print(json.dumps(updates.measure(folder, tool, pps=5000, seconds=1.5)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
+    figures = json.loads(output_of(script, tmp_path))
     assert figures["sent"] > 0 and figures["updates_per_s"] > 0 and figures["marks_seen"] >= 2
     assert (figures["lost"], figures["foreign"]) == (0, 0)
