@@ -25,7 +25,7 @@ _P, _U32, _U64, _I64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes
 _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
     "loop_new": (_P, (_I64, _U64, _U64)),
     "loop_add_port": (ctypes.c_int, (_P, _U32, ctypes.c_char_p, ctypes.c_char_p)),
-    "loop_use": (None, (_P, _P, _P, _P, _P)),
+    "loop_use": (None, (_P, _P, _P, _P, _P, _P)),
     "loop_start": (ctypes.c_int, (_P,)),
     "loop_stop": (None, (_P,)),
     "loop_free": (None, (_P,)),
@@ -103,7 +103,7 @@ class Loop:
     def _use(self, pipeline: Pipeline, library: ctypes.CDLL | None = None) -> None:
         functions = [
             ctypes.cast(getattr(library or pipeline.native.library, name), ctypes.c_void_p)
-            for name in ("p4_step", "p4_batch_begin", "p4_batch_end")
+            for name in ("p4_step", "p4_batch_begin", "p4_batch_end", "p4_look_ahead")
         ]
         self._library.loop_use(self._loop, pipeline.native.switch, *functions)
         self.pipeline = pipeline

@@ -5,6 +5,7 @@ from __future__ import annotations
 from p4switch.codegen.actions import Actions
 from p4switch.codegen.layout import Layout, Names, Place, limbs
 from p4switch.codegen.nodes import literal
+from p4switch.codegen.offsets import likely_offsets
 from p4switch.codegen.text import comment, plain, quoted
 from p4switch.entities import ProgramError
 from p4switch.program import Control, KeyField, Table
@@ -34,6 +35,10 @@ def mode(table: Table) -> str:
     return "P4_EXACT"
 
 
+MOST_PEEKED = 1024
+"""Bytes of a frame in which its keys are looked for before it is parsed."""
+
+
 class Tables:
     def __init__(self, layout: Layout, actions: Actions) -> None:
         self.layout = layout
@@ -43,6 +48,7 @@ class Tables:
         self.action_numbers = {a: i + 1 for i, a in enumerate(self.program.actions)}
         self.names = Names()
         self.functions = {name: f"apply_{self.names[name]}" for name in self.program.tables}
+        self.offsets = likely_offsets(self.program)
 
     def param_words(self, table: Table) -> int:
         if table.profile:
@@ -77,9 +83,12 @@ class Tables:
             if parts:
                 out.append(f"static const struct p4_component key_{name}[] = {{{', '.join(parts)}}};")
                 component = f"key_{name}"
+            peek = self._peek(table)
+            if peek:
+                out.append(f"static const struct p4_peek peek_{name}[] = {{{', '.join(peek)}}};")
             meter = "true" if table.direct_meter else "false"
-            shape = f"{mode(table)}, {words}, {self.param_words(table)}, {len(parts)}, {component}, {meter}"
-            infos.append(f"    {{{quoted(table.name)}, {shape}}},")
+            shape = f"{mode(table)}, {words}, {self.param_words(table)}, {len(parts)}, {component}"
+            infos.append(f"    {{{quoted(table.name)}, {shape}, {f'peek_{name}' if peek else 'NULL'}, {meter}}},")
         out += ["static const struct p4_table_info table_infos[] = {", *infos, "    {0}", "};", ""]
         for control in (self.program.ingress, self.program.egress):
             out += [self._apply(t, control) for t in control.tables if not self.direct(t)]
@@ -106,7 +115,7 @@ class Tables:
             lines.append("    entry->packets++, entry->bytes += p->base.ingress_length;")
         if table.direct_meter:
             lines += [f"    {line}" for line in self._meter(table.direct_meter)]
-        action, params = "entry->action", "entry->params"
+        action, params = "entry->action", self._params(table)
         if table.profile:
             lines += [f"    {line}" for line in self._resolve(table, control)]
             action, params = "action", "params"
@@ -129,6 +138,35 @@ class Tables:
 
     def _key_comment(self, key: KeyField) -> str:
         return f" /* {plain(key.name)}: {key.kind} */"
+
+    def _peek(self, table: Table) -> list[str]:
+        """Where a frame most likely has each word of the key; empty if some field does not stand in the frame so."""
+        words = []
+        for key in table.key:
+            place = self._likely_place(key)
+            if place is None:
+                return []
+            for i in range(limbs(key.width)):
+                end = min(64 * (i + 1), key.width)
+                words.append(f"{{{place + (key.width - end) // 8}, {(end - 64 * i) // 8}}}")
+        return words
+
+    def _likely_place(self, key: KeyField) -> int | None:
+        """Bytes from the frame's start to a field of whole bytes."""
+        if len(key.target) == 1 or key.mask is not None or key.target[0] not in self.offsets:
+            return None
+        bits = 8 * self.offsets[key.target[0]]
+        kind = self.program.header_types[self.program.headers[key.target[0]].type]
+        for field in kind.fields:
+            if field.name == key.target[1]:
+                aligned = bits % 8 == 0 and field.width % 8 == 0 and not field.varbit
+                return bits // 8 if aligned and bits + field.width <= 8 * MOST_PEEKED else None
+            bits += field.width
+        return None
+
+    def _params(self, table: Table) -> str:
+        words = sum(n for _, n in key_offsets(table))
+        return f"(entry->data + {words})" if words else "entry->data"
 
     def _place(self, key: KeyField) -> Place:
         if key.kind == "valid" or len(key.target) == 1:
@@ -168,7 +206,7 @@ class Tables:
         return [
             *lines,
             "uint32_t action = member ? member->action : entry->action;",
-            "const uint64_t *params = member ? member->params : entry->params;",
+            f"const uint64_t *params = member ? member->params : {self._params(table)};",
         ]
 
 

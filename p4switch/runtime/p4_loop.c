@@ -17,7 +17,6 @@
 #include "p4_switch.h"
 
 enum {
-    BATCH = 64,
     MOST_EVENTS = 8 << 20, /* bytes of records that wait for Python; of traces as many again */
     MOST_INJECTED = 4096,  /* frames that wait to be taken in */
     CHECK_MS = 250,        /* how often a lost interface is looked for */
@@ -39,6 +38,7 @@ struct loop {
     struct p4 *sw;
     p4_step_function step;
     void (*batch_begin)(struct p4 *), (*batch_end)(struct p4 *);
+    void (*look_ahead)(struct p4 *, const struct p4_frame *, uint32_t);
 
     uint32_t n_ports;
     struct p4_port *ports;
@@ -133,11 +133,14 @@ static void hand_out(struct loop *loop) {
 
 /* False: nothing waits. */
 static bool take_batch(struct loop *loop, struct p4_port *port) {
-    struct tpacket2_hdr *ready[BATCH];
-    uint32_t n = p4_port_ready(port, ready, BATCH);
+    struct tpacket2_hdr *ready[P4_BATCH];
+    struct p4_frame frames[P4_BATCH];
+    uint32_t n = p4_port_ready(port, ready, P4_BATCH);
     if (!n) return false;
     uint64_t now_us = (clock_ns() - loop->start_ns) / 1000;
     loop->batch_begin(loop->sw);
+    for (uint32_t i = 0; i < n; i++) frames[i] = p4_port_glimpse(ready[i]);
+    loop->look_ahead(loop->sw, frames, n);
     for (uint32_t i = 0; i < n; i++) {
         uint8_t *frame;
         uint32_t size = p4_port_frame(port, ready[i], loop->long_frame, &frame);
@@ -261,7 +264,7 @@ static uint8_t *place(void *of, uint32_t number, uint32_t size) {
 }
 
 void loop_use(struct loop *loop, struct p4 *sw, p4_step_function step, void (*batch_begin)(struct p4 *),
-              void (*batch_end)(struct p4 *)) {
+              void (*batch_end)(struct p4 *), void (*look_ahead)(struct p4 *, const struct p4_frame *, uint32_t)) {
     take_turn(loop);
     loop->sw = sw;
     sw->queues = loop;
@@ -270,6 +273,7 @@ void loop_use(struct loop *loop, struct p4 *sw, p4_step_function step, void (*ba
     loop->step = step;
     loop->batch_begin = batch_begin;
     loop->batch_end = batch_end;
+    loop->look_ahead = look_ahead;
     pthread_mutex_unlock(&loop->turn);
 }
 

@@ -202,6 +202,11 @@ uint32_t p4_port_ready(const struct p4_port *port, struct tpacket2_hdr **ready, 
     return n;
 }
 
+struct p4_frame p4_port_glimpse(const struct tpacket2_hdr *ready) {
+    bool whole = !(ready->tp_status & (TP_STATUS_COPY | TP_STATUS_VLAN_VALID));
+    return (struct p4_frame){(const uint8_t *)ready + ready->tp_mac, whole ? ready->tp_snaplen : 0};
+}
+
 /* The frame that was too long for its place in the ring: its size, or 0. */
 static uint32_t take_long(const struct p4_port *port, uint8_t *frame) {
     ssize_t size;

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "p4_tables.h"
+
 struct p4_port {
     uint32_t number;
     char name[IF_NAMESIZE];
@@ -38,6 +40,9 @@ bool p4_port_capture(struct p4_port *port, const char *folder);
 
 /* The frames that wait, in their order, at most so many; how many there are. */
 uint32_t p4_port_ready(const struct p4_port *port, struct tpacket2_hdr **ready, uint32_t most);
+
+/* What the ring holds of one that is ready; nothing if that is not the frame as it will be seen. */
+struct p4_frame p4_port_glimpse(const struct tpacket2_hdr *ready);
 
 /* The frame of the first that is ready; its size, or 0 for one that is lost. `room`: for a frame too long for the
  * ring. The frame stays until it is released. */

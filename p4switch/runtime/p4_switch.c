@@ -88,6 +88,10 @@ void p4_batch_begin(struct p4 *sw) {
     pthread_mutex_lock(&sw->lock);
 }
 
+void p4_look_ahead(struct p4 *sw, const struct p4_frame *frames, uint32_t count) {
+    for (uint32_t i = 0; i < sw->program->tables; i++) p4_table_look_ahead(&sw->tables[i], frames, count);
+}
+
 void p4_batch_end(struct p4 *sw) { pthread_mutex_unlock(&sw->lock); }
 
 /* Steps ----------------------------------------------------------------------------------------- */
@@ -195,6 +199,7 @@ void p4_step_alone(struct p4 *sw, p4_step_function step, uint32_t port, const ui
     uint8_t *(*place)(void *, uint32_t, uint32_t) = sw->place;
     sw->out = (struct p4_output){0};
     sw->place = NULL;
+    p4_look_ahead(sw, &(struct p4_frame){frame, size}, 1);
     step(sw, port, frame, size, now_us, random);
     *data = sw->out.data;
     *filled = sw->out.size;
@@ -214,6 +219,10 @@ void p4_set_logging(struct p4 *sw, bool on) { sw->logging = on; }
 
 /* Edits, for Python. Each takes the lock, so that the packet loop sees all of it or nothing. ----------------------- */
 
+static void set_params(const struct p4_table *table, struct p4_entry *entry, const uint64_t *params) {
+    memcpy(p4_entry_params(table->info, entry), params, table->info->param_words * sizeof *params);
+}
+
 struct p4_entry *p4_edit_insert(struct p4 *sw, uint32_t table, const uint64_t *value, const uint64_t *mask,
                                 uint32_t rank, uint32_t action, const uint64_t *params, struct p4_call *member,
                                 struct p4_group *group) {
@@ -223,7 +232,7 @@ struct p4_entry *p4_edit_insert(struct p4 *sw, uint32_t table, const uint64_t *v
         entry->action = action;
         entry->member = member;
         entry->group = group;
-        memcpy(entry->params, params, sw->program->table[table].param_words * sizeof *params);
+        set_params(&sw->tables[table], entry, params);
     }
     edit_end(sw);
     return entry;
@@ -243,7 +252,7 @@ void p4_edit_modify(struct p4 *sw, uint32_t table, struct p4_entry *entry, uint3
     entry->action = action;
     entry->member = member;
     entry->group = group;
-    memcpy(entry->params, params, sw->program->table[table].param_words * sizeof *params);
+    set_params(&sw->tables[table], entry, params);
     edit_end(sw);
 }
 

@@ -149,6 +149,8 @@ typedef void (*p4_step_function)(struct p4 *sw, uint32_t port, const uint8_t *fr
 struct p4 *p4_create(const struct p4_program *program);
 void p4_free(struct p4 *sw);
 void p4_batch_begin(struct p4 *sw);
+/* In a batch, of the frames that come next: see p4_table_look_ahead. */
+void p4_look_ahead(struct p4 *sw, const struct p4_frame *frames, uint32_t count);
 void p4_batch_end(struct p4 *sw);
 
 #endif

@@ -150,7 +150,9 @@ def _tables(p: Programs) -> None:
     p.action("nothing")
     names = ["stacks", "count", "cells", "copies", "group", "again", "shape", "numbers", "to", "drop", "nothing"]
     more = {"default": "nothing"}
-    p.table("exact", [("exact", "h", "index"), ("exact", "h", "wide")], names, direct_meters="dm", **more)
+    p.table(
+        "exact", [("exact", "h", "index"), ("exact", "h", "wide")], names, direct_meters="dm", max_size=4096, **more
+    )
     p.table("lpm", [("lpm", "h", "wide"), ("exact", "h", "n")], names, with_counters=True, **more)
     p.table("ternary", [("ternary", "h", "index"), ("optional", "h", "m")], names, support_timeout=True, **more)
     p.table("range", [("range", "h", "index"), ("ternary", "h", "wide"), ("valid", "v", "")], names, **more)
@@ -247,6 +249,14 @@ class Fuzz:
         pipeline.set_group("ap", r.choice(self.groups), r.choices(self.members, k=r.randrange(5)))
         pipeline.set_meter("m", r.randrange(7), r.choice([None, MeterRates(10, 100, 20, 200)]))
 
+    def crowd(self) -> None:
+        """So many entries that their look-ups are prepared a batch ahead."""
+        for i in range(2000):
+            try:
+                self.pipeline.insert("exact", [Exact(i % 12), Exact(i << 100)], *self.call("exact"))
+            except EntryExists:
+                continue
+
     def packet(self) -> bytes:
         r = self.random
         head = bytes([r.randrange(9), r.randrange(256), r.randrange(256), r.randrange(12)])
@@ -261,6 +271,8 @@ class Fuzz:
                 self.replication()
             if i % 3 == 0:
                 self.edit()
+            if i == packets // 2:
+                self.crowd()
             out += len(self.pipeline.step(i % 9, self.packet(), i * 10, i).packets)
         return out
 

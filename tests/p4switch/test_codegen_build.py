@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,52 @@ def test_p4_names_and_lines_stand_in_the_text() -> None:
     p.run({**assign(("h", "a"), 5), "source_info": info})
     text = generate(parse_program(p.json())).files["actions.c"]
     assert "prog.p4:17 hdr.h.a = 5 * /" in text
+
+
+def peeked(p: Programs, table: str = "t") -> str:
+    """Where the generated code looks for the words of the table's key: ``{byte, bytes}, …``."""
+    text = generate(parse_program(p.json())).files["tables.c"]
+    found = re.search(rf"peek_{table}\[\] = \{{(.*)\}};", text)
+    return found[1] if found else ""
+
+
+def keyed(*key: tuple[str, str, str], parse: Sequence[str] = ("eth", "ip")) -> Programs:
+    p = Programs(parse=list(parse))
+    p.header("eth", {"dst": 48, "src": 48, "type": 16})
+    p.header("tag", {"len": 8})
+    p.header("options", {"data": "*"}, max_length=32)
+    p.header("ip", {"version": 4, "ihl": 4, "ttl": 8, "dst": 128, "part": 12, "rest": 4})
+    p.action("to", send_to(2))
+    p.table("t", key, ["to"])
+    return p
+
+
+def test_keys_are_found_in_a_frame_before_it_is_parsed() -> None:
+    assert peeked(keyed(("exact", "eth", "dst"))) == "{0, 6}"
+    assert peeked(keyed(("lpm", "ip", "dst"), ("exact", "eth", "type"))) == "{24, 8}, {16, 8}, {12, 2}"
+
+
+def test_keys_without_a_place_in_the_frame_are_not_looked_for() -> None:
+    assert peeked(keyed(("exact", "ip", "ihl"))) == ""
+    assert peeked(keyed(("exact", "ip", "part"))) == ""
+    assert peeked(keyed(("exact", "eth", "dst"), ("exact", "standard_metadata", "ingress_port"))) == ""
+    assert peeked(keyed(("exact", "eth", "dst"), parse=["ip"])) == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "found"), [("ip", "{24, 8}, {16, 8}"), ("tagged", "{25, 8}, {17, 8}"), ("varied", "")]
+)
+def test_the_shortest_way_through_the_parser_tells_where_a_header_is(first: str, found: str) -> None:
+    p = keyed(("lpm", "ip", "dst"), parse=())
+    varied = {"op": "extract_VL", "parameters": [{"type": "regular", "value": "options"}, fld("tag", "len")]}
+    p.state("start", [p.extract("eth")], [fld("eth", "type")], [(1, first)], default="deep")
+    p.state("tagged", [p.extract("tag")], default="ip")
+    p.state("varied", [varied], default="ip")
+    p.state("ip", [p.extract("ip")])
+    p.state("deep", [], default="deeper")
+    p.state("deeper", [], default="deepest")
+    p.state("deepest", [p.extract("tag")], default="ip" if found else None)
+    assert peeked(p) == found
 
 
 @pytest.mark.parametrize("flags", [("-O0",), ("-O2", "-fno-strict-aliasing"), ("-Os",)])
