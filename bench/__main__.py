@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from topo.errors import LabError, UsageError
+from topo.owner import Asked
 
 
 def main() -> int:
@@ -43,7 +44,11 @@ def main() -> int:
         "recovery": _recovery,
         "switch": switch.main,
     }[options.command]
-    return run(options)
+    try:
+        return run(options)
+    except (KeyboardInterrupt, Asked):
+        print("bench: interrupted", file=sys.stderr)
+        return 130
 
 
 def _recovery(options: argparse.Namespace) -> int:

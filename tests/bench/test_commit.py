@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,24 @@ def test_a_leader_that_dies(tmp_path: Path) -> None:
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     done = bench(tmp_path, "commit --loopback --with consul")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "choose etcd" in done.stderr
+
+
+def test_an_interrupted_bench_says_so_and_leaves_no_process(tmp_path: Path) -> None:
+    environment = {**os.environ, "SWITCHRAFT_BUILD": str(tmp_path)}
+    command = [sys.executable, "-m", "bench", "failover", "--loopback", "--kills", "1000", "--without-etcd"]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        told = next(line for line in running.stderr if "kill 1/1000" in line)
+        running.send_signal(signal.SIGINT)
+        told += running.stderr.read()
+    assert running.returncode == 130
+    assert "Traceback" not in told and told.endswith("bench: interrupted\n")
+    mark = f"SWITCHRAFT_BUILD={tmp_path}".encode()
+    assert [at for at in Path("/proc").glob("[0-9]*") if mark in environment_of(at)] == []
+
+
+def environment_of(process: Path) -> list[bytes]:
+    try:
+        return (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
