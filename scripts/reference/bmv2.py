@@ -93,17 +93,29 @@ class Bmv2:
         self.process = subprocess.Popen(command, **quiet, start_new_session=True)  # type: ignore[call-overload]
         self._next = 0
         self._channel = grpc.insecure_channel(data)
-        try:
-            for channel in (self._channel, grpc.insecure_channel(self.address)):
-                grpc.channel_ready_future(channel).result(timeout=READY_S)
-        except grpc.FutureTimeoutError:
-            self.close()
-            raise ReferenceError("simple_switch_grpc does not start") from None
+        for channel in (self._channel, grpc.insecure_channel(self.address)):
+            if not self._serves(channel):
+                code = self.process.poll()
+                self.close()
+                how = "" if code is None else f": it ended with code {code}"
+                raise ReferenceError(f"simple_switch_grpc does not start{how}")
         self._stream = self._channel.stream_stream(
             "/p4.bm.DataplaneInterface/PacketStream",
             request_serializer=PacketMessage.SerializeToString,
             response_deserializer=PacketMessage.FromString,
         )
+
+    def _serves(self, channel: grpc.Channel) -> bool:
+        ready = grpc.channel_ready_future(channel)
+        deadline = time.monotonic() + READY_S
+        while self.process.poll() is None and time.monotonic() < deadline:
+            try:
+                ready.result(timeout=0.2)
+                return True
+            except grpc.FutureTimeoutError:
+                continue
+        ready.cancel()
+        return False
 
     def send(self, frames: Sequence[Frame]) -> list[list[Frame]]:
         """What each frame led to, sorted. Few enough at once that no egress queue (64 packets) overflows."""
