@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -150,6 +151,7 @@ class _Maker:
         if not table["key"] or not table["actions"]:
             return out
         seen = set()
+        room = table.get("members") or sys.maxsize
         for at in range(min(self.chance.below(8), table["size"])):
             match = tuple(self._match(*key) for key in table["key"])
             if match in seen:
@@ -161,6 +163,10 @@ class _Maker:
                 calls.append((name, tuple(self._param(*p) for p in params)))
             priority = 10 * at + 1 if table["ordered"] else 0
             members = tuple(calls) if table["profile"] else ()
+            # BMv2 does not keep to a profile's size.
+            room -= len(members)
+            if room < 0:
+                break
             out.append(Insert(table["name"], match, *calls[0], priority, table["profile"], members))
         return out
 

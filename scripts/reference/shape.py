@@ -98,6 +98,7 @@ def _table(program: Program, table: Table, info: Any, ids: Mapping[str, int]) ->
         "ordered": table.ordered,
         "size": 0 if table.entries else table.max_size,
         "profile": table.profile,
+        "members": program.profiles[table.profile].max_size if table.profile else 0,
         "selector": bool(table.profile and program.profiles[table.profile].selector_algorithm),
         "actions": [[name, actions[name]] for name in table.actions if scopes[name] != DEFAULT_ONLY],
         "defaults": []
