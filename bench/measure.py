@@ -15,9 +15,11 @@ from typing import Any
 
 from bench.devices import SIDE_A, SIDE_B, Running
 
-TRIAL_S, LONGEST_TRIAL_S = 0.4, 3.0
+TRIAL_S, LONGEST_TRIAL_S = 1.2, 3.0
+"""Of one rate that is tried, equally long for slow and fast devices: a machine that stands still for a moment costs
+each the same share of its frames."""
 TRIAL_FRAMES = 60_000
-"""Of one rate that is tried: so many that what a device's queues can hold (BMv2: some 2,000) is little of it."""
+"""At least: so many that what a device's queues can hold (BMv2: some 2,000) is little of it."""
 OVERLOAD_S = 0.8
 SATURATED_S, HALT_S = 1.6, 0.01
 """In which a device is stopped and goes on by turns, for as long each."""
