@@ -153,8 +153,8 @@ def _round(
     number: str,
     say: Callable[[str], None],
 ) -> None:
-    system.start()
     try:
+        system.start()
         for size in options.size:
             for outstanding in options.outstanding:
                 case = Case(system.name, nodes, groups, size, outstanding)
@@ -170,8 +170,8 @@ def _round(
 
 def _check_perf(ground: Ground, load: str, nodes: int) -> str:
     system = Etcd(ground, Timing())
-    system.start()
     try:
+        system.start()
         return f"etcdctl check perf --load={load}, {nodes} nodes: {system.check_perf(load)}"
     finally:
         system.stop()

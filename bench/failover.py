@@ -83,9 +83,9 @@ def pulse(ground: Ground, system: System) -> Iterator[Pulse]:
 
 def kills(ground: Ground, system: System, count: int, say: Callable[[str], None]) -> list[float]:
     """Seconds without a commit, for each kill of whoever leads."""
-    system.start()
     found: list[float] = []
     try:
+        system.start()
         with pulse(ground, system) as client:
             for number in range(count):
                 time.sleep(SETTLE_S * (1 + random.random()))
@@ -113,8 +113,8 @@ def _leader(system: System) -> int:
 
 def load(system: System, minutes: float, outstanding: int) -> tuple[float, int]:
     """Commits per second over that time, and how many elections (terms) it saw."""
-    system.start()
     try:
+        system.start()
         _, before = system.leadership()
         figures = system.load(outstanding, 64, minutes * 60)
         _, after = system.leadership()

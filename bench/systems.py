@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from bench import etcd
@@ -56,6 +57,25 @@ class System(Loaded, Protocol):
         """Start it again with the data it had."""
 
 
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """In the main thread: a signal that asks this process to end waits until the block is done."""
+    asked: list[tuple[int, FrameType | None]] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *told: asked.append(told)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for asked_by, frame in asked:
+        handler = before[signal.Signals(asked_by)]
+        if callable(handler):
+            handler(asked_by, frame)
+        elif handler == signal.SIG_DFL:
+            os.kill(os.getpid(), asked_by)
+
+
 class Servers:
     """Member processes on a ground, started by ``command(member)``, with what they say in files."""
 
@@ -67,7 +87,8 @@ class Servers:
         log = self._ground.folder / f"{self._name}-{member}.log"
         with log.open("ab") as out:
             command = self._ground.at_member(member, self._command(member))
-            self._running[member] = subprocess.Popen(command, stdout=out, stderr=out, cwd=paths.ROOT)
+            with uninterrupted():
+                self._running[member] = subprocess.Popen(command, stdout=out, stderr=out, cwd=paths.ROOT)
 
     def check(self) -> None:
         """Raises LabError with what it said last if one has ended."""
@@ -78,9 +99,10 @@ class Servers:
                 raise LabError(f"{self._name} {member} has ended: {said[-1] if said else f'see {log}'}")
 
     def kill(self, member: int) -> None:
-        process = self._running.pop(member)
+        process = self._running[member]
         process.kill()
         process.wait()
+        del self._running[member]
 
     def stop(self) -> None:
         for process in self._running.values():

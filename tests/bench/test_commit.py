@@ -93,7 +93,15 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
 def test_an_interrupted_bench_says_so_and_leaves_no_process(tmp_path: Path) -> None:
     environment = {**os.environ, "SWITCHRAFT_BUILD": str(tmp_path)}
     command = [sys.executable, "-m", "bench", "failover", "--loopback", "--kills", "1000", "--without-etcd"]
-    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background of a shell, they are to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as running:
         assert running.stderr is not None
         told = next(line for line in running.stderr if "kill 1/1000" in line)
         running.send_signal(signal.SIGINT)
