@@ -22,6 +22,10 @@ def key_offsets(table: Table) -> list[tuple[int, int]]:
     return out
 
 
+def key_words(table: Table) -> int:
+    return sum(count for _, count in key_offsets(table))
+
+
 def mode(table: Table) -> str:
     if not table.key:
         return "P4_KEYLESS"
@@ -74,7 +78,7 @@ class Tables:
         infos = []
         for table in self.program.tables.values():
             name, offsets = self.names[table.name], key_offsets(table)
-            words = sum(n for _, n in offsets)
+            words = key_words(table)
             parts = [
                 f"{{{first}, {count}, {'true' if key.kind == 'range' else 'false'}}}"
                 for key, (first, count) in zip(table.key, offsets, strict=True)
@@ -95,7 +99,7 @@ class Tables:
         return "\n".join(out)
 
     def _apply(self, table: Table, control: Control) -> str:
-        number, words = self.numbers[table.name], sum(n for _, n in key_offsets(table))
+        number, words = self.numbers[table.name], key_words(table)
         lines = [
             f"/*{table_comment(table)[3:-3]}: returns the action that ran, by number, or 0 */",
             f"static inline uint32_t {self.functions[table.name]}(struct p4 *sw, struct packet *p, bool *hit) {{",
@@ -129,7 +133,7 @@ class Tables:
         return "\n".join(lines)
 
     def _trace(self, table: Table, action: str, params: str) -> str:
-        words = sum(n for _, n in key_offsets(table))
+        words = key_words(table)
         count = str(self.param_words(table))
         if table.profile:
             count = f"member ? {max((self.action_words(a) for a in table.action_ids), default=0)} : 0"
@@ -158,14 +162,16 @@ class Tables:
         bits = 8 * self.offsets[key.target[0]]
         kind = self.program.header_types[self.program.headers[key.target[0]].type]
         for field in kind.fields:
+            if field.varbit:
+                break
             if field.name == key.target[1]:
-                aligned = bits % 8 == 0 and field.width % 8 == 0 and not field.varbit
-                return bits // 8 if aligned and bits + field.width <= 8 * MOST_PEEKED else None
+                aligned = bits % 8 == 0 and field.width % 8 == 0
+                return bits // 8 if aligned and 0 <= bits <= 8 * MOST_PEEKED - field.width else None
             bits += field.width
         return None
 
     def _params(self, table: Table) -> str:
-        words = sum(n for _, n in key_offsets(table))
+        words = key_words(table)
         return f"(entry->data + {words})" if words else "entry->data"
 
     def _place(self, key: KeyField) -> Place:
