@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from hosts.storage.folders import RealFolders, make_durably
+
 
 def give_to_invoking_user(path: Path) -> None:
     """Hand a file that this process made as root under sudo to the user behind sudo; else do nothing."""
@@ -16,12 +18,6 @@ def give_to_invoking_user(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and what is missing above it, owned by the invoking user. Raises OSError."""
-    missing = []
-    at = path
-    while not at.exists():
-        missing.append(at)
-        at = at.parent
-    path.mkdir(parents=True, exist_ok=True)
-    for made in missing:
+    """Make a folder and what is missing above it, durably, owned by the invoking user. Raises OSError."""
+    for made in make_durably(RealFolders(), path.absolute()):
         give_to_invoking_user(made)

@@ -1,12 +1,15 @@
-"""A member's disk in memory, behind the seam of ``hosts.storage.disk``. It can lose power in the middle of any call.
+"""A member's disk in memory, behind the seams of ``hosts.storage.disk`` and ``hosts.storage.folders``. It can lose
+power in the middle of any call.
 
-What was written and not synced is then there, in part, or not at all: any subset of the writes and of the changes of
-names, and any sectors of a file's last write. After ``kill -9`` instead, everything written is still there.
+What was written and not synced is then there, in part, or not at all: any subset of the writes, of the changes of
+names and of the new folders, with all that is in them, and any sectors of a file's last write. After ``kill -9``
+instead, everything written is still there.
 """
 
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from random import Random
 
 SECTOR = 512
@@ -91,7 +94,7 @@ class SimDisk:
     """Implements ``hosts.storage.disk.Disk`` for one folder. ``fuse``: calls until the power fails, None for never.
     ``broken``: every write and sync fails with an I/O error."""
 
-    def __init__(self, random: Random, name: str) -> None:
+    def __init__(self, random: Random, name: str = "disk") -> None:
         self._random = random
         self._name = name
         self._live: dict[str, _Inode] = {}
@@ -127,6 +130,11 @@ class SimDisk:
         """kill -9: the page cache survives."""
         self.fuse, self.broken = None, False
 
+    def vanish(self) -> None:
+        """The folder is gone, and with it everything in it."""
+        self._live, self._durable = {}, {}
+        self._pending.clear()
+
     def _change_names(self, change: dict[str, _Inode | None]) -> None:
         _rename(self._live, change)
         self._pending.append(change)
@@ -147,6 +155,7 @@ class SimDisk:
         inode = _Inode()
         self._change_names({name: inode})
         inode.do(size)
+        self.burn()
         return SimFile(self, inode)
 
     def open(self, name: str) -> SimFile:
@@ -204,3 +213,49 @@ class SimFile:
 
     def close(self) -> None:
         """Says nothing of durability."""
+
+
+class SimFolders:
+    """Implements ``hosts.storage.folders.Folders`` for a machine of which only the root is there at first.
+    ``fuse``: calls until the power fails, None for never."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._live = {Path("/")}
+        self._pending: set[Path] = set()
+        """New names that the folder above may forget."""
+        self.fuse: int | None = None
+
+    def _burn(self) -> None:
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse < 0:
+                raise PowerLoss
+
+    def exists(self, folder: Path) -> bool:
+        return folder in self._live
+
+    def make(self, folder: Path) -> None:
+        self._burn()
+        if folder in self._live:
+            raise FileExistsError(errno.EEXIST, "File exists")
+        if folder.parent not in self._live:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+        self._live.add(folder)
+        self._pending.add(folder)
+        self._burn()
+
+    def above(self, folder: Path) -> Path | None:
+        return None if folder == folder.parent else folder.parent
+
+    def sync(self, folder: Path) -> None:
+        self._burn()
+        self._pending = {new for new in self._pending if new.parent != folder}
+        self._burn()
+
+    def lose_power(self) -> None:
+        """Forget some of the new folders, and what was in them, and come up again."""
+        lost = {folder for folder in sorted(self._pending) if self._random.random() < 0.5}
+        self._live = {folder for folder in self._live if not lost.intersection((folder, *folder.parents))}
+        self._pending.clear()
+        self.fuse = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from queue import SimpleQueue
 from random import Random
 from typing import TYPE_CHECKING, cast
@@ -26,11 +27,12 @@ from hosts.seal import Seal
 from hosts.snapshotting import Policy
 from hosts.stager import FileSink
 from hosts.storage.errors import LogError
+from hosts.storage.folders import make_durably
 from hosts.storage.log import DiskLog
 from hosts.transport import Handlers, Surroundings, Transport
 from hosts.wire import Header
 from hosts.writer import write_all
-from sim.disk import PowerLoss, SimDisk
+from sim.disk import PowerLoss, SimDisk, SimFolders
 from sim.events import SECOND
 from sim.invariants import Watch, Writing
 from sim.violation import Violation
@@ -174,6 +176,7 @@ class Node:
         self.watches = {number: watch for number, watch in world.watches.items() if member in watch.members}
         disk_random = Random(f"disk/{world.plan.seed}/{member}")
         self.disks = {number: SimDisk(disk_random, f"{host}/group-{number}") for number in self.watches}
+        self._folders = SimFolders(Random(f"folders/{world.plan.seed}/{member}"))
         self.lives = 0
         self.disk_us = world.plan.disk_us
         self.process: Process | None = None
@@ -196,6 +199,7 @@ class Node:
         """Read the disks, as at a start."""
         logs = {}
         for number, disk in self.disks.items():
+            make_durably(self._folders, self._folder(number))
             try:
                 log = DiskLog(disk, segment_bytes=self.world.plan.segment_bytes)
             except LogError as error:
@@ -204,6 +208,9 @@ class Node:
             logs[number] = WatchedLog(log, self.watches[number], self.member)
         self._writing = {}
         return logs
+
+    def _folder(self, number: int) -> Path:
+        return Path(f"/nodes/{self.host}/group-{number}")
 
     def crash(self, *, power: bool, random: Random) -> None:
         """End the life at once, perhaps in the middle of writing."""
@@ -216,15 +223,22 @@ class Node:
                 # A write has six calls, one that begins a segment as well up to twenty.
                 disk.fuse = random.randrange(random.choice((6, 6, 20)))
             self._interrupt(process)
-        for disk in self.disks.values():
-            if power:
-                before = disk.torn_writes
-                disk.lose_power()
-                self.world.counts["torn writes"] += disk.torn_writes - before
-            else:
+        if power:
+            self._lose_power()
+        else:
+            for disk in self.disks.values():
                 disk.kill_process()
         self.world.counts["power losses" if power else "kills"] += 1
         self.world.note(self.host, "loses power" if power else "is killed")
+
+    def _lose_power(self) -> None:
+        self._folders.lose_power()
+        for number, disk in self.disks.items():
+            before = disk.torn_writes
+            disk.lose_power()
+            self.world.counts["torn writes"] += disk.torn_writes - before
+            if not self._folders.exists(self._folder(number)):
+                disk.vanish()
 
     def _has_ended(self, process: Process) -> None:
         self.process = self.doom = None

@@ -5,7 +5,6 @@ Tests put a recording disk in its place that forgets what was not synced. Every 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hosts.raft.snapshot import Data
+from hosts.storage.folders import RealFolders, make_durably
 
 
 class File(Protocol):
@@ -131,22 +131,8 @@ class RealDisk:
         self._folder = Path(folder)
         self._lock = -1
         if not self._folder.is_dir():
-            self._make(self._folder)
+            make_durably(RealFolders(), self._folder.absolute())
         self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-
-    @classmethod
-    def _make(cls, folder: Path) -> None:
-        """mkdir -p, each new name durable in its parent."""
-        if folder.is_dir():
-            return
-        cls._make(folder.parent)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-        parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
 
     def names(self) -> list[str]:
         return sorted(os.listdir(self._descriptor))

@@ -3,7 +3,9 @@ start, in one clear line; the others go on; and once the disk is mended it is ba
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -14,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from hosts import config
+from hosts.node import Node
 from tests.hosts.conftest import DEADLINE_S, LocalCluster, eventually
 
 MIB = 1 << 20
@@ -221,3 +225,37 @@ def test_who_lost_its_log_rejoins_as_somebody_else(make_cluster: Make, where: st
         cluster.change(lambda shown: shown["members"].get("4", {}).get("votes", False), cmd="member_add", member=4)
     assert numbers(cluster, len(acknowledged)) == acknowledged
     assert set(cluster.processes) == {1, 2, 4}
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_all_that_a_new_member_relies_on_is_durable_before_it_answers_anybody(
+    make_cluster: Make, monkeypatch: pytest.MonkeyPatch, keyed: bool
+) -> None:
+    """Its files, and their names, and those of the folders above them up to one that was there before."""
+    cluster = make_cluster(extra="key_file: key" if keyed else "")
+    (cluster.folder / "key").write_text("k" * 32)
+    cluster.config.write_text(cluster.config.read_text().replace("/nodes", "/some/where/nodes"))
+    synced: set[int] = set()
+    names: dict[int, set[str]] = {}
+
+    def watch(sync: Callable[[int], None]) -> Callable[[int], None]:
+        def called(descriptor: int) -> None:
+            status = os.fstat(descriptor)
+            synced.add(status.st_ino)
+            if stat.S_ISDIR(status.st_mode):
+                names.setdefault(status.st_ino, set()).update(os.listdir(descriptor))
+            sync(descriptor)
+
+        return called
+
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, watch(getattr(os, name)))
+    node = Node(config.load(cluster.config), 1)
+    node.close()
+    top = cluster.folder / "some"
+    needed = {path for path in (top, *top.rglob("*")) if path.name not in ("lock", "control.sock")}
+    kept = {"member", "synced", "log-0000000001", "group-1", "node1", "nodes", "where", "some"}
+    assert {path.name for path in needed} == (kept | {"boot"} if keyed else kept)
+    for path in needed:
+        assert path.name in names.get(path.parent.stat().st_ino, ()), f"{path}: its name is not durable"
+        assert path.is_dir() or path.stat().st_ino in synced, f"{path}: its content is not durable"

@@ -15,7 +15,7 @@ from random import Random
 from hosts.raft.core import Busy, Config, InvalidChange, NotLeader, Raft, Ready, Role, Snapshot
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.storage.log import DiskLog
-from tests.storage.power import PowerDisk, PowerLoss
+from sim.disk import PowerLoss, SimDisk
 
 ELECTION_TICKS = 10
 HEARTBEAT_TICKS = 2
@@ -116,7 +116,7 @@ class PowerLossDisk(Disk):
 
     def __init__(self, random: Random) -> None:
         super().__init__()
-        self._power = PowerDisk(random)
+        self._power = SimDisk(random)
         self._log = DiskLog(self._power, segment_bytes=1024)
 
     def write(self, ready: Ready) -> None:

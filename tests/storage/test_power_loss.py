@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from hosts.raft.message import Entry, EntryKind, HardState
+from hosts.storage.folders import make_durably
 from hosts.storage.log import DiskLog
-from tests.storage.power import PowerDisk, PowerLoss
+from sim.disk import PowerLoss, SimDisk, SimFolders
 
 SEGMENT = 2048
 State = tuple[HardState, tuple[Entry, ...]]
@@ -46,7 +48,7 @@ def _found(log: DiskLog) -> State:
 def power_losses(seed: int, losses: int) -> int:
     """Work on one disk through ``losses`` power losses and kills; the number of appends that were torn away."""
     random = Random(seed)
-    disk = PowerDisk(random)
+    disk = SimDisk(random)
     state: State = (HardState(), ())
     candidates = {state}
     lost = 0
@@ -84,7 +86,7 @@ def test_power_lost_at_every_single_call_of_opening_and_the_first_appends() -> N
     """No call of making a log, filling two segments and opening again is one that may not be the last."""
     fuse = 0
     while True:
-        disk = PowerDisk(Random(fuse))
+        disk = SimDisk(Random(fuse))
         disk.fuse = fuse
         written: list[Entry] = []
         try:
@@ -106,9 +108,59 @@ def test_power_lost_at_every_single_call_of_opening_and_the_first_appends() -> N
 
 
 def test_an_append_costs_one_sync() -> None:
-    disk = PowerDisk(Random(1))
+    disk = SimDisk(Random(1))
     log = DiskLog(disk)
     before = disk.syncs
     for index in range(1, 101):
         log.append(None, [Entry(1, index, EntryKind.COMMAND, b"value")])
     assert disk.syncs == before + 100
+
+
+# -- folders -------------------------------------------------------------------------------------------------------
+
+FOLDER = Path("/data/nodes/node1/group-1")
+
+
+def lives_in_a_new_folder(seed: int, lives: int) -> bool:
+    """Begin in a folder that is not there, again and again; whether a power loss ever took it away."""
+    random = Random(seed)
+    machine, disk = SimFolders(random), SimDisk(random)
+    acknowledged, lost = 0, False
+    for _ in range(lives):
+        machine.fuse = random.randrange(1, 40)
+        try:
+            make_durably(machine, FOLDER)
+            disk.fuse, machine.fuse = machine.fuse, None
+            log = DiskLog(disk, segment_bytes=SEGMENT)
+            assert len(log.entries) >= acknowledged, f"seed {seed}: of {acknowledged} there are {len(log.entries)}"
+            acknowledged = len(log.entries)
+            while True:
+                log.append(HardState(1, 1), [Entry(1, acknowledged + 1, EntryKind.COMMAND, b"value")])
+                acknowledged += 1
+        except PowerLoss:
+            machine.fuse = None
+        if random.random() < 0.5:
+            disk.kill_process()
+            continue
+        was_there = machine.exists(FOLDER)
+        machine.lose_power()
+        disk.lose_power()
+        if not machine.exists(FOLDER):
+            disk.vanish()
+            lost |= was_there
+    return lost
+
+
+def test_new_folders_survive_power_losses_once_anything_is_acknowledged() -> None:
+    """Also where the process that made them was killed before it had synced them."""
+    assert sum(lives_in_a_new_folder(seed, 8) for seed in range(300)) > 20, "no folder was lost: this shows nothing"
+
+
+def test_new_folders_are_made_in_order_and_told() -> None:
+    machine = SimFolders(Random(1))
+    above = [Path("/data"), Path("/data/nodes"), Path("/data/nodes/node1")]
+    assert make_durably(machine, above[-1]) == above
+    assert make_durably(machine, FOLDER) == [FOLDER]
+    assert make_durably(machine, FOLDER) == []
+    machine.lose_power()
+    assert machine.exists(FOLDER)

@@ -13,7 +13,7 @@ from hosts.raft.quorum import Membership
 from hosts.raft.snapshot import Snapshot
 from hosts.storage.log import DiskLog, LogDamaged, LogError
 from hosts.storage.verify import verify
-from tests.storage.power import PowerDisk, PowerLoss
+from sim.disk import PowerLoss, SimDisk
 
 SEGMENT = 1024
 MEMBERS = Configuration(
@@ -196,7 +196,7 @@ def test_a_snapshot_without_its_log_is_refused(tmp_path: Path) -> None:
         DiskLog.open(tmp_path)
 
 
-class FailingDisk(PowerDisk):
+class FailingDisk(SimDisk):
     """Cannot make new files once ``full``."""
 
     full = False
@@ -272,7 +272,7 @@ def step(random: Random, log: DiskLog, state: State, tried: list[State]) -> Stat
 def power_losses(seed: int, losses: int) -> tuple[int, int]:
     """How many snapshots were lost with the power, and how many survived in the middle of their making."""
     random = Random(seed)
-    disk = PowerDisk(random)
+    disk = SimDisk(random)
     state: State = (HardState(), 0, 0, ())
     possible = [state]
     lost = kept = 0
@@ -309,7 +309,7 @@ def test_snapshot_and_log_survive_power_losses(first: int) -> None:
 def test_power_lost_at_every_single_call_of_a_snapshot(from_leader: bool) -> None:
     fuse, seen = 0, set()
     while True:
-        disk = PowerDisk(Random(fuse))
+        disk = SimDisk(Random(fuse))
         log = DiskLog(disk, segment_bytes=SEGMENT)
         for index in range(1, 21):
             log.append(HardState(1, 1), [entry(index)])
