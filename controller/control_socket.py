@@ -82,7 +82,7 @@ class ControlSocket:
         """Serve for ever; cancelled, the socket is removed. Raises OSError if the path cannot be used."""
         while True:
             told = False
-            while self._controller.stands_by or await self._is_served():
+            while self._controller.decisions.stands_by or await self._is_served():
                 if not told:
                     log.info("control socket %s is left to the controller that rules", self._path)
                 told = True
@@ -94,7 +94,7 @@ class ControlSocket:
             inode = self._path.stat().st_ino
             try:
                 # Not serve_forever: from Python 3.12 its end waits for clients to hang up.
-                while not self._controller.stands_by:
+                while not self._controller.decisions.stands_by:
                     await asyncio.sleep(_POLL_S)
             finally:
                 server.close()
@@ -136,7 +136,7 @@ class ControlSocket:
                 return await self._wait_programmed(request)
             if command == "feature":
                 self._controller.set_feature(str(request["name"]), bool(request["on"]))
-                return {"ok": True, "features": sorted(self._controller.features)}
+                return {"ok": True, "features": sorted(self._controller.decisions.features)}
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             return {"ok": False, "error": f"{command}: {error}"}
         return {"ok": False, "error": f"unknown command {command!r}"}
@@ -165,11 +165,11 @@ class ControlSocket:
 
 def status(controller: Controller) -> dict[str, Any]:
     """All that a controller knows, for JSON."""
-    usable = controller.view.links
+    usable = controller.decisions.view.links
     return {
         "pid": os.getpid(),
         "election_id": controller.election_id,
-        "features": sorted(controller.features),
+        "features": sorted(controller.decisions.features),
         "switches": {
             session.name: {
                 "grpc": session.switch.grpc,
@@ -191,9 +191,9 @@ def status(controller: Controller) -> dict[str, Any]:
                 "b": link.b,
                 "b_port": link.b_port,
                 "up": link in usable,
-                "probes": controller.monitor.state(link).value,
+                "probes": controller.decisions.monitor.state(link).value,
             }
-            for link in controller.network.links
+            for link in controller.decisions.network.links
         ],
     }
 
@@ -201,8 +201,8 @@ def status(controller: Controller) -> dict[str, Any]:
 def _groups(controller: Controller) -> list[dict[str, Any]]:
     installed = {name: installed_leaders(session.entries) for name, session in controller.sessions.items()}
     found = []
-    for group in controller.network.groups:
-        held = controller.leaders[group.id]
+    for group in controller.decisions.network.groups:
+        held = controller.decisions.leaders[group.id]
         member, standin = group.member(held.leader), group.member(held.standin) or group.members[0]
         found.append(
             {

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from enum import Enum
 from typing import Any, Protocol
 
 import grpc
@@ -20,6 +19,7 @@ from finsy.proto import p4r
 
 from controller import members
 from controller.client import P4RuntimeClient, StreamClosed
+from controller.decisions import Standing
 from controller.desired import Entry, Write, apply, batches, diff
 from controller.leaders import Heard, Reading
 from controller.links import Probe
@@ -43,16 +43,6 @@ _FRAME, _REGISTERS, _PROBE, _CONFIGURATION = 0, 1, 2, 3
 """``kind`` of the controller's headers, as in p4/include/constants.p4."""
 
 
-class Standing(Enum):
-    """How far a session has come."""
-
-    AWAY = "away"
-    STANDBY = "standby"
-    """Connected, but another controller is the primary."""
-    PROGRAMMING = "programming"
-    READY = "ready"
-
-
 class Owner(Protocol):
     """What a session asks of the controller, and tells it."""
 
@@ -62,6 +52,10 @@ class Owner(Protocol):
 
     def found(self, session: Session, entries: tuple[Entry, ...]) -> None:
         """The switch was read; called before anything is written."""
+        ...
+
+    def holds(self, session: Session, entries: tuple[Entry, ...]) -> None:
+        """The switch was written to, and this is what it holds now."""
         ...
 
     def standing_changed(self, session: Session) -> None:
@@ -351,6 +345,7 @@ class Session:
         for batch in batches(writes):
             await client.write([self._program.encode(write) for write in batch])
             self.entries = apply(batch, self.entries)
+            self._owner.holds(self, self.entries)
         if self.standing is not Standing.READY:
             counts = f"{len(self.entries)} entries, {len(writes)} written"
             log.info("%s: programmed, %s in %.0f ms", self.name, counts, (time.monotonic() - began) * 1000)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+from controller.desired import Operation, Write
 from controller.network import FEATURES
 from hosts.places import pack_address
 from hosts.raft.core import Busy, NotLeader, Raft, Role
@@ -53,6 +55,8 @@ class Nemesis:
             Kind.LINK: self._link,
             Kind.SWITCH: self._switch,
             Kind.CONTROLLER: self._controller,
+            Kind.TAKEOVER: self._takeover,
+            Kind.FOREIGN_WRITE: self._foreign_write,
             Kind.SLOW_CONTROLLER: self._slow_controller,
             Kind.LOST_DIGESTS: self._lost_digests,
             Kind.FEATURE: self._feature,
@@ -435,6 +439,27 @@ class Nemesis:
 
         return restart
 
+    def _takeover(self, random: Random) -> Undo:
+        """The first controller stands by until the second has gone."""
+        self.world.start_rival()
+        return self.world.stop_rival
+
+    def _foreign_write(self, random: Random) -> Undo | None:
+        """Somebody has a member's switch name a leader of an earlier term, unknown to the controller."""
+        if "term_filter" not in self.world.plan.features:
+            return None  # the switch does not learn, and so cannot tell that its entry is wrong
+        group = random.choice(self.world.plan.topology.groups)
+        host = self.world.plan.topology.host(group.members[random.choice(sorted(group.members))])
+        switch = self.world.switches()[host.switch]
+        for entry in switch.entries():
+            params = dict(entry.params)
+            if entry.table != "groups" or dict(entry.match)["group"] != group.id or not params["term"]:
+                continue
+            params.update(leader=random.choice(sorted(group.members)), term=params["term"] - 1)
+            switch.write(Write(Operation.MODIFY, replace(entry, params=tuple(params.items()))))
+            self._note(f"{switch.name}'s entry of group {group.id} is changed")
+        return None
+
     def _slow_controller(self, random: Random) -> Undo:
         self.world.controller_slowness = random.choice((5.0, 30.0, 100.0))
         self._note(f"the controller is {self.world.controller_slowness:.0f} times slower")
@@ -457,7 +482,7 @@ class Nemesis:
         """Taken out of all switches at run time, and put back. A controller that starts later has it on."""
         controller = self.world.controller
         name = random.choice([name for name in FEATURES if name != "member_guard"])
-        if controller is None or name not in controller.features:
+        if controller is None or name not in controller.decisions.features:
             return None
         self._note(f"{name} is taken away")
         controller.set_feature(name, False)

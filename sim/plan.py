@@ -47,13 +47,24 @@ class Kind(Enum):
     LINK = "link cut"
     SWITCH = "switch restarted"
     CONTROLLER = "controller restarted"
+    TAKEOVER = "another controller takes over"
+    FOREIGN_WRITE = "switch's entry changed by somebody else"
     SLOW_CONTROLLER = "slow controller"
     LOST_DIGESTS = "digests lost"
     FEATURE = "feature taken away"
 
 
 SWITCH_KINDS = frozenset(
-    {Kind.LINK, Kind.SWITCH, Kind.CONTROLLER, Kind.SLOW_CONTROLLER, Kind.LOST_DIGESTS, Kind.FEATURE}
+    {
+        Kind.LINK,
+        Kind.SWITCH,
+        Kind.CONTROLLER,
+        Kind.TAKEOVER,
+        Kind.FOREIGN_WRITE,
+        Kind.SLOW_CONTROLLER,
+        Kind.LOST_DIGESTS,
+        Kind.FEATURE,
+    }
 )
 
 

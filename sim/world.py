@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from unittest import mock
 
 from controller import network as controller_network
+from controller.desired import diff
+from controller.network import FEATURES
 from hosts import values
 from hosts.calls import Call
 from hosts.config import Address
+from hosts.raft.core import Raft, Role
 from hosts.raft.message import EntryKind, Message, MessageType
 from hosts.requests import Operation
 from hosts.wire import pack_peer
@@ -124,6 +127,8 @@ class World:
         self.network = Network(self)
         self.fabric = Fabric(self, options.program, options.optimize) if plan.switches else None
         self.controller: SimController | None = None
+        self.rival: SimController | None = None
+        """A second controller, of a higher election id."""
         self.controller_lives = 0
         self.controller_slowness = 1.0
         self.digest_loss = 0.0
@@ -280,7 +285,35 @@ class World:
             if anomalies:
                 watch.fail("linearizable", "; ".join(map(str, anomalies)))
             self.counts["log entries"] += len(watch.committed)
+        self._check_switches()
         self._check_disks()
+
+    def _check_switches(self) -> None:
+        """Every switch holds what the controller wants, and the controller knows who leads."""
+        if self.controller is None:
+            return
+        decisions = self.controller.decisions
+        for switch in self.switches().values():
+            wrong = diff(decisions.desired(switch.name, self.events.now / SECOND), switch.entries())
+            if wrong:
+                text = "; ".join(f"{write.operation.value} {write.entry}" for write in wrong[:3])
+                raise Violation("switches are programmed", f"{switch.name} lacks: {text}")
+        for number, watch in self.watches.items():
+            leads = [core for core in self._cores(number) if core.role is Role.LEADER]
+            latest = max(leads, key=lambda core: core.current_term, default=None)
+            held = decisions.leaders[number]
+            if latest is None or "term_filter" not in decisions.features:
+                continue
+            if (held.leader, held.term) != (latest.id, latest.current_term):
+                what = f"{latest.id} leads term {latest.current_term}"
+                watch.fail(
+                    "the controller knows the leader", f"{what}; it believes in {held.leader}, term {held.term}"
+                )
+
+    def _cores(self, number: int) -> Iterator[Raft]:
+        for node in self.nodes.values():
+            if node.process is not None and number in node.disks:
+                yield node.process.groups[number].core
 
     def _check_disks(self) -> None:
         """What every disk holds, once more, after a last loss of power."""
@@ -322,9 +355,34 @@ class World:
         self.controller_lives += 1
         if self.controller_lives > 1:
             self.counts["controller restarts"] += 1
-        network = controller_network.parse(configs.network(self.plan.topology))
-        self.controller = SimController(self, network, self.controller_lives)
+        self.controller = self._new_controller(1000)
         self.note("controller", "starts")
+
+    def start_rival(self) -> None:
+        """A second controller takes the switches over from the first, which stands by."""
+        if self.fabric is not None and self.rival is None:
+            self.controller_lives += 1
+            self.rival = self._new_controller(2000)
+            self.note("controller", "another one takes over")
+
+    def stop_rival(self) -> None:
+        """The second controller goes, and the first is the primary again."""
+        if self.rival is not None:
+            self.note("controller", "the other one is killed")
+            self.rival.crash()
+            self.rival = None
+
+    def _new_controller(self, election_id: int) -> SimController:
+        network = controller_network.parse(configs.network(self.plan.topology))
+        network = replace(network, features=tuple(name for name in FEATURES if name in self.plan.features))
+        return SimController(self, network, self.controller_lives, election_id)
+
+    def primary(self, switch: SimSwitch) -> SimController | None:
+        """The controller that rules a switch: of those that are connected the one of the highest election id."""
+        for controller in (self.rival, self.controller):
+            if controller is not None and controller.sessions[switch.name].here:
+                return controller
+        return None
 
     def stop_controller(self) -> None:
         if self.controller is not None:
@@ -334,19 +392,21 @@ class World:
 
     def packet_in(self, switch: SimSwitch, frame: bytes) -> None:
         """A switch sends a packet to the controller."""
-        if self.controller is not None:
-            self.controller.packet_in(switch, frame)
+        primary = self.primary(switch)
+        if primary is not None:
+            primary.packet_in(switch, frame)
 
     def digest(self, switch: SimSwitch, fields: tuple[int, ...]) -> None:
         """A switch tells of a leader, if the controller listens."""
         self.counts["digests"] += 1
         random = self._digest_random
-        if self.controller is None or random.random() < 0.02 + self.digest_loss:
+        primary = self.primary(switch)
+        if primary is None or random.random() < 0.02 + self.digest_loss:
             self.counts["lost digests"] += 1
             return
         late = round(random.uniform(0.2, 4) * MS * self.controller_slowness)
         self.counts["late digests"] += late > LATE_DIGEST_US
-        self.events.after(late, self._hear_digest, self.controller, switch, fields)
+        self.events.after(late, self._hear_digest, primary, switch, fields)
 
     def _hear_digest(self, controller: SimController, switch: SimSwitch, fields: tuple[int, ...]) -> None:
         if controller.alive:

@@ -87,12 +87,14 @@ class Chaos:
             if switch.leader() != (self.leader, self.term):
                 switch.digest(1, 0, self.leader, self.term)
         wanted = {
-            switch.name: {e.key: e for e in desired_entries(self.lab.network, switch.name, self.controller.view)}
+            switch.name: {
+                e.key: e for e in desired_entries(self.lab.network, switch.name, self.controller.decisions.view)
+            }
             for switch in self.lab.switches
         }
         return (
             self.lab.led_by(self.leader, self.term)
-            and self.controller.view.links == set(self.lab.network.links)
+            and self.controller.decisions.view.links == set(self.lab.network.links)
             and all(switch.entries == wanted[switch.name] for switch in self.lab.switches)
         )
 

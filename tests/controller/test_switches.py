@@ -9,17 +9,18 @@ import pytest
 from finsy.proto import p4r
 
 from controller.controller import Controller
+from controller.decisions import Standing
 from controller.desired import TABLES, desired_entries
 from controller.links import State
 from controller.program import Program
-from controller.session import Standing
 from tests.controller.triangle import H2, H3, MEMBERS, S1_TO_S2, S1_TO_S3, SERVICE, Lab, until
 
 
 def _everything(lab: Lab, controller: Controller) -> bool:
     """Whether every switch holds exactly what is desired."""
     return all(
-        {entry.key: entry for entry in desired_entries(lab.network, switch.name, controller.view)} == switch.entries
+        {entry.key: entry for entry in desired_entries(lab.network, switch.name, controller.decisions.view)}
+        == switch.entries
         for switch in lab.switches
     )
 
@@ -121,7 +122,7 @@ async def test_what_a_controller_knew_before_it_stood_by_is_older_than_what_swit
         lab.s1.digest(1, 0, 1, 57)
         await until(lambda: lab.led_by(1, 57))
         async with lab.controller(1000) as first:
-            await until(lambda: second.stands_by)
+            await until(lambda: second.decisions.stands_by)
             await lab.programmed(first)
             lab.all_hear(2, 1)
             lab.s1.digest(1, 0, 2, 1)
@@ -194,8 +195,8 @@ async def test_controller_restart_recovers_leaders_and_writes_nothing(lab: Lab) 
     async with lab.controller() as controller:
         await lab.programmed(controller)
         await asyncio.sleep(0.5)
-        assert controller.leaders[1].leader == 3
-        assert controller.leaders[1].term == 9
+        assert controller.decisions.leaders[1].leader == 3
+        assert controller.decisions.leaders[1].term == 9
         for switch in lab.switches:
             assert switch.pushes == 1
             assert not [u for r in switch.requests for u in r.updates if u.entity.HasField("table_entry")]
@@ -229,7 +230,7 @@ async def test_controller_restart_keeps_routes_around_a_link_that_is_down(lab: L
         switch.requests.clear()
     async with lab.controller() as controller:
         await lab.programmed(controller)
-        await until(lambda: controller.monitor.state(lab.network.links[0]) is State.DOWN)
+        await until(lambda: controller.decisions.monitor.state(lab.network.links[0]) is State.DOWN)
         await asyncio.sleep(0.5)
         assert lab.s1.route(H2) == S1_TO_S3
         assert not [u for r in lab.s1.requests for u in r.updates if u.entity.HasField("table_entry")]
@@ -271,7 +272,7 @@ async def test_one_direction_of_a_link_is_enough_to_avoid_it(lab: Lab) -> None:
         await lab.programmed(controller)
         lab.fabric.cut.add(("s1", S1_TO_S2))
         await until(lambda: lab.s1.route(H2) == S1_TO_S3 and _everything(lab, controller))
-        assert {str(link) for link in controller.view.links} == {"s1-s3", "s2-s3"}
+        assert {str(link) for link in controller.decisions.view.links} == {"s1-s3", "s2-s3"}
         lab.fabric.cut.clear()
         await until(lambda: lab.s1.route(H2) == S1_TO_S2 and _everything(lab, controller))
 
@@ -320,7 +321,7 @@ async def test_a_paused_switch_holds_up_nobody(lab: Lab) -> None:
         lab.s2.hear(2, 5)
         lab.s1.digest(1, 0, 2, 5)
         await until(lambda: lab.s1.leader() == lab.s2.leader() == (2, 5))
-        await until(lambda: controller.monitor.state(lab.network.links[1]) is State.DOWN)
+        await until(lambda: controller.decisions.monitor.state(lab.network.links[1]) is State.DOWN)
         assert lab.s3.leader() == (0, 0)
         lab.s3.answering.set()
         await until(lambda: lab.led_by(2, 5) and _everything(lab, controller))
@@ -351,11 +352,11 @@ async def test_of_two_that_stand_by_one_takes_all_switches(lab: Lab, by_the_spec
         await lab.programmed(await first.enter_async_context(lab.controller(1000)))
         second = await stack.enter_async_context(lab.controller(990))
         third = await stack.enter_async_context(lab.controller(5))
-        await until(lambda: second.stands_by and third.stands_by)
+        await until(lambda: second.decisions.stands_by and third.decisions.stands_by)
         await first.aclose()
         await lab.programmed(second)
         await asyncio.sleep(1)
-        assert third.stands_by
+        assert third.decisions.stands_by
         assert all(session.ready for session in second.sessions.values())
         lab.all_hear(2, 5)
         lab.s1.digest(1, 0, 2, 5)
@@ -386,9 +387,9 @@ async def test_a_switch_that_was_never_there_does_not_stop_the_rest(program: Pro
     try:
         async with lab.controller() as controller:
             await until(lambda: controller.sessions["s1"].ready and controller.sessions["s2"].ready)
-            await until(lambda: {str(link) for link in controller.view.links} == {"s1-s2"})
+            await until(lambda: {str(link) for link in controller.decisions.view.links} == {"s1-s2"})
             await lab.s3.start()
-            await until(lambda: len(controller.view.links) == 3 and _everything(lab, controller))
+            await until(lambda: len(controller.decisions.view.links) == 3 and _everything(lab, controller))
             assert lab.s3.entries["service_addresses", (("address", SERVICE),)]
             assert {key[0] for key in lab.s3.entries} == set(TABLES)
             assert len(MEMBERS) == 3

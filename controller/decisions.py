@@ -1,0 +1,412 @@
+"""What a controller knows, and what follows from it. Sans-IO: no clock, task, socket or log.
+
+Sessions to switches, and whoever waits, tell a ``Decisions`` what has happened, with the time; ``take`` gives what is
+to be done about it, in order. The asyncio controller and the simulator carry that out, each in its own way.
+Times are seconds of any clock that never goes back. Pure functions stand in ``desired``, ``leaders`` and ``members``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import TypeAlias
+
+from controller import leaders, members
+from controller.desired import Entry, Leadership, View, desired_entries, installed_leaders, installed_members
+from controller.leaders import Heard, Reading, Verdict
+from controller.links import PERIOD_S, LinkMonitor, Probe, State
+from controller.members import Told
+from controller.network import FEATURES, Group, Network
+
+TICK_S = PERIOD_S
+"""How often ``tick`` is to be called: links are probed at each."""
+WATCH_S = 0.5
+"""How often it is asked whether leaders are still heard."""
+DOUBT_S = 1.0
+"""A switch that tells what its entry already says is read again after so long."""
+ABSENT_AFTER_S = 0.5
+"""A switch that is away for longer is routed around."""
+PATIENCE_S = 2.0
+"""The same limit for a switch that was not seen since the controller started."""
+
+
+class Standing(Enum):
+    """How far the session to a switch has come."""
+
+    AWAY = "away"
+    STANDBY = "standby"
+    """Connected, but another controller is the primary."""
+    PROGRAMMING = "programming"
+    READY = "ready"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line for people. ``warning``: something is not as it should be."""
+
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What switches ought to hold may have changed: every session writes its difference. ``event`` says why, for
+    people; it is empty where nothing happened that is worth a line."""
+
+    event: str = ""
+
+
+@dataclass(frozen=True)
+class AskRegisters:
+    """Every switch that is ready is asked for the registers of ``slot``; the answers that came in time go to
+    ``registers_read`` under the number ``ask``, also if there are none."""
+
+    ask: int
+    slot: int
+
+
+@dataclass(frozen=True)
+class AskPackets:
+    """Every switch that is ready is asked how many packets its members have sent; the sum of the answers goes to
+    ``packets_read``, also if there are none."""
+
+
+@dataclass(frozen=True)
+class SendProbe:
+    """``probe`` leaves ``switch`` by its port."""
+
+    switch: str
+    probe: Probe
+
+
+@dataclass(frozen=True)
+class Reread:
+    """``switch`` may not hold what it is believed to hold: its tables are read again."""
+
+    switch: str
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A session's standing or a leader is another one: whoever waits for that looks again."""
+
+
+Output: TypeAlias = Note | Refresh | AskRegisters | AskPackets | SendProbe | Reread | Changed
+
+
+class _Why(Enum):
+    """What registers were asked for."""
+
+    INQUIRY = auto()
+    """A switch has heard a leader of a term that is not higher than the installed one's."""
+    SILENCE = auto()
+    """Is the installed leader still heard?"""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Registers that were asked for, and what was installed then: an answer about another leader decides nothing."""
+
+    why: _Why
+    group: int
+    installed: Leadership
+    heard: Heard | None = None
+    """INQUIRY: what was heard, and by which switch."""
+    switch: str = ""
+
+
+@dataclass
+class _Switch:
+    lost_at: float
+    """Since when the switch is away, if it is."""
+    standing: Standing = Standing.AWAY
+    seen: bool = False
+    """Whether it was ever ready."""
+    absent: bool = False
+    """Whether it is routed around."""
+    entries: tuple[Entry, ...] = field(default=(), repr=False)
+    doubted_until: float | None = None
+
+
+class Decisions:
+    """One controller's. ``network`` changes as groups' members do; ``leaders`` is by group id."""
+
+    def __init__(self, network: Network, now: float) -> None:
+        self.network = network
+        self.monitor = LinkMonitor(network)
+        self.features = frozenset(network.features)
+        self.leaders: dict[int, Leadership] = {group.id: Leadership() for group in network.groups}
+        self._switches = {switch.name: _Switch(now) for switch in network.switches}
+        self._known: set[int] = set()
+        """Groups whose leader this controller has decided on, rather than found in a switch's entries."""
+        self._told: dict[int, Told] = {}
+        """The last Configuration message of each group that was believed."""
+        self._questions: dict[int, _Question] = {}
+        self._last_question = 0
+        self._standins = leaders.Standins()
+        self._started = now
+        self._usable = self.monitor.usable()
+        self._watch_at: float | None = now + WATCH_S
+        """When leaders are looked after the next time; None while answers are awaited."""
+        self._outputs: list[Output] = []
+
+    def take(self) -> list[Output]:
+        """What is to be done now, in order. Each output is given once."""
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    # -- what is known ------------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """What is known now."""
+        return View(self._usable, self.leaders, self.features)
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether another controller is the primary of every switch that can be reached."""
+        return {switch.standing for switch in self._switches.values()} - {Standing.AWAY} == {Standing.STANDBY}
+
+    def desired(self, switch: str, now: float) -> tuple[Entry, ...]:
+        """What the switch ought to hold. A switch that has routes keeps them until probes have spoken: a controller
+        that has just started must not send traffic over a link that its predecessor knew to be down."""
+        entries = desired_entries(self.network, switch, self.view)
+        routes = [entry for entry in self._switches[switch].entries if entry.table == "ipv4_lpm"]
+        settling = now - self._started < PATIENCE_S and not self.monitor.settled(self._switches)
+        if not (routes and settling):
+            return entries
+        held = {entry.key for entry in routes}
+        return (*(entry for entry in entries if entry.key not in held), *routes)
+
+    # -- what sessions tell -------------------------------------------------------------------------------------
+
+    def standing_changed(self, switch: str, standing: Standing, now: float) -> None:
+        """A session's standing is another one. What was missed of its probes says nothing."""
+        told = self._switches[switch]
+        told.standing = standing
+        if standing is Standing.AWAY:
+            told.lost_at = now
+            told.entries = ()
+        elif standing is Standing.READY:
+            told.seen = True
+            told.absent = False
+        elif standing is Standing.STANDBY:
+            # Another controller decides now; what this one knows grows old.
+            self._known.clear()
+            if self.stands_by:
+                self.leaders = {group.id: Leadership() for group in self.network.groups}
+        self.monitor.restart(switch)
+        self._links_changed(now)
+        self._outputs.append(Changed())
+
+    def holds(self, switch: str, entries: tuple[Entry, ...]) -> None:
+        """These are the entries of a switch, after they were read or written."""
+        self._switches[switch].entries = entries
+
+    def found(self, switch: str, entries: tuple[Entry, ...]) -> None:
+        """A switch was read, and nothing is written yet: a controller that has just taken over knows leaders and
+        members from what switches hold."""
+        self.holds(switch, entries)
+        for group_id, member_id, address in installed_members(entries):
+            group = self.network.group(group_id)
+            if group is not None and group_id not in self._told:
+                self._set_members(group, members.with_installed(self.network, group, member_id, address))
+        for group_id, installed in installed_leaders(entries).items():
+            group = self.network.group(group_id)
+            if group is None or group_id in self._known:
+                continue
+            if installed.leader and group.member(installed.leader) is None:
+                continue
+            before = self.leaders[group_id]
+            self.leaders[group_id] = leaders.recover(before, installed)
+            if self.leaders[group_id] != before:
+                self._note(f"group {group_id}: {_who(group, installed)}, as found in {switch}")
+                self._refresh()
+
+    def leader_heard(self, switch: str, group_id: int, slot: int, heard: Heard, now: float) -> None:
+        """A digest: the switch has heard a leader that its entry does not name."""
+        group = self.network.group(group_id)
+        if group is None or group.slot != slot:
+            self._warn(f"{switch}: a digest of group {group_id}, slot {slot}, which is none of ours")
+            return
+        current = self.leaders[group_id]
+        verdict = leaders.decide(current, _ids(group), heard)
+        if verdict is Verdict.IGNORE:
+            self._warn(f"{switch}: heard a leader {heard.leader} of group {group_id}, who is no member")
+        elif verdict is Verdict.INSTALL:
+            self._install(group, heard)
+        elif verdict is Verdict.ASK:
+            if not any(asked.why is _Why.INQUIRY and asked.group == group_id for asked in self._questions.values()):
+                self._ask(_Question(_Why.INQUIRY, group_id, current, heard, switch), group.slot)
+        elif self._says(switch, group_id, current):
+            # It tells of what it should already hold. Digests that were under way do that for a moment only.
+            told = self._switches[switch]
+            if told.doubted_until is None:
+                told.doubted_until = now + DOUBT_S
+
+    def members_told(self, switch: str, told: Told) -> None:
+        """A leader says who the committed members are."""
+        group = self.network.group(told.group)
+        if group is None or not members.is_news(told, self.leaders[told.group], self._told.get(told.group)):
+            return
+        self._told[told.group] = told
+        changed, strangers = members.followed(self.network, group, told.members)
+        for address in strangers:
+            self._warn(f"group {group.id}: member {address} hangs on no port that this controller knows")
+        self._set_members(group, changed, f" since index {told.index}, {switch} told")
+
+    def probe_heard(self, switch: str, port: int, probe: Probe) -> None:
+        """A probe came in at a switch's port: the link works in that direction."""
+        self.monitor.heard(switch, port, probe)
+
+    def registers_read(self, ask: int, readings: Collection[Reading], now: float) -> None:
+        """The answers to an ``AskRegisters``."""
+        question = self._questions.pop(ask)
+        group = self.network.group(question.group)
+        if group is not None and self.leaders[question.group] == question.installed:
+            judge = self._judge_inquiry if question.why is _Why.INQUIRY else self._judge_silence
+            judge(group, question, readings)
+        if question.why is _Why.SILENCE:
+            self._watch_on(now)
+
+    def packets_read(self, packets: Mapping[tuple[int, int], int], now: float) -> None:
+        """The answer to an ``AskPackets``: what each (group, member) has sent to other members so far."""
+        for group_id, leadership in self._standins.choose(self.network.groups, self.leaders, packets).items():
+            self.leaders[group_id] = leadership
+            group = self.network.group(group_id)
+            member = group.member(leadership.standin) if group else None
+            who = member.host if member else leadership.standin
+            self._refresh(f"group {group_id}: no leader; {who} answers for it")
+        self._watch_at = now + WATCH_S
+
+    # -- what people and time tell ------------------------------------------------------------------------------
+
+    def set_feature(self, name: str, on: bool) -> None:
+        """Take a feature out of all switches, or put it back. Raises ValueError for an unknown name."""
+        if name not in FEATURES:
+            raise ValueError(f"{name!r} is none of {', '.join(FEATURES)}")
+        self.features = self.features | {name} if on else self.features - {name}
+        self._note(f"feature {name} {'on' if on else 'off'}")
+        self._refresh(f"feature {name}")
+
+    def tick(self, now: float) -> None:
+        """Time has passed: look after links, leaders and doubts."""
+        self.monitor.check()
+        for told in self._switches.values():
+            limit = ABSENT_AFTER_S if told.seen else PATIENCE_S
+            if told.standing is Standing.AWAY and now - told.lost_at > limit:
+                told.absent = True
+        self._links_changed(now)
+        ready = [name for name, told in self._switches.items() if told.standing is Standing.READY]
+        self._outputs += [SendProbe(switch, probe) for switch, probe in self.monitor.due(ready)]
+        for name, told in self._switches.items():
+            if told.doubted_until is not None and now >= told.doubted_until:
+                told.doubted_until = None
+                self._outputs.append(Reread(name))
+        if self._watch_at is not None and now >= self._watch_at:
+            self._watch_leaders(now)
+
+    # -- leaders ------------------------------------------------------------------------------------------------
+
+    def _ask(self, question: _Question, slot: int) -> None:
+        self._last_question += 1
+        self._questions[self._last_question] = question
+        self._outputs.append(AskRegisters(self._last_question, slot))
+
+    def _install(self, group: Group, heard: Heard, why: str = "") -> None:
+        before = self.leaders[group.id]
+        self.leaders[group.id] = Leadership(heard.leader, heard.term, before.standin)
+        self._known.add(group.id)
+        self._refresh(f"group {group.id}: {_who(group, self.leaders[group.id])} (was {_who(group, before)}){why}")
+        self._outputs.append(Changed())
+
+    def _judge_inquiry(self, group: Group, question: _Question, readings: Collection[Reading]) -> None:
+        """Before a lower term is believed, all switches have told whether anyone still hears the old leader."""
+        fresh_us = leaders.fresh_within_us(self.network.filter_window_ms)
+        found = leaders.judge(question.installed, _ids(group), readings, fresh_us)
+        if found is not None:
+            self._install(group, found, f"; nobody hears the old one, {question.switch} told")
+        elif question.heard is not None and question.heard.term == question.installed.term and readings:
+            heard, held = question.heard, _who(group, question.installed)
+            self._warn(
+                f"group {group.id}: {question.switch} heard {heard.leader} lead term {heard.term}; kept {held}"
+            )
+
+    def _judge_silence(self, group: Group, question: _Question, readings: Collection[Reading]) -> None:
+        """A leader that nobody hears is taken out of the switches."""
+        installed = question.installed
+        if leaders.is_silent(readings, leaders.silent_after_us(self.network.filter_window_ms)):
+            self.leaders[group.id] = Leadership(0, installed.term, installed.standin)
+            self._refresh(f"group {group.id}: nobody hears {_who(group, installed)}; taken out")
+
+    def _watch_leaders(self, now: float) -> None:
+        """Ask whether leaders are still heard. Groups without one need a stand-in for their service address."""
+        self._watch_at = None
+        for group in self.network.groups:
+            if self.leaders[group.id].leader:
+                self._ask(_Question(_Why.SILENCE, group.id, self.leaders[group.id]), group.slot)
+        self._watch_on(now)
+
+    def _watch_on(self, now: float) -> None:
+        """Go on with that once all have answered."""
+        if any(question.why is _Why.SILENCE for question in self._questions.values()):
+            return
+        if any(not held.leader for held in self.leaders.values()):
+            self._outputs.append(AskPackets())
+        else:
+            self._standins.forget()
+            self._watch_at = now + WATCH_S
+
+    def _says(self, switch: str, group_id: int, leadership: Leadership) -> bool:
+        """Whether the switch's entry names this leader."""
+        held = installed_leaders(self._switches[switch].entries).get(group_id)
+        return held is not None and (held.leader, held.term) == (leadership.leader, leadership.term)
+
+    # -- members and links --------------------------------------------------------------------------------------
+
+    def _set_members(self, before: Group, after: Group, why: str = "") -> None:
+        if after == before:
+            return
+        groups = tuple(after if group.id == after.id else group for group in self.network.groups)
+        self.network = replace(self.network, groups=groups)
+        names = ", ".join(member.host if member.votes else f"{member.host} (learner)" for member in after.members)
+        self._refresh(f"group {after.id}: members {names}{why}")
+
+    def _links_changed(self, now: float) -> None:
+        """Have routes written anew if what can be used is not what was used."""
+        absent = {name for name, told in self._switches.items() if told.absent}
+        usable = frozenset(link for link in self.monitor.usable() if link.a not in absent and link.b not in absent)
+        if usable == self._usable:
+            if now - self._started < 2 * PATIENCE_S:
+                # Routes may have been held back until links were known.
+                self._refresh()
+            return
+        for link in self.network.links:
+            if (link in usable) != (link in self._usable):
+                why = "" if self.monitor.state(link) is State.DOWN or link in usable else " (a switch is away)"
+                self._note(f"link {link} {'up' if link in usable else 'down'}{why}")
+        self._usable = usable
+        self._refresh("routes")
+
+    # -- telling ------------------------------------------------------------------------------------------------
+
+    def _note(self, text: str) -> None:
+        self._outputs.append(Note(text))
+
+    def _warn(self, text: str) -> None:
+        self._outputs.append(Note(text, warning=True))
+
+    def _refresh(self, event: str = "") -> None:
+        self._outputs.append(Refresh(event))
+
+
+def _ids(group: Group) -> tuple[int, ...]:
+    return tuple(member.id for member in group.members)
+
+
+def _who(group: Group, leadership: Leadership) -> str:
+    member = group.member(leadership.leader)
+    if member is not None:
+        return f"leader {member.host}, term {leadership.term}"
+    return f"no leader, term {leadership.term}" if leadership.term else "no leader"
