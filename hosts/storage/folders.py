@@ -26,7 +26,7 @@ class Folders(Protocol):
         """The folder that holds this one's name. None at the top of a file system: that was there before us."""
 
     def sync(self, folder: Path) -> None:
-        """Make the names in a folder durable. PermissionError if this process may not look into it."""
+        """Make the names in a folder durable."""
 
 
 class RealFolders:
@@ -71,7 +71,8 @@ def make_durably(folders: Folders, folder: Path) -> list[Path]:
     while above is not None:
         try:
             folders.sync(above)
-        except PermissionError:
+        except OSError:
+            # What was there before may be another's, or on a file system that cannot sync folders.
             if above in holders:
                 raise
         above = folders.above(above)
