@@ -14,7 +14,7 @@ from controller.network import FEATURES
 from hosts.places import pack_address
 from hosts.raft.core import Busy, NotLeader, Raft, Role
 from sim.events import MS, SECOND
-from sim.plan import Fault, Kind
+from sim.plan import LEARNING, Fault, Kind
 
 if TYPE_CHECKING:
     from sim.node import Node
@@ -446,7 +446,7 @@ class Nemesis:
 
     def _foreign_write(self, random: Random) -> Undo | None:
         """Somebody has a member's switch name a leader of an earlier term, unknown to the controller."""
-        if "term_filter" not in self.world.plan.features:
+        if not self.world.plan.features >= LEARNING:
             return None  # the switch does not learn, and so cannot tell that its entry is wrong
         group = random.choice(self.world.plan.topology.groups)
         host = self.world.plan.topology.host(group.members[random.choice(sorted(group.members))])

@@ -68,6 +68,10 @@ SWITCH_KINDS = frozenset(
 )
 
 
+LEARNING = frozenset({"member_guard", "term_filter"})
+"""The features without which a switch learns of no leader, and so tells of none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that befalls the cluster; ``draw`` seeds whatever else it needs to know."""

@@ -30,7 +30,7 @@ from sim.hostile import Hostile, is_forged
 from sim.invariants import Watch
 from sim.network import Network
 from sim.node import Node
-from sim.plan import END_US, FAULTS_UNTIL_US, LEAST_OPERATIONS, Plan, draw
+from sim.plan import END_US, FAULTS_UNTIL_US, LEARNING, LEAST_OPERATIONS, Plan, draw
 from sim.trace import Trace, describe
 from sim.violation import Violation
 from sim.workload import History, Worker
@@ -302,7 +302,7 @@ class World:
             leads = [core for core in self._cores(number) if core.role is Role.LEADER]
             latest = max(leads, key=lambda core: core.current_term, default=None)
             held = decisions.leaders[number]
-            if latest is None or "term_filter" not in decisions.features:
+            if latest is None or not decisions.features >= LEARNING:
                 continue
             if (held.leader, held.term) != (latest.id, latest.current_term):
                 what = f"{latest.id} leads term {latest.current_term}"
