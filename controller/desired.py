@@ -6,7 +6,7 @@ the features, and routes come last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address
@@ -14,19 +14,6 @@ from itertools import groupby
 
 from controller.network import Group, Link, Network
 from controller.routes import routes
-
-TABLES = (
-    "port_roles",
-    "members",
-    "guard_enforce",
-    "groups",
-    "term_filter",
-    "leader_route",
-    "configuration",
-    "service_addresses",
-    "ipv4_lpm",
-)
-"""Every table that the controller fills, in the order of writing."""
 
 Value = int | tuple[int, int]
 """An exact key, or an LPM key as (value, prefix length)."""
@@ -76,18 +63,9 @@ class View:
 def desired_entries(network: Network, switch: str, view: View) -> tuple[Entry, ...]:
     """A switch's entries, in the order of writing."""
     found = [Entry("port_roles", (("ingress_port", port),), "set_trunk") for port in network.trunks(switch)]
-    if "member_guard" in view.features:
-        for group in network.groups:
-            found += _members(network, switch, group)
-        found += [Entry("guard_enforce", _group_key(group), "enforce") for group in network.groups]
+    found += _featured(_GUARDS, network, switch, view)
     found += [_group_entry(network, group, view.leaders.get(group.id, Leadership())) for group in network.groups]
-    if "term_filter" in view.features:
-        window = (("window_us", network.filter_window_ms * 1000),)
-        found += [Entry("term_filter", _group_key(group), "filter_terms", window) for group in network.groups]
-    if "leader_route" in view.features:
-        found += [Entry("leader_route", _group_key(group), "steer_to_leader") for group in network.groups]
-    if "configuration" in view.features:
-        found += [Entry("configuration", _group_key(group), "tell_controller") for group in network.groups]
+    found += _featured(_FEATURES, network, switch, view)
     for service in dict.fromkeys(group.service for group in network.groups if group.service):
         found.append(Entry("service_addresses", (("address", int(IPv4Address(service))),), "is_service"))
     for route in routes(network, switch, view.links):
@@ -98,6 +76,32 @@ def desired_entries(network: Network, switch: str, view: View) -> tuple[Entry, .
 
 def _group_key(group: Group) -> tuple[tuple[str, Value], ...]:
     return (("group", group.id),)
+
+
+def _featured(features: Iterable[Feature], network: Network, switch: str, view: View) -> Iterator[Entry]:
+    for feature in features:
+        if feature.name in view.features:
+            yield from feature.entries(network, switch)
+
+
+def _guard(network: Network, switch: str) -> Iterator[Entry]:
+    """A group's members at this switch's edge; then, and only then, what makes the guard drop strangers."""
+    for group in network.groups:
+        yield from _members(network, switch, group)
+    for group in network.groups:
+        yield Entry("guard_enforce", _group_key(group), "enforce")
+
+
+def _watch(network: Network, _switch: str) -> Iterator[Entry]:
+    window = (("window_us", network.filter_window_ms * 1000),)
+    return (Entry("leader_watch", _group_key(group), "watch", window) for group in network.groups)
+
+
+def _for_each_group(table: str, action: str) -> Callable[[Network, str], Iterator[Entry]]:
+    def entries(network: Network, _switch: str) -> Iterator[Entry]:
+        return (Entry(table, _group_key(group), action) for group in network.groups)
+
+    return entries
 
 
 def _members(network: Network, switch: str, group: Group) -> Iterator[Entry]:
@@ -126,6 +130,37 @@ def _group_entry(network: Network, group: Group, leadership: Leadership) -> Entr
         ("udp_port", group.port),
     )
     return Entry("groups", _group_key(group), "set_group", params)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Something that switches do for Raft beyond forwarding, with the tables that it fills, in the order of writing,
+    and their entries for a switch. Without its entries packets just pass."""
+
+    name: str
+    tables: tuple[str, ...]
+    entries: Callable[[Network, str], Iterator[Entry]]
+
+
+_GUARDS = (Feature("member_guard", ("members", "guard_enforce"), _guard),)
+"""Those that stand before the groups' entries."""
+_FEATURES = (
+    Feature("leader_watch", ("leader_watch",), _watch),
+    Feature("term_filter", ("term_filter",), _for_each_group("term_filter", "drop_stale")),
+    Feature("leader_route", ("leader_route",), _for_each_group("leader_route", "steer_to_leader")),
+    Feature("configuration", ("configuration",), _for_each_group("configuration", "tell_controller")),
+)
+FEATURES = (*_GUARDS, *_FEATURES)
+
+TABLES = (
+    "port_roles",
+    *(table for feature in _GUARDS for table in feature.tables),
+    "groups",
+    *(table for feature in _FEATURES for table in feature.tables),
+    "service_addresses",
+    "ipv4_lpm",
+)
+"""Every table that the controller fills, in the order of writing."""
 
 
 def installed_leaders(entries: Iterable[Entry]) -> dict[int, Leadership]:

@@ -22,8 +22,9 @@ from hosts.wire import DEFAULT_PORT
 MAX_GROUPS = 64
 MAX_MEMBERS = 9
 DEFAULT_CPU_PORT = 510
-FEATURES = ("member_guard", "term_filter", "leader_route", "configuration")
-"""What switches do for Raft beyond forwarding; each can be left out, and taken away at run time."""
+FEATURES = ("member_guard", "leader_watch", "term_filter", "leader_route", "configuration")
+"""What switches do for Raft beyond forwarding; each can be left out, and taken away at run time. What each fills in
+which tables is in ``controller.desired``."""
 
 
 class NetworkError(ValueError):

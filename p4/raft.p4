@@ -2,14 +2,15 @@
 //
 //            packet in
 //                |
-//   packet_io      controller's packet-outs leave; its register reads ("ticks") go on to term_filter
+//   packet_io      controller's packet-outs leave; its register reads ("ticks") go on to leader_watch
 //   message_count  every Raft message by type, valid or not
 //   port_role      trunk (to a switch) or edge (to hosts; the default)
 //   link_probe     probes over trunks go to the controller
 //   validity       lengths, checksum, TTL, noise, malformed Raft headers
 //   group_lookup   group -> register slot, leader, term
 //   member_guard   edge: peer messages only from the member that they name
-//   term_filter    remembers the leader's term; drops stale requests; tells the controller of a new leader
+//   leader_watch   remembers the leader and its term; tells the controller of a new one; answers ticks
+//   term_filter    drops requests of a lower term while the leader is heard
 //   leader_route   edge: client requests go to the leader
 //   configuration  edge: the group's committed members, told by its leader, go to the controller
 //   ipv4_forward   longest prefix match
@@ -38,6 +39,7 @@
 #include "include/validity.p4"
 #include "include/group_lookup.p4"
 #include "include/member_guard.p4"
+#include "include/leader_watch.p4"
 #include "include/term_filter.p4"
 #include "include/leader_route.p4"
 #include "include/configuration.p4"
@@ -64,11 +66,12 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
       member_guard.apply(hdr, meta, standard_metadata);
     }
     if (meta.tick || (meta.group_known && meta.drop_reason == DropReason.none)) {
-      stale_term_filter.apply(hdr, meta, standard_metadata);
+      leader_watch.apply(hdr, meta, standard_metadata);
+      term_filter.apply(hdr, meta);
     }
     if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
-      leader_steering.apply(hdr, meta);
-      configuration_to_controller.apply(hdr, meta, standard_metadata);
+      leader_route.apply(hdr, meta);
+      configuration.apply(hdr, meta, standard_metadata);
     }
     if (meta.drop_reason == DropReason.none) {
       ipv4_forward.apply(hdr, meta, standard_metadata);

@@ -68,7 +68,7 @@ SWITCH_KINDS = frozenset(
 )
 
 
-LEARNING = frozenset({"member_guard", "term_filter"})
+LEARNING = frozenset({"member_guard", "leader_watch"})
 """The features without which a switch learns of no leader, and so tells of none."""
 
 

@@ -4,9 +4,9 @@
 #define CONFIGURATION_P4_
 
 #include "headers.p4"
+#include "packet_io.p4"
 
-control configuration_to_controller(inout headers_t hdr, in metadata_t meta,
-                                    inout standard_metadata_t standard_metadata) {
+control configuration(inout headers_t hdr, in metadata_t meta, inout standard_metadata_t standard_metadata) {
   bool tell = false;
 
   action tell_controller() {
@@ -32,15 +32,8 @@ control configuration_to_controller(inout headers_t hdr, in metadata_t meta,
     if (meta.edge && meta.registered && hdr.raft.type == MessageType.configuration) {
       configuration.apply();
       if (tell) {
-        hdr.packet_in.setValid();
-        hdr.packet_in.ingress_port = standard_metadata.ingress_port;
-        hdr.packet_in.kind = ControllerKind.configuration;
-        hdr.packet_in.slot = meta.slot;
-        hdr.packet_in.leader = hdr.raft.source;
-        hdr.packet_in.term = hdr.raft.term;
-        hdr.packet_in.last_heard_us = 0;
-        hdr.packet_in.now_us = standard_metadata.ingress_global_timestamp;
-        standard_metadata.egress_spec = CPU_PORT;
+        to_controller.apply(hdr, standard_metadata, ControllerKind.configuration, meta.slot, hdr.raft.source,
+                            hdr.raft.term, 0);
         exit;
       }
     }

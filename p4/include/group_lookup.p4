@@ -6,7 +6,7 @@
 
 control group_lookup(in headers_t hdr, inout metadata_t meta) {
   // leader 0: none is known; address and udp_port are then some live member's.
-  action set_group(bit<8> slot, bit<8> quorum, bit<8> leader, bit<64> term, ipv4_t address, bit<16> udp_port) {
+  action set_group(bit<8> slot, bit<8> quorum, bit<8> leader, bit<64> term, ipv4_addr_t address, bit<16> udp_port) {
     meta.group_known = true;
     meta.slot = slot;
     meta.quorum = quorum;

@@ -7,7 +7,7 @@
 
 typedef bit<9> port_t;
 typedef bit<48> mac_t;
-typedef bit<32> ipv4_t;
+typedef bit<32> ipv4_addr_t;
 typedef bit<48> time_us_t;  // microseconds since the switch started
 
 @controller_header("packet_out")
@@ -34,7 +34,7 @@ header ethernet_t {
   bit<16> ether_type;
 }
 
-header ipv4_h {
+header ipv4_t {
   bit<4> version;
   bit<4> ihl;
   bit<8> diffserv;
@@ -45,8 +45,8 @@ header ipv4_h {
   bit<8> ttl;
   bit<8> protocol;
   bit<16> checksum;
-  ipv4_t src_addr;
-  ipv4_t dst_addr;
+  ipv4_addr_t src_addr;
+  ipv4_addr_t dst_addr;
 }
 
 header udp_t {
@@ -75,7 +75,7 @@ struct headers_t {
   packet_in_t packet_in;
   packet_out_t packet_out;
   ethernet_t ethernet;
-  ipv4_h ipv4;
+  ipv4_t ipv4;
   udp_t udp;
   raft_t raft;
 }
@@ -87,12 +87,13 @@ struct metadata_t {
   bool peer;          // a message between members
   bool group_known;
   bool registered;    // its sender is the member it names (or another switch has checked that)
+  bool stale;         // its term is lower than that of a leader who is heard
   // The group's entry:
   bit<8> slot;
   bit<8> quorum;
   bit<8> leader;
   bit<64> term;
-  ipv4_t address;
+  ipv4_addr_t address;
   bit<16> udp_port;
 }
 

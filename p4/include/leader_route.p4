@@ -7,7 +7,7 @@
 
 // RFC 1624, equation 3: HC' = ~(~HC + ~m + m'), over the address's two words and the port. 0 means "no checksum" and
 // stays; a computed 0 is sent as 0xffff (RFC 768).
-control update_udp_checksum(inout udp_t udp, in ipv4_t old_addr, in ipv4_t new_addr, in bit<16> old_port,
+control update_udp_checksum(inout udp_t udp, in ipv4_addr_t old_addr, in ipv4_addr_t new_addr, in bit<16> old_port,
                             in bit<16> new_port) {
   apply {
     if (udp.checksum != 0) {
@@ -24,7 +24,7 @@ control update_udp_checksum(inout udp_t udp, in ipv4_t old_addr, in ipv4_t new_a
   }
 }
 
-control leader_steering(inout headers_t hdr, inout metadata_t meta) {
+control leader_route(inout headers_t hdr, inout metadata_t meta) {
   counter(GROUPS, CounterType.packets_and_bytes) redirects;
   direct_counter(CounterType.packets_and_bytes) leader_route_counter;
   bool steer = false;

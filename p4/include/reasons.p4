@@ -17,7 +17,7 @@ enum bit<8> DropReason {
   no_route = 11,
   bad_probe = 12,     // a link probe from an edge port
   parser_error = 13,
-  bad_target = 14,    // target 255 without FANOUT, or FANOUT to one member
+  bad_target = 14,    // target 255 on anything but a FANOUT or a Configuration
   udp_fragment = 15,  // an IPv4 fragment of a UDP datagram, which the guard could not look into
   bad_packet_out = 16 // a packet-out of an unknown kind or slot
 }

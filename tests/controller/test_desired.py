@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.desired import (
+    FEATURES,
     TABLES,
     Entry,
     Leadership,
@@ -20,7 +21,8 @@ from controller.desired import (
     diff,
     installed_leaders,
 )
-from controller.network import FEATURES, Network, parse
+from controller.network import FEATURES as NAMES
+from controller.network import Network, parse
 from controller.routes import routes
 from tests.controller.triangle import H1, H2, H3, SERVICE, triangle
 
@@ -29,7 +31,7 @@ ALL = frozenset(TRIANGLE.links)
 
 
 def _view(**changes: object) -> View:
-    return View(**{"links": ALL, "features": frozenset(FEATURES), **changes})  # type: ignore[arg-type]
+    return View(**{"links": ALL, "features": frozenset(NAMES), **changes})  # type: ignore[arg-type]
 
 
 def _table(entries: tuple[Entry, ...], name: str) -> list[Entry]:
@@ -44,7 +46,8 @@ def test_what_s1_of_the_triangle_holds() -> None:
         f"members[group=1 source=1 address={H1} ingress_port=1] is_member()",
         "guard_enforce[group=1] enforce()",
         f"groups[group=1] set_group(slot=0, quorum=2, leader=2, term=7, address={H2}, udp_port=26410)",
-        "term_filter[group=1] filter_terms(window_us=100000)",
+        "leader_watch[group=1] watch(window_us=100000)",
+        "term_filter[group=1] drop_stale()",
         "leader_route[group=1] steer_to_leader()",
         "configuration[group=1] tell_controller()",
         f"service_addresses[address={SERVICE}] is_service()",
@@ -78,9 +81,15 @@ def test_features_can_be_left_out() -> None:
     forwarding = {"port_roles", "groups", "service_addresses", "ipv4_lpm"}
     assert tables() == forwarding
     assert tables("member_guard") == forwarding | {"members", "guard_enforce"}
+    assert tables("leader_watch") == forwarding | {"leader_watch"}
     assert tables("term_filter") == forwarding | {"term_filter"}
     assert tables("leader_route") == forwarding | {"leader_route"}
     assert tables("configuration") == forwarding | {"configuration"}
+
+
+def test_a_network_file_knows_the_features_that_there_are() -> None:
+    assert tuple(feature.name for feature in FEATURES) == NAMES
+    assert len(set(TABLES)) == len(TABLES)
 
 
 def test_installed_leaders_are_read_back() -> None:

@@ -22,7 +22,7 @@ def test_the_triangle(tmp_path: Path) -> None:
     assert [switch.name for switch in network.switches] == ["s1", "s2", "s3"]
     assert network.trunks("s3") == (2, 3)
     assert network.groups[0].quorum == 2
-    assert network.features == ("member_guard", "term_filter", "leader_route", "configuration")
+    assert network.features == ("member_guard", "leader_watch", "term_filter", "leader_route", "configuration")
     hash(network)
 
 
@@ -45,7 +45,11 @@ def test_the_triangle(tmp_path: Path) -> None:
         (("groups", 0, "slot"), 64, "groups[0].slot: "),
         (("groups", 0, "service"), "10.0.1.1", "groups[0].service: 10.0.1.1 is a host's address"),
         (("filter_window",), 100, "filter_window: "),
-        (("features",), ["fanout"], "features[0]: 'fanout' is none of member_guard, term_filter, leader_route"),
+        (
+            ("features",),
+            ["fanout"],
+            "features[0]: 'fanout' is none of member_guard, leader_watch, term_filter, leader_route",
+        ),
     ],
 )
 def test_mistakes_name_their_field(path: tuple[str | int, ...], value: object, message: str) -> None:

@@ -115,7 +115,7 @@ def members(lab: Lab, group: int) -> list[str]:
 
 def entries(lab: Lab, group: int) -> dict[str, list[dict[str, Any]]]:
     """All entries of the group in all switches, by switch and table."""
-    names = ("members", "guard_enforce", "groups", "term_filter", "leader_route", "configuration")
+    names = ("members", "guard_enforce", "groups", "leader_watch", "term_filter", "leader_route", "configuration")
     return {
         f"{switch.name}.{table}": [one for one in lab.entries(switch.name, table) if one["group"] == group]
         for switch in lab.live.topology.switches

@@ -55,7 +55,8 @@ def switch(bare: Switch) -> Switch:
     bare.insert("members", [Exact(GROUP), Exact(1), Exact(ipv4(ADDRESS[1])), Exact(H1)], "is_member")
     bare.insert("guard_enforce", [Exact(GROUP)], "enforce")
     bare.set_leader(1, 5, ADDRESS[1])
-    bare.insert("term_filter", [Exact(GROUP)], "filter_terms", WINDOW_US)
+    bare.insert("leader_watch", [Exact(GROUP)], "watch", WINDOW_US)
+    bare.insert("term_filter", [Exact(GROUP)], "drop_stale")
     bare.insert("leader_route", [Exact(GROUP)], "steer_to_leader")
     bare.insert("service_addresses", [Exact(ipv4(SERVICE))], "is_service")
     return bare

@@ -189,7 +189,7 @@ def test_trunks_are_trusted(switch: Switch) -> None:
     assert port == H1
 
 
-# --- term_filter
+# --- leader_watch and term_filter
 
 
 def registers(switch: Switch, slot: int = SLOT) -> tuple[int, int]:
@@ -232,13 +232,30 @@ def test_a_dropped_message_does_not_refresh_and_a_window_later_the_term_may_go_d
     assert registers(switch) == (5, 1)
 
 
-def test_without_the_feature_entry_nothing_is_filtered_or_learnt(switch: Switch) -> None:
-    name = switch.full_name("tables", "term_filter")
+def take_away(switch: Switch, table: str) -> None:
+    name = switch.full_name("tables", table)
     (entry,) = switch.pipeline.entries(name)
-    switch.send(TO_S2, peer(T.APPEND_ENTRIES, 2, 1, 9))
     switch.pipeline.delete(name, entry.handle)
+
+
+def test_without_the_watch_nothing_is_learnt_or_filtered(switch: Switch) -> None:
+    switch.send(TO_S2, peer(T.APPEND_ENTRIES, 2, 1, 9))
+    take_away(switch, "leader_watch")
     assert len(switch.send(H1, peer(T.APPEND_ENTRIES, 1, 2, 3)).packets) == 1
+    output = switch.send(TO_S2, peer(T.APPEND_ENTRIES, 2, 1, 10))
+    assert len(output.packets) == 1 and output.digests == ()
     assert registers(switch) == (9, 2)
+
+
+def test_without_the_filter_stale_requests_pass_and_leaders_are_still_followed(switch: Switch) -> None:
+    take_away(switch, "term_filter")
+    assert switch.send(TO_S2, peer(T.APPEND_ENTRIES, 2, 1, 9)).digests
+    assert len(switch.send(H1, peer(T.APPEND_ENTRIES, 1, 2, 3)).packets) == 1
+    assert registers(switch) == (9, 2), "a lower term is not learnt while the leader is heard"
+    assert switch.drops() == {}
+    switch.now_us += WINDOW_US + 1
+    switch.send(H1, peer(T.APPEND_ENTRIES, 1, 2, 3))
+    assert registers(switch) == (3, 1)
 
 
 def test_a_new_leader_is_told_by_digest_until_the_entry_agrees(switch: Switch) -> None:
