@@ -4,7 +4,8 @@
     {"cmd": "leader"}            groups only
     {"cmd": "wait_programmed"}   returns once "switch" (default: every switch) is programmed; "after": only once
                                  "times_programmed" (in status) exceeds that; "timeout": seconds
-    {"cmd": "feature", "name": "term_filter", "on": false}
+    {"cmd": "features"}          whether each feature is on, by feature and switch
+    {"cmd": "feature", "name": "term_filter", "on": false}     at "switch" (default: every switch)
 
 An answer has "ok"; if that is false, "error" says why.
 """
@@ -23,6 +24,7 @@ from typing import Any
 from controller.controller import Controller
 from controller.desired import installed_leaders
 from controller.log import log
+from controller.network import FEATURES
 
 _MAX_PATH = 107
 """Bytes of a Unix socket's path (unix(7)); a longer one goes through its folder's descriptor."""
@@ -135,8 +137,11 @@ class ControlSocket:
             if command == "wait_programmed":
                 return await self._wait_programmed(request)
             if command == "feature":
-                self._controller.set_feature(str(request["name"]), bool(request["on"]))
-                return {"ok": True, "features": sorted(self._controller.decisions.features)}
+                where = request.get("switch")
+                self._controller.set_feature(str(request["name"]), bool(request["on"]), where and str(where))
+                return {"ok": True, "features": features(self._controller)}
+            if command == "features":
+                return {"ok": True, "features": features(self._controller)}
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             return {"ok": False, "error": f"{command}: {error}"}
         return {"ok": False, "error": f"unknown command {command!r}"}
@@ -169,7 +174,7 @@ def status(controller: Controller) -> dict[str, Any]:
     return {
         "pid": os.getpid(),
         "election_id": controller.election_id,
-        "features": sorted(controller.decisions.features),
+        "features": features(controller),
         "switches": {
             session.name: {
                 "grpc": session.switch.grpc,
@@ -196,6 +201,12 @@ def status(controller: Controller) -> dict[str, Any]:
             for link in controller.decisions.network.links
         ],
     }
+
+
+def features(controller: Controller) -> dict[str, dict[str, bool]]:
+    """Whether each feature is on, by feature and switch."""
+    on = {name: controller.decisions.features_at(name) for name in controller.sessions}
+    return {feature: {switch: feature in held for switch, held in on.items()} for feature in FEATURES}
 
 
 def _groups(controller: Controller) -> list[dict[str, Any]]:

@@ -57,9 +57,9 @@ class Controller:
                 task.cancel()
             await asyncio.gather(*tasks, *self._tasks, return_exceptions=True)
 
-    def set_feature(self, name: str, on: bool) -> None:
-        """Take a feature out of all switches, or put it back. Raises ValueError for an unknown name."""
-        self.decisions.set_feature(name, on)
+    def set_feature(self, name: str, on: bool, switch: str | None = None) -> None:
+        """Take a feature out of one switch or of all, or put it back. Raises ValueError for an unknown name."""
+        self.decisions.set_feature(name, on, switch)
         self._carry_out()
 
     async def _tick(self) -> None:

@@ -136,6 +136,9 @@ class Decisions:
         self.network = network
         self.monitor = LinkMonitor(network)
         self.features = frozenset(network.features)
+        """Those that are on, but for what was said of single switches."""
+        self._features_at: dict[str, dict[str, bool]] = {switch.name: {} for switch in network.switches}
+        """What was said of single switches, by switch and feature."""
         self.leaders: dict[int, Leadership] = {group.id: Leadership() for group in network.groups}
         self._switches = {switch.name: _Switch(now) for switch in network.switches}
         self._known: set[int] = set()
@@ -163,6 +166,11 @@ class Decisions:
         """What is known now."""
         return View(self._usable, self.leaders, self.features)
 
+    def features_at(self, switch: str) -> frozenset[str]:
+        """The features that are on at a switch."""
+        said = self._features_at[switch]
+        return frozenset(name for name in FEATURES if said.get(name, name in self.features))
+
     @property
     def stands_by(self) -> bool:
         """Whether another controller is the primary of every switch that can be reached."""
@@ -171,7 +179,7 @@ class Decisions:
     def desired(self, switch: str, now: float) -> tuple[Entry, ...]:
         """What the switch ought to hold. A switch that has routes keeps them until probes have spoken: a controller
         that has just started must not send traffic over a link that its predecessor knew to be down."""
-        entries = desired_entries(self.network, switch, self.view)
+        entries = desired_entries(self.network, switch, replace(self.view, features=self.features_at(switch)))
         routes = [entry for entry in self._switches[switch].entries if entry.table == "ipv4_lpm"]
         settling = now - self._started < PATIENCE_S and not self.monitor.settled(self._switches)
         if not (routes and settling):
@@ -282,13 +290,20 @@ class Decisions:
 
     # -- what people and time tell ------------------------------------------------------------------------------
 
-    def set_feature(self, name: str, on: bool) -> None:
-        """Take a feature out of all switches, or put it back. Raises ValueError for an unknown name."""
+    def set_feature(self, name: str, on: bool, switch: str | None = None) -> None:
+        """Take a feature out of one switch or, by default, of all, or put it back. Raises ValueError for an unknown
+        feature or switch."""
         if name not in FEATURES:
-            raise ValueError(f"{name!r} is none of {', '.join(FEATURES)}")
-        self.features = self.features | {name} if on else self.features - {name}
-        self._note(f"feature {name} {'on' if on else 'off'}")
-        self._refresh(f"feature {name}")
+            raise ValueError(f"no feature is called {name!r}; there are {', '.join(FEATURES)}")
+        if switch is not None and switch not in self._features_at:
+            raise ValueError(f"no switch is called {switch!r}; there are {', '.join(self._features_at)}")
+        if switch is not None:
+            self._features_at[switch][name] = on
+        else:
+            self.features = self.features | {name} if on else self.features - {name}
+            for said in self._features_at.values():
+                said.pop(name, None)
+        self._refresh(f"feature {name} {'on' if on else 'off'}{f' at {switch}' if switch else ''}")
 
     def tick(self, now: float) -> None:
         """Time has passed: look after links, leaders and doubts."""

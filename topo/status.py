@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from topo.errors import LabError
+from topo.features import describe
 from topo.live import Live
 
 GROUP_FIELDS = ("role", "term", "leader", "commit", "applied", "last_index")
@@ -49,6 +50,7 @@ def gather(live: Live) -> dict[str, Any]:
             "controller": {"state": state("controller"), "error": told.get("error")},
             "groups": told.get("groups", []),
             "links": told.get("links", []),
+            "features": told.get("features", {}),
             "broken": {key: value for key, value in links.result().items() if key != "ok"},
         }
 
@@ -108,6 +110,9 @@ def render(whole: dict[str, Any]) -> RenderableType:
         parts.append(Text(f"Controller: {controller['state']}", style="bold red"))
     elif controller["error"]:
         parts.append(Text(f"Controller: {controller['error']}", style="bold red"))
+    away = [f"{name} {text}" for name, at in whole["features"].items() if (text := describe(at)) != "on"]
+    if away:
+        parts.append(Text(f"Features: {'; '.join(away)}", style="bold yellow"))
     down = [f"{link['a']}-{link['b']}" for link in whole["links"] if not link["up"]]
     if down:
         parts.append(Text(f"Links that the controller holds for down: {', '.join(down)}", style="bold yellow"))

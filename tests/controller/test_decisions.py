@@ -365,11 +365,31 @@ def test_features_are_taken_away_and_put_back_and_unknown_ones_refused() -> None
     bench = Bench()
     bench.decisions.set_feature("leader_route", False)
     assert not [entry for entry in bench.decisions.desired("s1", bench.now) if entry.table == "leader_route"]
-    assert [output.event for output in bench.take(Refresh)] == ["feature leader_route"]
+    assert [output.event for output in bench.take(Refresh)] == ["feature leader_route off"]
     bench.decisions.set_feature("leader_route", True)
     assert [entry for entry in bench.decisions.desired("s1", bench.now) if entry.table == "leader_route"]
-    with pytest.raises(ValueError, match="none of"):
+    with pytest.raises(ValueError, match="no feature is called 'no_such'"):
         bench.decisions.set_feature("no_such", True)
+
+
+def test_a_feature_can_be_off_at_one_switch_until_all_are_told() -> None:
+    bench = Bench()
+    every = bench.decisions.features_at("s1")
+
+    def off() -> list[set[str]]:
+        return [set(every - bench.decisions.features_at(switch)) for switch in SWITCHES]
+
+    bench.decisions.set_feature("leader_route", False, "s2")
+    assert off() == [set(), {"leader_route"}, set()]
+    assert not [entry for entry in bench.decisions.desired("s2", bench.now) if entry.table == "leader_route"]
+    assert [entry for entry in bench.decisions.desired("s1", bench.now) if entry.table == "leader_route"]
+    bench.decisions.set_feature("leader_route", False)
+    bench.decisions.set_feature("leader_route", True, "s3")
+    assert off() == [{"leader_route"}, {"leader_route"}, set()]
+    bench.decisions.set_feature("leader_route", True)
+    assert off() == [set(), set(), set()]
+    with pytest.raises(ValueError, match="no switch is called 's9'"):
+        bench.decisions.set_feature("leader_route", False, "s9")
 
 
 def test_a_probe_from_the_wrong_place_is_nothing() -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from controller.control_socket import ControlError, ControlSocket, ask, short_path
 from controller.controller import Controller
+from tests.controller.stub_switch import StubSwitch
 from tests.controller.triangle import Lab, folder_of_repository, free_port, triangle, until
 
 
@@ -140,16 +141,31 @@ async def test_control_socket(lab: Lab, tmp_path: Path) -> None:
         await lab.s1.stop()
         await lab.s1.start()
         assert (await waiting)["switches"] == {"s1": 2}
-        assert (await request(cmd="feature", name="term_filter", on=False))["features"] == [
-            "configuration",
-            "leader_route",
-            "member_guard",
-        ]
-        for wrong in ({"cmd": "dance"}, {"cmd": "feature", "name": "x", "on": True}, {"what": 1}, {"cmd": "feature"}):
+        off = {"s1": False, "s2": False, "s3": False}
+        assert (await request(cmd="feature", name="term_filter", on=False))["features"]["term_filter"] == off
+        told = (await request(cmd="feature", name="term_filter", on=True, switch="s2"))["features"]
+        assert told["term_filter"] == {**off, "s2": True}
+        assert told == (await request(cmd="features"))["features"] == (await request(cmd="status"))["features"]
+        await until(
+            lambda: (
+                [any(key[0] == "term_filter" for key in one.entries) for one in lab.switches] == [False, True, False]
+            )
+        )
+        for wrong in (
+            {"cmd": "dance"},
+            {"cmd": "feature", "name": "x", "on": True},
+            {"cmd": "feature", "name": "term_filter", "on": True, "switch": "s9"},
+            {"what": 1},
+            {"cmd": "feature"},
+        ):
             with pytest.raises(ControlError):
                 await request(**wrong)
         with pytest.raises(ControlError, match="no switch is called 's9'"):
             await request(cmd="wait_programmed", switch="s9")
+
+
+def _filters(switch: StubSwitch) -> bool:
+    return any(table == "term_filter" for table, _ in switch.entries)
 
 
 async def test_garbage_on_the_control_socket(lab: Lab, tmp_path: Path) -> None:

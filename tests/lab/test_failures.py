@@ -11,6 +11,7 @@ from itertools import count
 
 import pytest
 
+from controller.network import FEATURES
 from hosts.raft.message import HardState, MessageType
 from hosts.storage.log import DiskLog
 from tests.lab.conftest import Lab, wait
@@ -91,6 +92,26 @@ def test_the_controller_is_killed_and_comes_back_under_load(lab: Lab) -> None:
         lab.run("controller", "start")
         values.goes_on()
     assert all(switch["programmed"] for switch in lab.json("status")["switches"].values())
+
+
+def test_a_feature_is_taken_away_from_one_switch_and_from_all_and_put_back(lab: Lab) -> None:
+    def held() -> list[bool]:
+        return [bool(lab.entries(switch, "leader_route")) for switch in ("s1", "s2", "s3")]
+
+    with stream(lab) as values:
+        assert lab.run("feature", "off", "leader_route", "--switch", "s1") == "leader_route: off at s1\n"
+        wait("s1 to steer no more", lambda: held() == [False, True, True])
+        assert "leader_route off at s1" in lab.run("status")
+        values.goes_on()
+        lab.run("feature", "off", "leader_route")
+        wait("no switch to steer", lambda: held() == [False, False, False])
+        values.goes_on()
+        assert lab.run("feature", "on", "leader_route") == "leader_route: on\n"
+        wait("all switches to steer", lambda: held() == [True, True, True])
+    assert {name for name, at in lab.json("feature", "list").items() if all(at.values())} == set(FEATURES)
+    for wrong in (["off", "no_such"], ["off", "leader_route", "--switch", "s9"]):
+        refused = lab.try_("feature", *wrong)
+        assert refused.returncode == 2 and "there are" in refused.stderr and "Traceback" not in refused.stderr
 
 
 def test_the_leader_changes_while_no_controller_runs(lab: Lab) -> None:
