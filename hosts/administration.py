@@ -19,7 +19,7 @@ from typing import Any
 from hosts.config import Address, parse_address
 from hosts.group import Group
 from hosts.places import pack_address
-from hosts.raft.core import Busy, InvalidChange, NotLeader
+from hosts.raft.core import Busy, NotLeader
 
 Json = dict[str, Any]
 
@@ -54,7 +54,7 @@ def answer(group: Group, request: Json, spares: Mapping[int, Address], port: int
         return {**_error(str(error)), "leader": error.leader}
     except Busy as error:
         return {**_error(f"not now: {error}"), "busy": True}
-    except (InvalidChange, ValueError) as error:
+    except ValueError as error:
         return _error(str(error))
     return {"ok": True, "group": group.number, "member": member}
 

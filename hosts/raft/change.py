@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from hosts.raft.config import MAX_ID
 from hosts.raft.configuration import Configuration
 from hosts.raft.errors import InvalidChange
-from hosts.raft.quorum import NO_MEMBERS
+from hosts.raft.quorum import NO_MEMBERS, has_majority
 
 MAX_ROUNDS = 10
 MAX_ADDRESS_BYTES = 0xFFFF
@@ -45,7 +45,7 @@ def target_of(
 
 def next_step(current: Configuration, target: Configuration, *, caught_up: bool) -> Configuration | None:
     """What to write into the log after ``current``, which is committed and not joint; None to wait, or when it is
-    ``target`` already."""
+    ``target`` already. ``caught_up``: newcomers may vote, and a quorum of those who will is there."""
     have, want = current.membership, target.membership
     if have.voters == want.voters:
         return None if current.same_as(target) else target
@@ -85,30 +85,54 @@ class CatchUp:
 
 class Change:
     """The change that a leader is about. A new leader finishes what it finds in the log: a joint configuration, and
-    the promise to newcomers that they will vote."""
+    the promise to newcomers that they will vote.
 
-    __slots__ = ("_catch_up", "target")
+    What a member has acknowledged before does not show that it lives: only who answers ``round``, which began after
+    the change was asked for, or a later one counts as here.
+    """
 
-    def __init__(self, current: Configuration, target: Configuration, last_index: int, now: int, ticks: int) -> None:
+    __slots__ = ("_catch_up", "began", "here", "round", "target")
+
+    def __init__(
+        self, current: Configuration, target: Configuration, last_index: int, now: int, ticks: int, round: int
+    ) -> None:
         self.target = target
+        self.began = now
+        self.round = round
+        self.here = NO_MEMBERS
+        """Voters-to-be that were here when ``heard`` was called last."""
         newcomers = sorted(target.membership.voters - current.membership.voters)
         self._catch_up = {one: CatchUp(last_index, now, ticks) for one in newcomers}
 
     def heard(self, match: Mapping[int, int], last_index: int, now: int) -> None:
-        """What the members hold now."""
+        """What each voter-to-be that is here holds now; the leader among them holds all."""
+        self.here = frozenset(match)
         for one, catch_up in self._catch_up.items():
-            catch_up.reached(match.get(one, 0), last_index, now)
+            if one in match:
+                catch_up.reached(match[one], last_index, now)
 
     def next_step(self, current: Configuration) -> Configuration | None:
-        return next_step(current, self.target, caught_up=not self.waits_for())
+        return next_step(current, self.target, caught_up=self._quorum_is_here() and not self.waits_for())
+
+    def _quorum_is_here(self) -> bool:
+        return has_majority(self.target.membership.voters, self.here)
 
     def is_done(self, current: Configuration) -> bool:
         return current.same_as(self.target)
 
     def waits_for(self) -> list[int]:
-        """Newcomers who have not caught up."""
-        return [one for one, catch_up in self._catch_up.items() if not catch_up.done]
+        """Newcomers who have not caught up, or are not here."""
+        return [one for one, catch_up in self._catch_up.items() if not catch_up.done or one not in self.here]
 
     def too_slow(self) -> int | None:
         """A newcomer that cannot keep up, if there is one."""
         return next((one for one, catch_up in self._catch_up.items() if catch_up.rounds > MAX_ROUNDS), None)
+
+    def describe(self) -> str:
+        """What it waits for, for people."""
+        newcomers = self.waits_for()
+        if newcomers:
+            return f"members {newcomers} catch up"
+        if not self._quorum_is_here():
+            return f"members {sorted(self.target.membership.voters - self.here)} have yet to answer"
+        return "under way"

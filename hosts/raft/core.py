@@ -24,7 +24,7 @@ from hosts.raft.change import target_of
 from hosts.raft.config import MAX_ID, Config
 from hosts.raft.configuration import Configuration
 from hosts.raft.election import Ballot
-from hosts.raft.errors import Busy, ChangeInProgress, InvalidChange, NotLeader
+from hosts.raft.errors import Busy, ChangeInProgress, InvalidChange, NotLeader, Unreachable
 from hosts.raft.following import Following
 from hosts.raft.leadership import Leadership
 from hosts.raft.log import MemoryLog
@@ -47,6 +47,7 @@ __all__ = [
     "Ready",
     "Role",
     "Snapshot",
+    "Unreachable",
 ]
 
 
@@ -205,8 +206,9 @@ class Raft:
 
     def transfer(self, successor: int) -> None:
         """Hand leadership over: bring ``successor`` up to date and have it campaign at once (thesis, section 3.10).
-        Proposals are Busy meanwhile; after an election timeout in vain this member leads on. Raises NotLeader, and
-        ValueError for a member that cannot lead."""
+        Proposals are Busy meanwhile; after an election timeout in vain this member leads on, however many successors
+        were named meanwhile. Raises NotLeader, ValueError for a member that cannot lead, and Unreachable for one that
+        has been silent for an election timeout."""
         if self._leadership is None:
             raise NotLeader(self.leader)
         if successor not in self.membership.voters:
@@ -224,7 +226,10 @@ class Raft:
         they may be members already, in another part or elsewhere. Newcomers in ``add`` are learners until they have
         caught up. Nothing happens if all is so already.
 
-        Raises NotLeader, Busy and ChangeInProgress (try again later), InvalidChange."""
+        The voters change only while a quorum of the new ones, and each newcomer, answers the leader: Unreachable if
+        it is known not to, and the change is given up if that shows later.
+
+        Raises NotLeader, Busy and ChangeInProgress (try again later), InvalidChange, Unreachable."""
         if self._leadership is None:
             raise NotLeader(self.leader)
         current = self.configuration

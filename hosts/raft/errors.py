@@ -22,3 +22,8 @@ class ChangeInProgress(Busy):
 
 class InvalidChange(ValueError):
     """A change of members that makes no sense; its text says why."""
+
+
+class Unreachable(ValueError):
+    """Members who do not answer would be needed at once: a successor, or a quorum of the voters of a change. Its text
+    names them."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from hosts.raft.change import Change
 from hosts.raft.config import Config
 from hosts.raft.configuration import Configuration
-from hosts.raft.errors import Busy, ChangeInProgress
+from hosts.raft.errors import Busy, ChangeInProgress, Unreachable
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
 from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
 from hosts.raft.progress import NEVER, Progress
@@ -155,6 +155,7 @@ class Leadership:
             del began[oldest]
         if self.has_committed():
             self.reads.begin(replication.round, self._log.commit_index)
+            self._release_reads()  # where this member alone is a quorum, no reply will come to do it
         replication.send_heartbeats()
 
     # -- answers ------------------------------------------------------------------------------------------------
@@ -175,8 +176,7 @@ class Leadership:
             progress.answered_tick = max(began, progress.answered_tick)
         if progress.answered_round < reply.round <= self.round:
             progress.answered_round = reply.round
-            if self.reads.waiting:
-                self._release_reads()
+            self._release_reads()
         if reply.type is MessageType.INSTALL_SNAPSHOT_REPLY:
             news = self._replication.on_snapshot_reply(progress, reply)
         else:
@@ -241,13 +241,14 @@ class Leadership:
         """Begin a round for reads that wait for one; the reads that are safe since the last call."""
         if self.reads.want_round and self.has_committed():
             self.begin_round()
-            self._release_reads()  # a single member's quorum is itself
         if not self._served:
             return ()
         served, self._served = tuple(self._served), []
         return served
 
     def _release_reads(self) -> None:
+        if not self.reads.waiting:
+            return
         rounds = {member: progress.answered_round for member, progress in self._progress.items()}
         rounds[self._config.id] = self.round
         self._served += self.reads.answered(self._membership.reached(rounds))
@@ -255,7 +256,7 @@ class Leadership:
     # -- members ------------------------------------------------------------------------------------------------
 
     def change(self, target: Configuration) -> None:
-        """Set out for ``target``. Raises Busy, ChangeInProgress."""
+        """Set out for ``target``. Raises Busy, ChangeInProgress, Unreachable."""
         current = self._log.configurations.latest
         if self.changing():
             raise ChangeInProgress(f"members change already: {self._change_text() or 'the last change ends'}")
@@ -263,10 +264,41 @@ class Leadership:
             raise Busy(f"member {self.successor} takes over")
         if not self.has_committed():
             raise Busy("this leader has committed nothing of its own term yet")
+        newcomers = target.membership.voters - current.membership.voters
+        if self._is_silent(target, dict.fromkeys(newcomers, self._now)):
+            raise Unreachable(self._silence_text(target, newcomers))
         self._change_note = ""
         self._given_up = False
+        self._begin_change(current, target)
+
+    def _begin_change(self, current: Configuration, target: Configuration) -> Change:
+        """The round that begins now is the first whose answers show that a member is there for the change."""
+        self.begin_round()
         ticks = self._config.election_timeout_ticks
-        self._change = Change(current, target, self._log.last_index, self._now, ticks)
+        change = self._change = Change(current, target, self._log.last_index, self._now, ticks, self.round)
+        return change
+
+    def _is_silent(self, target: Configuration, contact: Mapping[int, int]) -> bool:
+        """Whether no quorum of the voters of ``target`` has been heard for an election timeout: once they alone
+        decide, nobody could lead, nor mend that. ``contact``: ticks of members that count if they are later than the
+        beginning of the round that the member has answered last."""
+        heard = {one: progress.contact_tick for one, progress in self._progress.items()}
+        heard[self._config.id] = self._now
+        latest = {one: max(heard.get(one, NEVER), contact.get(one, NEVER)) for one in target.membership.voters}
+        return self._now - target.membership.reached(latest, NEVER) >= self._config.election_timeout_ticks
+
+    def _silence_text(self, target: Configuration, newcomers: Collection[int] = ()) -> str:
+        voters = target.membership.voters
+        silent = sorted(one for one in voters - frozenset(newcomers) if not self._is_here(one))
+        return f"members {silent} are silent, and without them the voters {sorted(voters)} would have no quorum"
+
+    def _is_here(self, member: int, round: int = 0) -> bool:
+        """Whether a member has answered ``round`` or a later one, and one that began within an election timeout."""
+        progress = self._progress.get(member)
+        if progress is None:
+            return member == self._config.id
+        recent = self._now - progress.contact_tick < self._config.election_timeout_ticks
+        return recent and progress.answered_round >= round
 
     def changing(self) -> bool:
         """Whether a change is under way: the committed configuration is not the last yet."""
@@ -297,13 +329,13 @@ class Leadership:
             if self._given_up:
                 self._append_configuration(current.without_promise())
                 return
-            ticks = self._config.election_timeout_ticks
-            change = self._change = Change(current, current.kept_promise(), log.last_index, self._now, ticks)
+            change = self._begin_change(current, current.kept_promise())
         if change.is_done(current):
             self._change = None
             return
+        here = [one for one in change.target.membership.voters if self._is_here(one, change.round)]
         match = {member: progress.match_index for member, progress in self._progress.items()}
-        change.heard(match, log.last_index, self._now)
+        change.heard({one: match.get(one, 0) for one in here}, log.last_index, self._now)
         step = change.next_step(current)
         if step is not None:
             self._append_configuration(step)
@@ -316,11 +348,15 @@ class Leadership:
             self.abandon_change(f"given up: member {slow} does not keep up with the log")
             return
         limit = PATIENCE_WITH_NEWCOMERS * self._config.election_timeout_ticks
-        for one in change.waits_for():
+        newcomers = change.waits_for()
+        for one in newcomers:
             progress = self._progress.get(one)
-            if progress is not None and self._now - progress.contact_tick > limit:
+            if progress is not None and self._now - max(progress.contact_tick, change.began) > limit:
                 self.abandon_change(f"given up: member {one} does not answer")
                 return
+        target = change.target
+        if not newcomers and self._is_silent(target, dict.fromkeys(target.membership.voters, change.began)):
+            self.abandon_change(f"given up: {self._silence_text(target)}")
 
     def _append_configuration(self, configuration: Configuration) -> None:
         """It is in force as soon as it is in the log (thesis, section 4.1)."""
@@ -332,6 +368,7 @@ class Leadership:
         self._membership = latest.membership
         self._replication.adopt(latest, latest.index)
         self._advance_commit()
+        self._release_reads()  # those who have left were perhaps the only ones who had not answered
 
     def _say_farewell(self) -> None:
         """Who has left is not heard any more, but is told, as far as a few messages can: or it would ask for votes
@@ -363,10 +400,13 @@ class Leadership:
     # -- handing over -------------------------------------------------------------------------------------------
 
     def hand_over(self, successor: int) -> None:
-        """Take no proposals until ``successor`` leads, or an election timeout has passed."""
-        if successor != self.successor:
-            self.successor = successor
+        """Take no proposals until ``successor`` leads, or an election timeout has passed since the first of those
+        who were asked in turn. Raises Unreachable."""
+        if not self._is_here(successor):
+            raise Unreachable(f"member {successor} cannot take over: it has not answered for an election timeout")
+        if self.successor == NOBODY:
             self._transfer_began = self._now
+        self.successor = successor
         self._complete_transfer()
 
     def _complete_transfer(self) -> None:
@@ -380,10 +420,7 @@ class Leadership:
     def _change_text(self) -> str:
         change = self._change
         if change is not None:
-            waits_for = change.waits_for()
-            if waits_for:
-                return f"members {waits_for} catch up"
-            return "under way"
+            return change.describe()
         if self._membership.outgoing:
             return "the joint configuration ends"
         return self._change_note

@@ -14,7 +14,7 @@ from hosts.config import ConfigError
 from hosts.places import pack_address, unpack_address
 from hosts.raft.message import EVERYBODY, Message, MessageType
 from hosts.wire import Header, WireError, unpack_members, unpack_peer
-from tests.hosts.groups import Trio
+from tests.hosts.groups import ELECTION_TICKS, Trio
 from tests.hosts.test_seal import KEY, Member
 
 ADDRESSES = {member: (f"10.0.0.{member}", 26410) for member in (1, 2, 3)}
@@ -90,6 +90,21 @@ def test_one_change_at_a_time(trio: Trio) -> None:
     assert ask(trio, 1, "members")["changing"]
 
 
+def test_members_who_are_away_take_over_nothing_and_are_left_alone_with_nobody(trio: Trio) -> None:
+    trio.pass_on = lambda message: 3 not in (message.source, message.target)
+    trio.tick(1, 2, count=2 * ELECTION_TICKS)
+    assert ask(trio, 1, "transfer", member=3) == {
+        "ok": False,
+        "error": "member 3 cannot take over: it has not answered for an election timeout",
+    }
+    refused = ask(trio, 1, "member_remove", member=2)
+    assert not refused["ok"] and "members [3] are silent, and without them" in refused["error"]
+    assert "busy" not in refused and not ask(trio, 1, "members")["changing"]
+    assert ask(trio, 1, "member_remove", member=3)["ok"]
+    trio.tick(1, 2, count=2)
+    assert sorted(ask(trio, 1, "members")["members"]) == ["1", "2"]
+
+
 def test_the_last_member_stays() -> None:
     alone = Trio(members=1)
     alone.elect(1)
@@ -120,9 +135,10 @@ def test_the_network_is_told_at_each_change_and_every_second(trio: Trio) -> None
 def test_nothing_uncommitted_is_told(trio: Trio) -> None:
     """A switch that lets someone in too early, or out, acts on what may never be."""
     trio.told.clear()
-    trio.pass_on = lambda message: False
+    trio.pass_on = lambda message: not message.entries
     assert ask(trio, 1, "member_remove", member=3)["ok"]
     trio.tick(1, count=20)
+    assert trio.groups[1].core.configuration.is_joint
     assert all(len(unpack_members(message.data)) == 3 and message.index == 0 for message in trio.told)
 
 

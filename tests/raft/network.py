@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from hosts.raft.core import Busy, Config, InvalidChange, NotLeader, Raft, Ready, Role, Snapshot
+from hosts.raft.core import Busy, Config, InvalidChange, NotLeader, Raft, Ready, Role, Snapshot, Unreachable
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.storage.log import DiskLog
 from sim.disk import PowerLoss, SimDisk
@@ -211,7 +211,9 @@ class Network:
                 "misdelivered",
                 "lost",
                 "transfers",
+                "refused for silence",
                 "reads",
+                "reads alone",
                 "lease reads",
                 "changes",
                 "joint configurations",
@@ -230,7 +232,7 @@ class Network:
         self.committed: list[Entry] = []
         self.states: list[bytes] = [b""]
         self.checked_commit = 0
-        self.reads: dict[tuple[int, int, int], tuple[int, int]] = {}
+        self.reads: dict[tuple[int, int, int], tuple[int, int, int]] = {}
 
     def add_member(self, one: int, members: frozenset[int] = frozenset()) -> None:
         """A host that knows ``members`` only, and waits to be told of others."""
@@ -286,10 +288,15 @@ class Network:
             if member.raft is None:
                 continue
             skewed = random.random() < faults.skew and not self.options.get("lease_ticks")
+            asked_first = random.random() < 0.5
+            if asked_first:
+                # As a node has it, which takes what its socket holds before it looks at the clock.
+                self._lead(member, overdue_ticks=1)
             for _ in range(random.choice((0, 2)) if skewed else 1):
                 member.raft.tick()
             self._propose(member.raft)
-            self._lead(member)
+            if not asked_first:
+                self._lead(member)
             self._serve(member)
             self._compact(member)
         for member in list(self.members.values()):
@@ -333,16 +340,20 @@ class Network:
                 self.counts["busy"] += 1
                 return
 
-    def _lead(self, member: Member) -> None:
+    def _lead(self, member: Member, overdue_ticks: int = 0) -> None:
         """What only a leader may be asked: reads, and to hand over."""
         raft, random = member.raft, self.random
         if raft is None or raft.role is not Role.LEADER:
             return
         if random.random() < self.faults.read:
-            self.reads[raft.id, member.starts, raft.read()] = len(self.committed), self.now
+            number = raft.read(overdue_ticks)
+            self.reads[raft.id, member.starts, number] = len(self.committed), self.now, raft.current_term
         if random.random() < self.faults.transfer:
-            raft.transfer(random.choice(sorted(raft.membership.voters)))
-            self.counts["transfers"] += 1
+            try:
+                raft.transfer(random.choice(sorted(raft.membership.voters)))
+                self.counts["transfers"] += 1
+            except Unreachable:
+                self.counts["refused for silence"] += 1
         if random.random() < self.faults.change:
             self._change(raft)
 
@@ -362,6 +373,9 @@ class Network:
                 parts["remove"],
                 {one: address % one for one in parts["learners"]},
             )
+        except Unreachable:
+            self.counts["refused for silence"] += 1
+            return
         except (Busy, InvalidChange):
             return
         self.counts["changes"] += 1
@@ -400,6 +414,7 @@ class Network:
             self.send(member, ready.messages)
             if ready.needs_disk or ready.after:
                 member.writing.append(ready)
+        self._check_alone(member, raft)
         self._check_roles()
 
     def _finish_write(self, member: Member) -> None:
@@ -483,11 +498,23 @@ class Network:
                 self._fail(f"member {raft.id} is in another state than others at {entry.index}")
         for number, index in ready.reads:
             self.counts["reads"] += 1
-            before, asked = self.reads[raft.id, member.starts, number]
+            before, asked, _ = self.reads.pop((raft.id, member.starts, number))
+            self.counts["reads alone"] += raft.membership.is_quorum({raft.id})
             if asked == self.now and len(raft.membership.voters) > 1:
                 self.counts["lease reads"] += 1
             if index < before:
                 self._fail(f"member {raft.id} reads at {index} what was at {before} when it was asked")
+
+    def _check_alone(self, member: Member, raft: Raft) -> None:
+        """Who is a quorum by itself has nobody to wait for: once it has committed something of its term, no read
+        waits."""
+        if raft.role is not Role.LEADER or not raft.membership.is_quorum({raft.id}):
+            return
+        if raft.log.term_at(raft.commit_index) != raft.current_term:
+            return
+        for (one, starts, number), (_, _, term) in self.reads.items():
+            if (one, starts, term) == (raft.id, member.starts, raft.current_term):
+                self._fail(f"member {one} alone is a quorum, and its read {number} waits")
 
     def _check_log(self, raft: Raft, entries: tuple[Entry, ...]) -> None:
         """Log matching, by induction: index and term decide the entry and its predecessor's term."""

@@ -115,6 +115,15 @@ def acknowledge_all(raft: Raft) -> list[Message]:
     return seen
 
 
+def answer_all(raft: Raft, *silent: int) -> list[Message]:
+    """Everyone but ``silent`` answers what leaves now, heartbeats too; all that left."""
+    messages = drain(raft)
+    for message in only(messages, APPEND):
+        if message.target not in silent:
+            raft.step(answer(message))
+    return messages
+
+
 def append(
     term: int,
     prev: int = 0,

@@ -8,7 +8,7 @@ import pytest
 
 from hosts.raft.change import next_step, target_of
 from hosts.raft.configuration import Configuration, History, is_configuration
-from hosts.raft.core import Busy, ChangeInProgress, Config, InvalidChange, NotLeader, Raft, Role
+from hosts.raft.core import Busy, ChangeInProgress, Config, InvalidChange, NotLeader, Raft, Role, Unreachable
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.quorum import Membership
 from tests.raft.network import ELECTION_TICKS, HEARTBEAT_TICKS, Faults, Network
@@ -20,6 +20,7 @@ from tests.raft.single import (
     VOTE_REPLY,
     acknowledge_all,
     answer,
+    answer_all,
     append,
     campaign,
     drain,
@@ -306,6 +307,108 @@ def test_a_newcomer_that_never_answers_stays_out_and_the_leader_gives_up() -> No
     assert members_of(network) == ({1, 2, 3}, set())
 
 
+def with_learner() -> Raft:
+    """The only voter, with a learner 2 that holds everything."""
+    raft = member(size=1)
+    campaign(raft)
+    raft.change_membership(learners={2: b"at 2"})
+    acknowledge_all(raft)
+    assert raft.membership == Membership(frozenset({1}), learners=frozenset({2}))
+    assert raft.status()["progress"]["2"]["match_index"] == raft.last_index
+    return raft
+
+
+def test_a_learner_that_held_everything_and_died_gets_no_vote() -> None:
+    """Alone it would be the half of two that no decision goes without: nobody could lead, or take it out again."""
+    raft = with_learner()
+    raft.change_membership(add={2: b"at 2"})
+    for _ in range(12 * ELECTION_TICKS):
+        drain(raft)
+        assert raft.membership.voters == {1}, "its last words are older than the change"
+        raft.tick()
+    assert raft.role is Role.LEADER and not raft.changing_members
+    assert "member 2 does not answer" in raft.status()["change"]
+
+
+def test_a_learner_is_given_its_vote_by_an_answer_to_a_round_that_began_after_the_change_was_asked_for() -> None:
+    raft = with_learner()
+    tick(raft, HEARTBEAT_TICKS)
+    old = [answer(beat) for beat in only(drain(raft), APPEND)]
+    tick(raft, 3 * ELECTION_TICKS)  # long silent, which is no reason to give up at once
+    drain(raft)
+    raft.change_membership(add={2: b"at 2"})
+    beats = only(drain(raft), APPEND)
+    for reply in old:
+        raft.step(reply)
+    drain(raft)
+    assert raft.changing_members and raft.membership.voters == {1}, "an answer to an earlier round"
+    assert raft.status()["change"] == "members [2] catch up"
+    raft.step(answer(beats[-1]))
+    acknowledge_all(raft)
+    assert raft.membership.voters == {1, 2} and not raft.changing_members
+
+
+def test_a_newcomer_that_has_caught_up_and_fell_silent_gets_no_vote() -> None:
+    """While another newcomer still catches up."""
+    raft = settled_leader()
+    raft.change_membership(add={4: b"", 5: b""})
+    for _ in range(3):
+        answer_all(raft, 5)
+    for _ in range(3 * ELECTION_TICKS):
+        raft.tick()
+        answer_all(raft, 4, 5)
+    assert raft.status()["change"] == "members [4, 5] catch up" and raft.membership.voters == {1, 2, 3}
+    for _ in range(3 * ELECTION_TICKS):
+        raft.tick()
+        answer_all(raft, 4)
+    assert raft.status()["change"] == "members [4] catch up" and raft.membership.voters == {1, 2, 3}
+    for _ in range(HEARTBEAT_TICKS):
+        raft.tick()
+        answer_all(raft)
+    acknowledge_all(raft)
+    assert raft.membership.voters == {1, 2, 3, 4, 5}
+
+
+def silence(raft: Raft, *silent: int, ticks: int = ELECTION_TICKS + HEARTBEAT_TICKS) -> None:
+    """``silent`` do not answer for so long; the others do."""
+    for _ in range(ticks):
+        raft.tick()
+        answer_all(raft, *silent)
+
+
+def test_the_only_voter_that_answers_is_not_removed() -> None:
+    raft = settled_leader()
+    silence(raft, 3)
+    with pytest.raises(Unreachable, match=r"members \[3\] are silent, and without them the voters \[1, 3\]"):
+        raft.change_membership(remove={2})
+    assert not raft.changing_members
+    raft.change_membership(remove={3})
+    for _ in range(4):
+        answer_all(raft, 3)
+    assert raft.membership.voters == {1, 2} and not raft.changing_members
+
+
+def test_a_leader_does_not_go_if_the_others_could_elect_nobody() -> None:
+    raft = settled_leader()
+    silence(raft, 3)
+    with pytest.raises(Unreachable, match=r"\[3\] are silent"):
+        raft.change_membership(remove={1})
+
+
+def test_a_removal_is_given_up_when_who_would_be_left_turns_out_to_be_silent() -> None:
+    """Member 3 has just died, which nobody can know yet."""
+    raft = settled_leader()
+    raft.change_membership(remove={2})
+    answer_all(raft, 3)
+    assert raft.changing_members and raft.status()["change"] == "members [3] have yet to answer"
+    silence(raft, 3)
+    assert raft.role is Role.LEADER and raft.membership.voters == {1, 2, 3} and not raft.changing_members
+    assert "given up: members [3] are silent" in raft.status()["change"]
+    raft.propose(b"value")
+    acknowledge_all(raft)
+    assert raft.commit_index == raft.last_index
+
+
 def test_a_change_can_be_abandoned_while_newcomers_catch_up() -> None:
     raft = settled_leader()
     raft.change_membership(add={4: b""})
@@ -378,9 +481,8 @@ def test_answers_of_strangers_count_for_nothing() -> None:
 def test_a_leader_that_is_removed_leads_until_that_is_committed_and_does_not_count_itself() -> None:
     raft = settled_leader()
     raft.change_membership(remove={1})
-    for message in only(drain(raft), APPEND):
-        if message.entries:
-            raft.step(answer(message))
+    answer_all(raft)
+    answer_all(raft)
     messages = only(drain(raft), APPEND)
     assert raft.membership.voters == {2, 3} and raft.role is Role.LEADER
     last = raft.last_index

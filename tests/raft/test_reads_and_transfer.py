@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
-from hosts.raft.core import Busy, NotLeader, Raft, Role
+from hosts.raft.core import Busy, NotLeader, Raft, Role, Unreachable
 from hosts.raft.message import Message, MessageType
+from hosts.raft.quorum import Membership
 from tests.raft.network import Faults, Network
 from tests.raft.single import (
     APPEND,
@@ -15,6 +18,7 @@ from tests.raft.single import (
     VOTE,
     acknowledge_all,
     answer,
+    answer_all,
     append,
     campaign,
     drain,
@@ -134,6 +138,71 @@ def test_a_single_member_reads_at_once() -> None:
     assert served(raft) == [(number, 1)]
 
 
+def test_a_read_of_a_single_voter_is_served_when_a_heartbeat_comes_first() -> None:
+    raft = member(size=1)
+    campaign(raft)
+    first = raft.read()
+    tick(raft, HEARTBEAT_TICKS)
+    second = raft.read()
+    assert served(raft) == [(first, 1), (second, 1)]
+    for _ in range(3 * ELECTION_TICKS):
+        number = raft.read()
+        tick(raft, 1)
+        assert served(raft) == [(number, 1)]
+
+
+def test_a_single_voter_serves_reads_whether_or_not_its_learners_answer() -> None:
+    raft = member(size=1)
+    campaign(raft)
+    raft.change_membership(learners={2: b"at 2"})
+    acknowledge_all(raft)
+    number = raft.read()
+    tick(raft, HEARTBEAT_TICKS)
+    assert served(raft) == [(number, raft.commit_index)]
+
+
+def test_reads_are_served_when_the_group_shrinks_to_its_leader() -> None:
+    raft = settled_leader()
+    raft.change_membership(remove={2, 3})
+    (joint,) = (one for one in only(drain(raft), APPEND, to=2) if one.entries)
+    first = raft.read()
+    assert not durably_served(raft)
+    second = raft.read()
+    assert not durably_served(raft), "members that are to leave still count"
+    raft.step(answer(joint))
+    assert durably_served(raft) == [first, second]
+    assert raft.membership == Membership(frozenset({1})) and not raft.changing_members
+
+
+def durably_served(raft: Raft) -> list[int]:
+    """The numbers of the reads that come out while the disk writes at once."""
+    numbers = []
+    while (ready := raft.ready()) is not None:
+        numbers += [number for number, _ in ready.reads]
+        raft.advance(ready)
+    return numbers
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_read_is_forgotten_while_a_group_shrinks_to_one_and_grows_again(seed: int) -> None:
+    network = Network(seed, 3, Faults(propose=0.2, read=1.0))
+    network.run_until_leader()
+    for voters in ({1}, {1, 2, 3}, {2}, {2, 3}):
+        for _ in range(30 * ELECTION_TICKS):
+            network.tick()
+            leader = network.leader()
+            if leader is None or leader.role is not Role.LEADER or leader.changing_members:
+                continue
+            if leader.membership == Membership(frozenset(voters)):
+                break
+            with suppress(Busy):
+                leader.change_membership(dict.fromkeys(voters, b""), {1, 2, 3} - voters)
+        else:
+            raise AssertionError(f"seed {seed}: {voters} do not come about: {network.roles()}")
+        network.run(3 * ELECTION_TICKS)
+    assert network.counts["reads alone"] and network.counts["reads"] > network.counts["reads alone"]
+
+
 def test_a_deposed_leader_serves_no_read() -> None:
     raft = settled_leader()
     raft.read()
@@ -193,6 +262,43 @@ def test_a_transfer_in_vain_ends_after_an_election_timeout() -> None:
     raft.propose(b"value")
     acknowledge_all(raft)
     assert raft.commit_index == raft.last_index
+
+
+def test_a_transfer_ends_an_election_timeout_after_the_first_was_asked_for() -> None:
+    """Whoever else is named meanwhile: or an operator who tries one member after the other would stop all writing."""
+    raft = settled_leader(size=5)
+    for now in range(ELECTION_TICKS):
+        raft.transfer(2 + now % 2)
+        with pytest.raises(Busy):
+            raft.propose(b"value")
+        raft.tick()
+        answer_all(raft, 2, 3)
+    raft.propose(b"value")
+    answer_all(raft, 2, 3)
+    assert raft.commit_index == raft.last_index
+
+
+def test_a_transfer_may_turn_to_another_member() -> None:
+    raft = settled_leader()
+    raft.transfer(2)
+    drain(raft)
+    raft.transfer(3)
+    assert [one.target for one in only(drain(raft), TIMEOUT_NOW)] == [3]
+    assert raft.status()["successor"] == 3
+
+
+def test_nobody_is_to_take_over_who_is_away() -> None:
+    raft = settled_leader()
+    for _ in range(ELECTION_TICKS + HEARTBEAT_TICKS):
+        raft.tick()
+        answer_all(raft, 3)
+    with pytest.raises(Unreachable, match="member 3 cannot take over"):
+        raft.transfer(3)
+    raft.propose(b"value")
+    raft.transfer(2)
+    with pytest.raises(Unreachable, match="member 3 cannot take over"):
+        raft.transfer(3)
+    assert raft.status()["successor"] == 2, "it goes on"
 
 
 def test_a_lost_call_to_take_over_is_repeated() -> None:

@@ -23,6 +23,7 @@ from tests.raft.single import (
     VOTE_REPLY,
     acknowledge_all,
     answer,
+    answer_all,
     append,
     campaign,
     candidate,
@@ -342,5 +343,6 @@ def test_no_change_of_members_before_the_terms_own_first_entry_is_committed() ->
         raft.change_membership(remove={3})
     acknowledge_all(raft)
     raft.change_membership(remove={3})
+    answer_all(raft)
     drain(raft)
     assert raft.configuration.is_joint
