@@ -6,18 +6,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from random import Random
 from typing import TYPE_CHECKING
 
 from controller.desired import Operation, Write
 from controller.network import FEATURES
 from hosts.places import pack_address
-from hosts.raft.core import Busy, NotLeader, Raft, Role
+from hosts.raft.core import Busy, NotLeader, Raft, Role, Unreachable
 from sim.events import MS, SECOND
 from sim.plan import LEARNING, Fault, Kind
 
 if TYPE_CHECKING:
-    from sim.node import Node
+    from sim.node import Node, Process
     from sim.world import World
 
 Undo = Callable[[], None]
@@ -52,6 +53,9 @@ class Nemesis:
             Kind.TRANSFER: self._transfer,
             Kind.MEMBERS: self._members,
             Kind.HASTY_CHANGE: self._hasty_change,
+            Kind.ALONE: self._alone,
+            Kind.ABSENT_LEARNER: self._absent_learner,
+            Kind.ABSENT_SUCCESSORS: self._absent_successors,
             Kind.LINK: self._link,
             Kind.SWITCH: self._switch,
             Kind.CONTROLLER: self._controller,
@@ -190,10 +194,156 @@ class Nemesis:
 
     def _hand_over(self, number: int, random: Random, core: Raft) -> None:
         successor = random.choice(self.world.watches[number].members)
-        with suppress(NotLeader, ValueError):
+        self._offer(number, successor, core)
+
+    def _offer(self, number: int, successor: int, core: Raft) -> None:
+        try:
             core.transfer(successor)
+        except Unreachable:
+            self.world.counts["refused for silence"] += 1
+        except (NotLeader, ValueError):
+            return
+        else:
             self.world.counts["transfers"] += 1
             self._note(f"group {number}: member {core.id} hands over to member {successor}")
+
+    def _while(self, every_us: int, look: Callable[[], None]) -> Undo:
+        """Have something looked at again and again, at once at first, until the fault ends."""
+        going = True
+
+        def again() -> None:
+            if going:
+                look()
+                self.world.events.after(every_us, again)
+
+        def end() -> None:
+            nonlocal going
+            going = False
+
+        again()
+        return end
+
+    def _leader_of(self, number: int) -> Process | None:
+        """The process that leads the group in its highest term."""
+        leading = [
+            (node.process.groups[number].core.current_term, node.member, node.process)
+            for node in self.world.nodes.values()
+            if node.process is not None
+            and number in node.process.groups
+            and node.process.groups[number].core.role is Role.LEADER
+        ]
+        return max(leading, key=lambda one: one[:2])[2] if leading else None
+
+    def _some_group(self, random: Random, least: int) -> int:
+        """A group that was born with so many members at least: the first one was."""
+        return random.choice([n for n, watch in self.world.watches.items() if len(watch.members) >= least])
+
+    def _absent_successors(self, random: Random) -> Undo | None:
+        """As many members as a quorum can do without fall silent, and the leader is told to hand over to one after
+        the other, faster than an election timeout."""
+        number = self._some_group(random, 3)
+        leader = self._leader_of(number)
+        if leader is None:
+            return None
+        core = leader.groups[number].core
+        others = sorted(core.membership.voters - {core.id})
+        absent = [self.world.nodes[one] for one in random.sample(others, len(others) // 2)]
+        if not absent:
+            return None
+        undo = self._silence(absent)
+        self._note(f"group {number}: leadership is offered to {[node.member for node in absent]} in turn")
+        turn = cycle([node.member for node in absent])
+
+        def offer() -> None:
+            leader.asked(number, partial(self._offer, number, next(turn)))
+
+        end = self._while(random.choice((3, 8)) * 10 * MS, offer)
+
+        def recover() -> None:
+            end()
+            undo()
+
+        return recover
+
+    def _silence(self, nodes: list[Node]) -> Undo:
+        """Pause these."""
+        paused = [node.process for node in nodes if node.process is not None]
+        for process in paused:
+            process.pause()
+
+        def resume() -> None:
+            for process in paused:
+                process.resume()
+
+        return resume
+
+    def _absent_learner(self, random: Random) -> Undo | None:
+        """A member becomes a learner; as soon as it holds everything it falls silent, and just then it is to vote."""
+        number = self._some_group(random, 2)
+        node = self.world.nodes[random.choice(self.world.watches[number].members)]
+        place = {node.member: pack_address(node.address)}
+        silenced: list[Undo] = []
+
+        def ask(core: Raft) -> None:
+            membership = core.membership
+            if core.role is not Role.LEADER or core.id == node.member or core.changing_members or silenced:
+                return
+            with suppress(Busy, ValueError):
+                if node.member not in membership.learners:
+                    core.change_membership(learners=place)
+                elif core.status()["progress"][str(node.member)]["match_index"] == core.last_index:
+                    silenced.append(self._silence([node]))
+                    self._note(f"group {number}: learner {node.member} falls silent, and is to vote")
+                    core.change_membership(add=place)
+                    self.world.counts["absent learners"] += 1
+
+        def look() -> None:
+            leader = self._leader_of(number)
+            if leader is not None:
+                leader.asked(number, ask)
+
+        end = self._while(LOOK_US, look)
+
+        def recover() -> None:
+            end()
+            for undo in silenced:
+                undo()
+
+        return recover
+
+    def _alone(self, random: Random) -> Undo:
+        """A group shrinks to one voter, whether or not that leads, and when the fault ends it grows again."""
+        number = self._some_group(random, 2)
+        everyone = self.world.watches[number].members
+        wanted = {random.choice(everyone)}
+
+        def ask(core: Raft) -> None:
+            if core.membership.voters == wanted and not core.membership.outgoing:
+                self.world.watches[number].ask_to_read(core)
+            elif not core.changing_members:
+                self._ask_for_voters(number, wanted, core)
+
+        def look() -> None:
+            leader = self._leader_of(number)
+            if leader is not None:
+                leader.asked(number, ask)
+
+        end = self._while(LOOK_US, look)
+
+        def grow() -> None:
+            end()
+            leader = self._leader_of(number)
+            if leader is not None:
+                leader.asked(number, partial(self._ask_for_voters, number, set(everyone)))
+
+        return grow
+
+    def _ask_for_voters(self, number: int, voters: set[int], core: Raft) -> None:
+        places = {one: pack_address(self.world.member_addresses[one]) for one in voters}
+        others = set(self.world.watches[number].members) - voters
+        with suppress(NotLeader, Busy, ValueError):
+            core.change_membership(places, others)
+            self._note(f"group {number}: member {core.id} is to make {sorted(voters)} the voters")
 
     def _members(self, random: Random) -> None:
         """Whoever leads is told to change the members: one goes, comes back, or learns only; several at once, too."""
@@ -228,7 +378,8 @@ class Nemesis:
 
     def _change_members(self, number: int, random: Random, core: Raft) -> None:
         everyone = self.world.watches[number].members
-        voters = random.sample(everyone, random.randint(min(2, len(everyone)), len(everyone)))
+        least = min(random.choice((1, 2, 2)), len(everyone))
+        voters = random.sample(everyone, random.randint(least, len(everyone)))
         others = [one for one in everyone if one not in voters]
         learners = [one for one in others if random.random() < 0.4]
         places = {one: pack_address(self.world.member_addresses[one]) for one in everyone}
@@ -239,6 +390,9 @@ class Nemesis:
                 {one: places[one] for one in learners},
             )
         except NotLeader:
+            return
+        except Unreachable:
+            self.world.counts["refused for silence"] += 1
             return
         except Busy:
             if random.random() < 0.3:
@@ -299,7 +453,7 @@ class Nemesis:
             for number, term in terms.items() if process.alive else ():
                 core = process.groups[number].core
                 leads = core.role is Role.LEADER and core.current_term == term
-                if leads and passed > core.config.election_timeout_ticks:
+                if leads and not core.membership.is_quorum({core.id}) and passed > core.config.election_timeout_ticks:
                     self.world.watches[number].fail(
                         "check-quorum", f"member {core.id} leads on in term {term}, cut off for {passed} ticks"
                     )

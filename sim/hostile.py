@@ -58,7 +58,7 @@ class Hostile:
             forged = self._forged(group.id, member)
             choices = [(host.name, target, datagram) for datagram in (bytes(2), bytes(50), b"\x01" * 60, forged)]
             if self.world.plan.sealed:
-                choices += [(group.members[forged[_SOURCE_AT]], target, forged), *self._altered()]
+                choices += [(self.world.nodes[forged[_SOURCE_AT]].host, target, forged), *self._altered()]
             who, there, datagram = self._random.choice(choices)
             self.world.network.enter(who, topology.port, there, datagram)
         elif self._random.random() < 0.05:
@@ -92,7 +92,7 @@ class Hostile:
     def _forged(self, group: int, member: int, kind: MessageType | None = None, **fields: int) -> bytes:
         """A message that claims to come from another member of the group."""
         random = self._random
-        source = random.choice([other for other in self.world.watches[group].members if other != member])
+        source = self._another(group, member)
         kind = kind or random.choice(
             (
                 MessageType.APPEND_ENTRIES,
@@ -107,11 +107,16 @@ class Hostile:
         header = Header(kind, source, member, group, **{"term": term, "index": random.randrange(100), **fields})
         return header.pack() + self._cluster.to_bytes(8, "big") + MARK.to_bytes(8, "big")
 
+    def _another(self, group: int, member: int) -> int:
+        """Another member of the group, or where there is none, of any."""
+        others = [other for other in self.world.watches[group].members if other != member]
+        return self._random.choice(others or [other for other in self.world.member_addresses if other != member])
+
     def _frame(self, sender: Sender, group: int, member: int, target: tuple[str, int]) -> bytes:
         random, port = self._random, target[1]
         forged = self._forged(group, member)
         # Claims a member's address as well, so that hosts would take it.
-        source = random.choice([other for other in self.world.watches[group].members if other != member])
+        source = self._another(group, member)
         impostor = Sender(self.world.member_addresses[source][0], sender.mac, sender.gateway_mac)
 
         def whole(datagram: bytes = forged, who: Sender = sender, to: tuple[str, int] = target) -> bytearray:

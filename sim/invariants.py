@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from hosts.machine import Answer
 from hosts.raft.configuration import Configuration
@@ -16,6 +17,7 @@ from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.errors import NotLeader
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.progress import Mode
+from hosts.raft.quorum import has_majority
 from hosts.raft.snapshot import Data, Snapshot
 from hosts.storage.log import DiskLog
 from sim.violation import Violation
@@ -72,7 +74,13 @@ class Watch:
         self._answers: list[bytes] = []
         self._cores: dict[int, Raft] = {}
         self._snapshots: dict[int, Data] = {}
-        self._reads: dict[tuple[int, int], int] = {}
+        self._reads: WeakKeyDictionary[Raft, dict[int, tuple[int, int]]] = WeakKeyDictionary()
+        """The reads that each member waits for: the term in which it was asked, and what was committed then."""
+        self._replies = 0
+        self._replied: dict[tuple[int, int], int] = {}
+        """When a member has last replied to another one's entries or heartbeats, counted in such replies of all."""
+        self._asked_to_change: WeakKeyDictionary[Raft, int] = WeakKeyDictionary()
+        """When a leader was asked for a change, or elected to finish one, in the same count."""
         self._highest: tuple[int, Raft] | None = None
         self.elected: Callable[[Raft], None] | None = None
         """Told of each new leader."""
@@ -101,6 +109,7 @@ class Watch:
             self._highest = (term, core)
         # A log of a former leader may have changed since; that of the present one only grows.
         self._cores = {term: core}
+        self._asked_to_change[core] = self._replies
         if self.committed:
             self._check_complete(core, self.committed[-1])
         if self.elected is not None:
@@ -144,7 +153,13 @@ class Watch:
                 self._check_complete(leader, entries[-1])
 
     def _new_configuration(self, entry: Entry) -> None:
+        before = self.configuration.membership if self.configuration is not None else None
         self.configuration = Configuration.unpack(entry.index, entry.data)
+        now = self.configuration.membership
+        if now.outgoing and len(now.outgoing) == 1 < len(now.voters):
+            self.counts["grown from one voter"] += 1
+        elif before is not None and len(before.outgoing) > 1 == len(now.voters) and not now.outgoing:
+            self.counts["shrunk to one voter"] += 1
         self.counts["joint configurations" if self.configuration.is_joint else "configurations"] += 1
 
     def takes_part(self, member: int) -> bool:
@@ -167,7 +182,8 @@ class Watch:
             self.saw_snapshot(core.id, ready.snapshot)
         for number, index in ready.reads:
             self.counts["quorum reads"] += 1
-            before = self._reads.pop((id(core), number), 0)
+            _, before = self._reads[core].pop(number)
+            self.counts["reads alone"] += core.membership.is_quorum({core.id})
             if index < before:
                 self.fail("reads", f"member {core.id} reads at {index} what was at {before} when it was asked")
 
@@ -175,6 +191,21 @@ class Watch:
         """A leader changes members only when it knows which are committed (raft-dev, July 2015)."""
         if core.log.term_at(core.commit_index) != core.current_term:
             self.fail("no change before the term's no-op", f"member {core.id} appends {entry}")
+        membership = Configuration.unpack(entry.index, entry.data).membership
+        if not membership.outgoing:
+            return
+        asked = self._asked_to_change[core]
+        here = {one for one in membership.voters if self._replied.get((one, core.id), 0) > asked} | {core.id}
+        silent = membership.voters - membership.outgoing - here
+        if silent or not has_majority(membership.voters, here):
+            self.fail(
+                "who is to decide lives",
+                f"member {core.id} appends {entry}: only {sorted(here)} have answered since it was asked for",
+            )
+
+    def asked_to_change(self, core: Raft) -> None:
+        """A leader has been asked for a change of the members, and has not refused."""
+        self._asked_to_change[core] = self._replies
 
     def rejected(self, leader: Raft) -> None:
         """A leader has taken a REJECT, perhaps a late one: what was acknowledged is not sent again."""
@@ -184,10 +215,22 @@ class Watch:
                     "next is beyond match", f"leader {leader.id} of term {leader.current_term}: {member} {progress}"
                 )
 
+    def asked_to_read(self, core: Raft, number: int) -> None:
+        """A leader has been asked for a linearizable read."""
+        self._reads.setdefault(core, {})[number] = core.current_term, len(self.committed)
+
     def ask_to_read(self, core: Raft) -> None:
         """Ask a member for a linearizable read, if it still leads."""
         with suppress(NotLeader):
-            self._reads[id(core), core.read()] = len(self.committed)
+            core.read()
+
+    def turned(self, core: Raft) -> None:
+        """A leader's turn is over: whatever can leave it has left. Who alone is a quorum has nobody to wait for."""
+        if not core.membership.is_quorum({core.id}) or core.log.term_at(core.commit_index) != core.current_term:
+            return
+        waiting = [number for number, (term, _) in self._reads.get(core, {}).items() if term == core.current_term]
+        if waiting:
+            self.fail("a lone voter serves reads", f"member {core.id} lets {len(waiting)} wait")
 
     def sending(self, message: Message) -> None:
         """Nothing leaves before what it promises is durable."""
@@ -205,6 +248,8 @@ class Watch:
             ):
                 self.fail("votes are durable", f"not on disk ({state}): {message}")
         elif kind is MessageType.APPEND_ENTRIES_REPLY:
+            self._replies += 1
+            self._replied[member, message.target] = self._replies
             if message.term > state.current_term:
                 self.fail("terms are durable", f"not on disk ({state}): {message}")
             elif (

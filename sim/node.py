@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from random import Random
@@ -73,6 +73,29 @@ class WatchedRaft(Raft):
     """Shows each commit and each Ready to the watch."""
 
     watch: Watch
+    handing_over = 0
+    """Ticks for which proposals have been refused in favour of a successor."""
+
+    def tick(self) -> None:
+        super().tick()
+        leadership = self._leadership
+        self.handing_over = self.handing_over + 1 if leadership is not None and leadership.successor else 0
+        if self.handing_over >= self.config.election_timeout_ticks:
+            self.watch.fail("a transfer ends", f"member {self.id} has handed over for {self.handing_over} ticks")
+
+    def read(self, overdue_ticks: int = 0) -> int:
+        number = super().read(overdue_ticks)
+        self.watch.asked_to_read(self, number)
+        return number
+
+    def change_membership(
+        self,
+        add: Mapping[int, bytes] | None = None,
+        remove: Collection[int] = (),
+        learners: Mapping[int, bytes] | None = None,
+    ) -> None:
+        super().change_membership(add, remove, learners)
+        self.watch.asked_to_change(self)
 
     def step(self, message: Message) -> None:
         super().step(message)
@@ -377,7 +400,10 @@ class Process:
         self._catch_up()
         self._touch(number)
         ask(self.groups[number].core)
-        self._turn()
+        if self._random.random() < self.world.plan.turn_at_once:
+            self._turn()
+        else:
+            self._wake_after(self._ticks + 1)
 
     @property
     def ticks(self) -> int:
@@ -414,9 +440,9 @@ class Process:
         if self.alive:
             self._turn()
 
-    def _catch_up(self) -> None:
-        """Give the ticks that have passed since the last turn."""
-        passed = (self._events.now - self._epoch) // self._tick_us
+    def _catch_up(self, but: int = 0) -> None:
+        """Give the ticks that have passed since the last turn, ``but`` so many."""
+        passed = (self._events.now - self._epoch) // self._tick_us - but
         missing = passed - self._ticks
         if missing <= 0:
             return
@@ -437,6 +463,8 @@ class Process:
             core = group.core
             if core.role is Role.LEADER or core.commit_index > len(watch.committed):
                 watch.look(core)
+            if core.role is Role.LEADER:
+                watch.turned(core)
             self._count(group)
         idle = min([group.idle_ticks for group, _ in self._all])
         if self._transport.waits or self._socket.waiting:
@@ -456,6 +484,10 @@ class Process:
         self._wake_at = _NEVER
         if self._paused:
             return
+        if self._socket.waiting and not self.world.plan.lease_ticks:
+            # The loop looks at the clock after the socket. With leases no tick may be overdue: see ``Raft.read``.
+            self._catch_up(but=1)
+            self._transport.drain()
         self._catch_up()
         if self._socket.waiting:
             self._transport.drain()

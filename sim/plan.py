@@ -44,6 +44,9 @@ class Kind(Enum):
     TRANSFER = "leadership handed over"
     MEMBERS = "members changed"
     HASTY_CHANGE = "members changed at once after an election"
+    ALONE = "shrunk to one voter and grown again"
+    ABSENT_LEARNER = "a vote for an absent learner"
+    ABSENT_SUCCESSORS = "leadership offered to absent members in turn"
     LINK = "link cut"
     SWITCH = "switch restarted"
     CONTROLLER = "controller restarted"
@@ -128,6 +131,7 @@ class Plan:
             f"with {len(self.topology.members)} members",
             "with switches" if self.switches else "without switches",
             *(["with two groups"] if len(self.topology.groups) > 1 else []),
+            *(["with a group of one"] if any(len(group.members) == 1 for group in self.topology.groups) else []),
             *(["with leases"] if self.lease_ticks else []),
             *(["after a wiped cluster"] if self.earlier_term else []),
             *(["with a cluster key"] if self.sealed else []),
@@ -207,10 +211,9 @@ def _draw_topology(random: Random, size: int) -> Topology:
         # Ids that agree in their lower byte must not meet in any switch.
         other = random.choice((identity + 1, identity + 256))
         service = IPv4Address("10.0.100.2")
-        members = dict(first.members)
-        if size > 3:
-            # An even number, too: there two halves are no majority.
-            members = dict(list(members.items())[-random.choice((3, 4, 4, size)) :])
+        # An even number, too: there two halves are no majority. And one alone, with nobody to wait for.
+        few = random.choice((1, 3, 4, 4, size) if size > 3 else (1, size, size))
+        members = dict(list(first.members.items())[-few:])
         groups += (replace(first, id=other, slot=random.choice((1, 63)), service=service, members=members),)
     return replace(found, groups=groups, heartbeat_ms=heartbeat, election_timeout_ms=election)
 

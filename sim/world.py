@@ -33,7 +33,7 @@ from sim.node import Node
 from sim.plan import END_US, FAULTS_UNTIL_US, LEARNING, LEAST_OPERATIONS, Plan, draw
 from sim.trace import Trace, describe
 from sim.violation import Violation
-from sim.workload import History, Worker
+from sim.workload import KEYS, History, Worker
 from topo import configs
 
 ELECTION_TIMEOUTS_TO_COMMIT = 10
@@ -212,12 +212,13 @@ class World:
             Worker(self, client, self.histories[group.id], width, think_us)
 
     def _check_liveness(self) -> None:
-        """Now that all is well, a new value commits soon."""
+        """Now that all is well, a new value commits soon, and a read is answered."""
         slowest = max(self.plan.tick_us.values()) / (10 * MS)
         limit = round(ELECTION_TIMEOUTS_TO_COMMIT * self.plan.election_us * slowest)
         began = self.events.now
         before = {number: len(watch.committed) for number, watch in self.watches.items()}
         wanted = {}
+        unread = set(self.watches)
         for number, watch in self.watches.items():
             for at, member in enumerate(watch.members):
                 host = (self.plan.topology.clients or self.plan.topology.members)[0]
@@ -228,8 +229,10 @@ class World:
                 operation = self.histories[number].begin(name, "append", None, name)
                 wanted[name] = number
                 client.submit(Operation.APPEND, 1e9, self._ending(number, operation), value=values.encode(name))
+                operation = self.histories[number].begin(name, "get", KEYS[0], None)
+                client.submit(Operation.GET, 1e9, self._ending(number, operation, unread), key=values.encode(KEYS[0]))
         late = set(wanted)
-        while late:
+        while late or unread:
             self.events.run(self.events.now + 10 * MS)
             for number, start in before.items():
                 for entry in self.watches[number].committed[start:]:
@@ -238,19 +241,25 @@ class World:
                 if any(group == number and name not in late for name, group in wanted.items()):
                     late -= {name for name, group in wanted.items() if group == number}
                 before[number] = len(self.watches[number].committed)
-            if late and self.events.now - began > limit:
-                groups = sorted({wanted[name] for name in late})
+            if (late or unread) and self.events.now - began > limit:
+                groups = sorted({wanted[name] for name in late} or unread)
+                what = "value" if late else "read"
                 raise Violation(
                     "liveness",
-                    f"no new value of group {groups} within {limit / SECOND:.1f} s of the last fault's end; "
+                    f"no new {what} of group {groups} within {limit / SECOND:.1f} s of the last fault's end; "
                     + "; ".join(self._roles(number) for number in groups),
                 )
         self.counts["ms to commit after faults"] += (self.events.now - began) // MS
 
-    def _ending(self, number: int, operation: linear.Operation) -> Callable[[Call], None]:
+    def _ending(
+        self, number: int, operation: linear.Operation, unread: set[int] | None = None
+    ) -> Callable[[Call], None]:
         def done(call: Call) -> None:
             if call.reply is not None and not call.reply.outcome:
-                self.histories[number].end(operation, values.decode(call.reply.body))
+                if unread is not None:
+                    unread.discard(number)
+                result = values.decode(call.reply.body)
+                self.histories[number].end(operation, tuple(result) if isinstance(result, list) else result)
 
         return done
 
