@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hosts import values
 from hosts.config import Address
-from hosts.requests import Reply, Request
+from hosts.requests import Outcome, Reply, Request
 from hosts.values import Value
 
 FIRST_PATIENCE_S = 0.2
@@ -62,7 +63,8 @@ class Result:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A request that was submitted; ``done`` once there is a reply or a failure."""
+    """A request that was submitted; ``done`` once there is a reply or a failure. It has a session and a sequence from
+    when it first goes out."""
 
     request: Request
     session: int
@@ -74,6 +76,8 @@ class Call:
     failure: ClientError | None = None
     served_by: int = 0
     address: Address = ("", 0)
+    begun: float = 0.0
+    """When it first went out."""
     answered: float = 0.0
     asked: Address = ("", 0)
     """Whom, the last time."""
@@ -92,12 +96,13 @@ class Call:
 
     @property
     def done(self) -> bool:
-        """Whether ``Client.result`` has something to say about it."""
+        """Whether ``result`` has something to say about it."""
         return self.reply is not None or self.failure is not None
 
     def sent(self, asked: Address, now: float) -> None:
         """It goes out, to ``asked``."""
         self.asked = asked
+        self.begun = self.begun or now
         self.tries += 1
         self.expects = True
         self.heard_of(now)
@@ -112,6 +117,24 @@ class Call:
         self.next_send = now + jitter * min(FIRST_BACKOFF_S * 2.0 ** min(self.refusals, 8), MAX_BACKOFF_S)
         self.refusals += 1
         self.expects = False
+
+    def start_over(self) -> None:
+        """It is to go out as if for the first time, under another session."""
+        self.session = self.sequence = 0
+        self.tries = self.silences = self.refusals = 0
+        self.expects = self.in_doubt = False
+
+
+def result(call: Call) -> Result:
+    """What a call that is done has given. Raises ClientError if it has failed."""
+    if call.failure is not None:
+        raise call.failure
+    reply = call.reply
+    assert reply is not None, "the call is not done"
+    if reply.outcome is not Outcome.OK:
+        raise Refused(f"refused by {_text(call.address)}: {reply.text}")
+    value = values.decode(reply.body)
+    return Result(value, reply.index, reply.term, call.served_by, call.address, call.answered - call.begun)
 
 
 class Servers:

@@ -50,6 +50,8 @@ EXPECTED = (
     "replayed",
     "cut off",
     "large requests",
+    "requests together",
+    "answers together",
     "retries",
     "unanswered",
     "sessions expired",

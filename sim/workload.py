@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hosts import values
 from hosts.calls import Call
 from hosts.requests import Operation as Asked
-from hosts.requests import Outcome
-from sim.client import Client, surely_not_carried_out
+from sim.client import Client
 from sim.linear import Operation
 
 if TYPE_CHECKING:
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 KEYS = ("a", "b", "c", "d", "e")
 LARGE_BYTES = (2_000, 5_000, 20_000)
+BURSTS = (1, 1, 1, 1, 4)
+"""Operations that begin together: those that are small share datagrams."""
 
 
 class History:
@@ -36,14 +37,17 @@ class History:
         self._moment += 1
         operation.ended, operation.result = self._moment, result
 
-    def cancel(self, operation: Operation) -> None:
-        """It surely never happened."""
-        self.operations.remove(operation)
+
+class Burst:
+    """Operations that began together; ``open`` are not done yet."""
+
+    def __init__(self, size: int) -> None:
+        self.size = self.open = size
 
 
 class Worker:
-    """A client that asks one thing after the other, up to ``width`` at a time, and thinks in between: ``think_us`` on
-    the average."""
+    """A client that asks, up to ``width`` times at a time, for one thing or a burst of them, and thinks in between:
+    ``think_us`` for each thing, on the average."""
 
     def __init__(self, world: World, client: Client, history: History, width: int, think_us: int) -> None:
         self.world = world
@@ -53,33 +57,37 @@ class Worker:
         self._values = 0
         self._think_us = think_us
         for _ in range(width):
-            self._think()
+            self._think(1)
 
-    def _think(self) -> None:
-        self.world.events.after(1 + round(self._random.expovariate(1) * self._think_us), self._ask)
+    def _think(self, things: int) -> None:
+        self.world.events.after(1 + round(things * self._random.expovariate(1) * self._think_us), self._begin)
 
-    def _ask(self) -> None:
-        if self.world.quiet:
-            return
+    def _begin(self) -> None:
+        if not self.world.quiet:
+            burst = Burst(self._random.choice(BURSTS))
+            for _ in range(burst.size):
+                self._ask(burst)
+
+    def _ask(self, burst: Burst) -> None:
         self.world.counts["operations"] += 1
         random = self._random
         kind = random.choices(("append", "put", "get", "delete", "read_list"), (30, 22, 26, 6, 16))[0]
         key = random.choice(KEYS)
         if kind == "append":
             value = self._value()
-            self._submit(kind, None, value, Asked.APPEND, value=values.encode(value))
+            self._submit(burst, kind, None, value, Asked.APPEND, value=values.encode(value))
         elif kind == "put":
             value = self._value()
-            self._submit(kind, key, value, Asked.PUT, key=values.encode(key), value=values.encode(value))
+            self._submit(burst, kind, key, value, Asked.PUT, key=values.encode(key), value=values.encode(value))
         elif kind == "get":
-            self._submit(kind, key, None, Asked.GET, key=values.encode(key))
+            self._submit(burst, kind, key, None, Asked.GET, key=values.encode(key))
         elif kind == "delete":
-            self._submit(kind, key, None, Asked.DELETE, key=values.encode(key))
+            self._submit(burst, kind, key, None, Asked.DELETE, key=values.encode(key))
         else:
             length = self.world.list_length[self.client.group]
             start = random.choice((0, max(0, length - 5), length))
             limit = random.choice((5, 50))
-            self._submit(kind, None, (start, limit), Asked.READ_LIST, start=start, limit=limit)
+            self._submit(burst, kind, None, (start, limit), Asked.READ_LIST, start=start, limit=limit)
 
     def _value(self) -> str:
         self._values += 1
@@ -88,29 +96,27 @@ class Worker:
             text += "." * self._random.choice(LARGE_BYTES)
         return text
 
-    def _submit(self, kind: str, key: Any, argument: Any, asked: Asked, /, **operands: Any) -> None:
+    def _submit(self, burst: Burst, kind: str, key: Any, argument: Any, asked: Asked, /, **operands: Any) -> None:
         operation = self.history.begin(self.client.name, kind, key, argument)
         patience = self.world.plan.patience_s
 
         def done(call: Call) -> None:
-            self._done(operation, call)
+            self._done(burst, operation, call)
 
         self.client.submit(asked, patience, done, **operands)
 
-    def _done(self, operation: Operation, call: Call) -> None:
+    def _done(self, burst: Burst, operation: Operation, call: Call) -> None:
         reply = call.reply
         if reply is None:
             self.world.counts["unanswered"] += 1
-        elif reply.outcome is Outcome.UNKNOWN_SESSION:
-            if surely_not_carried_out(call):
-                self.history.cancel(operation)
         else:
             result = values.decode(reply.body)
             if isinstance(result, list):
                 result = (result[0], result[1])
             self.history.end(operation, result)
-            self.world.counts["answered"] += 1
             if operation.kind == "append":
                 length = self.world.list_length
                 length[self.client.group] = max(length[self.client.group], result + 1)
-        self._think()
+        burst.open -= 1
+        if not burst.open:
+            self._think(burst.size)

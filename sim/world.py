@@ -86,6 +86,8 @@ def run(seed: int, options: Options, *, trace: bool = False) -> Result:
         result.failure, result.rule = f"{type(error).__name__}: {error}", "no exception"
         result.lines = _frames(error)
         world.trace.note(world.events.now, "FAILED", result.failure)
+    for client in world.clients:
+        world.counts.update(client.counts())
     result.digest = world.trace.digest()
     result.lines = world.trace.lines + result.lines
     return result
@@ -141,6 +143,7 @@ class World:
         self._nodes_by_host = {node.host: node for node in self.nodes.values()}
         self._receivers: dict[tuple[str, int], Callable[[bytes, Address], None]] = {}
         self.histories = {group.id: History() for group in topology.groups}
+        self.clients: list[Client] = []
         self.nemesis = Nemesis(self)
 
     # -- running ------------------------------------------------------------------------------------------------
@@ -207,9 +210,14 @@ class World:
                 servers = [(str(group.service), topology.port), *servers]
             steer = random.random() < 0.8
             host, port = hosts[number % len(hosts)], 40_000 + number
-            client = Client(self, f"c{number + 1}", host, port, group.id, servers, steer=steer)
-            self._receivers[host, port] = client.receive
+            client = self._client(f"c{number + 1}", host, port, group.id, servers, steer=steer)
             Worker(self, client, self.histories[group.id], width, think_us)
+
+    def _client(self, name: str, host: str, port: int, group: int, servers: list[Address], *, steer: bool) -> Client:
+        client = Client(self, name, host, port, group, servers, steer=steer)
+        self._receivers[host, port] = client.receive
+        self.clients.append(client)
+        return client
 
     def _check_liveness(self) -> None:
         """Now that all is well, a new value commits soon, and a read is answered."""
@@ -224,8 +232,7 @@ class World:
                 host = (self.plan.topology.clients or self.plan.topology.members)[0]
                 port = _PROBE_PORT + 100 * number % 10_000 + at
                 name = f"probe {number}.{member}"
-                client = Client(self, name, host, port, number, [self.member_addresses[member]], steer=False)
-                self._receivers[host, port] = client.receive
+                client = self._client(name, host, port, number, [self.member_addresses[member]], steer=False)
                 operation = self.histories[number].begin(name, "append", None, name)
                 wanted[name] = number
                 client.submit(Operation.APPEND, 1e9, self._ending(number, operation), value=values.encode(name))

@@ -207,9 +207,21 @@ def test_no_leader_and_no_answer_are_told_apart(serve: Serve) -> None:
         client.append(1)
     for part in ("no quorum", "not committed", f"{clueless.address[1]} knows no leader", "no answer from"):
         assert part in str(none.value)
-    with Client([silent.address], timeout_s=0.5) as client, pytest.raises(Timeout, match="no answer") as timeout:
+    serving = serve(obey)
+    with Client([serving.address], timeout_s=60) as client:
         client.append(1)
-    assert "may still be committed" in str(timeout.value)
+        serving.script = lambda *_: None
+        call = client.submit_append(2, timeout_s=0.5)
+        with pytest.raises(Timeout, match=f"no answer.*{serving.address[1]}.*may still be committed"):
+            client.wait(call)
+
+
+def test_what_never_went_out_is_not_said_to_be_in_doubt(serve: Serve) -> None:
+    """Without a session, only the request for one has been sent."""
+    with Client([serve(lambda *_: None).address], timeout_s=0.5) as client:
+        with pytest.raises(Timeout, match="no answer") as timeout:
+            client.append(1)
+        assert "may still be committed" not in str(timeout.value)
 
 
 def test_a_forgotten_session_is_opened_again(serve: Serve) -> None:

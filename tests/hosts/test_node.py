@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from hosts import config, control
-from hosts.client import Client
+from hosts.client import ClientError
 from hosts.control import ControlServer
 from hosts.node import Node, NodeError
 from hosts.raft.core import Ready
@@ -128,13 +128,13 @@ def test_acknowledgements_wait_for_the_disk(threads: Threads) -> None:
     made = threads.made
     with made.client() as client:
         client.append("before")
-    leader = threads.leader()
-    for member in made.members:
-        if member != leader:
-            threads.logs[member].runs.clear()
-    commit = made.group_status(leader)["commit"]
-    with Client([made.address(leader)], timeout_s=1.0) as client, pytest.raises(Exception, match="committed"):
-        client.append("only one disk has this")
+        leader = threads.leader()
+        for member in made.members:
+            if member != leader:
+                threads.logs[member].runs.clear()
+        commit = made.group_status(leader)["commit"]
+        with pytest.raises(ClientError, match="may still be committed"):
+            client.wait(client.submit_append("only one disk has this", timeout_s=1.0))
     assert made.group_status(leader)["commit"] == commit
     assert made.group_status(leader)["role"] == "leader"
 
