@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import msgpack
-
 from hosts import values
 from hosts.dump import Dump, Loading
 from hosts.raft.message import Entry, EntryKind
@@ -22,6 +20,7 @@ READ_LIST_BYTES = 1 << 20
 """A read_list returns at least one value and otherwise no more than so many bytes; the reader asks for the rest."""
 
 READ_LIST_VALUES = 65_535
+"""Also what fits the 16 bits that msgpack has for a list's length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +165,8 @@ class Machine:
 
 
 def _array(length: int) -> bytes:
-    return bytes(_PACKER.pack_array_header(length))
+    """What stands before so many values of a list, in msgpack."""
+    return bytes((0x90 | length,)) if length < 16 else b"\xdc" + length.to_bytes(2, "big")
 
 
-_PACKER = msgpack.Packer(autoreset=True)
 _NONE = values.encode(None)

@@ -48,17 +48,17 @@ class ValueFault(ValueError):
 def encode(value: Value) -> bytes:
     """The value as msgpack. Raises ValueFault for other types, unhashable map keys, too deep or too large values."""
     try:
-        data = _PACKER.pack(value)
+        data = _pack(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
         # Either a type that msgpack asks about, or one it refuses: look closer, which costs time only here.
-        data = _PACKER.pack(_prepare(value, 0))
+        data = _pack(_prepare(value, 0))
     else:
         if type(value) not in _PLAIN:
             _Checker().check(value)
     most = MAX_LARGE_BYTES if isinstance(value, bytes) else MAX_VALUE_BYTES
     if len(data) > most:
         raise ValueFault(f"the value takes {len(data)} bytes; at most {most} are possible")
-    return bytes(data)
+    return data
 
 
 def check(data: bytes | memoryview) -> None:
@@ -160,7 +160,22 @@ def _ask(value: Any) -> Any:
 
 
 _TYPES = "int, float, str, bytes, bool, None, lists and maps"
-_PACKER = msgpack.Packer(default=_ask, use_bin_type=True, unicode_errors="surrogatepass", autoreset=True)
+_KEPT_BUFFER_BYTES = 64 << 10
+_PACKERS: list[msgpack.Packer] = []
+"""Packers that nobody uses at the moment."""
+
+
+def _pack(value: Any) -> bytes:
+    """The value as msgpack. A packer is one call's alone: while it packs, ``_ask`` or a method of the value may let
+    another thread run, whose bytes would else be mixed with these."""
+    try:
+        packer = _PACKERS.pop()
+    except IndexError:
+        packer = msgpack.Packer(default=_ask, use_bin_type=True, unicode_errors="surrogatepass", autoreset=True)
+    data = bytes(packer.pack(value))
+    if len(data) <= _KEPT_BUFFER_BYTES:
+        _PACKERS.append(packer)
+    return data
 
 
 def _int_bytes(value: int) -> bytes:

@@ -348,6 +348,27 @@ def test_many_outstanding(serve: Serve) -> None:
         assert server.seen[-1][0].commit > 480, "the lowest unanswered sequence moves on"
 
 
+def test_clients_in_different_threads_do_not_meet(serve: Serve) -> None:
+    """One is in the middle of encoding a value when another sends one."""
+    server = serve(obey)
+
+    class Interrupting(dict[str, int]):
+        def items(self) -> Any:
+            thread = threading.Thread(target=append_x)
+            thread.start()
+            thread.join()
+            return super().items()
+
+    def append_x() -> None:
+        with Client([server.address], timeout_s=60) as other:
+            other.append("x")
+
+    with Client([server.address], timeout_s=60) as client:
+        client.append(["before", Interrupting(a=1), "after"])
+        held = client.read_list().value
+    assert set(map(repr, held)) == {"'x'", "['before', {'a': 1}, 'after']"}
+
+
 def test_operations_are_known() -> None:
     assert {operation.name for operation in Operation} == {
         *("OPEN_SESSION", "APPEND", "PUT", "GET", "DELETE", "READ_LIST")

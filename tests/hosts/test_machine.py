@@ -97,6 +97,14 @@ def test_a_long_list_is_read_in_parts(log: Log) -> None:
     assert isinstance(last, list) and len(last[1]) == 1
 
 
+@pytest.mark.parametrize("length", [0, 1, 15, 16, 255, 256, 65_535, 65_536])
+def test_lists_of_any_length_are_read(log: Log, length: int) -> None:
+    log.machine.add_items((1, 1, values.encode(None)) for _ in range(length))
+    read = Request(NONCE, Operation.READ_LIST, start=0, limit=2**32 - 1)
+    reply = log.machine.read(log.open(), read)
+    assert result(reply) == [length, [None] * min(length, machine.READ_LIST_VALUES)]
+
+
 def test_a_retry_is_answered_and_not_executed(log: Log) -> None:
     me = log.open()
     first = log.run(me, 1, 1, append("a"))

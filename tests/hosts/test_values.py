@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+from collections.abc import Callable, ItemsView
 
 import msgpack
 import pytest
@@ -155,3 +157,32 @@ def test_any_bytes_decode_or_are_refused(data: bytes) -> None:
 def test_what_is_no_value(data: bytes) -> None:
     with pytest.raises(ValueFault):
         values.decode(data)
+
+
+class Interrupted(dict[str, int]):
+    """A map that, while it is encoded, lets another thread run from beginning to end."""
+
+    def __init__(self, other: Callable[[], None]) -> None:
+        super().__init__(a=1)
+        self._other = other
+
+    def items(self) -> ItemsView[str, int]:
+        thread = threading.Thread(target=self._other)
+        thread.start()
+        thread.join()
+        return super().items()
+
+
+@pytest.mark.parametrize("met", ["x", 2**70, ["x", {"y": [2**70]}], object()])
+def test_threads_that_encode_at_the_same_time_do_not_meet(met: object) -> None:
+    encoded: list[object] = []
+
+    def other() -> None:
+        try:
+            encoded.append(values.decode(values.encode(met)))
+        except ValueFault:
+            encoded.append("refused")
+
+    mine = values.encode(["before", Interrupted(other), "after"])
+    assert values.decode(mine) == ["before", {"a": 1}, "after"]
+    assert encoded and all(one == (met if type(met) is not object else "refused") for one in encoded)
