@@ -9,7 +9,7 @@
 #   make test-recorded            100,000 random packets against what BMv2 did with them (without BMv2)
 #   make test-exercises TUTORIALS=DIR   the exercises of a p4lang/tutorials checkout on our compiler and switch
 #   make fuzz [FUZZ_MINUTES=20]   compiler, JSON loader, P4Runtime server, data plane; goes on where it was stopped
-#   make fuzz-nodes [DATAGRAMS=1000000]   hostile datagrams against members, with and without the cluster key
+#   make fuzz-nodes [DATAGRAMS=1000000]   hostile datagrams against members, with and without the key; hostile answers against a client
 #   make bench                    the core's speed, commits per second in the lab beside etcd, how fast it recovers
 #   make soak [MINUTES=10] [SEED=N] [KILLS=200]   faults under load in a lab of its own, judged by what clients saw
 #   make shell SW=s1              p4runtime-shell on a switch of the running lab

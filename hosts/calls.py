@@ -6,8 +6,8 @@ Times are seconds of any monotonic clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from hosts import values
 from hosts.config import Address
 from hosts.requests import Outcome, Reply, Request
 from hosts.values import Value
@@ -22,6 +22,9 @@ MAX_BACKOFF_S = 0.2
 
 PATIENCE_S_PER_BYTE = 0.5 / (1 << 20)
 """More of it for large requests: they have to reach other members and their disks."""
+
+MAX_KNOWN = 64
+"""Addresses of which is kept what they said last, or that they were silent."""
 
 DISTRUST_S = 1.0
 """How long others' word that a silent one leads counts for nothing."""
@@ -45,6 +48,9 @@ class SessionExpired(ClientError):
 
 class Refused(ClientError):
     """The request is one that no node carries out."""
+
+
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class Call:
     deadline: float
     payload: bytes = field(repr=False)
     reply: Reply | None = None
+    value: Value = None
+    """The reply's, if it is OK."""
     failure: ClientError | None = None
     served_by: int = 0
     address: Address = ("", 0)
@@ -133,16 +141,19 @@ def result(call: Call) -> Result:
     assert reply is not None, "the call is not done"
     if reply.outcome is not Outcome.OK:
         raise Refused(f"refused by {_text(call.address)}: {reply.text}")
-    value = values.decode(reply.body)
-    return Result(value, reply.index, reply.term, call.served_by, call.address, call.answered - call.begun)
+    return Result(call.value, reply.index, reply.term, call.served_by, call.address, call.answered - call.begun)
 
 
 class Servers:
     """The addresses to ask: ``current`` until it proves wrong, then one after the other."""
 
     def __init__(self, addresses: list[Address]) -> None:
+        """Raises ClientError for an address that nobody can have, or if there is none."""
         if not addresses:
             raise ClientError("there is no address to ask")
+        for host, port in addresses:
+            if not isinstance(port, int) or not 0 < port < 1 << 16:
+                raise ClientError(f"{host}:{port} cannot be asked: a port is a number from 1 to 65535")
         self._given = list(dict.fromkeys(addresses))
         self._learned: list[Address] = []
         self._at = 0
@@ -176,7 +187,7 @@ class Servers:
 
     def fell_silent(self, address: Address, now: float) -> None:
         """It was asked and has not answered."""
-        self.silent[address] = now
+        _keep(self.silent, address, now)
         self.said.pop(address, None)
 
     def spoke(self, address: Address, said: str | None = None) -> None:
@@ -185,7 +196,7 @@ class Servers:
         if said is None:
             self.said.pop(address, None)
         else:
-            self.said[address] = said
+            _keep(self.said, address, said)
 
     def describe(self) -> str:
         """What each said last, or that it does not answer."""
@@ -194,6 +205,14 @@ class Servers:
         if quiet:
             parts.append(f"no answer from {', '.join(quiet)}")
         return "; ".join(parts)
+
+
+def _keep(known: dict[Address, Told], address: Address, told: Told) -> None:
+    """The latest of MAX_KNOWN: whoever answers may do so from ever new addresses."""
+    known.pop(address, None)
+    known[address] = told
+    if len(known) > MAX_KNOWN:
+        del known[next(iter(known))]
 
 
 def too_late(call: Call, servers: Servers, now: float) -> ClientError:

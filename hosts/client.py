@@ -54,7 +54,7 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         steer: bool = True,
     ) -> None:
-        """Raises ClientError if ``bind`` is no address of this machine."""
+        """Raises ClientError if ``bind`` is no address of this machine, or one of ``servers`` no address at all."""
         self._protocol = ClientProtocol(servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer)
         self._wanted: dict[Call, deque[Call]] = {}
         """Where calls go once they are done, if anybody waits for whichever is next."""
@@ -64,9 +64,9 @@ class Client:
                 self._socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
             self._socket.setblocking(False)
             self._socket.bind((bind, 0) if isinstance(bind, str) else bind or ("", 0))
-        except OSError as error:
+        except (OSError, OverflowError, TypeError, UnicodeError) as error:
             self._socket.close()
-            raise ClientError(f"cannot send from {bind}: {error.strerror}; is it this machine's address?") from error
+            raise ClientError(f"cannot send from {bind}: {_reason(error)}; is it this machine's address?") from error
         self._poll = select.poll()
         self._poll.register(self._socket.fileno(), select.POLLIN)
 
@@ -240,9 +240,14 @@ class Client:
         for datagram, address in self._protocol.datagrams_to_send():
             try:
                 self._socket.sendto(datagram, address)
-            except OSError as error:
-                self._protocol.could_not_send(address, str(error.strerror))
+            except (OSError, UnicodeError) as error:
+                self._protocol.could_not_send(address, _reason(error))
         for call in self._protocol.take_finished():
             wanted = self._wanted.pop(call, None)
             if wanted is not None:
                 wanted.append(call)
+
+
+def _reason(error: Exception) -> str:
+    """In the system's words, without its number, where they are the system's."""
+    return str(getattr(error, "strerror", None) or error)

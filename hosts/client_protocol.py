@@ -23,9 +23,19 @@ from hosts.batches import MORE, pack_batches, unpack_batch
 from hosts.calls import Call, ClientError, Refused, Servers, SessionExpired, result, too_late
 from hosts.config import Address
 from hosts.fragments import Outbox
+from hosts.places import unpack_address
 from hosts.raft.message import NOBODY, MessageType
 from hosts.reassembly import Inbox
-from hosts.requests import MAX_REQUEST_BYTES, WRITES, Operation, Outcome, Reply, Request, RequestFault
+from hosts.requests import (
+    MAX_REQUEST_BYTES,
+    WRITES,
+    Operation,
+    Outcome,
+    Reply,
+    Request,
+    RequestFault,
+    unpack_result,
+)
 from hosts.sessions import MAX_OUTSTANDING
 from hosts.wire import HEADER_BYTES, MAX_DATAGRAM, Flag, FragmentStatus, Header, WireError, unpack_fragment
 
@@ -355,21 +365,27 @@ class ClientProtocol:
         if outcome is not Outcome.OK:
             self.counters[f"answers: {outcome.name.lower()}"] += 1
         if outcome is Outcome.NOT_LEADER:
-            self._on_not_leader(call, _address(reply.text), address, now)
+            self._on_not_leader(call, unpack_address(reply.body), address, now)
         elif outcome is Outcome.LOST_LEADERSHIP:
             call.in_doubt = True
             self._postpone(call, address, "leads no more", now)
         elif outcome is Outcome.BUSY:
             self._postpone(call, address, f"is busy: {reply.text}", now)
         else:
-            self.servers.spoke(address)
-            self.servers.spoke(call.asked)
-            call.served_by, call.address, call.answered = source, address, now
-            if outcome is Outcome.UNKNOWN_SESSION:
-                self._on_unknown_session(call, reply, now)
-            else:
-                call.reply = reply
-                self._end(call, now)
+            self._on_final_reply(call, source, reply, address, now)
+
+    def _on_final_reply(self, call: Call, source: int, reply: Reply, address: Address, now: float) -> None:
+        """An answer that no other will follow. Raises RequestFault or ValueFault for a result that is none."""
+        if reply.outcome is Outcome.OK:
+            call.value = unpack_result(call.request, reply.body)
+        self.servers.spoke(address)
+        self.servers.spoke(call.asked)
+        call.served_by, call.address, call.answered = source, address, now
+        if reply.outcome is Outcome.UNKNOWN_SESSION:
+            self._on_unknown_session(call, reply, now)
+        else:
+            call.reply = reply
+            self._end(call, now)
 
     def _on_not_leader(self, call: Call, leader: Address | None, address: Address, now: float) -> None:
         if leader is None:
@@ -441,8 +457,3 @@ def _is_safe_to_repeat(call: Call) -> bool:
     """Whether a request of a forgotten session may go again under a new one: it cannot have been carried out, or
     does not matter if it was."""
     return call.tries == 1 or call.request.operation not in WRITES
-
-
-def _address(text: str) -> Address | None:
-    host, colon, port = text.rpartition(":")
-    return (host, int(port)) if colon and host and port.isascii() and port.isdigit() else None

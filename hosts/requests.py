@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 from hosts import values
-from hosts.values import MAX_LARGE_BYTES, ValueFault
+from hosts.values import MAX_LARGE_BYTES, Value, ValueFault
 
 _REQUEST = struct.Struct(">QB")
 _REPLY = struct.Struct(">QBBQQ")
@@ -31,7 +31,10 @@ MAX_REQUEST_BYTES = MAX_LARGE_BYTES + 64
 LARGE = 64 << 10
 """A value of more bytes is not copied out of its request; it lives on as a view of it."""
 
+MAX_U32 = 2**32 - 1
 MAX_U64 = 2**64 - 1
+MAX_TEXT_BYTES = 400
+"""Of what a node says to people, at most."""
 
 
 Encoded: TypeAlias = bytes | memoryview
@@ -91,11 +94,13 @@ class Request:
     limit: int = 0
 
     def pack(self) -> bytes:
-        """As payload. Raises RequestFault for one that is too large."""
+        """As payload. Raises RequestFault for one that is too large, or a place in the list that cannot be."""
         head = _REQUEST.pack(self.nonce, self.operation)
         if self.operation is Operation.PUT:
             tail = b"".join((_KEY_LENGTH.pack(len(self.key)), self.key, self.value))
         elif self.operation is Operation.READ_LIST:
+            if not (0 <= self.start <= MAX_U64 and 0 <= self.limit <= MAX_U32):
+                raise RequestFault(f"{self.limit} values from {self.start} on: neither can be negative, nor so large")
             tail = _READ_LIST.pack(self.start, self.limit)
         else:
             tail = self.key or bytes(self.value)
@@ -207,5 +212,31 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The body of an answer that is not OK."""
-        return self.body.decode(errors="replace")
+        """The body of an answer that is not OK, as one line for people."""
+        text = self.body[:MAX_TEXT_BYTES].decode(errors="replace")
+        return "".join(character if character.isprintable() else " " for character in text)
+
+
+def unpack_result(request: Request, body: bytes) -> Value:
+    """The result in an OK reply to ``request``. Raises RequestFault or ValueFault for what such a request never
+    gives."""
+    result = values.decode(body)
+    if not _is_result(request, result):
+        raise RequestFault(f"no result of {request.operation.name}")
+    return result
+
+
+def _is_result(request: Request, result: Value) -> bool:
+    operation = request.operation
+    if operation is Operation.OPEN_SESSION:
+        return type(result) is int and 0 < result <= MAX_U64
+    if operation is Operation.APPEND:
+        return type(result) is int and result >= 0
+    if operation in (Operation.PUT, Operation.DELETE):
+        return type(result) is bool
+    if type(result) is not list or len(result) != 2:
+        return False
+    if operation is Operation.GET:
+        return type(result[0]) is bool
+    total, part = result
+    return type(total) is int and total >= 0 and type(part) is list and len(part) <= request.limit

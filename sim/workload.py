@@ -106,11 +106,10 @@ class Worker:
         self.client.submit(asked, patience, done, **operands)
 
     def _done(self, burst: Burst, operation: Operation, call: Call) -> None:
-        reply = call.reply
-        if reply is None:
+        if call.reply is None:
             self.world.counts["unanswered"] += 1
         else:
-            result = values.decode(reply.body)
+            result = call.value
             if isinstance(result, list):
                 result = (result[0], result[1])
             self.history.end(operation, result)

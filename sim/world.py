@@ -265,8 +265,7 @@ class World:
             if call.reply is not None and not call.reply.outcome:
                 if unread is not None:
                     unread.discard(number)
-                result = values.decode(call.reply.body)
-                self.histories[number].end(operation, tuple(result) if isinstance(result, list) else result)
+                self.histories[number].end(operation, tuple(call.value) if isinstance(call.value, list) else call.value)
 
         return done
 

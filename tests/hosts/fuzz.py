@@ -7,6 +7,7 @@ cluster key, no datagram of a peer's type may change anything: neither what a lo
 after each hundred, anything at all that core, state machine and transport hold.
 
 ``--nodes N``: so many go to real node processes on loopback, too, from the address of a member of theirs.
+``--replies N``: so many hostile answers go to a client's protocol (``tests.hosts.fuzz_replies``).
 """
 
 from __future__ import annotations
@@ -437,6 +438,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--datagrams", type=int, default=1_000_000, help="half with the key, half without")
     parser.add_argument("--nodes", type=int, default=20_000, help="more for real node processes")
+    parser.add_argument("--replies", type=int, default=500_000, help="answers for a client's protocol")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     options = parser.parse_args()
     assert not retargeted_vote(KEY), "a vote for another candidate was counted"
@@ -452,6 +454,14 @@ def main() -> int:
 
         for with_key in (True, False):
             print(fuzz_processes.run(options.nodes // 2, options.seed, with_key=with_key))
+    if options.replies:
+        from tests.hosts import fuzz_replies
+
+        began = time.monotonic()
+        ends = fuzz_replies.run(options.replies, options.seed)
+        took = time.monotonic() - began
+        print(f"a client: {options.replies:,} answers in {took:.0f} s, no crash; calls ended as:")
+        print("  " + ", ".join(f"{name} {count:,}" for name, count in ends.most_common()))
     return 0
 
 

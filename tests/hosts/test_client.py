@@ -201,6 +201,67 @@ def test_busy_and_lost_leadership_are_repeated(serve: Serve) -> None:
         assert client.append(1).value == 0
 
 
+NOWHERE = [
+    "10.0.0.1:99999",
+    "10.0.0.1:0",
+    "\udcff\udcfe:1",
+    "localhost:1",
+    "10.0.0.1:" + "9" * 900,
+    "300.0.0.1:1",
+    ":1",
+]
+
+
+@pytest.mark.parametrize("place", NOWHERE)
+def test_a_leader_at_no_address_is_none(serve: Serve, place: str) -> None:
+    def name(server: Server, header: Header, request: Request, address: Address) -> Reply:
+        return Reply(request.nonce, Outcome.NOT_LEADER, 2, body=place.encode(errors="surrogateescape"))
+
+    wrong = serve(name)
+    with Client([wrong.address, serve(obey).address], timeout_s=60) as client:
+        assert client.append("by way of the next").value == 0
+    with Client([wrong.address], timeout_s=0.5) as client, pytest.raises(NoLeader, match="knows no leader"):
+        client.append(1)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", values.encode("7"), values.encode(0), values.encode(2**64)])
+def test_a_result_that_is_none_is_no_answer(serve: Serve, body: bytes) -> None:
+    """The numbers of sessions, and positions in the list, are numbers."""
+    wrong = serve(lambda server, header, request, address: Reply(request.nonce, Outcome.OK, body=body))
+    with Client([wrong.address, serve(obey).address], timeout_s=60) as client:
+        assert client.append("to the next").value == 0
+        assert client.drops >= 1
+
+
+def test_a_server_that_gives_more_than_was_asked_for_is_not_believed(serve: Serve) -> None:
+    def generous(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
+        if request.operation is Operation.READ_LIST:
+            return Reply(request.nonce, Outcome.OK, body=values.encode([9, [1] * (request.limit + 1)]))
+        return server.execute(header, request)
+
+    with Client([serve(generous).address], timeout_s=1) as client, pytest.raises(Timeout):
+        client.read_list(limit=2)
+
+
+def test_a_server_that_never_opens_a_session_is_not_asked_for_ever(serve: Serve) -> None:
+    forgetful = serve(say(Outcome.UNKNOWN_SESSION))
+    with (
+        Client([forgetful.address], timeout_s=0.5) as client,
+        pytest.raises(NoLeader, match="does not open a session"),
+    ):
+        client.append(1)
+    assert len(forgetful.seen) < 20
+
+
+def test_what_a_server_says_is_one_line(serve: Serve) -> None:
+    with (
+        Client([serve(say(Outcome.BAD_REQUEST, "\x1b[2Jno\nway" + "!" * 900)).address]) as client,
+        pytest.raises(Refused) as refused,
+    ):
+        client.append(1)
+    assert str(refused.value).isprintable() and "no way!" in str(refused.value) and len(str(refused.value)) < 500
+
+
 def test_no_leader_and_no_answer_are_told_apart(serve: Serve) -> None:
     clueless, silent = serve(say(Outcome.NOT_LEADER)), serve(lambda *_: None)
     with Client([clueless.address, silent.address], timeout_s=1.5) as client, pytest.raises(NoLeader) as none:
@@ -293,14 +354,22 @@ def test_what_no_node_carries_out(serve: Serve) -> None:
             client.append("x" * (9 << 20))
         with pytest.raises(Refused, match="67112960"):
             client.put(b"x" * (35 << 20), b"y" * (35 << 20))
+        for start, limit in ((-1, 1), (0, -1), (2**64, 1)):
+            with pytest.raises(Refused, match="neither can be negative"):
+                client.read_part(start, limit)
         assert client.append("fine").value == 0
     with (
         pytest.raises(Refused, match="nonsense"),
         Client([serve(say(Outcome.BAD_REQUEST, "nonsense")).address]) as client,
     ):
         client.append(1)
-    with pytest.raises(ClientError, match="this machine's address"):
-        Client([("127.0.0.1", 1)], bind="192.0.2.1")
+    for bind in ("192.0.2.1", ("127.0.0.1", 99_999), "no such host.invalid"):
+        with pytest.raises(ClientError, match="this machine's address"):
+            Client([("127.0.0.1", 1)], bind=bind)
+    with pytest.raises(ClientError, match="a port is a number from 1 to 65535"):
+        Client([("127.0.0.1", 99_999)])
+    with pytest.raises(ClientError, match="cannot be reached"), Client([("x" * 70, 1)], timeout_s=0.3) as client:
+        client.append(1)
     with pytest.raises(ClientError, match="no address"):
         Client([])
 

@@ -1,10 +1,11 @@
-"""A short run of ``tests.hosts.fuzz``: hostile datagrams crash nobody, and with the key they change nothing."""
+"""A short run of ``tests.hosts.fuzz``: hostile datagrams crash nobody, and with the key they change nothing; hostile
+answers crash no client."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.hosts import fuzz, fuzz_processes
+from tests.hosts import fuzz, fuzz_processes, fuzz_replies
 
 
 @pytest.mark.parametrize("key", [fuzz.KEY, None], ids=["key", "no key"])
@@ -22,3 +23,9 @@ def test_a_vote_sent_on_to_another_candidate_is_not_counted_with_the_key() -> No
 @pytest.mark.parametrize("with_key", [True, False], ids=["key", "no key"])
 def test_node_processes_stand_hostile_datagrams(with_key: bool) -> None:
     assert "took" in fuzz_processes.run(1_000, 1, with_key=with_key)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_client_stands_hostile_answers(seed: int) -> None:
+    ends = fuzz_replies.run(20_000, seed)
+    assert ends["Result"] > 100 and {"NoLeader", "Refused", "SessionExpired"} <= set(ends)
