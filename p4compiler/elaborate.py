@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from p4compiler import fold, ir
 from p4compiler import syntax as s
 from p4compiler import types as t
+from p4compiler.elaborate_arguments import Copies
 from p4compiler.elaborate_tables import Tables
 from p4compiler.elaborate_values import Fault, Frame
 from p4compiler.facts import CallFact, CallKind, Facts
@@ -50,6 +51,7 @@ class Elaborator(Tables):
         super().__init__(facts, diagnostics)
         self.value_sets: list[ir.ValueSetObject] = []
         self.instances: list[ir.Instantiated] = []
+        self.shared = _shared(facts)
 
     def run(self) -> Program:
         main = next((d for d in self.facts.globals.get("main", ()) if isinstance(d, s.Instance)), None)
@@ -157,6 +159,8 @@ class Elaborator(Tables):
         fact = self.facts.calls[declaration]
         name = self.full_name(control_plane_name(declaration))
         made = self.construct(fact, name, declaration.annotations, declaration.loc)
+        if isinstance(made, ir.Instantiated):
+            made.shared = frozenset(self.shared.get(declaration, ()))
         self.frame.values[declaration] = made
 
     def instantiate(
@@ -223,23 +227,29 @@ class Elaborator(Tables):
 
     # Applying
 
-    def apply_instance(self, instance: ir.Instantiated, fact: CallFact, loc: Location) -> None:
+    def apply_instance(self, instance: ir.Instantiated, fact: CallFact, call: s.Call) -> None:
         frame = instance.frame
         assert isinstance(frame, Frame)
         frame.types.update({p: self.concrete(b) for p, b in fact.bindings.items() if b != t.TypeVar(p)})
         short = instance.name.rsplit(".", 1)[-1]
         # The instance may stand for a constructor parameter, whose type has parameters of its own.
-        back = self.bind_parameters(frame, instance.declaration.parameters, fact.arguments, short)
+        parameters = instance.declaration.parameters
+        given = self.evaluated(parameters, fact.arguments, frame.types, call.arguments, short)
+        before = [frame.values.get(p) for p in parameters]
+        back = self.bound(frame, given, short, instance=instance)
+        has_tables = any(isinstance(value, ir.TableObject) for value in frame.values.values())
+        if instance.applied and has_tables and before != [frame.values.get(p) for p in parameters]:
+            raise Fault(f"'{instance.name}' has tables: apply it with the same arguments everywhere", call.loc)
         instance.applied += 1
         if isinstance(instance.declaration, s.Parser):
             suffix = f"_{instance.applied}" if instance.applied > 1 else ""
             start, states = self.parser_states(instance, f"{instance.name}{suffix}.")
-            self.emit(ir.ParserCall(loc, start, states))
+            self.emit(ir.ParserCall(call.loc, start, states))
         else:
-            self._control_body(instance, loc, back)
+            self._control_body(instance, call.loc, back)
         self.copy_back(back)
 
-    def _control_body(self, instance: ir.Instantiated, loc: Location, back: list[tuple[ir.Value, ir.Value]]) -> None:
+    def _control_body(self, instance: ir.Instantiated, loc: Location, back: Copies) -> None:
         declaration = instance.declaration
         assert isinstance(declaration, s.Control) and declaration.body is not None
         assert isinstance(instance.frame, Frame)
@@ -340,6 +350,41 @@ class Elaborator(Tables):
         declaration = self.facts.uses.get(keyset)
         value = self.frame.find(declaration) if isinstance(declaration, s.ValueSet) else None
         return value if isinstance(value, ir.ValueSetObject) else None
+
+
+def _shared(facts: Facts) -> dict[s.Declaration, set[s.Parameter]]:
+    """Instances of controls with tables, and the parameters for which their applications have different arguments."""
+    applied: dict[s.Declaration, CallFact] = {}
+    found: dict[s.Declaration, set[s.Parameter]] = {}
+    for call, fact in facts.calls.items():
+        if fact.kind is CallKind.APPLY and _has_tables(fact.declaration, facts):
+            assert isinstance(call, s.Call) and isinstance(call.function, s.Member)
+            declaration = facts.uses.get(call.function.base)
+            if isinstance(declaration, s.Instance):
+                first = applied.setdefault(declaration, fact)
+                pairs = zip(fact.parameters, first.arguments, fact.arguments, strict=True)
+                differ = {p for p, a, b in pairs if a is not b and not _same_place(a, b, facts)}
+                found.setdefault(declaration, set()).update(differ)
+    return found
+
+
+def _has_tables(declaration: s.Declaration | None, facts: Facts) -> bool:
+    """Whether it is a control with tables of its own or in the controls that it instantiates."""
+    if not isinstance(declaration, s.Control):
+        return False
+    calls = [facts.calls.get(local) for local in declaration.locals if isinstance(local, s.Instance)]
+    return any(isinstance(local, s.Table) for local in declaration.locals) or any(
+        _has_tables(call.declaration, facts) for call in calls if call is not None
+    )
+
+
+def _same_place(first: s.Expression | None, second: s.Expression | None, facts: Facts) -> bool:
+    """Whether two arguments are the same variable, or the same field of one."""
+    if isinstance(first, s.Name) and isinstance(second, s.Name):
+        return facts.uses.get(first) is facts.uses.get(second)
+    if isinstance(first, s.Member) and isinstance(second, s.Member) and first.name == second.name:
+        return _same_place(first.base, second.base, facts)
+    return False
 
 
 def _targets(state: ir.ParserState) -> set[str]:

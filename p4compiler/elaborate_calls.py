@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 
 from p4compiler import effects, fold, ir
 from p4compiler import syntax as s
 from p4compiler import types as t
-from p4compiler.elaborate_expressions import Expressions
+from p4compiler.elaborate_arguments import Argument, Arguments, Copies
 from p4compiler.elaborate_values import Fault, Frame
 from p4compiler.facts import CallFact, CallKind
 from p4compiler.source import Location
@@ -22,7 +21,7 @@ FREE_ARGUMENTS = frozenset({
 MAX_INLINE_DEPTH = 100
 
 
-class Calls(Expressions):
+class Calls(Arguments):
     labels = 0
     inline_depth = 0
 
@@ -32,7 +31,7 @@ class Calls(Expressions):
         self.returns: list[tuple[int, ir.Value | None]] = []
         self.loops: list[tuple[int, int]] = []
         # Copies that the calls being inlined make at their end; `exit` makes them too (P4_16, section 12.4).
-        self.pending: list[list[tuple[ir.Value, ir.Value]]] = []
+        self.pending: list[Copies] = []
         self.externs: list[ir.ExternObject] = []
         # Which block of the package is being instantiated or run, and for which one each object was made.
         self.block_number = 0
@@ -47,7 +46,7 @@ class Calls(Expressions):
         """The application of a table."""
 
     @abstractmethod
-    def apply_instance(self, instance: ir.Instantiated, fact: CallFact, loc: Location) -> None:
+    def apply_instance(self, instance: ir.Instantiated, fact: CallFact, call: s.Call) -> None:
         """Emit the application of a parser or control."""
 
     @abstractmethod
@@ -113,89 +112,6 @@ class Calls(Expressions):
         self.emit(apply)
         return place
 
-    # Parameters
-
-    def bind_parameters(
-        self,
-        frame: Frame,
-        parameters: Sequence[s.Parameter],
-        arguments: Sequence[s.Expression | None],
-        name: str,
-        pure: bool = True,
-    ) -> list[tuple[ir.Value, ir.Value]]:
-        """Binds parameters in the callee's frame; returns (place, temporary) pairs to copy back after the call.
-
-        An argument is bound by reference where nobody can tell: its place is fixed, no other argument overlaps it
-        and (`pure`) the callee reaches storage through its parameters only. Else it is copied in and out.
-        """
-        bound: list[tuple[s.Parameter, ir.Value, t.Type]] = []
-        for parameter, argument in zip(parameters, arguments, strict=True):
-            type_ = t.substitute(self.facts.declared[parameter], frame.types)
-            before = len(self.out)
-            if argument is None:
-                value: ir.Value = self.temporary(f"{name}.{parameter.name}", type_)
-            elif parameter.direction in ("out", "inout"):
-                value = self.place(argument)
-            else:
-                value = self.typed(argument, type_)
-            if len(self.out) > before:
-                values = [v for _, v, _ in bound]
-                readable = [i for i, (p, _, _) in enumerate(bound) if p.direction not in ("out", "inout")]
-                kept = [values[i] for i in readable]
-                self._protect(kept, before)
-                for index, new in zip(readable, kept, strict=True):
-                    bound[index] = (bound[index][0], new, bound[index][2])
-            bound.append((parameter, value, type_))
-        back: list[tuple[ir.Value, ir.Value]] = []
-        written = [effects.places(v) if p.direction in ("out", "inout") else set() for p, v, _ in bound]
-        for number, (parameter, value, type_) in enumerate(bound):
-            others = [w for i, w in enumerate(written) if i != number]
-            clash = any(effects.overlap(effects.reads(value), w) for w in others)
-            if isinstance(value, (ir.ExternObject, ir.Instantiated, ir.ValueSetObject, ir.TableObject)):
-                frame.values[parameter] = value
-            elif parameter.direction in ("out", "inout"):
-                if self._fixed(value) and not clash and pure:
-                    frame.values[parameter] = value
-                    if parameter.direction == "out":
-                        self.invalidate(value)
-                else:
-                    copy = self.temporary(f"{name}.{parameter.name}", type_)
-                    if parameter.direction == "inout":
-                        self.assign(copy, self._read(value))
-                    else:
-                        self.invalidate(copy)
-                    frame.values[parameter] = copy
-                    back.append((value, copy))
-            elif self._constant(value) or (self._fixed(value) and not clash and pure):
-                frame.values[parameter] = value
-            else:
-                frame.values[parameter] = self.copy_of(value, type_, f"{name}.{parameter.name}")
-        return back
-
-    def _read(self, place: ir.Value) -> ir.Value:
-        if isinstance(place, ir.Bitfield):
-            return fold.bit_slice(place.scalar, place.high, place.low)
-        return place
-
-    def _fixed(self, value: ir.Value) -> bool:
-        """Whether a place means the same storage whenever it is looked at."""
-        if isinstance(value, ir.Scalar):
-            return isinstance(value.owner, ir.Header)
-        if isinstance(value, ir.StructPlace):
-            return all(self._fixed(part) for part in value.fields.values())
-        if isinstance(value, ir.UnionPlace):
-            return bool(value.name)
-        return isinstance(value, (ir.Header, ir.StackPlace, ir.Runtime))
-
-    def _constant(self, value: ir.Value) -> bool:
-        if isinstance(value, ir.Aggregate):
-            return all(self._constant(part) for part in value.fields.values())
-        return isinstance(value, (ir.Const, ir.Text, ir.Invalid))
-
-    def copy_back(self, back: list[tuple[ir.Value, ir.Value]]) -> None:
-        for place, copy in back:
-            self.assign(place, copy)
-
     # Functions and actions
 
     def inline(
@@ -204,7 +120,7 @@ class Calls(Expressions):
         frame: Frame,
         result: ir.Value | None,
         loc: Location,
-        back: list[tuple[ir.Value, ir.Value]],
+        back: Copies,
     ) -> list[ir.Stmt]:
         """The statements of a body in its frame; `return` leaves the Labelled around them.
 
@@ -227,46 +143,24 @@ class Calls(Expressions):
             statements, self.out = self.out, outer_out
             self.frame, self.loops = outer_frame, outer_loops
             self.inline_depth -= 1
-        self._forget_unnamed(frame, back, statements)
+        self.forget_unnamed(frame, back, statements)
         return [ir.Labelled(loc, label, statements)]
-
-    def _forget_unnamed(self, frame: Frame, back: list[tuple[ir.Value, ir.Value]], body: list[ir.Stmt]) -> None:
-        """Drops the copies, in and out, of an inout parameter that the body never names.
-
-        They would write back what is there already, and look at a stack's element that there may not be. They do
-        make a difference where the body, or another copy, writes the same place.
-        """
-        for pair in list(back):
-            place, copy = pair
-            parameter = next((d for d, value in frame.values.items() if value is copy), None)
-            if not isinstance(parameter, s.Parameter) or parameter.direction != "inout" or parameter in self.named:
-                continue
-            written = effects.writes(body).union(*(effects.places(p) for p, _ in back if p is not place))
-            if effects.overlap(effects.reads(place), written):
-                continue
-            back.remove(pair)
-            self._forget_writes(effects.places(copy))
-
-    def _forget_writes(self, places: set[effects.Place]) -> None:
-        """Drops the statements so far that write nothing but these places."""
-        written = [(one, effects.writes([one])) for one in self.out]
-        self.out[:] = [one for one, targets in written if not targets or not targets <= places]
 
     def _function(self, call: s.Call, fact: CallFact, declaration: s.Function) -> ir.Value | None:
         assert declaration.body is not None
         frame = Frame(self.globals)
         frame.types.update({p: self.concrete(b) for p, b in fact.bindings.items()})
-        back = self.bind_parameters(frame, fact.parameters, fact.arguments, declaration.name)
+        given = self.evaluated(fact.parameters, fact.arguments, frame.types, call.arguments, declaration.name)
+        back = self.bound(frame, given, declaration.name)
         result_type = t.substitute(self.facts.declared[declaration], frame.types)
         result: ir.Value | None = None
         if result_type != t.VOID:
             single = self._single_return(declaration.body)
             if single is not None:
                 outer, self.frame = self.frame, frame
-                before = len(self.out)
                 value = self.typed(single, result_type)
                 self.frame = outer
-                if not back or (len(self.out) == before and not back):
+                if not back:
                     return value
                 result = self.copy_of(value, result_type, f"{declaration.name}.result")
                 self.copy_back(back)
@@ -287,18 +181,19 @@ class Calls(Expressions):
         assert isinstance(declaration, s.Action)
         owner = self.action_frame(declaration)
         name = control_plane_name(declaration)
+        given = self.evaluated(fact.parameters, fact.arguments, owner.types, call.arguments, declaration.name)
         mark = len(self.out)
         # An action also reaches its control's storage by name, so what it writes through a parameter is copied.
-        # What it only reads is bound by reference first; if the body writes it, once more with copies.
-        by_value = any(p.direction in ("out", "inout") for p in declaration.parameters)
-        for pure in (False,) if by_value else (True, False):
+        # What it only reads is bound without copies first; if the body writes it, once more with copies.
+        writes = any(argument.is_written for argument in given)
+        for by_name in (True,) if writes else (False, True):
             del self.out[mark:]
             frame = Frame(owner)
-            back = self.bind_parameters(frame, fact.parameters, fact.arguments, declaration.name, pure)
+            back = self.bound(frame, given, declaration.name, by_name)
             outer_in_action, self.in_action = self.in_action, True
             body = self.inline(declaration.body, frame, None, call.loc, back)
             self.in_action = outer_in_action
-            if not pure or not self._interferes(frame, declaration, body):
+            if by_name or not self._interferes(frame, declaration, body):
                 break
         full = f"{owner.prefix}.{name}" if owner.prefix and not name.startswith(".") else name.lstrip(".")
         if self.in_action or self.in_parser:
@@ -339,7 +234,7 @@ class Calls(Expressions):
             value = self.value(base)
             assert isinstance(value, ir.Instantiated)
             instance = value
-        self.apply_instance(instance, fact, call.loc)
+        self.apply_instance(instance, fact, call)
 
     def full_name(self, name: str) -> str:
         """A control-plane name inside the present instance; one that begins with '.' is absolute."""
@@ -393,23 +288,20 @@ class Calls(Expressions):
             return self._lookahead(types[0])
         if fact.name == "static_assert":
             return self._static_assert(call, fact)
-        back: list[tuple[ir.Value, ir.Value]] = []
-        arguments: list[ir.Value] = []
-        for parameter, argument in zip(fact.parameters, fact.arguments, strict=True):
-            type_ = t.substitute(self.facts.declared[parameter], bindings)
-            if argument is None:
-                if parameter.direction in ("out", "inout"):
-                    arguments.append(self.temporary("unused", type_))
-                continue
-            before = len(self.out)
-            if parameter.direction in ("out", "inout"):
-                place = self.place(argument)
-                arguments.append(self._out_argument(place, type_, parameter, fact, back))
+        pairs = zip(fact.parameters, fact.arguments, strict=True)
+        parameters = [p for p, a in pairs if a is not None or p.direction in ("out", "inout")]
+        values = [fact.arguments[fact.parameters.index(p)] for p in parameters]
+        given = self.evaluated(parameters, values, bindings, call.arguments, fact.name)
+        back: Copies = []
+        passed: dict[s.Parameter, ir.Value] = {}
+        for number, argument in enumerate(given):
+            self.out += argument.needs
+            if argument.is_written:
+                passed[argument.parameter] = self._out_argument(argument, fact, back)
             else:
-                value = self.coerce(self.value(argument), type_)
-                arguments.append(self._in_argument(value, fact, call))
-            if len(self.out) > before:
-                self._protect_inputs(arguments, fact, before)
+                later = effects.writes(one for other in given[number + 1 :] for one in other.needs)
+                passed[argument.parameter] = self._in_argument(argument, fact, later)
+        arguments = [passed[p] for p in parameters]
         if fact.name == "extract" and isinstance(arguments[0], ir.Element):
             self._extract_element(call, arguments[0], receiver, tuple(arguments[1:]), types)
         else:
@@ -429,39 +321,30 @@ class Calls(Expressions):
         types: tuple[t.Type, ...],
     ) -> None:
         """extract(stack[i]) with an index that only the packet tells: the target extracts into elements by number."""
-        index = self.pin(element.index, "index")
+        index = element.index
         inside = fold.binary("<", index, ir.Const(index.type, element.stack.type.size))
         error = ir.Const(t.ERROR, self.facts.errors["StackOutOfBounds"], "StackOutOfBounds")
         self.emit(ir.Call(call.loc, "verify", None, (inside, error), ()))
         self.each_static(
-            ir.Element(element.stack, index, element.type),
+            element,
             lambda header: self.emit(ir.Call(call.loc, "extract", packet, (header, *rest), types)),
         )
 
-    def _protect_inputs(self, arguments: list[ir.Value], fact: CallFact, before: int) -> None:
-        inputs = [i for i, p in enumerate(fact.parameters[: len(arguments) - 1]) if p.direction in ("in", "")]
-        kept = [arguments[i] for i in inputs if i < len(arguments) - 1]
-        self._protect(kept, before)
-        for index, value in zip(inputs, kept, strict=False):
-            arguments[index] = value
-
-    def _out_argument(
-        self,
-        place: ir.Value,
-        type_: t.Type,
-        parameter: s.Parameter,
-        fact: CallFact,
-        back: list[tuple[ir.Value, ir.Value]],
-    ) -> ir.Value:
-        if fact.name == "extract" or self._fixed(place):
+    def _out_argument(self, argument: Argument, fact: CallFact, back: Copies) -> ir.Value:
+        place = argument.value
+        if fact.name == "extract" or self.is_fixed(place):
             return place
-        copy = self.temporary(f"{fact.name}.{parameter.name}", type_)
-        if parameter.direction == "inout":
-            self.assign(copy, self._read(place))
+        copy = self.temporary(f"{fact.name}.{argument.parameter.name}", argument.type)
+        if argument.parameter.direction == "inout":
+            self.assign(copy, self.read(place))
         back.append((place, copy))
         return copy
 
-    def _in_argument(self, value: ir.Value, fact: CallFact, call: s.Call) -> ir.Value:
+    def _in_argument(self, argument: Argument, fact: CallFact, later: set[effects.Place]) -> ir.Value:
+        """The value as the target takes it; copied now if the arguments after it change it."""
+        value = argument.value
+        if effects.overlap(effects.reads(value), later):
+            value = self.copy_of(value, argument.type, "tmp")
         if fact.name in FREE_ARGUMENTS:
             return value
         return self.simple(value, fresh=fact.name == "digest")
@@ -478,7 +361,7 @@ class Calls(Expressions):
             return ir.Aggregate(struct, fields)
         if isinstance(value, (ir.Const, ir.Text)) or not isinstance(value, ir.Expr):
             return value
-        if not fresh and (isinstance(value, ir.Runtime) or self._fixed(value)):
+        if not fresh and (isinstance(value, ir.Runtime) or self.is_fixed(value)):
             return value
         return self.pin(value)
 

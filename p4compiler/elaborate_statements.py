@@ -90,44 +90,27 @@ class Statements(Calls):
         return f"{frame.prefix}.{name}" if frame.prefix else name
 
     def _assignment(self, statement: s.Assignment) -> None:
+        """The left side is evaluated first, to a place (and the value there); then the right side."""
         place = self.place(statement.target)
-        before = len(self.out)
-        if statement.operator is None:
-            value = self.typed(statement.value, self.type_of(statement.target))
-            self.assign(self._settled(place, before), value)
-            return
-        right = self.scalar(statement.value)
-        place = self._settled(place, before)
-        old = self._read(place)
-        assert isinstance(old, ir.Expr)
+        outer, self.out = self.out, []
+        right = self.typed(
+            statement.value, self.type_of(statement.target if not statement.operator else statement.value)
+        )
+        needs, self.out = self.out, outer
+        written = effects.writes(needs)
+        if any(effects.overlap(effects.reads(index), written) for index in effects.indexes(place)):
+            place = self.saved(place)
         operator = statement.operator
+        if operator is None:
+            self.out += needs
+            self.assign(place, right)
+            return
+        old = self.read(place)
+        assert isinstance(old, ir.Expr) and isinstance(right, ir.Expr)
+        if effects.overlap(effects.reads(old), written):
+            old = self.pin(old)
+        self.out += needs
         self.assign(place, self.folded(lambda: fold.binary(operator, old, right), statement.loc))
-
-    def _settled(self, place: ir.Value, before: int) -> ir.Value:
-        """The place with its index as it was before the statements from `before` on, which may change it."""
-        indexes = effects.indexes(place)
-        written = effects.writes(self.out[before:])
-        if not any(effects.overlap(effects.reads(index), written) for index in indexes):
-            return place
-        later, self.out = self.out[before:], self.out[:before]
-        settled = self._with_index(place, self.pin(indexes[0], "index"))
-        self.out += later
-        return settled
-
-    def _with_index(self, place: ir.Value, index: ir.Expr) -> ir.Value:
-        if isinstance(place, ir.Element):
-            return ir.Element(place.stack, index, place.type)
-        if isinstance(place, ir.Scalar):
-            return ir.Scalar(place.type, self._with_index(place.owner, index), place.field)  # type: ignore[arg-type]
-        if isinstance(place, ir.Bitfield):
-            return ir.Bitfield(self._with_index(place.scalar, index), place.high, place.low)  # type: ignore[arg-type]
-        if isinstance(place, ir.UnionPlace) and isinstance(place.of, ir.Element):
-            return ir.UnionPlace(place.type, of=self._with_index(place.of, index))  # type: ignore[arg-type]
-        if isinstance(place, ir.Member):
-            return ir.Member(self._with_index(place.union, index), place.name, place.type)  # type: ignore[arg-type]
-        if isinstance(place, ir.StructPlace):
-            return ir.StructPlace(place.type, {n: self._with_index(p, index) for n, p in place.fields.items()})
-        return place
 
     def _if(self, statement: s.If) -> None:
         direct = self._apply_condition(statement.condition)

@@ -85,14 +85,14 @@ class Tables(Statements):
             action = self.facts.uses.get(name)
             assert isinstance(action, s.Action)
             arguments = ref.action.arguments if isinstance(ref.action, s.Call) else ()
-            made = self._action_object(action, tuple(a.value for a in arguments), ref.loc)
+            made = self._action_object(action, arguments, ref.loc)
             found[action] = made
             table.actions.append(made)
             table.action_annotations[made] = ref.annotations
         return found
 
     def _action_object(
-        self, declaration: s.Action, arguments: tuple[s.Expression | None, ...], loc: Location
+        self, declaration: s.Action, arguments: tuple[s.Argument, ...], loc: Location
     ) -> ir.ActionObject:
         owner = self.action_frame(declaration)
         frame = Frame(owner)
@@ -109,7 +109,8 @@ class Tables(Statements):
         outer, self.out = self.out, []
         outer_in_action, self.in_action = self.in_action, True
         try:
-            back = self.bind_parameters(frame, directed, arguments, declaration.name, pure=not directed)
+            given = self.evaluated(directed, [a.value for a in arguments], owner.types, arguments, declaration.name)
+            back = self.bound(frame, given, declaration.name, by_name=True)
             self.out += self.inline(declaration.body, frame, None, loc, back)
             self.copy_back(back)
         finally:

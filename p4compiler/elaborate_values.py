@@ -91,6 +91,26 @@ class Values:
         self.assign(place, value)
         return place
 
+    def saved(self, place: ir.Value) -> ir.Value:
+        """The place with its run-time index as it is now."""
+        indexes = [index for index in effects.indexes(place) if not isinstance(index, ir.Runtime)]
+        return self._with_index(place, self.pin(indexes[0], "index")) if indexes else place
+
+    def _with_index(self, place: ir.Value, index: ir.Expr) -> ir.Value:
+        if isinstance(place, ir.Element):
+            return ir.Element(place.stack, index, place.type)
+        if isinstance(place, ir.Scalar):
+            return ir.Scalar(place.type, self._with_index(place.owner, index), place.field)  # type: ignore[arg-type]
+        if isinstance(place, ir.Bitfield):
+            return ir.Bitfield(self._with_index(place.scalar, index), place.high, place.low)  # type: ignore[arg-type]
+        if isinstance(place, ir.UnionPlace) and isinstance(place.of, ir.Element):
+            return ir.UnionPlace(place.type, of=self._with_index(place.of, index))  # type: ignore[arg-type]
+        if isinstance(place, ir.Member):
+            return ir.Member(self._with_index(place.union, index), place.name, place.type)  # type: ignore[arg-type]
+        if isinstance(place, ir.StructPlace):
+            return ir.StructPlace(place.type, {n: self._with_index(p, index) for n, p in place.fields.items()})
+        return place
+
     # Parts
 
     def member(self, base: ir.Value, name: str, loc: Location | None) -> ir.Value:
@@ -324,21 +344,26 @@ class Values:
         inner: object = place.union.of if isinstance(place, ir.Member) else place
         if not isinstance(inner, (ir.Element, ir.Edge)):
             raise Fault("this is not supported for an element of a stack", self.loc)
-        index: ir.Expr
         if isinstance(inner, ir.Edge):
-            index = ir.LastIndex(t.Bits(32), inner.stack)
             if inner.which == "next":
                 raise Fault("'next' can only be extracted to", self.loc)
+            index: ir.Expr = ir.LastIndex(t.Bits(32), inner.stack)
         else:
-            index = inner.index if isinstance(inner.index, ir.Scalar) else self.pin(inner.index, "index")
+            index = inner.index
+        bodies: list[list[ir.Stmt]] = []
         for number in range(inner.stack.type.size):
             element = self.static_element(inner.stack, number)
             header = self.union_member(element, member) if isinstance(element, ir.UnionPlace) and member else element
             assert isinstance(header, ir.Header)
-            condition = fold.binary("==", index, ir.Const(index.type, number))
             outer, self.out = self.out, []
             action(header)
             body, self.out = self.out, outer
+            bodies.append(body)
+        changed = effects.overlap(effects.reads(index), effects.writes(one for body in bodies for one in body))
+        if changed or not isinstance(index, (ir.Scalar, ir.LastIndex)):
+            index = self.pin(index, "index")
+        for number, body in enumerate(bodies):
+            condition = fold.binary("==", index, ir.Const(index.type, number))
             self.emit(ir.If(self.loc, condition, body, []))
 
     # Assignment
@@ -434,8 +459,9 @@ class Values:
             if target.name and value.name:
                 self.emit(ir.Copy(self.loc, target, value))
                 return
+            into, source = self.saved(target), self.saved(value)
             for name in names:
-                self.assign(self.union_member(target, name), self.union_member(value, name))
+                self.assign(self.member(into, name, self.loc), self.member(source, name, self.loc))
             return
         for name in names:
             self._assign_header(self.union_member(target, name), ir.Invalid(target.type))  # type: ignore[arg-type]

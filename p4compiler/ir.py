@@ -429,10 +429,16 @@ Value = Union[
 
 @dataclass(eq=False)
 class Instantiated:
-    """A parser or control instance: its declaration with constructor arguments and locals bound in a frame."""
+    """A parser or control instance: its declaration with constructor arguments and locals bound in a frame.
+
+    `shared`: parameters for which its applications have different arguments. `kept`: the temporaries of parameters,
+    the same ones wherever it is applied, as there is one of each of its tables.
+    """
 
     name: str
     declaration: s.Parser | s.Control
     frame: object
     annotations: s.Annotations
     applied: int = 0
+    shared: frozenset[s.Parameter] = frozenset()
+    kept: dict[s.Parameter, Value] = field(default_factory=dict)
