@@ -228,7 +228,8 @@ class Statements(Calls):
         after, again = self.new_label(), self.new_label()
         outer, self.out = self.out, []
         condition = self.scalar(statement.condition)
-        self.emit(ir.If(statement.loc, fold.unary("!", condition), [ir.Leave(statement.loc, after)], []))
+        if condition != fold.TRUE:
+            self.emit(ir.If(statement.loc, fold.unary("!", condition), [ir.Leave(statement.loc, after)], []))
         self.loops.append((after, again))
         body = self.nested(statement.body)
         self.loops.pop()

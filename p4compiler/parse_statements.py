@@ -111,10 +111,16 @@ class StatementParser(ExpressionParser, ABC):
         return self.variable(annotations, start, type_)
 
     def variable(self, annotations: s.Annotations, start: Token, type_: s.TypeSyntax) -> s.Variable:
-        name = self.name("the variable")
+        made = self._variable_named(annotations, start, type_, self.name("the variable"))
+        self.expect(";", "after the variable")
+        return made
+
+    def _variable_named(
+        self, annotations: s.Annotations, start: Token, type_: s.TypeSyntax, name: Token
+    ) -> s.Variable:
+        """The rest of a variable's declaration, without its ';'."""
         type_ = self.array_suffix(type_)
         value = self.initializer() if self.accept("=") else None
-        self.expect(";", "after the variable")
         self.declare(name.text)
         return s.Variable(start.loc.to(name.loc), name.text, annotations, type_, value)
 
@@ -256,17 +262,13 @@ class StatementParser(ExpressionParser, ABC):
         try:
             annotations = self.annotations()
             if self.starts_declaration():
-                first = self.token
-                type_ = self.type()
+                first, type_ = self.token, self.type()
                 name = self.name("the loop variable")
-                self.declare(name.text)
-                variable = s.Variable(first.loc.to(name.loc), name.text, annotations, type_, None)
                 if self.accept("in"):
-                    return self._for_in(start, variable, None)
-                self.expect("=", "or 'in' after the loop variable")
-                value = self.initializer()
-                variable = s.Variable(first.loc.to(name.loc), name.text, annotations, type_, value)
-                return self._for_c(start, [variable])
+                    self.declare(name.text)
+                    loc = first.loc.to(name.loc)
+                    return self._for_in(start, s.Variable(loc, name.text, annotations, type_, None), None)
+                return self._for_c(start, [self._variable_named(annotations, first, type_, name)])
             if self.token.text == ";":
                 return self._for_c(start, [])
             target = self.postfix_expression()
@@ -291,14 +293,10 @@ class StatementParser(ExpressionParser, ABC):
 
     def _for_c(self, start: Token, init: list[s.Statement | s.Declaration]) -> s.For:
         while self.accept(","):
+            annotations = self.annotations()
             if self.starts_declaration():
-                first = self.token
-                type_ = self.type()
-                name = self.name("the loop variable")
-                self.expect("=")
-                value = self.initializer()
-                self.declare(name.text)
-                init.append(s.Variable(first.loc.to(name.loc), name.text, (), type_, value))
+                first, type_ = self.token, self.type()
+                init.append(self._variable_named(annotations, first, type_, self.name("the loop variable")))
             else:
                 init.append(self.simple_statement())
         self.expect(";", "after the initialization")

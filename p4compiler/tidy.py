@@ -20,7 +20,8 @@ def _tidy(statement: ir.Stmt) -> list[ir.Stmt]:
         body = tidy(statement.body)
         if body and isinstance(body[-1], ir.Leave) and body[-1].label == statement.label:
             body.pop()
-        if not leaves(body, statement.label):
+        # A loop keeps its label, by which the target's writer knows it.
+        if not leaves(body, statement.label) and not any(isinstance(inner, ir.Loop) for inner in body):
             return body
         return [ir.Labelled(statement.loc, statement.label, body)]
     if isinstance(statement, ir.If):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from p4compiler import ir
 from p4compiler.bmv2.expressions import Json, convert
 from p4compiler.bmv2.externs import Externs
+from p4compiler.bmv2.loops import bodies, is_loop
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.bmv2.primitives import action_primitives
 from p4compiler.bmv2.tables import TableWriter
@@ -188,31 +189,11 @@ def is_simple(statement: ir.Stmt) -> bool:
     """Whether a statement may stand in the action of a hidden table."""
     if isinstance(statement, (ir.Assign, ir.Copy, ir.SetValid, ir.Shift, ir.Call)):
         return True
-    if isinstance(statement, ir.Loop):
-        # Its Leave goes to a Labelled outside; see tidy.py, which keeps the two together.
-        return False
-    return isinstance(statement, ir.Labelled) and _is_closed_loop(statement)
+    return isinstance(statement, ir.Labelled) and is_loop(statement) and not _applies_table(statement.body)
 
 
-def _is_closed_loop(statement: ir.Labelled) -> bool:
-    """A Labelled around a loop that applies no table and is left for its own end only."""
-    if not any(isinstance(inner, ir.Loop) for inner in statement.body):
-        return False
-    return _self_contained(statement.body, {statement.label})
-
-
-def _self_contained(statements: list[ir.Stmt], labels: set[int]) -> bool:
-    for statement in statements:
-        if isinstance(statement, (ir.Apply, ir.DirectAction, ir.Exit)):
-            return False
-        if isinstance(statement, ir.Leave) and statement.label not in labels:
-            return False
-        if isinstance(statement, ir.If):
-            if not _self_contained(statement.then, labels) or not _self_contained(statement.otherwise, labels):
-                return False
-        elif isinstance(statement, ir.Labelled):
-            if not _self_contained(statement.body, labels | {statement.label}):
-                return False
-        elif isinstance(statement, ir.Loop) and not _self_contained(statement.body, labels):
-            return False
-    return True
+def _applies_table(statements: list[ir.Stmt]) -> bool:
+    return any(
+        isinstance(statement, ir.Apply) or any(_applies_table(body) for body in bodies(statement))
+        for statement in statements
+    )

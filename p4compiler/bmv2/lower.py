@@ -10,6 +10,7 @@ from p4compiler.bmv2.checksums import ChecksumWriter, DeparserWriter
 from p4compiler.bmv2.controls import ControlWriter
 from p4compiler.bmv2.expressions import register_fields
 from p4compiler.bmv2.externs import Externs
+from p4compiler.bmv2.loops import close_loops
 from p4compiler.bmv2.output import Output
 from p4compiler.bmv2.parsers import ParserWriter
 from p4compiler.elaborate_values import Fault, Values
@@ -41,7 +42,8 @@ def _write(program: elaborate.Program, output: Output, externs: Externs, diagnos
     ParserWriter(output, externs, diagnostics).write(program.parser_start, program.parser_states)
     controls = ControlWriter(output, externs, diagnostics)
     for role in (elaborate.INGRESS, elaborate.EGRESS):
-        controls.write(role, tidy(program.controls[role]), program.control_locs[role])
+        body = tidy(close_loops(program.controls[role], program.storage))
+        controls.write(role, body, program.control_locs[role])
     DeparserWriter(output, diagnostics).write(
         program.controls[elaborate.DEPARSER], program.control_locs[elaborate.DEPARSER]
     )
