@@ -48,7 +48,7 @@ def reads(value: object) -> set[Place]:
         found = places(value)
         if isinstance(value, ir.Valid):
             found = {(owner_root(value.header), None)}
-        elif isinstance(value, ir.LastIndex):
+        elif isinstance(value, (ir.LastIndex, ir.HasLast)):
             found = {(owner_root(value.stack), None)}
         for child in fold.children(value):
             found |= reads(child)

@@ -112,6 +112,9 @@ class Arguments(Expressions, ABC):
         argument = given[number]
         if by_name or not self.is_fixed(argument.value):
             return not argument.is_written and is_constant(argument.value)
+        if argument.is_written and argument.value in self.storage.siblings:
+            # Copied back invalid, it makes the other members of its union invalid.
+            return False
         written = effects.writes(one for later in given[number + 1 :] for one in later.needs)
         written = written.union(*(other.written() for other in given if other is not argument))
         return not effects.overlap(effects.reads(argument.value), written)

@@ -92,7 +92,7 @@ class Calls(Arguments):
         if name == "isValid":
             return self.validity(base)
         if name in ("setValid", "setInvalid"):
-            self.each_static(base, lambda h: self.emit(ir.SetValid(call.loc, h, name == "setValid")))
+            self.each_static(base, lambda h: self.set_valid(h, name == "setValid"))
             return None
         assert isinstance(base, ir.StackPlace) and fact.arguments[0] is not None
         count = self.scalar(fact.arguments[0])

@@ -164,8 +164,28 @@ class Values:
             return ir.LastIndex(t.Bits(32), stack)
         element = t.strip(stack.type.element)
         assert isinstance(element, t.Struct)
+        if name == "last":
+            self._require_last(stack)
         edge = ir.Edge(stack, name, element)
         return ir.UnionPlace(element, of=edge) if element.kind == "header_union" else edge
+
+    def _require_last(self, stack: ir.StackPlace) -> None:
+        """Without a last element the parser ends here (P4_16 specification, section "Operations on header stacks").
+
+        The target would read the element that is not there. What this list of statements has extracted is there.
+        """
+        there = ir.HasLast(t.BOOL, stack)
+        for statement in reversed(self.out):
+            if isinstance(statement, ir.Call) and statement.arguments:
+                first = statement.arguments[0]
+                if first == there or (statement.name == "extract" and _edge(first) == (stack, "next")):
+                    return
+            elif not isinstance(statement, (ir.Assign, ir.SetValid)) and effects.overlap(
+                effects.places(stack), effects.writes([statement])
+            ):
+                break
+        error = ir.Const(t.ERROR, self.facts.errors["StackOutOfBounds"], "StackOutOfBounds")
+        self.emit(ir.Call(self.loc, "verify", None, (there, error)))
 
     def element(self, base: ir.Value, index: ir.Expr, loc: Location | None) -> ir.Value:
         """base[index]."""
@@ -407,22 +427,32 @@ class Values:
 
     def _assign_header(self, target: ir.HeaderPlace, value: ir.Value) -> None:
         if isinstance(value, ir.Invalid):
-            self.each_static(target, lambda h: self.emit(ir.SetValid(self.loc, h, False)))
+            self.each_static(target, lambda h: self.set_valid(h, False))
             return
         if isinstance(value, ir.Aggregate):
             parts = self._detached(target, value)
             self.each_static(target, lambda h: self._fill_header(h, parts))
             return
         if isinstance(value, (ir.Header, ir.Element, ir.Edge, ir.Member)):
-            source = value
-            if source != target:
-                copy = self._copy_header
-                self.each_static(target, lambda h: self.each_static(source, lambda v: copy(h, v)))
+            if value != target:
+                self._copy_each(target, value, self._copy_header)
             return
         raise Fault("this value cannot be assigned to a header", self.loc)
 
+    def set_valid(self, header: ir.Header, valid: bool) -> None:
+        """Of a union's members one at most is valid, and none once one is made invalid."""
+        self.emit(ir.SetValid(self.loc, header, valid))
+        if not valid:
+            for other in self.storage.siblings.get(header, ()):
+                self.emit(ir.SetValid(self.loc, other, False))
+
     def _copy_header(self, target: ir.Header, source: ir.Header) -> None:
         self.emit(ir.Copy(self.loc, target, source))
+        if target in self.storage.siblings:
+            outer, self.out = self.out, []
+            self.set_valid(target, False)
+            invalid, self.out = self.out, outer
+            self.emit(ir.If(self.loc, fold.unary("!", ir.Valid(t.BOOL, target)), invalid, []))
 
     def _fill_header(self, header: ir.Header, parts: ir.Aggregate) -> None:
         self.emit(ir.SetValid(self.loc, header, True))
@@ -452,19 +482,27 @@ class Values:
             self.assign(place, part)
 
     def _assign_union(self, target: ir.UnionPlace, value: ir.Value) -> None:
-        names = list(self.field_types(target.type))
-        if isinstance(value, ir.UnionPlace):
-            if value == target:
-                return
-            if target.name and value.name:
-                self.emit(ir.Copy(self.loc, target, value))
-                return
-            into, source = self.saved(target), self.saved(value)
-            for name in names:
-                self.assign(self.member(into, name, self.loc), self.member(source, name, self.loc))
+        if value == target:
             return
-        for name in names:
-            self._assign_header(self.union_member(target, name), ir.Invalid(target.type))  # type: ignore[arg-type]
+        if isinstance(value, ir.UnionPlace) and target.name and value.name:
+            self.emit(ir.Copy(self.loc, target, value))
+            return
+        into = self.saved(target)
+        source = self.saved(value) if isinstance(value, ir.UnionPlace) else None
+        for name in self.field_types(target.type):
+            member = self.member(into, name, self.loc)
+            if source is None:
+                self.each_static(member, lambda h: self.emit(ir.SetValid(self.loc, h, False)))
+            else:
+                self._copy_each(member, self.member(source, name, self.loc), self._copy_member)
+
+    def _copy_each(self, target: ir.Value, source: ir.Value, copy: Callable[[ir.Header, ir.Header], None]) -> None:
+        """Carries out the copy between the headers that two places mean."""
+        self.each_static(target, lambda h: self.each_static(source, lambda v: copy(h, v)))
+
+    def _copy_member(self, target: ir.Header, source: ir.Header) -> None:
+        """Of a union that is copied as a whole: its other members are copied too."""
+        self.emit(ir.Copy(self.loc, target, source))
 
     def _assign_stack(self, target: ir.StackPlace, value: ir.Value) -> None:
         if isinstance(value, ir.StackPlace):
@@ -497,3 +535,12 @@ class Values:
             return make()
         except ConstantFault as fault:
             raise Fault(str(fault), loc) from None
+
+
+def _edge(place: object) -> tuple[ir.StackPlace, str] | None:
+    """The stack of which a place is `next` or `last`, or a member of a union there."""
+    if isinstance(place, ir.Member):
+        place = place.union
+    if isinstance(place, ir.UnionPlace):
+        place = place.of
+    return (place.stack, place.which) if isinstance(place, ir.Edge) else None

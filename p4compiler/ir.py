@@ -101,6 +101,13 @@ class LastIndex(Expr):
     stack: StackPlace
 
 
+@dataclass(frozen=True, slots=True)
+class HasLast(Expr):
+    """Whether an element of the stack has been extracted to, so that there is a last one."""
+
+    stack: StackPlace
+
+
 # Places of headers
 
 

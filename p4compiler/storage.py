@@ -18,7 +18,7 @@ FieldTypes = Callable[[t.Struct], dict[str, t.Type]]
 
 @dataclass
 class Storage:
-    """Everything that was allocated, in order."""
+    """Everything that was allocated, in order. `siblings`: a member of a union with the other members."""
 
     field_types: FieldTypes
     scalars: dict[str, t.Type] = field(default_factory=dict)
@@ -26,6 +26,7 @@ class Storage:
     metadata: list[ir.Header] = field(default_factory=list)
     stacks: list[ir.StackPlace] = field(default_factory=list)
     unions: list[ir.UnionPlace] = field(default_factory=list)
+    siblings: dict[ir.Header, list[ir.Header]] = field(default_factory=dict)
     _names: set[str] = field(default_factory=lambda: {SCALARS, STANDARD_METADATA})
     _scalars_owner: ir.Header = field(default_factory=lambda: ir.Header(SCALARS, t.VOID))
 
@@ -95,8 +96,9 @@ class Storage:
     def _union(self, name: str, type_: t.Struct) -> ir.UnionPlace:
         place = ir.UnionPlace(type_, name)
         self.unions.append(place)
-        for member, member_type in self.field_types(type_).items():
-            self.headers.append(ir.Header(f"{name}.{member}", t.strip(member_type)))
+        members = [ir.Header(f"{name}.{m}", t.strip(type_)) for m, type_ in self.field_types(type_).items()]
+        self.headers += members
+        self.siblings.update({one: [other for other in members if other != one] for one in members})
         return place
 
 

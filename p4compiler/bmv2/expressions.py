@@ -110,6 +110,9 @@ def convert(expression: ir.Expr) -> Json:
         return _slice(expression)
     if isinstance(expression, ir.LastIndex):
         return operation("last_stack_index", None, {"type": "header_stack", "value": expression.stack.name})
+    if isinstance(expression, ir.HasLast):
+        count = operation("size_stack", None, {"type": "header_stack", "value": expression.stack.name})
+        return operation(">", count, hexstr(0, 32))
     if isinstance(expression, ir.Lookahead):
         width = expression.type.width if isinstance(expression.type, t.Bits) else 1
         return {"type": "lookahead", "value": [expression.offset, width]}

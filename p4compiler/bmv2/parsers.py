@@ -25,6 +25,7 @@ class ParserWriter:
         # Where accept goes: None, or the state after a sub-parser's call.
         self.accept: str | None = None
         self.after: dict[int, str | None] = {}
+        self.no_match: str | None = None
 
     def write(self, start: str, states: dict[str, ir.ParserState]) -> None:
         self._names |= set(states)
@@ -219,6 +220,18 @@ class ParserWriter:
                 break
             for values in expand_ranges(case.keyset, widths):
                 last["transitions"].append(self._transition(values, widths, target))
+        if all(transition["type"] != "default" for transition in last["transitions"]):
+            last["transitions"].append(self._default(self._no_match()))
+
+    def _no_match(self) -> str:
+        """The state to which a select without a case for its value goes."""
+        if self.no_match is None:
+            made = self._new(self.unique("noMatch"))
+            error = ir.Const(t.ERROR, self.output.program.facts.errors["NoMatch"], "NoMatch")
+            made["parser_ops"] += self._operation(ir.Call(None, "verify", None, (fold.FALSE, error)))
+            made["transitions"].append(self._default(None))
+            self.no_match = str(made["name"])
+        return self.no_match
 
     def _is_key(self, key: ir.Expr) -> bool:
         if isinstance(key, ir.Scalar):
