@@ -5,21 +5,17 @@ from __future__ import annotations
 from p4compiler import syntax as s
 from p4compiler import type_rules
 from p4compiler import types as t
-from p4compiler.check_statements import StatementChecks, action_name
+from p4compiler.check_entries import EntryChecks
+from p4compiler.check_statements import action_name
 from p4compiler.compile_time import runtime_part
 from p4compiler.facts import CallKind
 from p4compiler.names import key_name
 
-MAX_PRIORITY = (1 << 31) - 1
-"""P4Runtime's priorities are 32-bit signed integers."""
-
 # Match kinds that look at the bits of a number.
 _BITWISE = frozenset({"ternary", "lpm", "range"})
-# With one of these, several entries may match, so that entries have priorities.
-_RANKED = frozenset({"ternary", "range", "optional"})
 
 
-class TableChecks(StatementChecks):
+class TableChecks(EntryChecks):
     def table(self, table: s.Table) -> None:
         # Its own name is no key: what it hides cannot be reached in here.
         self.declare(table)
@@ -35,9 +31,10 @@ class TableChecks(StatementChecks):
         if table.entries and not table.keys:
             self.error(f"table '{table.name}' has entries but no key", table)
         for entry in table.entries or ():
-            self._entry(entry, key_types, actions, table)
-        self._priorities(table)
-        self._same_keys(table)
+            self.entry(entry, key_types, table)
+            self._action_value(entry.action, actions, table, "this entry")
+        self.priorities(table)
+        self.same_keys(table)
 
     def _key(self, key: s.KeyElement, table: s.Table) -> t.Type:
         type_ = self.value(key.expression)
@@ -187,73 +184,3 @@ class TableChecks(StatementChecks):
                 self.error("priority_delta is a positive number", value)
         else:
             self.expression(value)
-
-    # Entries
-
-    def _entry(self, entry: s.Entry, key_types: list[t.Type], actions: dict[str, s.Action], table: s.Table) -> None:
-        items = entry.keyset.items if isinstance(entry.keyset, s.ListExpression) else (entry.keyset,)
-        if len(items) != len(key_types) and not (len(items) == 1 and isinstance(items[0], s.Anything)):
-            self.error(f"table '{table.name}' has {len(key_types)} keys, this entry {len(items)}", entry)
-        for item, type_, key in zip(items, key_types, table.keys or (), strict=False):
-            self.keyset_item(item, type_)
-            match = key.match_kind.name
-            if isinstance(item, s.Masked) and match == "optional":
-                self.error(f"a key that matches '{match}' takes a value, not a mask", item)
-            varies = runtime_part(item, self.facts)
-            if varies is not None:
-                self.error("the values of an entry must be known at compile time", varies)
-        if entry.priority is not None:
-            self.constant_int(entry.priority, "a priority")
-        self._action_value(entry.action, actions, table, "this entry")
-
-    def _priorities(self, table: s.Table) -> None:
-        """Section "Entry priorities": given for all from the first on, or for none; never out of range."""
-        entries = table.entries or ()
-        given = [e for e in entries if e.priority is not None]
-        if not given:
-            return
-        if not any(key.match_kind.name in _RANKED for key in table.keys or ()):
-            self.error("entries of a table without ternary, range or optional keys have no priority", given[0])
-            return
-        if entries[0].priority is None:
-            self.error("the first entry needs a priority, because a later one has one", entries[0])
-            return
-        largest_wins, delta = True, 1
-        for property_ in table.properties:
-            value = self.constant_or_none(property_.value) if property_.value is not None else None
-            if property_.name == "largest_priority_wins" and isinstance(value, bool):
-                largest_wins = value
-            elif property_.name == "priority_delta" and isinstance(value, int):
-                delta = value
-        priority = 0
-        for entry in entries:
-            value = self.constant_or_none(entry.priority) if entry.priority is not None else None
-            step = -delta if largest_wins else delta
-            priority = value if isinstance(value, int) else priority + step
-            if not 0 <= priority <= MAX_PRIORITY:
-                self.error(f"this entry's priority would be {priority}; it is 0 to {MAX_PRIORITY}", entry)
-                return
-
-    def _same_keys(self, table: s.Table) -> None:
-        """Two entries with the same exact values: the second could never match."""
-        if any(key.match_kind.name != "exact" for key in table.keys or ()):
-            return
-        seen: dict[tuple[object, ...], s.Entry] = {}
-        for entry in table.entries or ():
-            items = entry.keyset.items if isinstance(entry.keyset, s.ListExpression) else (entry.keyset,)
-            values = tuple(None if isinstance(i, s.Anything) else self.constant_or_none(i) for i in items)
-            if None in values:
-                continue
-            if values in seen:
-                self.error("an entry with these values is there already", entry, ("here", seen[values].loc))
-            seen[values] = entry
-
-    def keyset_item(self, item: s.Expression, wanted: t.Type) -> None:
-        """Checks one value of a select case or table entry against its key's type."""
-        actual = self.value(item)
-        if isinstance(actual, t.Set):
-            actual = actual.element
-        if isinstance(wanted, t.Enum) and wanted.underlying is not None and isinstance(item, (s.Masked, s.Range)):
-            wanted = wanted.underlying
-        if not self.fits(actual, wanted):
-            self.error(f"a value of type {actual} cannot be compared with a key of type {wanted}", item)

@@ -7,12 +7,14 @@ from p4compiler import syntax as s
 from p4compiler import types as t
 from p4compiler.elaborate_statements import Statements
 from p4compiler.elaborate_values import Fault, Frame
-from p4compiler.names import key_name
+from p4compiler.names import annotation_number, key_name
 from p4compiler.source import Location
 from p4compiler.storage import control_plane_name
 
 # Properties whose values mean something to v1model.
 OBJECT_PROPERTIES = ("implementation", "counters", "meters", "support_timeout")
+# What these say is in the entries' priorities already.
+_OF_ENTRIES = ("largest_priority_wins", "priority_delta")
 
 
 class Tables(Statements):
@@ -53,6 +55,8 @@ class Tables(Statements):
             self._no_action(table, by_declaration)
         for entry in declaration.entries or ():
             self._entry(table, entry, by_declaration)
+        # The first wins; of entries with one priority that which stands first in the program.
+        table.entries.sort(key=lambda entry: -(entry.priority or 0))
         table.entries_const = declaration.entries_const
         return table
 
@@ -156,7 +160,7 @@ class Tables(Statements):
                 made.name = made.name or f"{table.name}.{property_.name}"
                 made.annotations = property_.annotations
             table.properties[property_.name] = made
-        else:
+        elif property_.name not in _OF_ENTRIES:
             self.diagnostics.warning(f"unknown table property '{property_.name}' is ignored", property_.loc)
 
     def _action_value(
@@ -189,14 +193,9 @@ class Tables(Statements):
         else:
             keyset = tuple(self.key_value(i, k.expression.type) for i, k in zip(items, table.keys, strict=True))
         action, arguments = self._action_value(entry.action, actions)
-        priority: int | None = None
-        annotation = s.find_annotation(entry.annotations, "priority")
-        if entry.priority is not None:
-            value = self.scalar(entry.priority)
-            priority = value.value if isinstance(value, ir.Const) else None
-        elif annotation is not None and annotation.body:
-            priority = int(annotation.body[0].text, 0)
-        table.entries.append(ir.EntryObject(keyset, action, arguments, priority, entry.const, entry.loc))
+        priority = self.facts.priorities.get(entry)
+        rank = annotation_number(entry.annotations, "priority")
+        table.entries.append(ir.EntryObject(keyset, action, arguments, priority, rank, entry.const, entry.loc))
 
     def key_value(self, item: s.Expression, type_: t.Type) -> ir.KeyValue:
         """One value, mask, range or anything, as of a key of the type."""

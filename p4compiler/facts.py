@@ -45,6 +45,7 @@ class Facts:
     declared: dict[s.Declaration, Type] = field(default_factory=dict)
     constants: dict[s.Declaration, object] = field(default_factory=dict)
     enum_values: dict[s.EnumMember, int] = field(default_factory=dict)
+    priorities: dict[s.Entry, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     match_kinds: list[str] = field(default_factory=list)
     globals: dict[str, list[s.Declaration]] = field(default_factory=dict)

@@ -264,12 +264,17 @@ class Key:
 
 @dataclass(frozen=True)
 class EntryObject:
-    """`keyset`: per key (value, mask), ("range", low, high) as `KeyValue`s."""
+    """`keyset`: per key (value, mask), ("range", low, high) as `KeyValue`s.
+
+    `priority`: as P4Runtime counts, the largest wins; None for const entries and where prefix lengths decide.
+    `rank`: of the annotation @priority, as BMv2 counts, the smallest wins.
+    """
 
     keyset: tuple[KeyValue, ...]
     action: ActionObject
     arguments: tuple[int, ...]
     priority: int | None
+    rank: int | None
     const: bool
     loc: Location
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from p4compiler import syntax as s
 from p4compiler.constants import ConstantEvaluator
 from p4compiler.facts import Facts
+from p4compiler.lexer import Kind, parse_number
 from p4compiler.storage import control_plane_name
 
 
@@ -67,6 +68,15 @@ def _constant_text(expression: s.Expression, facts: Facts) -> str | None:
         expression = expression.operand
     text = expression.loc.fragment.lower() if isinstance(expression, s.IntLiteral) else ""
     return hex(value) if "0x" in text else str(int(value))
+
+
+def annotation_number(annotations: s.Annotations, name: str) -> int | None:
+    """The number in an annotation like @id(5)."""
+    annotation = s.find_annotation(annotations, name)
+    for token in (annotation.body or ()) if annotation is not None else ():
+        if token.kind is Kind.INT:
+            return parse_number(token.text)[0]
+    return None
 
 
 def name_hash(name: str) -> int:

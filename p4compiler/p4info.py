@@ -12,7 +12,7 @@ from p4compiler import elaborate, ir
 from p4compiler import syntax as s
 from p4compiler import types as t
 from p4compiler.elaborate_values import Frame
-from p4compiler.names import aliases, assign_ids
+from p4compiler.names import aliases, annotation_number, assign_ids
 from p4compiler.p4info_types import TypeDescriptions, type_name, type_width
 from p4compiler.storage import control_plane_name, struct_type_name
 
@@ -41,17 +41,6 @@ def p4info_text(program: elaborate.Program) -> str:
 def p4info(program: elaborate.Program) -> Any:
     """The P4Info message."""
     return _Writer(program).write()
-
-
-def annotation_number(annotations: s.Annotations, name: str) -> int | None:
-    """The number in an annotation like @id(5)."""
-    from p4compiler.lexer import Kind, parse_number
-
-    annotation = s.find_annotation(annotations, name)
-    for token in (annotation.body or ()) if annotation is not None else ():
-        if token.kind is Kind.INT:
-            return parse_number(token.text)[0]
-    return None
 
 
 def is_hidden(annotations: s.Annotations) -> bool:

@@ -413,9 +413,10 @@ class Parser(StatementParser):
         actions: tuple[s.ActionRef, ...] | None = None
         entries: tuple[s.Entry, ...] | None = None
         entries_const = False
+        entries_annotations: s.Annotations = ()
 
         def item() -> s.Property | None:
-            nonlocal keys, actions, entries, entries_const
+            nonlocal keys, actions, entries, entries_const, entries_annotations
             marks = self.annotations()
             const = self.accept("const") is not None
             label = self.name("a table property")
@@ -428,7 +429,7 @@ class Parser(StatementParser):
                     actions = self._once(actions, label, self.sequence(self._action_ref))
                 else:
                     entries = self._once(entries, label, self.sequence(lambda: self._entry(const)))
-                    entries_const = const
+                    entries_const, entries_annotations = const, marks
                 self.expect("}")
                 self.accept(";")
                 return None
@@ -439,7 +440,9 @@ class Parser(StatementParser):
         properties = self.sequence(item)
         self.expect("}")
         kept = tuple(p for p in properties if p is not None)
-        return s.Table(name.loc, name.text, annotations, keys, actions, entries, entries_const, kept)
+        return s.Table(
+            name.loc, name.text, annotations, keys, actions, entries, entries_const, kept, entries_annotations
+        )
 
     def _once(self, old: tuple[_T, ...] | None, label: Token, new: tuple[_T, ...]) -> tuple[_T, ...]:
         if old is not None:

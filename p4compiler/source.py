@@ -132,8 +132,8 @@ class Diagnostics:
             self.items.append(Diagnostic("error", f"stopped after {self.limit} errors"))
             raise CompileFailed
 
-    def warning(self, message: str, location: Location | None) -> None:
-        self._add(Diagnostic("warning", message, location))
+    def warning(self, message: str, location: Location | None, *notes: tuple[str, Location]) -> None:
+        self._add(Diagnostic("warning", message, location, notes))
 
     def _add(self, diagnostic: Diagnostic) -> None:
         if diagnostic.location is not None:

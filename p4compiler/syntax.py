@@ -481,6 +481,7 @@ class Table(Declaration):
     entries: tuple[Entry, ...] | None
     entries_const: bool
     properties: tuple[Property, ...]
+    entries_annotations: Annotations = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -234,8 +234,9 @@ class Pipeline(Cells, Copies):
             self._rates.pop((table, handle), None)
 
     def release_entries(self, table: str, size: int) -> None:
-        """Let the entries that the program gives be changed, and others be added, up to `size`. They begin as const
-        ones: the JSON does not tell ``entries`` from ``const entries``, only the P4Info does."""
+        """Let the entries that the program gives be changed, but for those that are const by themselves, and others
+        be added, up to `size`. They begin as const ones: BMv2's JSON does not tell ``entries`` from
+        ``const entries``, only the P4Info does."""
         with self._lock:
             self._state(table).release(size)
 

@@ -167,12 +167,18 @@ class KeyField:
 
 @dataclass(frozen=True)
 class ConstEntry:
-    """`match`: the JSON objects. `priority`: the smaller wins, as BMv2 counts."""
+    """`match`: the JSON objects. `priority`: the smaller wins, as BMv2 counts.
+
+    What p4compiler's JSON adds: `runtime_priority`, the one that P4Runtime reads (None: it follows from `priority`),
+    and `const`, whether the entry stays as it is even where the table's entries can be changed.
+    """
 
     match: tuple[Json, ...]
     action_id: int
     params: tuple[int, ...]
     priority: int
+    runtime_priority: int | None = None
+    const: bool = False
 
 
 @dataclass(frozen=True)

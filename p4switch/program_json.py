@@ -123,6 +123,19 @@ def _size(value: object) -> int:
     return size
 
 
+def _entry(item: Json) -> ConstEntry:
+    runtime = item.get("p4runtime") or {}
+    priority = runtime.get("priority")
+    return ConstEntry(
+        tuple(item["match_key"]),
+        item["action_entry"]["action_id"],
+        tuple(_number(v) for v in item["action_entry"]["action_data"]),
+        int(item.get("priority") or 0),
+        None if priority is None else int(priority),
+        bool(runtime.get("is_const")),
+    )
+
+
 class _Reader:
     def __init__(self, data: Json) -> None:
         self.data = data
@@ -341,15 +354,7 @@ class _Reader:
             default_action_id=None if default.get("action_id") is None else int(default["action_id"]),
             default_params=tuple(_number(v) for v in default.get("action_data") or ()),
             default_const=bool(default.get("action_const")),
-            entries=tuple(
-                ConstEntry(
-                    tuple(e["match_key"]),
-                    e["action_entry"]["action_id"],
-                    tuple(_number(v) for v in e["action_entry"]["action_data"]),
-                    int(e.get("priority") or 0),
-                )
-                for e in item.get("entries") or ()
-            ),
+            entries=tuple(map(_entry, item.get("entries") or ())),
             source=_source(item),
         )
 

@@ -174,6 +174,8 @@ class TableState:
         self.pointers: dict[int, int] = {}
         self._by_key: dict[tuple[tuple[Match, ...], int], int] = {}
         self._last = 0
+        # Handles of the program's entries that are const only as long as the whole table is.
+        self._changeable: list[int] = []
         self._own: tuple[str | None, tuple[int, ...]] = (None, ())
         self.current: tuple[str | Member | Group | None, tuple[int, ...]] = (None, ())
         self.fixed, self.max_size = bool(table.entries), table.max_size
@@ -192,12 +194,16 @@ class TableState:
         for one in table.entries:
             name = next(n for n, i in self.actions.items() if i == one.action_id)
             match = tuple(normal(m, k, self.where) for m, k in zip(const_match(one, table), table.key, strict=True))
-            self._add(match, name, one.params, first - one.priority if table.ordered else 0, const=True)
+            priority = first - one.priority if one.runtime_priority is None else one.runtime_priority
+            handle = self._add(match, name, one.params, priority if table.ordered else 0, const=True)
+            if not one.const:
+                self._changeable.append(handle)
 
     def release(self, size: int) -> None:
-        """Let the program's entries be changed: they are not const, and the table may hold `size` of them."""
+        """Let the program's entries be changed, but for those that are const; the table may hold `size` of them."""
         self.fixed, self.max_size = False, max(size, self.max_size)
-        self.entries = {handle: replace(entry, const=False) for handle, entry in self.entries.items()}
+        for handle in self._changeable:
+            self.entries[handle] = replace(self.entries[handle], const=False)
 
     @property
     def where(self) -> str:

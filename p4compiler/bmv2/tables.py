@@ -101,8 +101,16 @@ class TableWriter:
             "action_id": ids[entry.action],
             "action_data": [hexstr(v)["value"] for v in entry.arguments],
         }
-        priority = entry.priority if entry.priority is not None else number + 1
-        return {**source_info(entry.loc), "match_key": keys, "action_entry": action, "priority": priority}
+        rank = entry.rank if entry.rank is not None else number + 1
+        made: Json = {**source_info(entry.loc), "match_key": keys, "action_entry": action, "priority": rank}
+        if not table.entries_const:
+            # BMv2 reads none of this: to it all entries are const, and it counts them.
+            made["p4runtime"] = {"priority": self._runtime_priority(table, entry), "is_const": entry.const}
+        return made
+
+    def _runtime_priority(self, table: ir.TableObject, entry: ir.EntryObject) -> int | None:
+        """What P4Runtime reads; None where it follows from BMv2's numbers."""
+        return entry.priority if all(e.rank is None for e in table.entries) else None
 
     def _match(self, key: ir.Key, value: ir.KeyValue, entry: ir.EntryObject) -> Json:
         width = _width(key.expression.type)

@@ -202,7 +202,18 @@ TABLE = (
             "",
             "first entry needs",
         ),
-        ("key = { x.a: ternary; } actions = { go; } entries = { priority = 0: 1: go; 2: go; }", "", "would be -1"),
+        ("key = { x.a: ternary; } actions = { go; } entries = { priority = 1: 1: go; 2: go; }", "", "would be 0"),
+        (
+            "key = { x.a: ternary; } actions = { go; } largest_priority_wins = false; "
+            "entries = { priority = 0x7FFFFFFF: 1: go; }",
+            "",
+            "would be 2147483647; it is 0 to 2147483646",
+        ),
+        (
+            "key = { x.a: ternary; } actions = { go; } const entries = { priority = 1: 1: go; }",
+            "",
+            "const entries have no priority",
+        ),
         ("actions = { go; } largest_priority_wins = 3;", "", "largest_priority_wins is true or false"),
         ("actions = { go; }", "bool b = t.apply().action_run == t.apply().action_run;", "can only be switched on"),
     ],
