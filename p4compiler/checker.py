@@ -127,9 +127,24 @@ class Checker(ParserChecks):
                 self.error(f"a {declaration.kind} cannot have a field of type {type_}", field)
                 type_ = t.UNKNOWN
             fields[field.name] = type_
+            self._field_lists(field)
         self.facts.fields[declaration] = fields
         self.pop()
         self.declare(declaration)
+
+    def _field_lists(self, field: s.Field) -> None:
+        """v1model's @field_list(1, 2): the lists of fields to be kept that a field of the user metadata is in."""
+        numbers: list[int] = []
+        for annotation in field.annotations:
+            for expression in annotation.expressions if annotation.name == "field_list" else ():
+                number = self.constant_int(expression, "the number of a field list")
+                if number is None:
+                    continue
+                type_ = self.facts.types[expression]
+                if isinstance(t.value_type(type_), t.Enum):
+                    self.error(f"the members of {type_} have no numbers; write enum bit<8> {type_}", expression)
+                numbers.append(number)
+        self.facts.field_lists[field] = tuple(numbers)
 
     def enum(self, declaration: s.Enum) -> None:
         underlying = self.resolve(declaration.underlying) if declaration.underlying is not None else None

@@ -46,6 +46,7 @@ class Facts:
     constants: dict[s.Declaration, object] = field(default_factory=dict)
     enum_values: dict[s.EnumMember, int] = field(default_factory=dict)
     priorities: dict[s.Entry, int] = field(default_factory=dict)
+    field_lists: dict[s.Field, tuple[int, ...]] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     match_kinds: list[str] = field(default_factory=list)
     globals: dict[str, list[s.Declaration]] = field(default_factory=dict)

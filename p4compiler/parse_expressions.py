@@ -20,6 +20,9 @@ PRECEDENCE: dict[str, int] = {
 
 MAX_DEPTH = 200
 
+# Annotations whose bodies are expressions, with names that must be declared.
+_OF_EXPRESSIONS = frozenset({"field_list"})
+
 TYPE, GENERIC, VALUE = "type", "generic", "value"
 
 
@@ -237,10 +240,17 @@ class ExpressionParser:
                 raise self.fault("expected the name of the annotation after '@'")
             name = self.advance()
             body: tuple[Token, ...] | None = None
+            expressions: tuple[s.Expression, ...] = ()
             structured = self.token.text == "["
-            if structured or self.token.text == "(":
+            if name.text in _OF_EXPRESSIONS and self.token.text == "(":
+                first = self.index + 1
+                self.advance()
+                expressions = self.expressions(")")
+                self.expect(")", f"or ',' in @{name.text}")
+                body = tuple(self.tokens[first : self.index - 1])
+            elif structured or self.token.text == "(":
                 body = self._annotation_body()
-            found.append(s.Annotation(start.loc.to(name.loc), name.text, body, structured))
+            found.append(s.Annotation(start.loc.to(name.loc), name.text, body, structured, expressions))
         return tuple(found)
 
     def _annotation_body(self) -> tuple[Token, ...]:

@@ -16,11 +16,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotation(Node):
-    """`@name`, `@name(...)` or `@name[...]`; the body stays tokens: each annotation has its own syntax."""
+    """`@name`, `@name(...)` or `@name[...]`; the body stays tokens: each annotation has its own syntax.
+
+    `expressions`: what is between the parentheses, where the language knows that these are expressions.
+    """
 
     name: str
     body: tuple[Token, ...] | None = None
     structured: bool = False
+    expressions: tuple[Expression, ...] = ()
 
 
 Annotations = tuple[Annotation, ...]

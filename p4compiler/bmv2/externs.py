@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from p4compiler import ir
-from p4compiler import syntax as s
 from p4compiler import types as t
 from p4compiler.bmv2.expressions import Json, convert, data, hexstr, inner, operation, read, wrapped
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.elaborate_values import Fault
-from p4compiler.lexer import Kind, parse_number
+from p4compiler.source import Diagnostics
 from p4compiler.storage import STANDARD_METADATA, struct_type_name
 
 DEFAULT_SIZE = 1024
@@ -23,9 +22,12 @@ INGRESS, EGRESS = "ingress", "egress"
 class Externs:
     """Collects the objects that externs need while the program's statements are lowered."""
 
-    def __init__(self, output: Output, leaves: Callable[[ir.Value], list[ir.Value]]) -> None:
+    def __init__(
+        self, output: Output, leaves: Callable[[ir.Value], list[ir.Value]], diagnostics: Diagnostics
+    ) -> None:
         self.output = output
         self.leaves = leaves
+        self.diagnostics = diagnostics
         # Where each direct meter's color goes, and the table that owns each direct object.
         self.meter_results: dict[ir.ExternObject, Json] = {}
         self.owners: dict[ir.ExternObject, ir.TableObject] = {}
@@ -160,34 +162,30 @@ class Externs:
     def _new_field_list(self, name: str, elements: list[Json]) -> int:
         return self.output.add("field_lists", {"name": name, "id": 0, "elements": elements})
 
-    def preserved(self, index: ir.Value) -> int:
+    def preserved(self, index: ir.Value, call: ir.Call) -> int:
         """The id of the field list of the user metadata annotated with @field_list(index)."""
         if not isinstance(index, ir.Const):
-            raise Fault("the index of a field list must be known at compile time", None)
+            raise Fault("the index of a field list must be known at compile time", call.loc)
         found = self._field_lists.get(index.value)
         if found is None:
-            elements: list[Json] = []
-            metadata = self.output.program.user_metadata
-            assert isinstance(metadata.type, t.Struct)
-            for field in metadata.type.declaration.fields:
-                if index.value in self._numbers(field.annotations, "field_list"):
-                    leaves = self.leaves(metadata.fields[field.name])
-                    elements += [read(leaf) for leaf in leaves if isinstance(leaf, ir.Scalar)]
+            elements = self._annotated(self.output.program.user_metadata, index.value)
+            if not elements:
+                text = f"no field of the user metadata has @field_list({index.value}): nothing is kept"
+                self.diagnostics.warning(text, call.loc)
             found = self._field_lists[index.value] = self._new_field_list(f"field_list{index.value}", elements)
         return found
 
-    def _numbers(self, annotations: s.Annotations, name: str) -> list[int]:
-        """What an annotation lists: numbers, or names of constants."""
-        facts, found = self.output.program.facts, list[int]()
-        annotation = s.find_annotation(annotations, name)
-        for token in (annotation.body or ()) if annotation is not None else ():
-            if token.kind is Kind.INT:
-                found.append(parse_number(token.text)[0])
-            for declaration in facts.globals.get(token.text, ()):
-                value = facts.constants.get(declaration)
-                if isinstance(value, int):
-                    found.append(value)
-        return found
+    def _annotated(self, place: ir.StructPlace, index: int) -> list[Json]:
+        """The fields of a struct, and of those inside of it, that are in the field list."""
+        assert isinstance(place.type, t.Struct)
+        elements: list[Json] = []
+        for field in place.type.declaration.fields:
+            inner = place.fields[field.name]
+            if index in self.output.program.facts.field_lists.get(field, ()):
+                elements += [read(leaf) for leaf in self.leaves(inner) if isinstance(leaf, ir.Scalar)]
+            elif isinstance(inner, ir.StructPlace) and isinstance(inner.type, t.Struct):
+                elements += self._annotated(inner, index)
+        return elements
 
     def _listed(self, value: ir.Value) -> int:
         """The id of a field list of the fields of a value."""
@@ -202,7 +200,7 @@ class Externs:
         if block != wanted:
             raise Fault(f"clone with CloneType.{kind.label} belongs to the {wanted} control", call.loc)
         if call.name == "clone_preserving_field_list":
-            fields = self.preserved(rest[0])
+            fields = self.preserved(rest[0], call)
         else:
             fields = self._listed(rest[0]) if rest else self._new_field_list("fl", [])
         op = "clone_ingress_pkt_to_egress" if kind.label == "I2E" else "clone_egress_pkt_to_egress"
@@ -214,7 +212,7 @@ class Externs:
         if block != wanted:
             raise Fault(f"{op} belongs to the {wanted} control", call.loc)
         argument = call.arguments[0]
-        fields = self.preserved(argument) if call.name.endswith("field_list") else self._listed(argument)
+        fields = self.preserved(argument, call) if call.name.endswith("field_list") else self._listed(argument)
         return self._primitive(call, op, hexstr(fields, 32))
 
     # Objects

@@ -23,7 +23,7 @@ def lower(program: elaborate.Program, name: str, diagnostics: Diagnostics) -> di
     values = Values(program.facts, diagnostics)
     values.storage = program.storage
     output = Output(program, name)
-    externs = Externs(output, values.leaves)
+    externs = Externs(output, values.leaves, diagnostics)
     try:
         _write(program, output, externs, diagnostics)
     except Fault as fault:
