@@ -11,9 +11,6 @@ from p4compiler.compile_time import runtime_part
 from p4compiler.facts import CallKind
 from p4compiler.names import key_name
 
-# Match kinds that look at the bits of a number.
-_BITWISE = frozenset({"ternary", "lpm", "range"})
-
 
 class TableChecks(EntryChecks):
     def table(self, table: s.Table) -> None:
@@ -44,8 +41,6 @@ class TableChecks(EntryChecks):
         match = key.match_kind.name
         if type_rules.kind(type_) not in (*type_rules.PLAIN, "open", "int"):
             self.error(f"a table cannot match on {type_}", key.expression)
-        elif match in _BITWISE and type_rules.kind(type_) not in ("sized", "open", "int"):
-            self.error(f"'{match}' matches the bits of a number, not {type_}; use exact", key.match_kind)
         if match not in self.facts.match_kinds:
             known = ", ".join(self.facts.match_kinds)
             self.error(f"unknown match kind '{match}'; there are {known or 'none: include core.p4'}", key.match_kind)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 
 from p4compiler import fold, ir
 from p4compiler import syntax as s
 from p4compiler import types as t
 from p4compiler.elaborate_arguments import Copies
-from p4compiler.elaborate_tables import Tables
+from p4compiler.elaborate_tables import EMPTY_RANGE, Tables
 from p4compiler.elaborate_values import Fault, Frame
 from p4compiler.facts import CallFact, CallKind, Facts
 from p4compiler.source import CompileFailed, Diagnostics, Location
@@ -336,8 +337,11 @@ class Elaborator(Tables):
             items = self._flat_items(keyset)
             if len(items) != len(made.keys):
                 raise Fault("this case does not fit the keys", case.loc)
-            values = tuple(self.key_value(i, k.type) for i, k in zip(items, made.keys, strict=True))
-            made.cases.append(ir.Case(values, None, target))
+            choices = [self.key_values(i, k.type) for i, k in zip(items, made.keys, strict=True)]
+            for item, choice in zip(items, choices, strict=True):
+                if not choice:
+                    self.diagnostics.warning(f"{EMPTY_RANGE}; the case never matches", item.loc)
+            made.cases += [ir.Case(values, None, target) for values in product(*choices)]
 
     def _flat_items(self, keyset: s.Expression) -> list[s.Expression]:
         if isinstance(keyset, s.ListExpression):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from p4compiler import fold, ir
 from p4compiler import syntax as s
 from p4compiler import types as t
@@ -13,6 +15,8 @@ from p4compiler.storage import control_plane_name
 
 # Properties whose values mean something to v1model.
 OBJECT_PROPERTIES = ("implementation", "counters", "meters", "support_timeout")
+EMPTY_RANGE = "this range holds no number: it ends before it begins"
+
 # What these say is in the entries' priorities already.
 _OF_ENTRIES = ("largest_priority_wins", "priority_delta")
 
@@ -189,27 +193,40 @@ class Tables(Statements):
     def _entry(self, table: ir.TableObject, entry: s.Entry, actions: dict[s.Declaration, ir.ActionObject]) -> None:
         items = entry.keyset.items if isinstance(entry.keyset, s.ListExpression) else (entry.keyset,)
         if len(items) == 1 and isinstance(items[0], s.Anything):
-            keyset = tuple(ir.KeyValue("any") for _ in table.keys)
-        else:
-            keyset = tuple(self.key_value(i, k.expression.type) for i, k in zip(items, table.keys, strict=True))
+            items = (items[0],) * len(table.keys)
+        choices: list[list[ir.KeyValue]] = []
+        for item, key in zip(items, table.keys, strict=True):
+            choices.append(self.key_values(item, key.expression.type))
+            if not choices[-1]:
+                raise Fault(EMPTY_RANGE, item.loc)
         action, arguments = self._action_value(entry.action, actions)
         priority = self.facts.priorities.get(entry)
         rank = annotation_number(entry.annotations, "priority")
-        table.entries.append(ir.EntryObject(keyset, action, arguments, priority, rank, entry.const, entry.loc))
+        for keyset in product(*choices):
+            table.entries.append(ir.EntryObject(keyset, action, arguments, priority, rank, entry.const, entry.loc))
 
-    def key_value(self, item: s.Expression, type_: t.Type) -> ir.KeyValue:
-        """One value, mask, range or anything, as of a key of the type."""
+    def key_values(self, item: s.Expression, type_: t.Type) -> list[ir.KeyValue]:
+        """One value, mask, range or anything, as of a key of the type: as unsigned numbers, which targets compare.
+
+        A range from below zero to above it becomes two, one that ends before it begins none.
+        """
         if isinstance(item, s.Anything):
-            return ir.KeyValue("any")
+            return [ir.KeyValue("any")]
+        full = (1 << type_.width) - 1 if isinstance(type_, t.Bits) else -1
         if isinstance(item, s.Masked):
-            return ir.KeyValue("mask", self._constant_key(item.value, type_), self._constant_key(item.mask, type_))
-        if isinstance(item, s.Range):
-            return ir.KeyValue("range", self._constant_key(item.low, type_), self._constant_key(item.high, type_))
-        return ir.KeyValue("exact", self._constant_key(item, type_))
+            value, mask = self._constant_key(item.value, type_), self._constant_key(item.mask, type_)
+            return [ir.KeyValue("mask", value & full, mask & full)]
+        if not isinstance(item, s.Range):
+            return [ir.KeyValue("exact", self._constant_key(item, type_) & full)]
+        low, high = self._constant_key(item.low, type_), self._constant_key(item.high, type_)
+        if low > high:
+            return []
+        if low < 0 <= high:
+            return [ir.KeyValue("range", low & full, full), ir.KeyValue("range", 0, high)]
+        return [ir.KeyValue("range", low & full, high & full)]
 
     def _constant_key(self, item: s.Expression, type_: t.Type) -> int:
         value = self.typed(item, type_)
         if not isinstance(value, ir.Const):
             raise Fault("this value must be known at compile time", item.loc)
-        number = value.value
-        return number & ((1 << type_.width) - 1) if isinstance(type_, t.Bits) else number
+        return value.value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from p4compiler import ir
 from p4compiler import types as t
 from p4compiler.bmv2.expressions import Json, hexstr, read
@@ -38,7 +40,11 @@ class TableWriter:
                 "action_entry_const": table.default_const,
             }
         if table.entries or table.declaration.entries is not None:
+            if table.entries and not simple:
+                text = "a table with an action profile gets its entries at run time, from the control plane"
+                raise Fault(text, table.entries[0].loc)
             entry["entries"] = [self._entry(table, e, n, ids) for n, e in enumerate(table.entries)]
+            _different(table, entry["entries"])
         return entry
 
     def _key(self, key: ir.Key) -> Json:
@@ -87,6 +93,12 @@ class TableWriter:
             algorithm = made.arguments[0]
             assert isinstance(algorithm, ir.Const)
             chosen = [key for key in table.keys if key.match_kind == "selector"]
+            if not chosen:
+                raise Fault(
+                    f"table '{table.declaration.name}' has an action selector, but no key that it chooses by; "
+                    "add one like 'hdr.f.x: selector;'",
+                    table.loc,
+                )
             inputs = [{"type": "field", "value": key_target(key.expression)} for key in chosen]
             profile["selector"] = {"algo": algorithm.label, "input": inputs}
         return profile
@@ -127,7 +139,8 @@ class TableWriter:
                 length = bin(value.other).count("1")
                 if value.kind != "mask" or value.other != full ^ ((1 << (width - length)) - 1):
                     raise Fault("the mask of an lpm key is a row of ones, then zeroes", entry.loc)
-            return {"match_type": "lpm", "key": text(value.value, width), "prefix_length": length}
+            prefix = value.value & (full ^ (full >> length))
+            return {"match_type": "lpm", "key": text(prefix, width), "prefix_length": length}
         if kind == "range":
             if value.kind == "mask":
                 raise Fault("a range key takes a value or range, not a mask", entry.loc)
@@ -137,6 +150,19 @@ class TableWriter:
         if value.kind != "exact":
             raise Fault("an exact key takes one value", entry.loc)
         return {"match_type": "exact", "key": text(value.value, width)}
+
+
+def _different(table: ir.TableObject, entries: list[Json]) -> None:
+    """See that the target can tell all entries apart, by their keys or, where there are any, their priorities."""
+    seen: dict[tuple[Any, ...], ir.EntryObject] = {}
+    for one, json in zip(table.entries, entries, strict=True):
+        ranked = match_type(table) in ("ternary", "range")
+        rank = (one.priority or json["priority"]) if ranked else 0
+        key = (rank, *(value for match in json["match_key"] for value in match.values()))
+        other = seen.setdefault(key, one)
+        if other is not one:
+            same = "keys and priority" if ranked else "keys"
+            raise Fault(f"an entry with these {same} is there already, in line {other.loc.line}", one.loc)
 
 
 def text(value: int, width: int) -> str:

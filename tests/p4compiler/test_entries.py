@@ -111,3 +111,78 @@ def test_smallest_wins_warns_of_falling_numbers() -> None:
     _, said = compiled(entries, properties="largest_priority_wins = false;")
     assert [one.message for one in said] == ["this entry (priority 4) wins over the one before it (priority 5)"]
     assert compiled(entries)[1] == []
+
+
+LPM, RANGE, SIGNED = "hdr.h.a: lpm;", "hdr.h.a: range;", "hdr.h.s: range;"
+
+
+@pytest.mark.parametrize(
+    ("key", "entries", "message"),
+    [
+        (
+            RANGE,
+            "const entries = { 3: go(1); 9 .. 3: go(2); }",
+            "this range holds no number: it ends before it begins",
+        ),
+        (SIGNED, "const entries = { 3: go(1); 5 .. -5: go(2); }", "this range holds no number"),
+        (LPM, "const entries = { 0x10 &&& 0xF0: go(1); 0x1F &&& 0xF0: go(2); }", "an entry with these keys is there"),
+        (
+            LPM,
+            "const entries = { _: go(1); default: go(2); }",
+            "an entry with these keys is there already, in line 19",
+        ),
+        (LPM, "entries = { 1: go(1); 1 &&& 0xFF: go(2); }", "an entry with these keys is there"),
+        ("hdr.h.a: exact;", "const entries = { 1: go(1); default: go(2); }", "an exact key takes one value"),
+        (
+            TERNARY,
+            "entries = { priority = 3: 0x12 &&& 0xF0: go(1); priority = 3: 0x10 &&& 0xF0: go(2); }",
+            "an entry with these keys and priority is there",
+        ),
+        (
+            TERNARY,
+            "const entries = { _: go(1) @priority(3); 0 &&& 0: go(2) @priority(3); }",
+            "an entry with these keys and priority is there",
+        ),
+    ],
+)
+def test_what_the_target_cannot_hold_is_refused_with_the_line(key: str, entries: str, message: str) -> None:
+    """Each is about the second entry, in the line after the first's; without it all is well."""
+    table, said = compiled(entries.replace("; ", ";\n", 1), key)
+    assert table is None
+    errors = [one for one in said if one.severity == "error"]
+    assert len(errors) == 1 and message in errors[0].message, said
+    location = errors[0].location
+    assert location is not None and location.line == 20
+    first = entries[: entries.index(";") + 1] + " }"
+    assert compiled(first, key)[0] is not None
+
+
+def test_a_range_over_zero_becomes_two_entries() -> None:
+    """Targets compare unsigned numbers."""
+    entries = "entries = { priority = 8: -5 .. 5: go(1); const -9 .. -7: go(2); 6 .. 127: go(3); }"
+    table, said = compiled(entries, SIGNED)
+    assert [(e["match_key"][0]["start"], e["match_key"][0]["end"]) for e in table["entries"]] == [
+        ("0xfb", "0xff"),
+        ("0x00", "0x05"),
+        ("0xf7", "0xf9"),
+        ("0x06", "0x7f"),
+    ]
+    assert [e["p4runtime"]["priority"] for e in table["entries"]] == [8, 8, 7, 6]
+    assert table["max_size"] == 4 and said == []
+
+
+@pytest.mark.parametrize(
+    ("properties", "entries", "message"),
+    [
+        ("implementation = selector_;", "", "table 't' has an action selector, but no key that it chooses by"),
+        ("implementation = profile;", "entries = { 1: go(1); }", "gets its entries at run time"),
+    ],
+)
+def test_what_does_not_go_with_an_action_profile(properties: str, entries: str, message: str) -> None:
+    made = "action_profile(8) profile; action_selector(HashAlgorithm.crc16, 8, 8) selector_; "
+    text = TABLE.format(key=TERNARY, properties=properties, entries=entries)
+    diagnostics = Diagnostics()
+    with pytest.raises(CompileFailed):
+        compile_text(with_ingress("t.apply();", made + text), diagnostics, "t.p4")
+    (only,) = diagnostics
+    assert message in only.message and only.location is not None

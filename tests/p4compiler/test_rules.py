@@ -192,7 +192,6 @@ TABLE = (
         ("default_action = go; actions = { go; }", "", "default_action comes after the list of actions"),
         ("key = { t: exact; } actions = { go; }", "", "'t' means the table itself here"),
         ("key = { x.a + 1: exact; } actions = { go; }", "", "this key has no name for the control plane"),
-        ("key = { x.isValid(): lpm; } actions = { go; }", "", "'lpm' matches the bits of a number, not bool"),
         ("actions = { @tableonly go; } default_action = go;", "", "marked @tableonly"),
         ("actions = { set; } default_action = set(x.a);", "", "must be known at compile time here"),
         ("key = { x.a: exact; } actions = { go; } entries = { 1: go; 1: go; }", "", "is there already"),
