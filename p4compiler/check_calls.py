@@ -10,6 +10,7 @@ from p4compiler import type_rules
 from p4compiler import types as t
 from p4compiler.check_expressions import HEADER_METHODS, SIZE_METHODS, ExpressionChecks
 from p4compiler.check_types import Bindings, is_optional
+from p4compiler.compile_time import runtime_part
 from p4compiler.core_rules import core_fault
 from p4compiler.facts import CallFact, CallKind
 from p4compiler.places import call_fault
@@ -178,6 +179,8 @@ class CallChecks(ExpressionChecks):
                     type_ = self.resolve(syntax)
                     solved[parameter] = None if type_ is t.ANYTHING else type_
         self._check_arguments(chosen, parameters, ordered, bindings, solved)
+        if kind in (CallKind.FUNCTION, CallKind.METHOD, CallKind.APPLY):
+            self._check_known(chosen, parameters, ordered)
         self._check_left_out(parameters, arguments)
         for left_out in _left_out(parameters, ordered):
             # Whatever only an optional parameter without argument needs to know.
@@ -321,6 +324,21 @@ class CallChecks(ExpressionChecks):
                         f"'{parameter.name}' of '{chosen.name}' is written: it needs exactly {wanted}, not {actual}",
                         argument,
                     )
+
+    def _check_known(
+        self, chosen: s.Declaration, parameters: tuple[s.Parameter, ...], arguments: list[s.Expression | None]
+    ) -> None:
+        """Section "Calling convention": a parameter without direction gets what is known at compile time."""
+        for parameter, argument in zip(parameters, arguments, strict=True):
+            if parameter.direction or argument is None or argument is parameter.default:
+                continue
+            varies = runtime_part(argument, self.facts)
+            if varies is not None:
+                self.error(
+                    f"'{parameter.name}' of '{chosen.name}' has no direction, so its value must be known at compile "
+                    "time; for other values it is declared 'in'",
+                    varies,
+                )
 
     def _same_shape(self, actual: t.Type, wanted: t.Type) -> bool:
         return isinstance(actual, (t.Extern, t.Applicable)) or wanted is t.ANYTHING

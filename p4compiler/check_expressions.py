@@ -283,6 +283,8 @@ class ExpressionChecks(OperatorChecks):
             base = t.strip(self.facts.types.get(expression.base, t.UNKNOWN))
             if isinstance(base, t.Stack) and expression.name in ("lastIndex", "size"):
                 return f"'{expression.name}' cannot be written"
+            if isinstance(base, t.Stack) and expression.name == "last" and self.place is Place.STATE:
+                return "'last' of a stack can only be read; write the element by its index"
             if isinstance(base, (t.Struct, t.Stack)) or base is t.UNKNOWN:
                 return self._not_writable(expression.base)
             return f"'{expression.name}' cannot be written"

@@ -6,6 +6,7 @@ from p4compiler import syntax as s
 from p4compiler import type_rules
 from p4compiler import types as t
 from p4compiler.check_instances import InstanceChecks
+from p4compiler.compile_time import runtime_part
 from p4compiler.places import Place
 
 
@@ -42,6 +43,8 @@ class StatementChecks(InstanceChecks):
             self.switch(statement)
         elif isinstance(statement, s.Return):
             self.return_(statement)
+        elif isinstance(statement, s.Exit):
+            self.exit(statement)
         elif isinstance(statement, (s.For, s.ForIn)):
             self.loop(statement)
         elif isinstance(statement, (s.Break, s.Continue)) and not self.loop_depth:
@@ -95,6 +98,13 @@ class StatementChecks(InstanceChecks):
         else:
             self.require_assignable(value, wanted, statement.value, "returned as")
 
+    def exit(self, statement: s.Exit) -> None:
+        """Section "Exit statement": in controls and actions only."""
+        if self.place is Place.STATE:
+            self.error("a parser's state does not exit; write 'transition reject;'", statement)
+        elif self.place in (Place.FUNCTION, Place.METHOD):
+            self.error("a function does not exit; write 'return', and 'exit' where it is called", statement)
+
     def switch(self, statement: s.Switch) -> None:
         self.in_switch = True
         type_ = self.value(statement.value)
@@ -114,6 +124,9 @@ class StatementChecks(InstanceChecks):
                 label = self.value(case.label)
                 self.require_fit(label, type_, case.label, "compared with")
                 key = self.constant_or_none(case.label)
+                varies = runtime_part(case.label, self.facts)
+                if varies is not None:
+                    self.error("a label must be known at compile time; compare with 'if' instead", varies)
             if key is not None and key in seen:
                 self.error("this label appears twice", case.label, ("here first", seen[key].loc))
             elif key is not None:

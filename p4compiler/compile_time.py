@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from p4compiler import syntax as s
 from p4compiler import types as t
-from p4compiler.facts import CallKind, Facts
+from p4compiler.facts import CallFact, CallKind, Facts
 
 
 def runtime_part(expression: s.Expression, facts: Facts) -> s.Expression | None:
@@ -25,9 +25,15 @@ def runtime_part(expression: s.Expression, facts: Facts) -> s.Expression | None:
             return None
         if fact.kind in (CallKind.TABLE, CallKind.APPLY, CallKind.METHOD, CallKind.BUILTIN):
             return expression
-        if isinstance(fact.declaration, s.Function) and fact.declaration.body is not None:
+        if isinstance(fact.declaration, s.Function) and not _is_known_by_arguments(fact, fact.declaration):
             return expression
     return next((found for part in _parts(expression) if (found := runtime_part(part, facts)) is not None), None)
+
+
+def _is_known_by_arguments(fact: CallFact, function: s.Function) -> bool:
+    """Whether the result is known where the arguments are: static_assert, @pure, and what makes an object."""
+    pure = fact.name == "static_assert" or s.find_annotation(function.annotations, "pure") is not None
+    return function.body is None and (pure or isinstance(fact.result, t.Extern))
 
 
 def _varies(declaration: s.Declaration | None) -> bool:

@@ -33,9 +33,9 @@ _CALLS: dict[str, frozenset[Place]] = {
 
 _INSTANCES: dict[str, frozenset[Place]] = {
     "package": frozenset({Place.TOP}),
-    "parser": frozenset({Place.PARSER, Place.STATE}),
-    "control": frozenset({Place.CONTROL, Place.APPLY}),
-    "extern": frozenset({Place.TOP, Place.PARSER, Place.STATE, Place.CONTROL, Place.APPLY}),
+    "parser": frozenset({Place.PARSER}),
+    "control": frozenset({Place.CONTROL}),
+    "extern": frozenset({Place.TOP, Place.PARSER, Place.CONTROL}),
 }
 
 
@@ -60,4 +60,5 @@ def instance_fault(what: str, name: str, place: Place) -> str | None:
         return None
     if what in ("parser", "control") and place is Place.TOP:
         return f"{what} '{name}' cannot be instantiated at the top level; write '{name}()' as an argument instead"
-    return f"{what} '{name}' cannot be instantiated {place.value}"
+    hint = {Place.STATE: "; declare it before the states", Place.APPLY: "; declare it before 'apply'"}.get(place, "")
+    return f"{what} '{name}' cannot be instantiated {place.value}{hint}"

@@ -56,6 +56,35 @@ HEADERS = "header h { bit<8> a; }\nheader v { bit<8> n; varbit<64> d; }\nstruct 
         ("control c() { c() again; apply { } }", "'c' cannot be used inside of itself"),
         ("action a() { } void f() { a(); }", "action 'a' cannot be called in a function"),
         ("action a() { } parser p() { state start { a(); transition accept; } }", "action 'a' cannot be called in a"),
+        (
+            "extern X { X(); } control c() { apply { X() x; } }",
+            "extern 'X' cannot be instantiated in a control; declare it before 'apply'",
+        ),
+        (
+            "extern X { X(); } parser p() { state start { X() x; transition accept; } }",
+            "extern 'X' cannot be instantiated in a parser; declare it before the states",
+        ),
+        (
+            "control d() { apply { } } control c() { apply { d() x; } }",
+            "control 'd' cannot be instantiated in a control",
+        ),
+        (
+            "bit<8> f(bit<8> n) { return n; } control c(inout bit<8> x) { apply { x = f(x + 1); } }",
+            "'n' of 'f' has no direction, so its value must be known at compile time",
+        ),
+        ("extern void f(bit<8> n); action a(in bit<8> x) { f(x); }", "'n' of 'f' has no direction"),
+        (
+            "extern X { X(); void m(bit<8> n); } control c(inout bit<8> x) { X() e; apply { e.m(x); } }",
+            "'n' of 'm' has no direction",
+        ),
+        (
+            "control d(bit<8> n) { apply { } } control c(in bit<8> x) { d() i; apply { i.apply(x); } }",
+            "'n' of 'd' has no direction",
+        ),
+        (
+            "extern bit<8> g(); extern void f(bit<8> n); action a() { f(g()); }",
+            "'n' of 'f' has no direction",
+        ),
         ("control c() { apply { verify(true, error.NoMatch); } }", "verify cannot be called in a control"),
         (
             "control c(in bit<8> x)(bit<8> y) { apply { } } control d(in bit<8> z) { c(z) i; apply { } }",
@@ -86,6 +115,30 @@ HEADERS = "header h { bit<8> a; }\nheader v { bit<8> n; varbit<64> d; }\nstruct 
             "not a st; name its fields",
         ),
         ("parser p() { state start { return; } }", "a parser's state does not return"),
+        ("parser p() { state start { exit; } }", "a parser's state does not exit; write 'transition reject;'"),
+        (
+            "void f() { if (true) { exit; } }",
+            "a function does not exit; write 'return', and 'exit' where it is called",
+        ),
+        ("extern X { X(); abstract void m(); } X() x = { void m() { exit; } };", "a function does not exit"),
+        (
+            "parser p(inout h[2] s) { state start { s.last.a = 1; transition accept; } }",
+            "'last' of a stack can only be read; write the element by its index",
+        ),
+        (
+            "parser p(inout h[2] s) { state start { h x; x = { 1 }; s.last = x; transition accept; } }",
+            "'last' of a stack can only be read",
+        ),
+        (
+            "void f(out bit<8> x) { x = 1; } "
+            "parser p(inout h[2] s) { state start { f(s.last.a); transition accept; } }",
+            "'last' of a stack can only be read",
+        ),
+        ("parser p(inout h[2] s) { state start { s.last.setInvalid(); transition accept; } }", "can only be read"),
+        (
+            "parser p(packet_in b, inout h[2] s) { state start { b.extract(s.last); transition accept; } }",
+            "can only be read",
+        ),
         ("parser p() { state start { transition start; } }", "never reaches accept or reject"),
         ("parser p() { value_set<int>(4) s; state start { } }", "a value set cannot have elements of type int"),
         # Expressions
@@ -100,6 +153,14 @@ HEADERS = "header h { bit<8> a; }\nheader v { bit<8> n; varbit<64> d; }\nstruct 
         ("void f(out st s) { tuple<bit<8>> t = { 1 }; s = t; }", "a value of type tuple<bit<8>> cannot be assigned"),
         ("const h x = { # };", "the invalid header is written {#}, without blanks"),
         ('control c() { apply { switch ("a") { default: { } } } }', "a switch cannot be on a string"),
+        (
+            "control c(in bit<8> x, in bit<8> y) { apply { switch (x) { 1: { } y: { } } } }",
+            "a label must be known at compile time; compare with 'if' instead",
+        ),
+        (
+            "control c(in bit<8> x) { bit<8> y = 2; apply { switch (x) { y + 1: { } } } }",
+            "a label must be known at compile time",
+        ),
     ],
 )
 def test_forbidden(declarations: str, message: str) -> None:
@@ -257,6 +318,15 @@ def test_missing_core_is_named() -> None:
         "bit<8> f(in bit<8> a) { const int<6> n = 1; return a << n; }",
         "control c(out bit<32> n) { apply { h[0] none; n = none[0].minSizeInBits(); } }",
         'const string text = "two\nlines";',
+        "bit<8> f(bit<8> n) { return n; } const bit<8> K = 3; "
+        "action a(out bit<8> x, bit<8> d) { x = f(K + 1) + f(d); }",
+        "extern void f(bit<8> n); control c()(bit<8> n) { apply { f(n); switch (n) { 1: { } } } }",
+        "parser p(packet_in b) { state start { b.advance(8); transition accept; } } "
+        "parser q(packet_in b) { p() inner; state start { inner.apply(b); transition accept; } }",
+        "control c() { action a() { exit; } apply { if (true) { exit; } a(); } }",
+        "parser p(inout h[2] s, out bit<8> x) { state start { x = s.last.a; transition accept; } }",
+        "extern X { X(); } control c() { X() x; apply { } } control d()(X x) { apply { } } "
+        "control e() { d(X()) i; apply { } }",
         "struct i { bit<8> y; } struct s { bit<8> x; i n; } "
         "parser p(in bit<8> b) { value_set<s>(4) w; state start { transition select(b, b) { w: accept; } } }",
     ],
