@@ -6,22 +6,27 @@ and the field.
 
 from __future__ import annotations
 
-import ipaddress
-import json
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-import yaml
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field
 
+from hosts.checked_file import Document, FileFault, read_text
+from hosts.fields import HostAddress, Port, Whole, parse_port
+from hosts.raft.config import MAX_ID
+from hosts.strict_yaml import Place
 from hosts.wire import DEFAULT_PORT
 
 MAX_GROUPS = 64
 MAX_MEMBERS = 9
 DEFAULT_CPU_PORT = 510
+LONGEST_SOCKET_NAME = 80
+"""Bytes of the last part of a socket's path. A socket's address holds 107 (unix(7)): the rest of a long path goes
+through a descriptor of its folder, as /proc/self/fd/N/NAME."""
 FEATURES = ("member_guard", "leader_watch", "term_filter", "leader_route", "configuration")
 """What switches do for Raft beyond forwarding; each can be left out, and taken away at run time. What each fills in
 which tables is in ``controller.desired``."""
@@ -31,23 +36,19 @@ class NetworkError(ValueError):
     """A network file that cannot be used; its text names the file and the field."""
 
 
-def _ipv4(text: str) -> str:
-    try:
-        return str(ipaddress.IPv4Address(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IPv4 address") from None
-
-
 def _mac(text: str) -> str:
     if not re.fullmatch(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}", text):
         raise ValueError(f"{text!r} is not a MAC address like 00:00:00:00:01:01")
+    if int(text[:2], 16) & 1:
+        raise ValueError(f"{text!r} is no host's MAC address, but one of many")
     return text.lower()
 
 
 def _endpoint(text: str) -> str:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host:
         raise ValueError(f"{text!r} is not an address like 127.0.0.1:9559")
+    parse_port(port)
     return text
 
 
@@ -57,14 +58,21 @@ def _feature(text: str) -> str:
     return text
 
 
+def _socket_path(text: str) -> str:
+    length = len(os.fsencode(Path(text).name))
+    if not 0 < length <= LONGEST_SOCKET_NAME:
+        raise ValueError(
+            f"{text!r} must end in the name of a file, of at most {LONGEST_SOCKET_NAME} bytes, to be a socket's path"
+        )
+    return text
+
+
 Name = Annotated[str, Field(min_length=1)]
-Ipv4 = Annotated[str, AfterValidator(_ipv4)]
 Mac = Annotated[str, AfterValidator(_mac)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Feature = Annotated[str, AfterValidator(_feature)]
-Port = Annotated[int, Field(ge=0, le=509)]
-"""A switch port; 510 and 511 are the controller's port and the drop port."""
-UdpPort = Annotated[int, Field(ge=1, le=65535)]
+SwitchPort = Annotated[Whole, Field(ge=0, le=509)]
+"""510 and 511 are the controller's port and the drop port."""
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -76,7 +84,7 @@ class Switch:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     name: Name
-    device_id: Annotated[int, Field(ge=0, le=65535)]
+    device_id: Annotated[Whole, Field(ge=0, le=65535)]
     grpc: Endpoint
 
 
@@ -87,10 +95,10 @@ class Host:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     name: Name
-    ip: Ipv4
+    ip: HostAddress
     mac: Mac
     switch: Name
-    port: Port
+    port: SwitchPort
 
 
 @dataclass(frozen=True)
@@ -100,9 +108,9 @@ class Link:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     a: Name
-    a_port: Port
+    a_port: SwitchPort
     b: Name
-    b_port: Port
+    b_port: SwitchPort
 
     def __str__(self) -> str:
         return f"{self.a}-{self.b}"
@@ -119,7 +127,7 @@ class Member:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    id: Annotated[int, Field(ge=1, le=254)]
+    id: Annotated[Whole, Field(ge=1, le=MAX_ID)]
     host: Name
     votes: bool = True
 
@@ -130,11 +138,11 @@ class Group:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    id: Annotated[int, Field(ge=0, le=65535)]
+    id: Annotated[Whole, Field(ge=0, le=65535)]
     members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
-    slot: Annotated[int, Field(ge=0, lt=MAX_GROUPS)]
-    service: Ipv4 | None = None
-    port: UdpPort = DEFAULT_PORT
+    slot: Annotated[Whole, Field(ge=0, lt=MAX_GROUPS)]
+    service: HostAddress | None = None
+    port: Port = DEFAULT_PORT
 
     @property
     def quorum(self) -> int:
@@ -167,9 +175,9 @@ class Network:
     links: tuple[Link, ...]
     groups: Annotated[tuple[Group, ...], Field(max_length=MAX_GROUPS)]
     pipeline: Pipeline
-    cpu_port: int = DEFAULT_CPU_PORT
-    filter_window_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
-    control_socket: str = "build/lab/controller.sock"
+    cpu_port: Annotated[Whole, Field(ge=1, le=DEFAULT_CPU_PORT)] = DEFAULT_CPU_PORT
+    filter_window_ms: Annotated[Whole, Field(ge=1, le=60_000)] = 100
+    control_socket: Annotated[str, AfterValidator(_socket_path)] = "build/lab/controller.sock"
     features: tuple[Feature, ...] = field(default=FEATURES)
 
     def switch(self, name: str) -> Switch:
@@ -201,79 +209,73 @@ def _named(items: Iterable[_Named], name: str) -> _Named:
 
 def load(path: str | Path) -> Network:
     """Read a network file; .yaml and .yml are YAML, everything else JSON. Raises NetworkError."""
-    path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise NetworkError(f"{path}: cannot be read: {reason}") from None
-    try:
-        data = yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
-    except json.JSONDecodeError as error:
-        raise NetworkError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise NetworkError(f"{path}: {place}{getattr(error, 'problem', None) or error}") from None
-    return parse(data, str(path))
+        text = read_text(path)
+        is_yaml = Path(path).suffix in (".yaml", ".yml")
+        return _checked(Document.of_yaml(text, str(path)) if is_yaml else Document.of_json(text, str(path)))
+    except FileFault as fault:
+        raise NetworkError(str(fault)) from None
 
 
 def parse(data: object, source: str = "network") -> Network:
     """Check what a file held. Raises NetworkError; ``source`` begins its text."""
     try:
-        network = _ADAPTER.validate_python(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = _place(first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise NetworkError(f"{source}: {place}{message}") from None
+        return _checked(Document(source, data))
+    except FileFault as fault:
+        raise NetworkError(str(fault)) from None
+
+
+def _checked(document: Document) -> Network:
+    network = document.check(Network)
     for place, problem in _problems(network):
-        raise NetworkError(f"{source}: {place}: {problem}")
+        raise document.fault(place, problem)
     return network
 
 
-_ADAPTER = TypeAdapter(Network)
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return f"{text}: " if text else ""
-
-
-def _problems(network: Network) -> Iterable[tuple[str, str]]:
+def _problems(network: Network) -> Iterator[tuple[Place, str]]:
     """What single fields cannot show: names that mean nothing, and things that are there twice."""
     switches = {switch.name for switch in network.switches}
     hosts = {host.name for host in network.hosts}
-    yield from _twice("switches", "name", [switch.name for switch in network.switches])
-    yield from _twice("switches", "device_id", [switch.device_id for switch in network.switches])
-    yield from _twice("hosts", "name", [host.name for host in network.hosts])
-    yield from _twice("hosts", "ip", [host.ip for host in network.hosts])
-    yield from _twice("groups", "id", [group.id for group in network.groups])
-    yield from _twice("groups", "slot", [group.slot for group in network.groups])
+    yield from _twice(("switches",), "name", [switch.name for switch in network.switches])
+    yield from _twice(("switches",), "device_id", [switch.device_id for switch in network.switches])
+    yield from _twice(("switches",), "grpc", [switch.grpc for switch in network.switches])
+    yield from _twice(("hosts",), "name", [host.name for host in network.hosts])
+    yield from _twice(("hosts",), "ip", [host.ip for host in network.hosts])
+    yield from _twice(("groups",), "id", [group.id for group in network.groups])
+    yield from _twice(("groups",), "slot", [group.slot for group in network.groups])
+    yield from _twice(("groups",), "service", [group.service for group in network.groups])
     taken: dict[tuple[str, int], str] = {}
-    ends = [(f"hosts[{i}].", "switch", "port", host.switch, host.port) for i, host in enumerate(network.hosts)]
+    ends: list[tuple[Place, str, str, str, int]] = [
+        (("hosts", i), "switch", "port", host.switch, host.port) for i, host in enumerate(network.hosts)
+    ]
     for i, link in enumerate(network.links):
-        ends.append((f"links[{i}].", "a", "a_port", link.a, link.a_port))
-        ends.append((f"links[{i}].", "b", "b_port", link.b, link.b_port))
+        ends.append((("links", i), "a", "a_port", link.a, link.a_port))
+        ends.append((("links", i), "b", "b_port", link.b, link.b_port))
     for place, switch_field, port_field, switch, port in ends:
         if switch not in switches:
-            yield f"{place}{switch_field}", f"no switch is called {switch!r}"
+            yield (*place, switch_field), f"no switch is called {switch!r}"
         if (switch, port) in taken:
-            yield f"{place}{port_field}", f"port {port} of {switch} is already used by {taken[switch, port]}"
-        taken[switch, port] = place.rstrip(".")
+            yield (*place, port_field), f"port {port} of {switch} is already used by {taken[switch, port]}"
+        taken[switch, port] = ".".join(map(str, place))
+    yield from _group_problems(network, hosts)
+
+
+def _group_problems(network: Network, hosts: set[str]) -> Iterator[tuple[Place, str]]:
+    addresses = {host.ip for host in network.hosts}
     for i, group in enumerate(network.groups):
-        yield from _twice(f"groups[{i}].members", "id", [member.id for member in group.members])
-        yield from _twice(f"groups[{i}].members", "host", [member.host for member in group.members])
+        members: Place = ("groups", i, "members")
+        yield from _twice(members, "id", [member.id for member in group.members])
+        yield from _twice(members, "host", [member.host for member in group.members])
         for j, member in enumerate(group.members):
             if member.host not in hosts:
-                yield f"groups[{i}].members[{j}].host", f"no host is called {member.host!r}"
-        if group.service in {host.ip for host in network.hosts}:
-            yield f"groups[{i}].service", f"{group.service} is a host's address; a service needs one of its own"
+                yield (*members, j, "host"), f"no host is called {member.host!r}"
+        if group.service in addresses:
+            yield ("groups", i, "service"), f"{group.service} is a host's address; a service needs one of its own"
 
 
-def _twice(place: str, name: str, values: list[Any]) -> Iterable[tuple[str, str]]:
+def _twice(place: Place, name: str, values: list[Any]) -> Iterator[tuple[Place, str]]:
+    seen = set()
     for i, value in enumerate(values):
-        if value in values[:i]:
-            yield f"{place}[{i}].{name}", f"{value!r} is there twice"
+        if value is not None and value in seen:
+            yield (*place, i, name), f"{value!r} is there twice"
+        seen.add(value)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hosts.config import Address, parse_address
+from hosts.fields import Address, parse_member_address
 from hosts.group import Group
 from hosts.places import pack_address
 from hosts.raft.core import Busy, NotLeader
@@ -40,7 +40,7 @@ def answer(group: Group, request: Json, spares: Mapping[int, Address], port: int
     try:
         if command == "member_add":
             address = request.get("address")
-            place = spares.get(member) if address is None else parse_address(str(address), port)
+            place = spares.get(member) if address is None else parse_member_address(str(address), port)
             if place is None:
                 return _error(f"where is member {member}? Give its 'address', or write it under 'spares'")
             group.core.change_membership(add={member: pack_address(place)})

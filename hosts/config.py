@@ -5,17 +5,18 @@ Mistakes are reported with file, line and field, and with what to do about them.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from hosts.raft.config import MAX_ID
+from hosts.checked_file import Document, FileFault, UnreadableFile, read_text
+from hosts.fields import Address as Address
+from hosts.fields import HostAddress, MemberAddress, MemberId, Port, Whole, parse_member_address
+from hosts.fields import parse_address as parse_address
 from hosts.wire import DEFAULT_PORT
 
 TICK_MS = 10
@@ -26,9 +27,6 @@ MIN_HEARTBEATS_PER_ELECTION = 6
 
 DEFAULT_SNAPSHOT_ENTRIES = 25_000
 DEFAULT_SNAPSHOT_MIB = 64
-
-Address = tuple[str, int]
-"""IPv4 address and UDP port."""
 
 
 class ConfigError(ValueError):
@@ -116,96 +114,48 @@ class Cluster:
         return self.data / self.name_of(member)
 
 
+def _node_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or name in (".", ".."):
+        raise ValueError(f"{name!r} must be 1 to 64 letters, digits, '_', '.' and '-': it names a folder")
+    return name
+
+
+Members = dict[MemberId, MemberAddress]
+NonEmpty = Annotated[str, Field(min_length=1)]
+
+
 class _GroupFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    id: Annotated[int, Field(strict=True, ge=0, le=0xFFFF)]
-    service: str | None = None
-    members: dict[Annotated[int, Field(ge=1, le=MAX_ID)], str]
-    spares: dict[Annotated[int, Field(ge=1, le=MAX_ID)], str] = {}
-
-    @field_validator("service")
-    @classmethod
-    def _service_is_an_address(cls, text: str | None) -> str | None:
-        return None if text is None else parse_address(text, DEFAULT_PORT)[0]
-
-    @field_validator("members")
-    @classmethod
-    def _there_are_members(cls, members: dict[int, str]) -> dict[int, str]:
-        if not members:
-            raise ValueError("a group needs at least one member, as 'id: address'")
-        return members
-
-    @field_validator("members", "spares")
-    @classmethod
-    def _all_have_addresses(cls, members: dict[int, str]) -> dict[int, str]:
-        for text in members.values():
-            parse_address(text, DEFAULT_PORT)
-        return members
+    id: Annotated[Whole, Field(ge=0, le=0xFFFF)]
+    service: HostAddress | None = None
+    members: Annotated[Members, Field(min_length=1)]
+    spares: Members = {}
 
 
 class _ClusterFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    cluster: Annotated[int, Field(strict=True, ge=0, lt=2**64)] = 1
-    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = DEFAULT_PORT
-    heartbeat_ms: Annotated[int, Field(strict=True, ge=TICK_MS, le=60_000)] = 50
-    election_timeout_ms: Annotated[int, Field(strict=True, le=600_000)] = 300
-    data: str = "build/nodes"
-    reassembly_mib: Annotated[int, Field(strict=True, ge=16, le=65_536)] = 192
+    cluster: Annotated[Whole, Field(ge=0, lt=2**64)] = 1
+    port: Port = DEFAULT_PORT
+    heartbeat_ms: Annotated[Whole, Field(ge=TICK_MS, le=60_000)] = 50
+    election_timeout_ms: Annotated[Whole, Field(le=600_000)] = 300
+    data: NonEmpty = "build/nodes"
+    reassembly_mib: Annotated[Whole, Field(ge=16, le=65_536)] = 192
     groups: Annotated[list[_GroupFile], Field(min_length=1)]
-    names: dict[Annotated[int, Field(ge=1, le=MAX_ID)], str] = {}
-    key_file: Annotated[str, Field(min_length=1)] | None = None
-    snapshot_entries: Annotated[int, Field(strict=True, ge=0)] = DEFAULT_SNAPSHOT_ENTRIES
-    snapshot_mib: Annotated[int, Field(strict=True, ge=0, le=65_536)] = DEFAULT_SNAPSHOT_MIB
+    names: dict[MemberId, Annotated[str, AfterValidator(_node_name)]] = {}
+    key_file: NonEmpty | None = None
+    snapshot_entries: Annotated[Whole, Field(ge=0)] = DEFAULT_SNAPSHOT_ENTRIES
+    snapshot_mib: Annotated[Whole, Field(ge=0, le=65_536)] = DEFAULT_SNAPSHOT_MIB
     reads: Literal["quorum", "log"] = "quorum"
-
-    @field_validator("names")
-    @classmethod
-    def _names_are_folder_names(cls, names: dict[int, str]) -> dict[int, str]:
-        for member, name in names.items():
-            if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or name in (".", ".."):
-                raise ValueError(f"{name!r} of member {member} must be letters, digits, '_', '.' and '-'")
-        if len(set(names.values())) != len(names):
-            raise ValueError("two members have the same name")
-        return names
-
-    @model_validator(mode="after")
-    def _parts_fit(self) -> _ClusterFile:
-        least = MIN_HEARTBEATS_PER_ELECTION * self.heartbeat_ms
-        if self.election_timeout_ms < least:
-            raise ValueError(
-                f"election_timeout_ms: {self.election_timeout_ms} is less than {MIN_HEARTBEATS_PER_ELECTION} "
-                f"heartbeats of {self.heartbeat_ms} ms; use {least} or more"
-            )
-        seen: set[int] = set()
-        owner: dict[Address, int] = {}
-        address: dict[int, Address] = {}
-        for number, group in enumerate(self.groups):
-            if group.id in seen:
-                raise ValueError(f"groups.{number}.id: group {group.id} is there twice")
-            seen.add(group.id)
-            both = sorted(set(group.members) & set(group.spares))
-            if both:
-                raise ValueError(f"groups.{number}.spares.{both[0]}: {both[0]} is a member already")
-            named = [("members", *item) for item in group.members.items()]
-            named += [("spares", *item) for item in group.spares.items()]
-            for part, member, text in named:
-                where = f"groups.{number}.{part}.{member}"
-                own = parse_address(text, self.port)
-                if owner.setdefault(own, member) != member:
-                    raise ValueError(f"{where}: {own[0]}:{own[1]} is member {owner[own]}'s address already")
-                if address.setdefault(member, own) != own:
-                    raise ValueError(f"{where}: member {member} has another address in another group")
-        return self
 
     def cluster_of(self, folder: Path) -> Cluster:
         groups = tuple(
             Group(
                 group.id,
                 group.service,
-                {member: parse_address(text, self.port) for member, text in group.members.items()},
-                {member: parse_address(text, self.port) for member, text in group.spares.items()},
+                {member: parse_member_address(text, self.port) for member, text in group.members.items()},
+                {member: parse_member_address(text, self.port) for member, text in group.spares.items()},
             )
             for group in self.groups
         )
@@ -241,101 +191,79 @@ def load(path: str | Path) -> Cluster:
 def load_with_warnings(path: str | Path) -> Loaded:
     """Read a cluster file. Raises ConfigError."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read: {reason}; name a cluster file with --config") from error
+        text = read_text(path)
+    except UnreadableFile as fault:
+        raise ConfigError(f"{fault}; name a cluster file with --config") from fault
     return parse(text, str(path))
 
 
 def parse(text: str, source: str = "cluster.yaml") -> Loaded:
     """Read a cluster file's text. ``source`` names it in errors. Raises ConfigError."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f"{mark.line + 1}: " if mark else " "
-        raise ConfigError(f"{source}:{line}not YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{source}: not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{source}:1: expected 'groups:' and other fields, found {_kind(content)}")
-    duplicate = next(_duplicates(root), None)
-    if duplicate is not None:
-        raise ConfigError(f"{source}:{duplicate.start_mark.line + 1}: {duplicate.value}: is there twice")
-    try:
-        cluster = _ClusterFile.model_validate(content).cluster_of(Path(source).parent)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, root, source)) from error
+        document = Document.of_yaml(text, source)
+        file = document.check(_ClusterFile)
+        for check in (_check_timing, _check_members, _check_services, _check_names):
+            check(file, document)
+    except FileFault as fault:
+        raise ConfigError(str(fault)) from fault
+    cluster = file.cluster_of(Path(source).parent)
     return Loaded(cluster, tuple(f"{source}: {warning}" for warning in _doubts(cluster)))
 
 
-def parse_address(text: str, default_port: int) -> Address:
-    """``address`` or ``address:port``. Raises ValueError."""
-    host, colon, port_text = str(text).partition(":")
-    try:
-        address = ipaddress.IPv4Address(host)
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IPv4 address, nor address:port") from None
-    if not colon:
-        return str(address), default_port
-    if not port_text.isascii() or not port_text.isdigit() or not 1 <= int(port_text) <= 65535:
-        raise ValueError(f"{text!r} does not end in a port of 1..65535")
-    return str(address), int(port_text)
+def _check_timing(file: _ClusterFile, document: Document) -> None:
+    least = MIN_HEARTBEATS_PER_ELECTION * file.heartbeat_ms
+    if file.election_timeout_ms < least:
+        raise document.fault(
+            ("election_timeout_ms",),
+            f"{file.election_timeout_ms} is less than {MIN_HEARTBEATS_PER_ELECTION} heartbeats of "
+            f"{file.heartbeat_ms} ms; use {least} or more",
+        )
 
 
-def _explain(error: ValidationError, root: Any, source: str) -> str:
-    """The first mistake as 'file:line: field: what is wrong' and how many more there are."""
-    # A misspelt field is both unknown and missing; the unknown one has a line.
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")
-    first = problems[0]
-    path = [part for part in first["loc"] if part != "[key]"]
-    message = first["msg"].removeprefix("Value error, ")
-    named = re.match(r"([a-z_]+(?:\.\w+)*): ", message)
-    if not path and named:
-        path = [int(part) if part.isdigit() else part for part in named[1].split(".")]
-        message = message[named.end() :]
-    if first["type"] == "missing":
-        message = "this field is missing"
-    if first["type"] == "extra_forbidden":
-        known = ", ".join((_GroupFile if len(path) > 1 else _ClusterFile).model_fields)
-        message = f"unknown field; known are {known}"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{source}:{_line_of(root, path)}: {'.'.join(map(str, path)) or 'file'}: {message}{more}"
+def _check_members(file: _ClusterFile, document: Document) -> None:
+    seen: set[int] = set()
+    owner: dict[Address, int] = {}
+    address: dict[int, Address] = {}
+    for number, group in enumerate(file.groups):
+        if group.id in seen:
+            raise document.fault(("groups", number, "id"), f"group {group.id} is there twice")
+        seen.add(group.id)
+        both = sorted(set(group.members) & set(group.spares))
+        if both:
+            raise document.fault(("groups", number, "spares", both[0]), f"{both[0]} is a member already")
+        named = [("members", *item) for item in group.members.items()]
+        named += [("spares", *item) for item in group.spares.items()]
+        for part, member, text in named:
+            place = ("groups", number, part, member)
+            own = parse_member_address(text, file.port)
+            if owner.setdefault(own, member) != member:
+                raise document.fault(place, f"{own[0]}:{own[1]} is member {owner[own]}'s address already")
+            if address.setdefault(member, own) != own:
+                raise document.fault(place, f"member {member} has another address in another group")
 
 
-def _line_of(node: Any, path: list[Any]) -> int:
-    """The line of the node at ``path``, or of the innermost one on the way there that exists."""
-    line = int(node.start_mark.line) + 1 if node is not None else 1
-    for part in path:
-        step = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if getattr(key, "value", None) == str(part):
-                    step, line = value, key.start_mark.line + 1
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            step = node.value[part]
-            line = step.start_mark.line + 1
-        if step is None:
-            break
-        node = step
-    return line
+def _check_services(file: _ClusterFile, document: Document) -> None:
+    """Switches turn a service address into a member's: no member and no second group can have it."""
+    taken: dict[str, str] = {}
+    for group in file.groups:
+        for member, text in (*group.members.items(), *group.spares.items()):
+            taken[parse_member_address(text, file.port)[0]] = f"member {member}'s address"
+    for number, group in enumerate(file.groups):
+        if group.service is None:
+            continue
+        if group.service in taken:
+            raise document.fault(("groups", number, "service"), f"{group.service} is {taken[group.service]} already")
+        taken[group.service] = f"group {group.id}'s service"
 
 
-def _duplicates(node: Any) -> Iterator[Any]:
-    """Keys that a mapping has twice: YAML's loader would silently keep the last."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    yield key
-                seen.add(key.value)
-            yield from _duplicates(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _duplicates(item)
+def _check_names(file: _ClusterFile, document: Document) -> None:
+    """A node is asked for by name or by id, and keeps its data in a folder of its name."""
+    ids = {member for group in file.groups for member in (*group.members, *group.spares)}
+    owner = {f"node{member}": member for member in ids - set(file.names)}
+    owner |= {str(member): member for member in ids}
+    for member, name in file.names.items():
+        if owner.setdefault(name, member) != member:
+            raise document.fault(("names", member), f"{name!r} is member {owner[name]}'s name or id already")
 
 
 def _doubts(cluster: Cluster) -> Iterator[str]:
@@ -351,7 +279,3 @@ def _doubts(cluster: Cluster) -> Iterator[str]:
                 f"port {port} lies in the kernel's ephemeral range {low}-{high}: another program may hold it "
                 f"when a node starts; a port below {low} is safe"
             )
-
-
-def _kind(content: Any) -> str:
-    return "nothing" if content is None else f"a {type(content).__name__}"

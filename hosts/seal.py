@@ -17,6 +17,7 @@ import struct
 import time
 from pathlib import Path
 
+from hosts.checked_file import UnreadableFile, read_bytes
 from hosts.durable import replace_text
 from hosts.raft.message import EVERYBODY
 from hosts.wire import Flag
@@ -42,12 +43,9 @@ class KeyFault(ValueError):
 def read_key(path: str | Path) -> bytes:
     """The key in a file: its content less surrounding whitespace, at least MIN_KEY_BYTES long. Raises KeyFault."""
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAX_KEY_BYTES + 1).strip()
-    except OSError as error:
-        raise KeyFault(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > MAX_KEY_BYTES:
-        raise KeyFault(f"{path}: longer than {MAX_KEY_BYTES} bytes; is this the key file?")
+        content = read_bytes(path, MAX_KEY_BYTES).strip()
+    except UnreadableFile as fault:
+        raise KeyFault(f"{fault}; 'key_file' in the cluster file names it") from fault
     if len(content) < MIN_KEY_BYTES:
         raise KeyFault(
             f"{path}: {len(content)} bytes are too short for a key, which takes {MIN_KEY_BYTES} or more; "

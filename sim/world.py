@@ -265,7 +265,9 @@ class World:
             if call.reply is not None and not call.reply.outcome:
                 if unread is not None:
                     unread.discard(number)
-                self.histories[number].end(operation, tuple(call.value) if isinstance(call.value, list) else call.value)
+                self.histories[number].end(
+                    operation, tuple(call.value) if isinstance(call.value, list) else call.value
+                )
 
         return done
 

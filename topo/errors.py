@@ -9,3 +9,7 @@ class LabError(Exception):
 
 class UsageError(LabError):
     """A wrong argument: an unknown host, node, switch or topology. Exit code 2."""
+
+
+class FileError(LabError):
+    """A file that cannot be used as it is."""

@@ -14,32 +14,52 @@ from os.path import isfile
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from topo.errors import UsageError
-from topo.yamlfile import Place, Source, load
+from hosts.checked_file import Document, FileFault, read_text
+from hosts.fields import MemberId, Whole, parse_host_address
+from hosts.raft.config import MAX_ID
+from hosts.strict_yaml import Place
+from hosts.wire import DEFAULT_PORT
+from topo.errors import FileError, UsageError
+from topo.paths import shown
 
 FOLDER = Path(__file__).parent / "topologies"
 SUFFIX = ".yaml"
 PREFIX_LENGTH = 24
 """Of a host's own network; its last address is the gateway."""
 MAX_MEMBERS = 9
-MAX_ID = 254
-"""Of a member; 255 is all members."""
 MAX_GROUPS = 64
 """Register slots of the P4 program."""
 MAX_SWITCHES = 64
+MAX_PORT = 509
+"""Of a switch; 510 is the controller's, 511 drops."""
 LONGEST_NAME = 9
-"""Linux allows 15 characters for the interface name ``NAME-ethNN``."""
+LONGEST_INTERFACE = 15
+"""Characters that Linux allows for an interface's name (IFNAMSIZ in linux/if.h, less the final NUL)."""
+RESERVED_NAMES = ("lab", "service")
+"""Logs have the names of switches and hosts, and ``lab.log`` is the lab's; ``service``, in commands, is a group's
+address."""
+
+
+def _text(given: object) -> str:
+    if not isinstance(given, str):
+        raise ValueError("an IPv4 address is expected")
+    return given
 
 
 def _name(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9]*", text) or len(text) > LONGEST_NAME:
-        raise ValueError(f"a name is a letter and then letters or digits, in lower case, at most {LONGEST_NAME}")
+        raise ValueError(
+            f"{text!r} is no name: a letter and then letters or digits, in lower case, at most {LONGEST_NAME}"
+        )
+    if text in RESERVED_NAMES:
+        raise ValueError(f"{text!r} means something else to the lab: choose another name")
     return text
 
 
 Name = Annotated[str, AfterValidator(_name)]
+Ip = Annotated[IPv4Address, BeforeValidator(lambda given: IPv4Address(parse_host_address(_text(given))))]
 
 
 class _Strict(BaseModel):
@@ -47,17 +67,17 @@ class _Strict(BaseModel):
 
 
 class HostFile(_Strict):
-    ip: IPv4Address
+    ip: Ip
     switch: Name
 
 
 class GroupFile(_Strict):
-    id: int = Field(ge=1, le=0xFFFF)
-    service: IPv4Address | None = None
+    id: Whole = Field(ge=1, le=0xFFFF)
+    service: Ip | None = None
     members: Annotated[
         Annotated[list[Name], Field(min_length=1, max_length=MAX_MEMBERS), Tag("[names]")]
         | Annotated[
-            dict[Annotated[int, Field(ge=1, le=MAX_ID)], Name],
+            dict[MemberId, Name],
             Field(min_length=1, max_length=MAX_MEMBERS),
             Tag("[by id]"),
         ],
@@ -76,12 +96,17 @@ class TopologyFile(_Strict):
     hosts: dict[Name, HostFile] = Field(min_length=1)
     links: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = Field(default_factory=list)
     groups: list[GroupFile] = Field(min_length=1, max_length=MAX_GROUPS)
-    cluster: int = Field(default=1, ge=0, lt=2**64)
-    port: int = Field(default=26410, ge=1, le=32767)
-    heartbeat_ms: int = Field(default=50, ge=10)
-    election_timeout_ms: int = Field(default=300, ge=60)
-    snapshot_entries: int | None = Field(default=None, ge=0)
+    cluster: Whole = Field(default=1, ge=0, lt=2**64)
+    port: Whole = Field(default=DEFAULT_PORT, ge=1, le=32767)
+    heartbeat_ms: Whole = Field(default=50, ge=10, le=30_000)
+    election_timeout_ms: Whole = Field(default=300, ge=60, le=600_000)
+    snapshot_entries: Whole | None = Field(default=None, ge=0)
     """As in a cluster file; None: the nodes' own default."""
+
+
+def interface_of(node: str, port: int) -> str:
+    """The name of a host's or switch's interface, as Mininet gives it."""
+    return f"{node}-eth{port}"
 
 
 @dataclass(frozen=True)
@@ -95,11 +120,11 @@ class Host:
 
     @property
     def interface(self) -> str:
-        return f"{self.name}-eth0"
+        return interface_of(self.name, 0)
 
     @property
     def switch_interface(self) -> str:
-        return f"{self.switch}-eth{self.port}"
+        return interface_of(self.switch, self.port)
 
     @property
     def network(self) -> IPv4Network:
@@ -136,11 +161,11 @@ class Link:
 
     @property
     def a_interface(self) -> str:
-        return f"{self.a}-eth{self.a_port}"
+        return interface_of(self.a, self.a_port)
 
     @property
     def b_interface(self) -> str:
-        return f"{self.b}-eth{self.b_port}"
+        return interface_of(self.b, self.b_port)
 
 
 @dataclass(frozen=True)
@@ -209,9 +234,9 @@ class Topology:
 
     @cached_property
     def spares(self) -> dict[int, str]:
-        """The other hosts by the ids that they would have as members: the next ones."""
+        """The other hosts by the ids that they would have as members: the next ones, as far as there are any."""
         taken = [number for group in self.groups for number in group.members]
-        return dict(enumerate(self.clients, start=max(taken) + 1))
+        return dict(zip(range(max(taken) + 1, MAX_ID + 1), self.clients, strict=False))
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -283,10 +308,17 @@ def find(name: str) -> Topology:
 
 def read(path: Path, name: str | None = None) -> Topology:
     """Read and check a topology file, whose own name names the topology unless ``name`` does. Raises FileError."""
-    file, source = load(path, TopologyFile)
-    for check in (_check_names, _check_hosts, _check_links, _check_groups, _check_timing):
-        check(file, source)
-    return _number(name or path.stem, file)
+    try:
+        document = Document.of_yaml(read_text(path, shown(path)), shown(path))
+        file = document.check(TopologyFile)
+        for check in (_check_names, _check_hosts, _check_links, _check_groups, _check_timing):
+            check(file, document)
+        topology = _number(name or path.stem, file)
+        _check_ids(topology, document)
+        _check_ports(topology, document)
+    except FileFault as fault:
+        raise FileError(str(fault)) from fault
+    return topology
 
 
 def _number(name: str, file: TopologyFile) -> Topology:
@@ -326,40 +358,40 @@ def _number(name: str, file: TopologyFile) -> Topology:
     )
 
 
-def _check_names(file: TopologyFile, source: Source) -> None:
+def _check_names(file: TopologyFile, document: Document) -> None:
     for place, switch in enumerate(file.switches):
         if switch in file.switches[:place]:
-            raise source.error(("switches", place), f"{switch} stands twice")
+            raise document.fault(("switches", place), f"{switch} stands twice")
     for host in file.hosts:
         if host in file.switches:
-            raise source.error(("hosts", host), f"{host} is a switch already")
+            raise document.fault(("hosts", host), f"{host} is a switch already")
 
 
-def _check_hosts(file: TopologyFile, source: Source) -> None:
+def _check_hosts(file: TopologyFile, document: Document) -> None:
     owners: dict[IPv4Address, str] = {}
     for name, host in file.hosts.items():
         if host.switch not in file.switches:
-            raise source.error(("hosts", name, "switch"), _unknown("switch", host.switch, file.switches))
+            raise document.fault(("hosts", name, "switch"), _unknown("switch", host.switch, file.switches))
         if host.ip in owners:
-            raise source.error(("hosts", name, "ip"), f"{host.ip} is {owners[host.ip]}'s already")
+            raise document.fault(("hosts", name, "ip"), f"{host.ip} is {owners[host.ip]}'s already")
         network = IPv4Interface(f"{host.ip}/{PREFIX_LENGTH}").network
         if host.ip in (network.network_address, network.broadcast_address, network.broadcast_address - 1):
-            raise source.error(("hosts", name, "ip"), f"{host.ip} is {network}'s own, broadcast or gateway address")
-        if host.ip.is_multicast or host.ip.is_loopback or host.ip.is_unspecified:
-            raise source.error(("hosts", name, "ip"), f"{host.ip} is no address for a host")
+            raise document.fault(("hosts", name, "ip"), f"{host.ip} is {network}'s own, broadcast or gateway address")
+        if host.ip.is_loopback:
+            raise document.fault(("hosts", name, "ip"), f"{host.ip} is every host's own address: choose another")
         owners[host.ip] = name
 
 
-def _check_links(file: TopologyFile, source: Source) -> None:
+def _check_links(file: TopologyFile, document: Document) -> None:
     neighbours: dict[str, set[str]] = {switch: set() for switch in file.switches}
     for place, (a, b) in enumerate(file.links):
         for end, switch in enumerate((a, b)):
             if switch not in file.switches:
-                raise source.error(("links", place, end), _unknown("switch", switch, file.switches))
+                raise document.fault(("links", place, end), _unknown("switch", switch, file.switches))
         if a == b:
-            raise source.error(("links", place), f"a link from {a} to itself")
+            raise document.fault(("links", place), f"a link from {a} to itself")
         if b in neighbours[a]:
-            raise source.error(("links", place), f"{a} and {b} are linked already")
+            raise document.fault(("links", place), f"{a} and {b} are linked already")
         neighbours[a].add(b)
         neighbours[b].add(a)
     first = file.switches[0]
@@ -370,40 +402,79 @@ def _check_links(file: TopologyFile, source: Source) -> None:
         frontier.extend(new)
     alone = [switch for switch in file.switches if switch not in reached]
     if alone:
-        raise source.error(("links",), f"no way from {first} to {', '.join(alone)}")
+        raise document.fault(("links",), f"no way from {first} to {', '.join(alone)}")
 
 
-def _check_groups(file: TopologyFile, source: Source) -> None:
+def _check_groups(file: TopologyFile, document: Document) -> None:
     owners = {host.ip: f"{name}'s address" for name, host in file.hosts.items()}
     if len({type(group.members) for group in file.groups}) > 1:
-        raise source.error(("groups",), "give the members' ids in all groups, or in none")
+        raise document.fault(("groups",), "give the members' ids in all groups, or in none")
     seen: set[int] = set()
     numbers: dict[str, int] = {}
     for place, group in enumerate(file.groups):
         if group.id in seen:
-            raise source.error(("groups", place, "id"), f"group {group.id} stands twice")
+            raise document.fault(("groups", place, "id"), f"group {group.id} stands twice")
         seen.add(group.id)
         keys = list(group.members) if isinstance(group.members, dict) else list(range(len(group.members)))
         for number, (key, member) in enumerate(zip(keys, group.hosts, strict=True)):
             at: Place = ("groups", place, "members", key)
             if member not in file.hosts:
-                raise source.error(at, _unknown("host", member, list(file.hosts)))
+                raise document.fault(at, _unknown("host", member, list(file.hosts)))
             if member in group.hosts[:number]:
-                raise source.error(at, f"{member} stands twice")
+                raise document.fault(at, f"{member} stands twice")
             if isinstance(group.members, dict) and numbers.setdefault(member, key) != key:
-                raise source.error(at, f"{member} is member {numbers[member]} of another group, and must be here too")
+                raise document.fault(
+                    at, f"{member} is member {numbers[member]} of another group: it must be here too"
+                )
         if group.service is not None:
+            if group.service.is_loopback:
+                raise document.fault(
+                    ("groups", place, "service"), f"{group.service} never leaves a host: choose another"
+                )
             if group.service in owners:
-                raise source.error(
+                raise document.fault(
                     ("groups", place, "service"), f"{group.service} is {owners[group.service]} already"
                 )
             owners[group.service] = f"group {group.id}'s service address"
 
 
-def _check_timing(file: TopologyFile, source: Source) -> None:
+def _check_ids(topology: Topology, document: Document) -> None:
+    """Groups that share hosts share a cluster file, in which an id is one host's."""
+    for groups in topology.clusters:
+        owners: dict[int, str] = {}
+        for group in groups:
+            for member, host in group.members.items():
+                place: Place = ("groups", group.slot, "members")
+                if member > MAX_ID:
+                    raise document.fault(place, f"{host} would be member {member}, and ids end at {MAX_ID}: give ids")
+                if owners.setdefault(member, host) != host:
+                    told = f"{member} is {owners[member]} in another group of the same hosts: give {host} its own id"
+                    raise document.fault((*place, member), told)
+
+
+def _check_ports(topology: Topology, document: Document) -> None:
+    """What Linux and the switches allow, so that Mininet does not fail half way."""
+    ports: list[tuple[Place, str, int]] = [
+        (("hosts", host.name, "switch"), host.switch, host.port) for host in topology.hosts
+    ]
+    for number, link in enumerate(topology.links):
+        ports += [(("links", number, 0), link.a, link.a_port), (("links", number, 1), link.b, link.b_port)]
+    for place, switch, port in ports:
+        if port > MAX_PORT:
+            raise document.fault(place, f"{switch} has ports 1 to {MAX_PORT}, and this would be port {port}")
+        name = interface_of(switch, port)
+        if len(name) > LONGEST_INTERFACE:
+            raise document.fault(
+                place,
+                f"the interface would be called {name}, of {len(name)} characters where Linux allows "
+                f"{LONGEST_INTERFACE}: give switch {switch} a shorter name",
+            )
+
+
+def _check_timing(file: TopologyFile, document: Document) -> None:
     least = 6 * file.heartbeat_ms
     if file.election_timeout_ms < least:
-        raise source.error(
+        raise document.fault(
             ("election_timeout_ms",),
             f"{file.election_timeout_ms} ms is less than six heartbeats ({least} ms), too little for the term filter",
         )

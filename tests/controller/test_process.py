@@ -55,7 +55,7 @@ def test_mistakes_are_one_line_without_a_traceback(tmp_path: Path, program_files
     other_info.write_text('pkg_info { arch: "v1model" }')
     for path, message in (
         (tmp_path / "none.json", "none.json: cannot be read: No such file or directory"),
-        (Path(__file__), "line 1, column 3"),
+        (Path(__file__), ":1: not JSON: Extra data (column 3)"),
     ):
         done = _run("--network", str(path))
         assert done.returncode == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -52,6 +53,10 @@ def test_a_key_that_cannot_be_used(tmp_path: Path) -> None:
         read_key(path)
     with pytest.raises(KeyFault, match="directory"):
         read_key(tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(KeyFault, match="key: cannot be read: it is a pipe, not a file"):
+        read_key(path)
 
 
 @pytest.mark.parametrize("content", [None, b"short"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from topo import configs, paths, topology
-from topo.errors import UsageError
-from topo.yamlfile import FileError
+from topo.errors import FileError, UsageError
 
 GOOD = """\
 switches: [s1, s2]
@@ -127,8 +127,8 @@ def test_name_of_a_file_names_the_topology(tmp_path: Path) -> None:
         ("ip: 10.0.2.2", "ip: 10.0.2.333", 5, "hosts.h2.ip", "10.0.2.333"),
         ("ip: 10.0.2.2", "ip: 10.0.1.1", 5, "hosts.h2.ip", "h1's already"),
         ("ip: 10.0.2.2", "ip: 10.0.2.254", 5, "hosts.h2.ip", "gateway"),
-        ("    switch: s2", "    swich: s2", 4, "hosts.h2.switch", "required"),
-        ("    switch: s2", "    switch: s2\n    color: red", 7, "hosts.h2.color", "known here: ip, switch"),
+        ("    switch: s2", "    swich: s2", 6, "hosts.h2.swich", "known are ip, switch"),
+        ("    switch: s2", "    switch: s2\n    color: red", 7, "hosts.h2.color", "known are ip, switch"),
         ("- [s1, s2]", "- [s1, s3]", 8, "links.0.1", "unknown switch 's3'"),
         ("- [s1, s2]", "- [s1, s1]", 8, "links.0", "to itself"),
         ("- [s1, s2]", "- [s1]", 8, "links.0", "at least 2"),
@@ -142,8 +142,8 @@ def test_name_of_a_file_names_the_topology(tmp_path: Path) -> None:
         ("members: [h1, h2]", "members: []", 12, "groups.0.members", "at least 1"),
         ("service: 10.0.100.1", "service: 10.0.1.1", 11, "groups.0.service", "h1's address already"),
         ("switches: [s1, s2]", "switches: [s1, s1]", 1, "switches.1", "stands twice"),
-        ("  h2:", "  h1:", 4, "hosts.h1", "stands twice (also line 3)"),
-        ("  h2:", "  S-2:", 4, "hosts.S-2", "a name is"),
+        ("  h2:", "  h1:", 4, "hosts.h1", "stands twice, first in line 3"),
+        ("  h2:", "  S-2:", 4, "hosts.S-2", "a letter and then"),
         ("groups:", "heartbeat_ms: 100\ngroups:", 1, "election_timeout_ms", "less than six heartbeats"),
         ("groups:", "extra: 1\ngroups:", 9, "extra", "unknown field"),
         ("links:", "links: [", 8, "not YAML", ""),
@@ -161,6 +161,77 @@ def test_errors_name_file_line_and_field(
     assert "\n" not in text
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "field", "told"),
+    [
+        ("h1: {ip: 10.0.1.1", "010: {ip: 10.0.1.1", "hosts.010", "'010': write the number in plain decimal"),
+        ("switches: [s1, s2]", "switches: [on, s2]", "switches.0", "'on': some readers of YAML take it for true"),
+        ("id: 1", "id: 0x1", "groups.0.id", "'0x1': write the number in plain decimal"),
+        ("id: 1", "id: true", "groups.0.id", "valid integer (it is True)"),
+        ("id: 1", "id: 1.0", "groups.0.id", "valid integer (it is 1.0)"),
+        ("members: [h1, h2]", "members: {1: h1, 1.0: h2}", "groups.0.members.1.0", "a key must be"),
+        ("members: [h1, h2]", "members: {1: h1, '1': h2}", "groups.0.members.1", "stands twice"),
+        ("ip: 10.0.2.2", "ip: 5", "hosts.h2.ip", "an IPv4 address is expected (it is 5)"),
+        ("ip: 10.0.2.2", "ip: 0.0.2.2", "hosts.h2.ip", "no address that others can send to"),
+        ("ip: 10.0.2.2", "ip: 224.0.2.2", "hosts.h2.ip", "the address of many"),
+        ("ip: 10.0.2.2", "ip: 127.0.2.2", "hosts.h2.ip", "every host's own address"),
+        ("service: 10.0.100.1", "service: 0.0.0.0", "groups.0.service", "no address that others can send to"),
+        ("service: 10.0.100.1", "service: 255.255.255.255", "groups.0.service", "the address of many"),
+        ("service: 10.0.100.1", "service: 127.0.0.1", "groups.0.service", "never leaves a host"),
+        ("  h2:", "  lab:", "hosts.lab", "'lab' means something else to the lab"),
+        ("  h2:", "  controller:", "hosts.controller", "at most 9"),
+        ("groups:", "heartbeat_ms: 1000000\ngroups:", "heartbeat_ms", "less than or equal to 30000"),
+        ("links:", "links: &l [*l]\nx:", "links.0", "stands inside the value that it repeats"),
+    ],
+)
+def test_what_is_ambiguous_or_nothing_to_send_to(tmp_path: Path, old: str, new: str, field: str, told: str) -> None:
+    assert old in GOOD
+    with pytest.raises(FileError) as failed:
+        read(tmp_path, GOOD.replace(old, new, 1))
+    text = str(failed.value)
+    assert f": {field}: " in text and told in text and "\n" not in text, text
+
+
+def with_ports(switch: str, count: int) -> str:
+    """A topology whose switch has so many ports, each a host's."""
+    hosts = [f"  a{n}: {{ip: 10.{n // 200}.{n % 200 + 1}.1, switch: {switch}}}" for n in range(count)]
+    return f"switches: [{switch}]\nhosts:\n" + "\n".join(hosts) + "\ngroups: [{id: 1, members: [a0]}]\n"
+
+
+def test_no_interface_has_a_name_that_linux_does_not_take(tmp_path: Path) -> None:
+    assert len(read(tmp_path, with_ports("leafswtch", 99)).ports("leafswtch")) == 99
+    with pytest.raises(
+        FileError, match=r"mine\.yaml:102: hosts\.a99\.switch: .*leafswtch-eth100, of 16 .* allows 15"
+    ):
+        read(tmp_path, with_ports("leafswtch", 100))
+    assert len(read(tmp_path, with_ports("leafswit", 509)).ports("leafswit")) == 509
+    with pytest.raises(
+        FileError, match=r"hosts\.a509\.switch: leafswit has ports 1 to 509, and this would be port 510"
+    ):
+        read(tmp_path, with_ports("leafswit", 510))
+    hosts = with_ports("leafswtch", 99).replace("switches: [leafswtch]", "switches: [leafswtch, s2]")
+    with pytest.raises(FileError, match=r"links\.0\.0: .*leafswtch-eth100, of 16"):
+        read(tmp_path, hosts + "links:\n  - [leafswtch, s2]\n")
+
+
+def test_ids_end_at_254(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = with_ports("s1", 300).partition("groups:")[0]
+    found = read(tmp_path, f"{many}groups: [{{id: 1, members: {{253: a0}}}}]\n")
+    assert found.spares == {254: "a1"}
+    with pytest.raises(UsageError, match="a2 is no member"):
+        found.node_id("a2")
+    groups = [f"{{id: {n + 1}, members: [{', '.join(f'a{9 * n + i}' for i in range(9))}]}}" for n in range(29)]
+    with pytest.raises(FileError, match=r"groups\.28\.members: .* would be member 255, and ids end at 254: give ids"):
+        read(tmp_path, f"{many}groups: [{', '.join(groups)}]\n")
+
+
+def test_an_id_is_one_hosts_where_groups_share_hosts(tmp_path: Path) -> None:
+    hosts = "".join(f"  h{number}: {{ip: 10.0.1.{number}, switch: s1}}\n" for number in range(1, 4))
+    groups = "  - {id: 1, members: {1: h1, 2: h2}}\n  - {id: 2, members: {1: h1, 2: h3}}\n"
+    with pytest.raises(FileError, match=r"mine\.yaml:8: groups\.1\.members\.2: 2 is h2 in another group of the same"):
+        read(tmp_path, f"switches: [s1]\nhosts:\n{hosts}groups:\n{groups}")
+
+
 @pytest.mark.parametrize("text", ["", "[]", "just words", "a: 1\n- b", "\x00", "{" * 2000])
 def test_what_is_no_topology_at_all(tmp_path: Path, text: str) -> None:
     with pytest.raises(FileError) as failed:
@@ -174,6 +245,11 @@ def test_binary_and_missing_files(tmp_path: Path) -> None:
         topology.read(tmp_path / "mine.yaml")
     with pytest.raises(FileError, match="No such file"):
         topology.read(tmp_path / "other.yaml")
+    with pytest.raises(FileError, match="it is a directory"):
+        topology.read(tmp_path)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(FileError, match="it is a pipe"):
+        topology.read(tmp_path / "pipe.yaml")
 
 
 def test_unknown_names() -> None:
