@@ -36,9 +36,12 @@ class Members:
                 return name, shown
         raise LabError(f"group {self.group} has no leader now: who the members are cannot be changed")
 
-    def change(self, request: Json, done: Callable[[Json], bool], patience_s: float = PATIENCE_S) -> Json:
-        """Have the leader do it, and the next one if that is lost; returns once ``done`` likes what a leader says of
-        the members. Raises LabError, with the leader's words if it refuses."""
+    def change(
+        self, request: Json, done: Callable[[Json], bool], patience_s: float = PATIENCE_S, *, once: bool = False
+    ) -> Json:
+        """Have the leader do it, and again if that is lost, as with a leader that is deposed before anyone else has
+        heard of it; returns once ``done`` likes what a leader says of the members. ``once``: each leader is asked
+        once only. Raises LabError, with the leader's words if it refuses."""
         deadline = time.monotonic() + patience_s
         asked, said = "", ""
         while time.monotonic() < deadline:
@@ -46,13 +49,13 @@ class Members:
                 name, shown = self.leader()
                 if done(shown) and not shown["changing"]:
                     return shown
-                if shown["changing"] or name == asked:
+                if asked and not shown["changing"] and shown["change"]:
+                    raise _Refused(f"node {name}: {shown['change']}")
+                if shown["changing"] or (once and name == asked):
                     said = shown["change"] or said
                 else:
                     self.live.ask_node(name, {**request, "group": self.group})
                     asked = name
-                if asked and not shown["changing"] and shown["change"]:
-                    raise _Refused(f"node {name}: {shown['change']}")
             except _Refused:
                 raise
             except LabError as error:
@@ -73,30 +76,38 @@ def _may_pass(said: str) -> bool:
 
 def add(host: str, group: int | None) -> None:
     """Start a node on ``host`` if none runs there, and have it catch up and vote."""
-    live = Live.find()
-    members = _of(live, group)
+    print(added(_of(Live.find(), group), host))
+
+
+def added(members: Members, host: str) -> str:
+    """Does what ``add`` does; returns what was done. Raises LabError."""
+    live = members.live
     number = live.topology.node_id(host)
     _check_cluster(live, host, members.group)
+    told = ""
     try:
         live.ask_node(host, {"cmd": "status"})
     except LabError:
-        print(live.change({"cmd": "node", "action": "start", "name": host}))
+        told = live.change({"cmd": "node", "action": "start", "name": host}) + "\n"
     request = {"cmd": "member_add", "member": number, "address": f"{live.topology.host(host).ip}"}
     shown = members.change(request, lambda shown: shown["members"].get(str(number), {}).get("votes", False))
-    print(f"{host} is member {number} of group {members.group}, since index {shown['index']}")
+    return f"{told}{host} is member {number} of group {members.group}, since index {shown['index']}"
 
 
 def remove(host: str, group: int | None) -> None:
     """Take ``host``'s vote away. Its node goes on running."""
-    live = Live.find()
-    members = _of(live, group)
-    number = live.topology.node_id(host)
+    print(removed(_of(Live.find(), group), host))
+    print(f"Its node still runs, as a member of nothing; end it with: switchraft node kill {host}")
+
+
+def removed(members: Members, host: str) -> str:
+    """Does what ``remove`` does; returns what was done. Raises LabError."""
+    number = members.live.topology.node_id(host)
     if str(number) not in members.leader()[1]["members"]:
         raise UsageError(f"{host} is no member of group {members.group} now")
     request = {"cmd": "member_remove", "member": number}
     shown = members.change(request, lambda shown: str(number) not in shown["members"])
-    print(f"{host} is no member of group {members.group} any more, since index {shown['index']}")
-    print(f"Its node still runs, as a member of nothing; end it with: switchraft node kill {host}")
+    return f"{host} is no member of group {members.group} any more, since index {shown['index']}"
 
 
 def transfer(host: str, group: int | None) -> None:
@@ -105,7 +116,8 @@ def transfer(host: str, group: int | None) -> None:
     members = _of(live, group)
     number = live.topology.node_id(host)
     live.ask_node(host, {"cmd": "status"})
-    members.change({"cmd": "transfer", "member": number}, lambda shown: shown["id"] == number, TRANSFER_PATIENCE_S)
+    request = {"cmd": "transfer", "member": number}
+    members.change(request, lambda shown: shown["id"] == number, TRANSFER_PATIENCE_S, once=True)
     print(f"{host} leads group {members.group}")
 
 
