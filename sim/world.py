@@ -321,6 +321,8 @@ class World:
             held = decisions.leaders[number]
             if latest is None or not decisions.features >= LEARNING:
                 continue
+            if latest.membership.everyone() == {latest.id} and not held.leader:
+                continue  # alone it sends no heartbeats, which switches could learn from
             if (held.leader, held.term) != (latest.id, latest.current_term):
                 what = f"{latest.id} leads term {latest.current_term}"
                 watch.fail(
