@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from topo.errors import LabError
-from topo.soak.history import Call, Fault, History, read, recording
+from topo.errors import LabError, UsageError
+from topo.soak.faults import KINDS, NEED_OTHERS, Deck, Scene
+from topo.soak.history import Call, Fault, History, Size, read, recording
+from topo.soak.resizing import check_sizes, parse_sizes
 from topo.soak.verdict import judge
+from topo.topology import find
 
 SECOND = 1_000_000_000
 
@@ -38,6 +42,30 @@ def history() -> History:
     )
 
 
+def test_sizes_on_the_command_line() -> None:
+    assert parse_sizes("1,3,1") == (1, 3, 1)
+    for wrong in ("", "1,,3", "x", "1.5", "1;3"):
+        with pytest.raises(UsageError, match="write it as in 1,3,1"):
+            parse_sizes(wrong)
+    with pytest.raises(UsageError, match="at least 1 member, not 0"):
+        parse_sizes("3,0")
+    triangle = find("triangle")
+    check_sizes((1, 5), triangle)
+    with pytest.raises(UsageError, match="6 members need as many hosts, and topology triangle has 5"):
+        check_sizes((1, 6), triangle)
+
+
+def test_what_can_befall_a_lone_member() -> None:
+    deck = Deck(KINDS, Random(1))
+    drawn = {deck.draw(1) for _ in range(100)}
+    assert drawn == set(KINDS) - NEED_OTHERS
+    switch_of = {"h1": "s1"}
+    alone = Scene(Random(1), "h1", (), ("h11", "h22"), ("s1",), (("s1", "s2"),), switch_of)
+    for kind in drawn:
+        plan = kind(alone)
+        assert plan.nodes <= {"h1"} and plan.breaking and plan.mending
+
+
 def test_a_good_history() -> None:
     verdict = judge(history())
     assert verdict.problems == []
@@ -46,7 +74,8 @@ def test_a_good_history() -> None:
     assert "40% reads: asked 2 through h2; answered 2 by member 1" in told
     assert "linearizable: 1 keys and the list" in told
     assert "2 appends were acknowledged, all of them are on h1, h2" in told
-    assert "longest 0.60 s (kill h1)" in told
+    assert "after each of 1 heals a write was acknowledged: median 0.60 s, longest 0.60 s (kill h1)" in told
+    assert "after each of 1 heals a read was answered: median 1.60 s, longest 1.60 s (kill h1)" in told
 
 
 def problems(changed: History) -> str:
@@ -91,6 +120,35 @@ def test_a_heal_after_which_nobody_serves(second: float | None, told: str) -> No
     assert problems(spoiled) == f"kill h1: no write was acknowledged within 3 s; {told}"
 
 
+def test_a_heal_after_which_writes_are_served_and_no_reads() -> None:
+    """Reads of a leader that waits for nobody's answer in vain, say."""
+    spoiled = history()
+    spoiled.calls[5] = replace(spoiled.calls[5], ended=None, result=None, error="no answer")
+    assert "kill h1: no read was answered within 3 s; none was" in problems(spoiled)
+    spoiled.calls.append(replace(call("get", 6, "k", None, [True, "x"]), client="end"))
+    assert "none was" in problems(spoiled), "what is read when all is over is no sign of it"
+
+
+def test_an_end_that_could_not_be_read() -> None:
+    spoiled = history()
+    spoiled.calls.append(replace(call("get", 9, "k"), client="end", ended=None, error="no answer within 30 s"))
+    assert "not answered in the end: get k: no answer within 30 s" in problems(spoiled)
+
+
+def test_the_sizes_that_the_group_had() -> None:
+    grown = history()
+    grown.about["sizes"] = [1, 3, 1]
+    grown.sizes = [Size(1, ("h1",), 1, 2), Size(3, ("h1", "h2", "h11"), 2, 3), Size(1, ("h2",), 3, 4)]
+    verdict = judge(grown)
+    assert verdict.problems == []
+    assert "the group was brought to 3 sizes, one after the other: 1 2 times, 3 1 times" in verdict.facts
+    del grown.sizes[1]
+    assert problems(grown) == "the group never had a size of 3"
+    assert judge(grown, timed=False).problems == [], "a slow machine does not come so far"
+    grown.sizes = []
+    assert judge(grown, timed=False).problems == ["the group never had a size of 1, 3"]
+
+
 def test_a_soak_that_did_not_try_hard() -> None:
     lazy = history()
     lazy.faults = []
@@ -111,12 +169,15 @@ def test_a_write_that_began_before_the_heal_says_nothing_of_it() -> None:
 
 def test_the_file_gives_the_same(tmp_path: Path) -> None:
     written = history()
+    written.sizes = [Size(2, ("h1", "h22"), 1, 2)]
     with recording(tmp_path / "h.jsonl") as recorder:
         recorder.about(written.about)
         for one in written.calls:
             recorder.call(one)
         for fault in written.faults:
             recorder.fault(fault)
+        for size in written.sizes:
+            recorder.size(size)
         for name, values in written.lists.items():
             recorder.list_of(name, values)
     assert recorder.answered == 5

@@ -17,6 +17,13 @@ def add_to(app: typer.Typer) -> None:
 def soak(
     minutes: Annotated[float, typer.Option(min=0.1, help="How long; not with --kills.")] = 10.0,
     kills: Annotated[int, typer.Option(min=0, help="Instead: kill -9 of one node, so many times.")] = 0,
+    members: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZES", help="The group's size changes meanwhile, to each in turn and again, as in 1,3,1."
+        ),
+    ] = "",
+    threads: Annotated[int, typer.Option(min=0, help="So many clients more, in threads of one process.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Decides which faults come, and when. [default: any]")] = None,
     check: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Judge the history of an earlier soak; needs no lab.")
@@ -32,10 +39,12 @@ def soak(
     from topo.options import Options
     from topo.soak import command
     from topo.soak.conductor import Wanted
+    from topo.soak.resizing import parse_sizes
 
     if check is not None:
         command.check(check)
         return
+    sizes = parse_sizes(members) if members else ()
     chosen = random.randrange(1_000_000) if seed is None else seed
     options = Options(topology, switch, compiler, snapshot_entries=command.SNAPSHOT_ENTRIES)
-    command.soak(options, Wanted(chosen, minutes * 60, kills))
+    command.soak(options, Wanted(chosen, minutes * 60, kills, sizes=sizes, threads=threads))

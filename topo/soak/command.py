@@ -13,7 +13,9 @@ from topo.options import Options
 from topo.owner import Asked, print_line, running
 from topo.soak.conductor import Conductor, Wanted
 from topo.soak.history import History, read, recording
+from topo.soak.resizing import check_sizes
 from topo.soak.verdict import judge
+from topo.topology import find
 
 LEAST_ANSWERED_PER_MINUTE = 1_000
 SNAPSHOT_ENTRIES = 100
@@ -22,6 +24,7 @@ SNAPSHOT_ENTRIES = 100
 
 def soak(options: Options, wanted: Wanted) -> None:
     """Start a lab, run the soak on it, judge. Raises LabError if anything is wrong."""
+    check_sizes(wanted.sizes, find(options.topology))
     folder = paths.build() / "soak"
     paths.make(folder)
     path = folder / f"{'kills' if wanted.kills else 'soak'}-{wanted.seed}.jsonl"

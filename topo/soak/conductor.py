@@ -12,9 +12,11 @@ from random import Random
 from topo import applied
 from topo.errors import LabError
 from topo.live import Live
-from topo.soak.faults import KINDS, Deck, Plan, kill_any, leader_of, look
+from topo.soak.crowd import Crowd
+from topo.soak.faults import KINDS, Deck, Json, Plan, kill_any, leader_of, look
 from topo.soak.history import Call, Fault, Recorder
 from topo.soak.load import Worker, habits, read_everything
+from topo.soak.resizing import Resizer, hosts_for
 
 THINK_S = 0.12
 WARM_UP_S = 0.5
@@ -27,12 +29,16 @@ TRANSFERS = 0.3
 
 @dataclass(frozen=True)
 class Wanted:
-    """``kills`` 0: faults of all kinds for ``seconds``; else so many times kill -9 of one node."""
+    """``kills`` 0: faults of all kinds for ``seconds``; else so many times kill -9 of one node. ``sizes``: what the
+    group's size becomes meanwhile, each in turn and again from the first; () for no change. ``threads``: clients
+    beside the others, in threads of one more process."""
 
     seed: int
     seconds: float = 600.0
     kills: int = 0
     think_s: float = THINK_S
+    sizes: tuple[int, ...] = ()
+    threads: int = 0
 
 
 class Conductor:
@@ -41,35 +47,76 @@ class Conductor:
     def __init__(self, live: Live, wanted: Wanted, recorder: Recorder, say: Callable[[str], None]) -> None:
         self._live, self._wanted, self._recorder, self._say = live, wanted, recorder, say
         self._random = Random(f"soak/{wanted.seed}")
-        self._members = tuple(live.topology.groups[0].members.values())
+        self._resizer = Resizer(live, wanted.sizes, wanted.seed, recorder) if wanted.sizes else None
         self._began = time.monotonic()
+
+    @property
+    def _members(self) -> tuple[str, ...]:
+        """The hosts of the group's members now."""
+        return self._resizer.hosts if self._resizer is not None else self._servers
+
+    @property
+    def _servers(self) -> tuple[str, ...]:
+        """The hosts that clients ask: all that may be members in the course of the soak."""
+        topology = self._live.topology
+        return hosts_for(topology) if self._wanted.sizes else tuple(topology.groups[0].members.values())
 
     def run(self) -> None:
         """All of it. Raises LabError where the lab does not do what it is told, or never serves again."""
-        wanted, live = self._wanted, self._live
-        self._recorder.about({"seed": wanted.seed, "kills": wanted.kills, "topology": live.topology.name})
-        workers = [Worker(live, one, wanted.seed, self._recorder) for one in habits(live, wanted.think_s)]
+        wanted, live, recorder = self._wanted, self._live, self._recorder
+        recorder.about({"seed": wanted.seed, "kills": wanted.kills, "topology": live.topology.name})
+        if wanted.sizes:
+            recorder.about({"sizes": list(wanted.sizes)})
+        kinds = habits(live, wanted.think_s)
+        workers = [Worker(live, one, wanted.seed, recorder, self._servers) for one in kinds]
+        crowd = self._crowd()
         for worker in workers:
             worker.start()
         try:
+            if crowd is not None:
+                crowd.start()
             time.sleep(WARM_UP_S)
-            deck = Deck((kill_any,) if wanted.kills else KINDS, self._random)
-            while not self._is_over():
-                self._break(deck.draw()(look(live, self._random)))
+            self._strike()
         finally:
             for worker in workers:
                 worker.stop()
             for worker in workers:
                 worker.join()
+            if crowd is not None:
+                crowd.stop()
             with suppress(LabError):
                 live.change({"cmd": "heal"})
         for worker in workers:
             if worker.failure is not None:
                 raise LabError(f"client {worker.habit.name} has failed: {worker.failure!r}")
-        self._until("leader", lambda: leader_of(live) is not None)
-        read_everything(live, self._recorder)
+        if crowd is not None:
+            crowd.give_calls_to(recorder)
+        self._until("leader", lambda: leader_of(live, self._members) is not None)
+        read_everything(live, recorder, self._servers)
         for name, values in self._equal_lists().items():
-            self._recorder.list_of(name, values)
+            recorder.list_of(name, values)
+
+    def _crowd(self) -> Crowd | None:
+        wanted = self._wanted
+        if not wanted.threads:
+            return None
+        return Crowd(wanted.threads, wanted.seed, wanted.think_s, self._servers, self._recorder.path.parent)
+
+    def _strike(self) -> None:
+        """One fault after the other, while the group's size changes if that is wanted."""
+        deck = Deck((kill_any,) if self._wanted.kills else KINDS, self._random)
+        resizer = self._resizer
+        if resizer is not None:
+            resizer.start()
+        try:
+            while not self._is_over():
+                members = self._members
+                self._break(deck.draw(len(members))(look(self._live, self._random, members)))
+            if resizer is not None:
+                resizer.finish()
+        finally:
+            if resizer is not None:
+                resizer.stop()
 
     def _is_over(self) -> bool:
         if self._wanted.kills:
@@ -80,6 +127,8 @@ class Conductor:
 
     def _break(self, plan: Plan) -> None:
         began = time.monotonic_ns()
+        if self._resizer is not None:
+            self._resizer.broken = plan.nodes
         for request in plan.breaking:
             self._live.change(request)
         seconds = self._random.uniform(*plan.seconds)
@@ -90,7 +139,9 @@ class Conductor:
             time.sleep(seconds - moment)
         healing = time.monotonic_ns()
         with ThreadPoolExecutor(len(plan.mending)) as pool:
-            list(pool.map(self._live.change, plan.mending))
+            list(pool.map(self._mend, plan.mending))
+        if self._resizer is not None:
+            self._resizer.broken = frozenset()
         fault = Fault(plan.what, began, healing, time.monotonic_ns())
         self._recorder.fault(fault)
         write = self._first_write_after(fault.whole)
@@ -103,11 +154,19 @@ class Conductor:
         )
         time.sleep(self._random.uniform(0.2, 1.2))
 
+    def _mend(self, request: Json) -> None:
+        try:
+            self._live.change(request)
+        except LabError as error:
+            # Whoever adds a member starts its node where none runs.
+            if not (self._resizer is not None and request.get("action") == "start" and "runs already" in str(error)):
+                raise
+
     def _hand_over(self) -> None:
         """Leadership is handed to somebody, dead or alive, if anybody leads."""
         group = self._live.topology.groups[0]
-        successor = self._random.choice(list(group.members))
-        leader = leader_of(self._live)
+        successor = self._live.topology.node_id(self._random.choice(self._members))
+        leader = leader_of(self._live, self._members)
         if leader is not None:
             with suppress(LabError):
                 self._live.ask_node(leader, {"cmd": "transfer", "group": group.id, "member": successor})
@@ -131,16 +190,16 @@ class Conductor:
         """Until the nodes that were started have applied what was committed when they were."""
         started = time.monotonic()
         commit = self._commit_index()
-        names = [str(request["name"]) for request in plan.mending if request["cmd"] == "node"]
+        names = sorted(plan.nodes)
         for name in names:
-            self._until(f"recovery of {name}", lambda name=name: self._applied(name) >= commit)  # type: ignore[misc]
+            self._until(f"recovery of {name}", lambda name=name: self._is_back(name, commit))  # type: ignore[misc]
         return f", {' and '.join(names)} caught up {time.monotonic() - started:.2f} s later"
 
     def _commit_index(self) -> int:
         return max(self._of_group(name, "commit") for name in self._members)
 
-    def _applied(self, name: str) -> int:
-        return self._of_group(name, "applied")
+    def _is_back(self, name: str, commit: int) -> bool:
+        return self._of_group(name, "applied") >= commit or name not in self._members
 
     def _of_group(self, name: str, field: str) -> int:
         group = self._live.topology.groups[0].id
@@ -157,8 +216,8 @@ class Conductor:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             lists = {name: applied.values_of(self._live, name) for name in self._members}
-            first = lists[self._members[0]]
-            if all(one == first for one in lists.values()) or time.monotonic() > deadline:
+            first, *others = lists.values()
+            if all(one == first for one in others) or time.monotonic() > deadline:
                 return lists
             time.sleep(0.5)
 

@@ -24,6 +24,11 @@ class Plan:
     mending: tuple[Json, ...]
     seconds: tuple[float, float] = (3.0, 7.0)
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """The hosts whose node it touches."""
+        return frozenset(str(request["name"]) for request in self.mending if request["cmd"] == "node")
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -45,27 +50,26 @@ class Scene:
         return self.random.choice(self.followers)
 
 
-def look(live: Live, random: Random) -> Scene:
-    """The scene now; where nobody leads, somebody stands in."""
+def look(live: Live, random: Random, members: tuple[str, ...]) -> Scene:
+    """The scene now; where none of ``members`` leads, one of them stands in."""
     topology = live.topology
-    members = tuple(topology.groups[0].members.values())
-    leader = leader_of(live) or random.choice(members)
+    leader = leader_of(live, members) or random.choice(members)
     return Scene(
         random,
         leader,
         tuple(name for name in members if name != leader),
-        topology.clients,
+        tuple(name for name in topology.clients if name not in members),
         tuple(switch.name for switch in topology.switches),
         tuple((link.a, link.b) for link in topology.links),
         {host.name: host.switch for host in topology.hosts},
     )
 
 
-def leader_of(live: Live) -> str | None:
-    """The member that leads the first group in the highest term, if one says so."""
+def leader_of(live: Live, members: tuple[str, ...]) -> str | None:
+    """Which of ``members`` leads the first group in the highest term, if one says so."""
     claims = []
     group = live.topology.groups[0].id
-    for name in live.topology.groups[0].members.values():
+    for name in members:
         try:
             status = live.ask_node(name, {"cmd": "status"}, timeout_s=0.5)
         except LabError:
@@ -216,6 +220,20 @@ KINDS: tuple[Callable[[Scene], Plan], ...] = (
 )
 
 
+NEED_OTHERS = frozenset(
+    {
+        kill_follower,
+        pause_follower,
+        part_leader,
+        part_leader_with_clients,
+        part_follower,
+        part_all,
+        leader_sleeps_then_follower_dies,
+    }
+)
+"""Kinds that are nothing where one member is alone."""
+
+
 def kill_any(at: Scene) -> Plan:
     """kill -9 of one node, and soon its start."""
     name = at.random.choice(at.members)
@@ -230,7 +248,11 @@ class Deck:
         self._kinds, self._random = kinds, random
         self._left: list[Callable[[Scene], Plan]] = []
 
-    def draw(self) -> Callable[[Scene], Plan]:
-        if not self._left:
-            self._left = self._random.sample(self._kinds, len(self._kinds))
-        return self._left.pop()
+    def draw(self, members: int) -> Callable[[Scene], Plan]:
+        """The next that can befall so many members."""
+        while True:
+            if not self._left:
+                self._left = self._random.sample(self._kinds, len(self._kinds))
+            kind = self._left.pop()
+            if members > 1 or kind not in NEED_OTHERS:
+                return kind

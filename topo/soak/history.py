@@ -15,6 +15,9 @@ from typing import Any
 
 from topo.errors import LabError
 
+END = "end"
+"""The client that reads everything once the faults are over."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -50,20 +53,33 @@ class Fault:
     whole: int
 
 
+@dataclass(frozen=True)
+class Size:
+    """The group was brought to ``size`` voters, which live on ``hosts``, between the moments ``began`` and
+    ``reached``."""
+
+    size: int
+    hosts: tuple[str, ...]
+    began: int
+    reached: int
+
+
 @dataclass
 class History:
-    """All of a soak. ``lists``: what each node has applied in the end. ``about``: the seed and the like."""
+    """All of a soak. ``lists``: what each member has applied in the end. ``about``: the seed and the like."""
 
     about: dict[str, Any] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     lists: dict[str, list[Any]] = field(default_factory=dict)
+    sizes: list[Size] = field(default_factory=list)
 
 
 class Recorder:
     """Takes notes of several threads, into a file and into ``history``."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.history = History()
         self.answered = 0
         self._lock = threading.Lock()
@@ -82,6 +98,10 @@ class Recorder:
     def fault(self, fault: Fault) -> None:
         self.history.faults.append(fault)
         self._write({"fault": asdict(fault)})
+
+    def size(self, size: Size) -> None:
+        self.history.sizes.append(size)
+        self._write({"size": asdict(size)})
 
     def list_of(self, node: str, values: list[Any]) -> None:
         self.history.lists[node] = values
@@ -120,6 +140,9 @@ def read(path: Path) -> History:
                 history.calls.append(Call(**line["call"]))
             elif "fault" in line:
                 history.faults.append(Fault(**line["fault"]))
+            elif "size" in line:
+                size = line["size"]
+                history.sizes.append(Size(size["size"], tuple(size["hosts"]), size["began"], size["reached"]))
             elif "list" in line:
                 history.lists[line["node"]] = line["list"]
             else:

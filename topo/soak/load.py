@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from hosts.calls import Result
 from hosts.client import Client, ClientError
+from hosts.config import Address
 from topo import namespace
 from topo.live import Live
-from topo.soak.history import Call, Recorder
+from topo.soak.history import END, Call, Recorder
 
 KEYS = ("k1", "k2", "k3", "k4", "k5")
 WEIGHTS = {"append": 28, "put": 22, "delete": 8, "get": 24, "read_list": 18}
@@ -39,26 +41,34 @@ class Habit:
 
 
 def habits(live: Live, think_s: float) -> list[Habit]:
-    """Clients on all hosts, most on those without a node; and one that does nothing but write often, so that no heal
-    waits for somebody to try."""
+    """Clients on all hosts, most on those without a node; and two that do nothing but write or read often, so that no
+    heal waits for somebody to try."""
     topology = live.topology
     members = list(topology.groups[0].members.values())
     hosts = [*topology.clients * 3, *members] if topology.clients else members * 3
     made = [Habit(f"{host}.{number}", host, number % 2 == 0, think_s) for number, host in enumerate(hosts)]
     probing = (topology.clients or topology.members)[0]
-    return [*made, Habit("probe", probing, True, PROBE_S, PROBE_TIMEOUT_S, ("put",))]
+    made += [Habit(f"probe {kind}", probing, True, PROBE_S, PROBE_TIMEOUT_S, (kind,)) for kind in ("put", "get")]
+    return made
+
+
+def crowd_habits(live: Live, threads: int, think_s: float) -> list[Habit]:
+    """So many clients on one host, as threads of one process have them."""
+    topology = live.topology
+    host = (topology.clients or topology.members)[-1]
+    return [Habit(f"{host}.thread.{number}", host, number % 2 == 0, think_s) for number in range(threads)]
 
 
 class Worker:
-    """A client in a thread of its own, until stopped."""
+    """A client in a thread of its own, until stopped. ``servers``: the hosts that it asks."""
 
-    def __init__(self, live: Live, habit: Habit, seed: int, recorder: Recorder) -> None:
+    def __init__(self, live: Live, habit: Habit, seed: int, recorder: Recorder, servers: Sequence[str]) -> None:
         self.habit = habit
         self._live, self._recorder = live, recorder
         self._random = Random(f"soak/{seed}/{habit.name}")
         topology = live.topology
         group = topology.groups[0]
-        self._targets = {name: (str(topology.host(name).ip), topology.port) for name in group.members.values()}
+        self._targets = addresses_of(live, servers)
         if habit.steer and group.service is not None:
             self._targets["service"] = (str(group.service), topology.port)
         self._length = self._values = 0
@@ -136,20 +146,26 @@ def _do(client: Client, kind: str, key: str | None, argument: Any) -> Result:
     return client.read_part(*argument)
 
 
-def read_everything(live: Live, recorder: Recorder) -> None:
+def addresses_of(live: Live, hosts: Sequence[str]) -> dict[str, Address]:
+    """Where nodes on these hosts are reached."""
+    topology = live.topology
+    return {name: (str(topology.host(name).ip), topology.port) for name in hosts}
+
+
+def read_everything(live: Live, recorder: Recorder, servers: Sequence[str]) -> None:
     """What all keys and the whole list hold in the end, read as any client would. Raises ClientError."""
     topology = live.topology
     host = (topology.clients or topology.members)[0]
     group = topology.groups[0]
-    targets = [(str(topology.host(name).ip), topology.port) for name in group.members.values()]
+    targets = list(addresses_of(live, servers).values())
 
     def read() -> None:
         with Client(targets, group.id, bind=str(topology.host(host).ip), timeout_s=30.0) as client:
             for key in KEYS:
-                recorder.call(ask(client, "end", "get", key, None))
+                recorder.call(ask(client, END, "get", key, None))
             start, total = 0, 1
             while start < total:
-                call = ask(client, "end", "read_list", None, (start, READ_AT_ONCE))
+                call = ask(client, END, "read_list", None, (start, READ_AT_ONCE))
                 recorder.call(call)
                 if call.ended is None:
                     return

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from sim import linear
-from topo.soak.history import Call, Fault, History
+from topo.soak.history import END, Call, Fault, History
 
 HEALED_S = 3.0
 """After a heal a write is acknowledged within that."""
@@ -34,7 +34,9 @@ def judge(history: History, *, timed: bool = True) -> Verdict:
     _count(history, verdict, timed)
     _linearizable(history, verdict)
     _nothing_lost(history, verdict)
+    _end_was_read(history, verdict)
     _heals(history, verdict, timed)
+    _sizes(history, verdict, timed)
     return verdict
 
 
@@ -117,27 +119,50 @@ def _nothing_lost(history: History, verdict: Verdict) -> None:
 
 
 def _heals(history: History, verdict: Verdict, timed: bool) -> None:
-    writes = sorted(
-        (call for call in history.calls if call.writes and call.ended is not None), key=lambda call: call.began
-    )
-    began = [call.began for call in writes]
+    """Soon after each heal a write is acknowledged, and a read is answered: each can hang for itself."""
+    answered = [call for call in history.calls if call.ended is not None and call.client != END]
+    _heals_for("write was acknowledged", [call for call in answered if call.writes], history.faults, verdict, timed)
+    _heals_for("read was answered", [call for call in answered if not call.writes], history.faults, verdict, timed)
+
+
+def _heals_for(what: str, calls: list[Call], faults: list[Fault], verdict: Verdict, timed: bool) -> None:
+    calls = sorted(calls, key=lambda call: call.began)
+    began = [call.began for call in calls]
     took = []
-    for fault in history.faults:
-        later = writes[bisect_left(began, fault.whole) :]
+    for fault in faults:
+        later = calls[bisect_left(began, fault.whole) :]
         soon = min((call.over for call in later[:1_000]), default=None)
         seconds = None if soon is None else (soon - fault.whole) / 1e9
         if timed and (seconds is None or seconds > HEALED_S):
             told = "none was" if seconds is None else f"the first was after {seconds:.1f} s"
-            verdict.problems.append(f"{fault.what}: no write was acknowledged within {HEALED_S:.0f} s; {told}")
+            verdict.problems.append(f"{fault.what}: no {what} within {HEALED_S:.0f} s; {told}")
         if seconds is not None:
             took.append((seconds, fault.what))
     if took:
         took.sort()
-        seconds, what = took[-1]
+        seconds, worst = took[-1]
         verdict.facts.append(
-            f"after each of {len(took)} heals a write was acknowledged: median {took[len(took) // 2][0]:.2f} s,"
-            f" longest {seconds:.2f} s ({what})"
+            f"after each of {len(took)} heals a {what}: median {took[len(took) // 2][0]:.2f} s,"
+            f" longest {seconds:.2f} s ({worst})"
         )
+
+
+def _sizes(history: History, verdict: Verdict, timed: bool) -> None:
+    """The group has had each size that was wanted."""
+    wanted = history.about.get("sizes", [])
+    if not wanted:
+        return
+    had = Counter(size.size for size in history.sizes)
+    times = ", ".join(f"{size} {count} times" for size, count in sorted(had.items())) or "none"
+    verdict.facts.append(f"the group was brought to {len(history.sizes)} sizes, one after the other: {times}")
+    missing = sorted(set(wanted) - set(had))
+    if not had or (timed and missing):
+        verdict.problems.append(f"the group never had a size of {', '.join(map(str, missing))}")
+
+
+def _end_was_read(history: History, verdict: Verdict) -> None:
+    unread = [call for call in history.calls if call.client == END and call.ended is None]
+    verdict.problems += [f"not answered in the end: {call.kind} {call.key or ''}: {call.error}" for call in unread]
 
 
 def _shown(call: Call) -> str:
