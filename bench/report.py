@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from bench.plot import Bar, Panel, picture
-from bench.switch import Figures, Results, spread
+from bench.results import Figures, Results, spread
 
 RATES = (
     ("RTT p50 us", "rtt_p50_us"),

@@ -8,20 +8,19 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from bench import devices, measure, updates, workload
 from bench.devices import BenchError, Running
 from bench.measure import Traffic
+from bench.results import Figures, Results
 
 SIZES = (64, 1400)
 """Bytes of UDP payload; the frames are 42 bytes longer."""
@@ -39,7 +38,6 @@ TABLES = (
 UPDATES = (100, 1)
 """Updates in one WriteRequest."""
 SWITCHES = ("embedded", "bmv2")
-Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -51,17 +49,6 @@ class Device:
 
     def __str__(self) -> str:
         return f"{self.name} {self.program}".strip()
-
-
-@dataclass
-class Results:
-    """Every run's figures: of a device by payload size, of its start, and of a table by match kind and size."""
-
-    rates: dict[str, dict[int, list[Figures]]] = field(default_factory=dict)
-    starts: dict[str, list[Figures]] = field(default_factory=dict)
-    tables: dict[str, dict[int, list[Figures]]] = field(default_factory=dict)
-    updates: dict[int, list[Figures]] = field(default_factory=dict)
-    """By the number of updates in one WriteRequest."""
 
 
 class Bench:
@@ -268,9 +255,3 @@ def main(options: argparse.Namespace) -> int:
         for one in tables(results):
             console.print(one)
     return 0
-
-
-def spread(runs: list[dict[str, Any]], name: str) -> tuple[float, float, float] | None:
-    """(median, least, greatest) of a figure that the runs have."""
-    values = [run[name] for run in runs if name in run]
-    return (statistics.median(values), min(values), max(values)) if values else None

@@ -7,20 +7,19 @@ other loses no packet. At most PER_S packets a second are told of; all are forwa
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import grpc
 
 from p4switch.device import Device
 from p4switch.entities import PipelineError
 from p4switch.journey import Narrator
+from p4switch.pipeline import Pipeline
 from p4switch.tracing import Filter, Term, Tracer, packets
-
-if TYPE_CHECKING:
-    from p4switch.run import PacketPlane
 
 METHOD = "/p4switch.Trace/Watch"
 PER_S = 200
@@ -31,10 +30,22 @@ class WatchError(Exception):
     """The switch does not let itself be watched; the text says why."""
 
 
+class Plane(Protocol):
+    """What carries the packets, as far as watching goes."""
+
+    def trace(self, pipeline: Pipeline, library: ctypes.CDLL | None) -> bool:
+        """Let a traced build carry the packets; None ends it. False: another pipeline runs."""
+        ...
+
+    def drain_traces(self) -> bytes:
+        """What the traced build has recorded since the last call."""
+        ...
+
+
 class Watching:
     """The server's side; one watcher at a time."""
 
-    def __init__(self, device: Device, plane: PacketPlane, cache: Path | None) -> None:
+    def __init__(self, device: Device, plane: Plane, cache: Path | None) -> None:
         self._device = device
         self._plane = plane
         self._cache = cache

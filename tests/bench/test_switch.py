@@ -15,7 +15,8 @@ from rich.console import Console
 from bench import measure, workload
 from bench.devices import BenchError, niceness_of
 from bench.report import drawn, tables
-from bench.switch import Device, Results, as_json, chosen_devices, spread
+from bench.results import Results, spread
+from bench.switch import Device, as_json, chosen_devices
 
 REPOSITORY = Path(__file__).parents[2]
 RUN = {"rtt_p50_us": 30.0, "rtt_p99_us": 90.0, "no_loss_pps": 1e5, "little_loss_pps": 2e5, "overload_pps": 3e5}
