@@ -47,7 +47,8 @@ _PATTERN = re.compile(
   | (?P<number>(?:[0-9]+[ws])?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|0[dD][0-9_]+|[0-9][0-9_]*)
       (?P<junk>[A-Za-z0-9_]*))
   | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
-  | (?P<string>"(?:[^"\\\n]|\\.|\n(?![ \t]*\#))*")
+  | (?P<string>"(?:[^"\\\n]|\\.)*")
+  | (?P<unfinished>"(?:[^"\\\n]|\\.)*)
   | (?P<symbol>\|\+\|=|\|-\|=|&&&|\|\+\||\|-\||<<=|>>=|\.\.\.|\.\.|\+\+|&&|\|\||==|!=|<=|>=|<<|>>
         |\+=|\+:|-=|\*=|/=|%=|&=|\|=|\^=|\#\#|[-+*/%&|^~!<>=?:;,.(){}\[\]@\#])
   | (?P<bad>.)
@@ -59,12 +60,21 @@ _PATTERN = re.compile(
 def tokenize(source: Source) -> list[Token]:
     """All tokens of a text, with a NEWLINE token for each end of line outside comments and an END at last.
 
-    Never fails: what is no token becomes a BAD token, which is an error only where it is used.
+    Never fails: what is no token becomes a BAD token, which is an error only where it is used. The beginning of a
+    string over several lines is one: what its lines hold, the preprocessor says.
     """
+    length = len(source.text)
+    tokens = tokenize_part(source, 0, length)
+    tokens.append(Token(Kind.END, "", Location(source, length, length)))
+    return tokens
+
+
+def tokenize_part(source: Source, start: int, end: int) -> list[Token]:
+    """The tokens of the text from one offset to another."""
     tokens: list[Token] = []
     append = tokens.append
     keywords = KEYWORDS
-    for match in _PATTERN.finditer(source.text):
+    for match in _PATTERN.finditer(source.text, start, end):
         group = match.lastgroup
         if group == "space":
             continue
@@ -85,7 +95,6 @@ def tokenize(source: Source) -> list[Token]:
             append(Token(Kind.STRING, text, loc))
         else:
             append(Token(Kind.BAD, text, loc))
-    append(Token(Kind.END, "", Location(source, len(source.text), len(source.text))))
     return tokens
 
 
@@ -112,6 +121,6 @@ def describe(token: Token) -> str:
         return f"identifier '{token.text}'"
     if token.kind is Kind.BAD and token.text.startswith("/*"):
         return "a comment that is never closed"
-    if token.kind is Kind.BAD and token.text == '"':
+    if token.kind is Kind.BAD and token.text.startswith('"'):
         return "a string that is never closed"
     return f"'{token.text}'" if len(token.text) < 40 else f"'{token.text[:36]}...'"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from p4compiler.conditions import evaluate_condition
 from p4compiler.lexer import Kind, Token, describe, tokenize
+from p4compiler.long_strings import begins_long_string, end_of_line, read_long_string
 from p4compiler.source import Diagnostics, Location, Source
 
 BUILTIN_INCLUDES = Path(__file__).parent / "include"
@@ -89,16 +90,25 @@ class Preprocessor:
             if kind is Kind.NEWLINE:
                 index, start_of_line = index + 1, True
             elif start_of_line and token.text == "#" and kind is Kind.SYMBOL:
-                end = index + 1
-                while tokens[end].kind not in (Kind.NEWLINE, Kind.END):
-                    end += 1
+                end = end_of_line(tokens, index)
                 active = self._directive(tokens[index:end], sections, active, path, source)
                 index = end
+            elif token.text == "@" and tokens[index + 1].text == "pragma":
+                start_of_line = False
+                index = self._pragma(tokens, index, active)
+            elif active and begins_long_string(token):
+                start_of_line = False
+
+                def directive(line: list[Token], read: bool) -> bool:
+                    if read and len(line) > 1 and line[1].text == "include":
+                        self.diagnostics.error("a file cannot be included inside a string", line[1].loc)
+                        return read
+                    return self._directive(line, sections, read, path, source)
+
+                string, index, active = read_long_string(tokens, index, directive, self._macro_use)
+                self._pending.append(string)
             else:
                 start_of_line = False
-                if token.text == "@" and tokens[index + 1].text == "pragma":
-                    index = self._pragma(tokens, index, active)
-                    continue
                 if active:
                     self._pending.append(token)
                 index += 1
@@ -108,9 +118,7 @@ class Preprocessor:
 
     def _pragma(self, tokens: list[Token], index: int, active: bool) -> int:
         """`@pragma name words` up to the end of the line means `@name(words)`; returns where to go on."""
-        end = index + 2
-        while tokens[end].kind not in (Kind.NEWLINE, Kind.END):
-            end += 1
+        end = end_of_line(tokens, index)
         body, loc = tokens[index + 2 : end], tokens[index].loc
         if active and body:
             self._pending += [tokens[index], body[0]]
@@ -118,6 +126,23 @@ class Preprocessor:
                 parentheses = [Token(Kind.SYMBOL, text, loc) for text in "()"]
                 self._pending += [parentheses[0], *body[1:], parentheses[1]]
         return end
+
+    def _macro_use(self, tokens: list[Token], index: int) -> tuple[str, int] | None:
+        """What a macro in a string over several lines becomes, and where to go on; None if it is no macro."""
+        token = tokens[index]
+        macro = self.macros.get(token.text) if token.kind in (Kind.NAME, Kind.KEYWORD) else None
+        after = index + 1
+        if macro is not None and macro.parameters is not None:
+            if tokens[after].text != "(":
+                return None
+            depth = 1
+            while depth and tokens[after + 1].kind not in (Kind.NEWLINE, Kind.END):
+                after += 1
+                depth += (tokens[after].text == "(") - (tokens[after].text == ")")
+            after += 1
+        elif macro is None and token.text not in ("__LINE__", "__FILE__"):
+            return None
+        return " ".join(t.text for t in self._expand(tokens[index:after])), after
 
     def _directive(
         self, line: list[Token], sections: list[_Section], active: bool, path: Path | None, source: Source
@@ -383,8 +408,9 @@ def raw_text(source: Source, tokens: list[Token]) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A file's text; bytes that are no UTF-8 become replacement characters (they may stand in comments)."""
-    return path.read_bytes().decode("utf-8", errors="replace")
+    """A file's text without a byte-order mark; bytes that are no UTF-8 become replacement characters (comments may
+    have them)."""
+    return path.read_bytes().decode("utf-8-sig", errors="replace")
 
 
 __all__ = ["BUILTIN_INCLUDES", "Macro", "Preprocessor", "describe"]

@@ -6,7 +6,7 @@ import pytest
 
 from p4compiler.preprocessor import Preprocessor
 from p4compiler.source import Diagnostics, Source
-from tests.p4compiler.short import errors, tokens_of
+from tests.p4compiler.short import errors, parse_text, tokens_of
 
 
 def words(text: str, **options: object) -> str:
@@ -130,9 +130,73 @@ def test_an_include_of_no_possible_name_is_missing() -> None:
     assert message.startswith("cannot find 'nnn")
 
 
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    """Editors on Windows write one before UTF-8; cpp skips it in each file."""
+    (tmp_path / "inc.p4").write_bytes(b"\xef\xbb\xbfconst bit<8> A = 1;\n")
+    (tmp_path / "prog.p4").write_bytes(b'\xef\xbb\xbf#include "inc.p4"\nconst bit<8> B = 2;\n')
+    diagnostics = Diagnostics()
+    tokens = Preprocessor(diagnostics).run(tmp_path / "prog.p4")
+    assert " ".join(t.text for t in tokens[:-1]) == "const bit < 8 > A = 1 ; const bit < 8 > B = 2 ;"
+    assert (tokens[0].loc.line, tokens[0].loc.column) == (1, 1)
+    assert not diagnostics.items
+
+
 def test_file_that_includes_itself_ends(tmp_path: Path) -> None:
     path = tmp_path / "loop.p4"
     path.write_text('#include "loop.p4"\n')
     diagnostics = Diagnostics()
     Preprocessor(diagnostics).run(path)
     assert errors(diagnostics) == ["includes are nested more than 64 deep"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('@a("x\n  y") b', '@ a ( "x\n  y" ) b'),
+        ('"x\n#if 1\ny\n#else\nz "quote" z\n#endif\n  w" + 1', '"x\n\ny\n\n\n\n  w" + 1'),
+        ('"x\n#define N 5\nN a.N b"; N', '"x\n\n5 a.5 b" ; 5'),
+        ('#define F(a, b) b a\n"x\n  F((1, 2), y) F"', '"x\n  y ( 1 , 2 ) F"'),
+        ('"x\n  y // don\'t\n /* z */ " // end', '"x\n  y // don\'t\n /* z */ "'),
+        ('"x\n// y " z // w "\nv', '"x\n// y " z v'),
+        # A quote with a backslash before it does not close, one with two does.
+        ('"x\n a \\" b \\\\" c', '"x\n a \\" b \\\\" c'),
+        # What looks like a string to cpp ends this one, and begins the next.
+        ('"x\ny" + "z\nw"', '"x\ny" + "z\nw"'),
+        ('"x\ny "z" w"\nv', '"x\ny " z " w" v'),
+        ('#if 0\n"x\n#endif\n1', "1"),
+        ('"x # y\n # if 0\n"\n#endif\n"', '"x # y\n\n\n\n"'),
+    ],
+)
+def test_directives_on_lines_inside_a_string_count(text: str, expected: str) -> None:
+    """To cpp a string ends with its line."""
+    assert words(text) == expected
+
+
+def test_places_behind_a_long_string_stay_right() -> None:
+    tokens = Preprocessor(Diagnostics()).run_source(Source("t.p4", '@a("x\n#if 1\n  y") b;\n c'))
+    assert [(t.text, t.loc.line, t.loc.column) for t in tokens[-5:-1]] == [
+        (")", 3, 5),
+        ("b", 3, 7),
+        (";", 3, 8),
+        ("c", 4, 2),
+    ]
+    assert (tokens[3].loc.line, tokens[3].loc.column) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('"x\n#include <core.p4>\n"', "a file cannot be included inside a string"),
+        ('"x\n#if 1\n"', "this condition has no #endif"),
+        ('"x\n#nonsense\n"', "unknown preprocessor directive '#nonsense'"),
+    ],
+)
+def test_mistakes_inside_a_string(text: str, message: str) -> None:
+    assert errors(tokens_of(text)[1]) == [message]
+
+
+def test_a_string_without_end_is_one_mistake() -> None:
+    _, diagnostics = parse_text('const string a = "x;\n#define N 1\nconst bit<8> b = N;\n')
+    (only,) = diagnostics
+    assert only.message == "expected an expression, found a string that is never closed"
+    assert only.location is not None and (only.location.line, only.location.column) == (1, 18)
