@@ -20,6 +20,9 @@ from pathlib import Path
 
 from bench.runtime import Runtime
 from bench.workload import REPOSITORY, Compiled
+from topo.errors import LabError
+from topo.process import printed
+from topo.switches import BMV2_SWITCH, thrift_words
 
 CLONE_NEWNET = 0x40000000
 SIDE_A, SIDE_B = "srb-a", "srb-b"
@@ -152,23 +155,44 @@ def forwarder(tool: Path) -> Iterator[Running]:
 
 @contextmanager
 def switch(kind: str, compiled: Compiled, folder: Path, cache: Path | None = None) -> Iterator[Running]:
-    """`kind`: embedded or bmv2. The process is up and a controller connected; nothing is pushed yet."""
+    """`kind`: embedded or bmv2. The process is up and a controller connected; nothing is pushed yet. Raises
+    BenchError, with what the process printed, if it does not come up."""
     port = _free_port()
     flags = ["--no-p4", "-i", f"1@{NEAR_A}", "-i", f"2@{NEAR_B}", "--device-id", "1"]
     target = ["--", "--grpc-server-addr", f"127.0.0.1:{port}", "--cpu-port", "510"]
     if kind == "embedded":
         command = [sys.executable, "-m", "p4switch", *flags, *target]
     else:
-        command = ["simple_switch_grpc", *flags, "--thrift-port", str(_free_port()), *target]
+        try:
+            command = [BMV2_SWITCH, *flags, *thrift_words(BMV2_SWITCH, _free_port()), *target]
+        except LabError as error:
+            raise BenchError(str(error)) from error
     environment = dict(os.environ)
     if cache is not None:
         environment["P4SWITCH_CACHE"] = str(cache)
-    with process_of(command, folder / f"{kind}.log", environment) as process:
+    log = folder / f"{kind}.log"
+    start = log.stat().st_size if log.exists() else 0
+    with process_of(command, log, environment) as process:
+        _await_port(process, port, f"the {kind} switch", log, start)
         runtime = Runtime(f"127.0.0.1:{port}", compiled.p4info)
         try:
             yield Running(process.pid, runtime)
         finally:
             runtime.close()
+
+
+def _await_port(process: subprocess.Popen[bytes], port: int, name: str, log: Path, start: int) -> None:
+    """Until a process listens on TCP ``port``. Raises BenchError with what it printed if it ends before."""
+    deadline = time.monotonic() + READY_S
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if process.poll() is not None:
+            raise BenchError(f"{name} ended (code {process.returncode}) as it started; {printed(log, start)}")
+        if time.monotonic() > deadline:
+            raise BenchError(f"{name} has not opened its port within {READY_S:.0f} s; {printed(log, start)}")
+        time.sleep(0.02)
 
 
 def _free_port() -> int:

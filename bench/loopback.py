@@ -21,6 +21,7 @@ from typing import Any
 from hosts import control
 from hosts.client import Client
 from topo.errors import LabError
+from topo.process import printed
 
 PATIENCE_S = 120.0
 MEMBERS = (1, 2, 3)
@@ -144,7 +145,8 @@ class Loopback(NodeProcesses):
         while True:
             for member, process in self.processes.items():
                 if process.poll() is not None:
-                    raise Stuck(f"member {member} has ended: {self.output(member).strip().splitlines()[-1:]}")
+                    log = self.folder / f"node{member}.log"
+                    raise Stuck(f"member {member} has ended (code {process.returncode}); {printed(log)}")
             result = condition()
             if result:
                 return result

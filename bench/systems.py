@@ -19,6 +19,7 @@ from bench.grounds import Ground, Timing
 from hosts import config, control
 from topo import paths
 from topo.errors import LabError
+from topo.process import printed
 
 START_S = 60.0
 STOP_S = 10.0
@@ -95,8 +96,7 @@ class Servers:
         for member, process in self._running.items():
             if process.poll() is not None:
                 log = self._ground.folder / f"{self._name}-{member}.log"
-                said = log.read_text(errors="replace").strip().splitlines()
-                raise LabError(f"{self._name} {member} has ended: {said[-1] if said else f'see {log}'}")
+                raise LabError(f"{self._name} {member} has ended (code {process.returncode}); {printed(log)}")
 
     def kill(self, member: int) -> None:
         process = self._running[member]

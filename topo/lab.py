@@ -291,6 +291,10 @@ class Lab:
 
         return self._change(self.children["controller"], action, wait)
 
+    def obituaries(self) -> list[str]:
+        """What has ended without being told to, and what it printed before."""
+        return [f"{child.name} has ended: {child.obituary()}" for child in self.children.values() if child.failed]
+
     def _change(self, child: Child, action: str, wait: Callable[[Child], str]) -> str:
         with self._changing:
             what = f"{child.kind} {child.name}" if child.kind != child.name else child.name
@@ -299,7 +303,7 @@ class Lab:
                     raise LabError(f"{what} runs already")
                 child.start()
             elif child.process is None:
-                raise LabError(f"{what} does not run: {child.exit_text}")
+                raise LabError(f"{what} does not run: {child.obituary()}")
             elif action == "kill":
                 child.kill()
             elif action == "pause":

@@ -66,6 +66,14 @@ class Live:
         links: dict[str, list[str]] = answer["links"]
         return links
 
+    def obituaries(self) -> list[str]:
+        """What has ended without being told to, and what it printed before."""
+        try:
+            dead: list[str] = first_line(paths.lab_socket(), {"cmd": "status"}, 10.0)["dead"]
+        except (OSError, ValueError, KeyError):
+            return ["the lab does not answer"]
+        return dead
+
     def ask_node(self, name: str, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
         """A node's answer. Raises LabError where it does not answer."""
         return _ask(f"node {name}", node_socket(name), request, timeout_s)

@@ -7,6 +7,7 @@ person started at a host's prompt is found as well.
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -15,8 +16,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from topo.errors import LabError
+from topo.paths import shown
+
 TOKEN_VARIABLE = "SWITCHRAFT_LAB"
 POLL_S = 0.02
+FIRST_LINES, LAST_LINES = 4, 8
+"""Of what a process printed before it ended. Tracebacks say at the end what it is about; a program that did not
+understand its arguments says so at the top, before pages of usage."""
+LONGEST_LINE = 300
+PART_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True)
@@ -125,11 +134,18 @@ class Child:
         self._folder = folder
         self._popen: subprocess.Popen[bytes] | None = None
         self._process: Process | None = None
+        self._log_start = 0
+        self._killed = False
 
     @property
     def process(self) -> Process | None:
         """The running process; None while it does not run."""
         return self._process if self._popen is not None and self._popen.poll() is None else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended, and not by ``kill``."""
+        return self._popen is not None and self.process is None and not self._killed
 
     @property
     def exit_text(self) -> str:
@@ -140,21 +156,25 @@ class Child:
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     def start(self) -> None:
-        """Start it. Its output is added to its log."""
+        """Start it. Its output is added to its log. Raises LabError where that is not possible."""
         with self.log.open("ab") as log:
             log.write(f"--- {time.strftime('%F %T')} {' '.join(self.command)}\n".encode())
             log.flush()
-            self._popen = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-                env=self._environment,
-                start_new_session=True,
-            )
+            self._log_start = log.tell()
+            try:
+                self._popen = subprocess.Popen(
+                    self.command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=self._folder,
+                    env=self._environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise LabError(f"{self.name} cannot be started: {self.command[0]}: {error.strerror}") from error
         self._process = Process.of(self._popen.pid)
-        self.paused = False
+        self.paused = self._killed = False
 
     def signal(self, number: signal.Signals) -> None:
         if self._popen is not None and self._popen.poll() is None:
@@ -162,6 +182,7 @@ class Child:
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
+        self._killed = self.process is not None
         self.signal(signal.SIGKILL)
         if self._popen is not None:
             self._popen.wait()
@@ -177,14 +198,51 @@ class Child:
             return False
         return True
 
-    def last_words(self, lines: int = 5) -> str:
-        """The end of its log."""
-        try:
-            text = self.log.read_text(errors="replace")
-        except OSError:
-            return ""
-        text = text[text.rfind("\n--- ") + 1 :] if "\n--- " in text else text
-        return "\n".join(line for line in text.splitlines()[1:][-lines:])
+    def last_words(self) -> str:
+        """What it printed since its last start, as ``last_words`` shows it."""
+        return last_words(self.log, self._log_start)
+
+    def obituary(self) -> str:
+        """How it ended, and what it printed before, unless ``kill`` ended it; "not started" if it never was."""
+        if self._popen is None or self._killed:
+            return self.exit_text
+        return f"{self.exit_text}; {printed(self.log, self._log_start)}"
+
+
+def printed(log: Path, start: int = 0) -> str:
+    """A clause, of several lines, on what a process had printed to its log from byte ``start`` on when it ended."""
+    words = last_words(log, start)
+    if not words:
+        return f"it printed nothing to {shown(log)}"
+    return f"its last lines, of {shown(log)}:\n{words}"
+
+
+def last_words(log: Path, start: int = 0) -> str:
+    """The last lines of a log, indented, and its first ones before them; empty if there is nothing to read."""
+    try:
+        with log.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(start)
+            head = file.read(PART_BYTES)
+            tail = head
+            if end > start + PART_BYTES:
+                file.seek(max(start, end - PART_BYTES))
+                tail = file.read(PART_BYTES)
+    except OSError:
+        return ""
+    first, last = _lines(head), _lines(tail)
+    if tail is head and len(last) <= FIRST_LINES + LAST_LINES:
+        chosen = last
+    else:
+        chosen = [*first[:FIRST_LINES], "...", *last[-LAST_LINES:]]
+    return "\n".join(f"  {line}" for line in chosen)
+
+
+def _lines(printed: bytes) -> list[str]:
+    """Lines that have something in them, without what steers a terminal."""
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", printed.decode(errors="replace"))
+    lines = ("".join(one if one.isprintable() else " " for one in line).rstrip() for line in text.splitlines())
+    return [line[:LONGEST_LINE] for line in lines if line]
 
 
 def readable(descriptor: int, seconds: float) -> bool:

@@ -83,5 +83,5 @@ class Server:
             return {"text": lab.links.heal()}
         if command == "status":
             lab.write_record()
-            return {"links": lab.links.status()}
+            return {"links": lab.links.status(), "dead": lab.obituaries()}
         raise UsageError(f"unknown command {command!r}")

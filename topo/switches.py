@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from topo import configs
@@ -19,6 +22,8 @@ Compiler = Literal["p4c", "p4compiler"]
 BMV2_COMPILER = "p4c-bm2-ss"
 BMV2_SWITCH = "simple_switch_grpc"
 THRIFT_FIRST_PORT = 9090
+THRIFT_OPTION = "--thrift-port"
+HELP_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,53 @@ def _compiler(asked: str | None, usual: Compiler) -> Compiler:
 
 
 def command(kind: Kind, switch: Switch, ports: Mapping[int, str]) -> list[str]:
-    """simple_switch_grpc's command line, which both switches take."""
+    """simple_switch_grpc's command line, which both switches take. Raises LabError where BMv2 does not even say its
+    options."""
     program = [BMV2_SWITCH] if kind == "bmv2" else [sys.executable, "-m", "p4switch"]
     line = [*program, "--no-p4", "--device-id", str(switch.device_id)]
-    line += ["--thrift-port", str(THRIFT_FIRST_PORT + switch.device_id - 1)] if kind == "bmv2" else []
+    line += thrift_words(BMV2_SWITCH, THRIFT_FIRST_PORT + switch.device_id - 1) if kind == "bmv2" else []
     for port, interface in ports.items():
         line += ["-i", f"{port}@{interface}"]
     address = configs.grpc_address(switch.device_id)
     return [*line, "--", "--grpc-server-addr", address, "--cpu-port", str(configs.CPU_PORT)]
+
+
+def thrift_words(program: str, port: int) -> list[str]:
+    """The option that has a simple_switch_grpc serve Thrift on ``port``, where it can: all would take 9090. Raises
+    LabError as ``has_thrift`` does."""
+    return [THRIFT_OPTION, str(port)] if has_thrift(program) else []
+
+
+def has_thrift(program: str) -> bool:
+    """Whether a simple_switch_grpc was built with Thrift: one without does not know the option, and ends at it.
+    Raises LabError where the program does not tell its options."""
+    return re.search(rf"{THRIFT_OPTION}\b", _options_of(shutil.which(program) or program)) is not None
+
+
+@cache
+def _options_of(program: str) -> str:
+    try:
+        asked = subprocess.run(
+            [program, "--help"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=HELP_S,
+            check=False,
+        )
+    except OSError as error:
+        raise LabError(f"{program} --help: cannot be run: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"{program} --help: no answer within {HELP_S:.0f} s; is it a simple_switch_grpc?") from error
+    said = asked.stdout + asked.stderr
+    if "--device-id" not in said:
+        last = " ".join(said.strip().splitlines()[-1:]) or "it says nothing"
+        raise LabError(
+            f"{program} --help does not tell its options (exit code {asked.returncode}: {last}); is it a "
+            "simple_switch_grpc, and does it run here?"
+        )
+    return said
 
 
 def check_port_free(name: str, purpose: str, port: int) -> None:
@@ -89,8 +133,8 @@ def check_port_free(name: str, purpose: str, port: int) -> None:
 
 
 def ports_of(kind: Kind, switch: Switch) -> dict[str, int]:
-    """The TCP ports that a switch needs, by purpose."""
+    """The TCP ports that a switch needs, by purpose. Raises LabError as ``command`` does."""
     ports = {"P4Runtime": configs.GRPC_FIRST_PORT + switch.device_id - 1}
-    if kind == "bmv2":
+    if kind == "bmv2" and has_thrift(BMV2_SWITCH):
         ports["Thrift"] = THRIFT_FIRST_PORT + switch.device_id - 1
     return ports

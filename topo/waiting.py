@@ -29,11 +29,7 @@ def until(what: str, look: Callable[[], Result | None], watched: Iterable[Child]
             return found
         for child in watched:
             if child.process is None:
-                words = child.last_words()
-                raise LabError(
-                    f"{child.name} ended ({child.exit_text}) while the lab waited for {what}; "
-                    f"its log, {paths.shown(child.log)}, ends with:\n{words or '(nothing)'}"
-                )
+                raise LabError(f"{child.name} ended while the lab waited for {what}: {child.obituary()}")
         if time.monotonic() > deadline:
             logs = paths.shown(paths.logs())
             raise LabError(f"no {what} within {seconds:.0f} s; the logs are in {logs}")

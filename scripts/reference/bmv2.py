@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from topo.errors import LabError
+from topo.process import last_words
+from topo.switches import thrift_words
 
 READY_S = 60.0
 Frame = tuple[int, bytes]
@@ -84,20 +89,27 @@ class Bmv2:
 
     def __init__(self, tools: Path | None = None, log: Path | None = None) -> None:
         self.address, data = (f"127.0.0.1:{free_port()}" for _ in range(2))
-        command = [str(tool("simple_switch_grpc", tools)), "--no-p4", "--device-id", "1"]
-        command += ["--thrift-port", str(free_port())]
+        program = str(tool("simple_switch_grpc", tools))
+        command = [program, "--no-p4", "--device-id", "1"]
+        try:
+            command += thrift_words(program, free_port())
+        except LabError as error:
+            raise ReferenceError(str(error)) from error
         if log is not None:
             command += ["--log-file", str(log), "--log-flush", "--log-level", "trace"]
         command += ["--", "--grpc-server-addr", self.address, "--dp-grpc-server-addr", data]
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, **quiet, start_new_session=True)  # type: ignore[call-overload]
+        self._folder = tempfile.TemporaryDirectory(prefix="bmv2-")
+        self._printed = Path(self._folder.name) / "printed"
+        with self._printed.open("wb") as out:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            )
         self._next = 0
         self._channel = grpc.insecure_channel(data)
         for channel in (self._channel, grpc.insecure_channel(self.address)):
             if not self._serves(channel):
-                code = self.process.poll()
+                how = self._ending()
                 self.close()
-                how = "" if code is None else f": it ended with code {code}"
                 raise ReferenceError(f"simple_switch_grpc does not start{how}")
         self._stream = self._channel.stream_stream(
             "/p4.bm.DataplaneInterface/PacketStream",
@@ -136,11 +148,18 @@ class Bmv2:
             except grpc.RpcError as error:
                 # The service opens its port before the switch takes packets.
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or self.process.poll() is not None:
-                    how = f"it ended with code {self.process.poll()}" if self.process.poll() is not None else ""
-                    raise ReferenceError(f"simple_switch_grpc: {error.code().name} {error.details()} {how}") from None
+                    told = f"{error.code().name} {error.details()}{self._ending()}"
+                    raise ReferenceError(f"simple_switch_grpc: {told}") from None
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
+
+    def _ending(self) -> str:
+        """How the process ended and what it printed before; empty while it runs."""
+        code = self.process.poll()
+        if code is None:
+            return ""
+        return f": it ended with code {code}; its last lines:\n{last_words(self._printed) or '  (none)'}"
 
     def close(self) -> None:
         self._channel.close()
@@ -151,6 +170,7 @@ class Bmv2:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self._folder.cleanup()
 
 
 @contextmanager

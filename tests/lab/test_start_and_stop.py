@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import PATIENCE_S, Shell, nothing_left, wait
+from tests.topo.standin import EMBEDDED, simple_switch_grpc
 from topo import paths, program, record
 from topo.applied import values_of
 from topo.live import Live
@@ -47,6 +48,26 @@ def test_every_topology_serves(shell: Shell, name: str) -> None:
     wanted = [f"to {member}" for member in live.topology.members]
     for member in live.topology.members:
         wait("values", lambda member=member: values_of(live, member) == wanted)  # type: ignore[misc]
+
+
+def test_a_bmv2_without_thrift_serves(shell: Shell, tmp_path: Path) -> None:
+    """The embedded switch behind a script that takes BMv2's options, but for Thrift's."""
+    simple_switch_grpc(tmp_path, thrift=False, then=EMBEDDED)
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = shell.try_("lab", "--detach", "--switch", "bmv2", "--compiler", "p4compiler", **path)
+    assert done.returncode == 0, done.stderr
+    assert "leads group 1" in done.stdout
+    shell.run("send", "through it")
+
+
+def test_a_switch_that_does_not_come_up_is_told_with_its_words(shell: Shell, tmp_path: Path) -> None:
+    simple_switch_grpc(tmp_path, thrift=True, then="echo 'bind: Address already in use' >&2; exit 3")
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = shell.try_("lab", "--detach", "--switch", "bmv2", "--compiler", "p4compiler", **path)
+    assert done.returncode == 1
+    first, last = done.stderr.splitlines()
+    assert "s1 ended while the lab waited for" in first and "exit code 3; its last lines, of build/test" in first
+    assert last == "  bind: Address already in use"
 
 
 def test_node_data_is_kept_if_asked_for(shell: Shell) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from topo import paths, record
 from topo.errors import LabError
-from topo.process import TOKEN_VARIABLE, Child, Process, end, with_token
+from topo.process import TOKEN_VARIABLE, Child, Process, end, last_words, printed, with_token
 from topo.record import Record, Running
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(300)"]
@@ -97,7 +97,8 @@ def test_child_starts_again_and_says_how_it_ended(tmp_path: Path) -> None:
     child.start()
     assert child.wait(20)
     assert child.exit_text == "exit code 3"
-    assert child.last_words() == "one\ntwo"
+    assert child.last_words() == "  one\n  two"
+    assert child.obituary() == f"exit code 3; its last lines, of {tmp_path}/c.log:\n  one\n  two" and child.failed
     child.command = SLEEP
     child.start()
     first = child.process
@@ -105,9 +106,23 @@ def test_child_starts_again_and_says_how_it_ended(tmp_path: Path) -> None:
     child.kill()
     assert child.process is None and child.exit_text == "signal SIGKILL"
     assert child.last_words() == "", "only what the last start said"
+    assert child.obituary() == "signal SIGKILL" and not child.failed, "it was told to end"
     child.start()
     assert child.process not in (None, first)
     child.kill()
+
+
+def test_last_words_of_a_long_log_are_its_beginning_and_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "c.log"
+    lines = [f"line {number}" for number in range(100_000)]
+    log.write_text("earlier\n" + "\n\n".join(lines) + "\n\x1b[31mred\x1b[0m\x07\n\n")
+    shown = last_words(log, len("earlier\n")).splitlines()
+    assert shown[:5] == ["  line 0", "  line 1", "  line 2", "  line 3", "  ..."]
+    assert shown[5:] == [*(f"  line {number}" for number in range(99_993, 100_000)), "  red"]
+    log.write_bytes(b"x" * 100_000)
+    assert max(map(len, last_words(log).splitlines())) < 1000
+    assert last_words(tmp_path / "none.log") == ""
+    assert printed(tmp_path / "none.log").startswith("it printed nothing to ")
 
 
 def test_record_survives_and_damage_is_told(build: Path) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
-from topo import applied
+from topo import applied, paths
 from topo.errors import LabError
 from topo.live import Live
 from topo.soak.crowd import Crowd
@@ -48,6 +48,7 @@ class Conductor:
         self._live, self._wanted, self._recorder, self._say = live, wanted, recorder, say
         self._random = Random(f"soak/{wanted.seed}")
         self._resizer = Resizer(live, wanted.sizes, wanted.seed, recorder) if wanted.sizes else None
+        self._workers: list[Worker] = []
         self._began = time.monotonic()
 
     @property
@@ -69,6 +70,7 @@ class Conductor:
             recorder.about({"sizes": list(wanted.sizes)})
         kinds = habits(live, wanted.think_s)
         workers = [Worker(live, one, wanted.seed, recorder, self._servers) for one in kinds]
+        self._workers = workers
         crowd = self._crowd()
         for worker in workers:
             worker.start()
@@ -86,9 +88,7 @@ class Conductor:
                 crowd.stop()
             with suppress(LabError):
                 live.change({"cmd": "heal"})
-        for worker in workers:
-            if worker.failure is not None:
-                raise LabError(f"client {worker.habit.name} has failed: {worker.failure!r}")
+        self._check_workers()
         if crowd is not None:
             crowd.give_calls_to(recorder)
         self._until("leader", lambda: leader_of(live, self._members) is not None)
@@ -110,6 +110,7 @@ class Conductor:
             resizer.start()
         try:
             while not self._is_over():
+                self._check_workers()
                 members = self._members
                 self._break(deck.draw(len(members))(look(self._live, self._random, members)))
             if resizer is not None:
@@ -117,6 +118,12 @@ class Conductor:
         finally:
             if resizer is not None:
                 resizer.stop()
+
+    def _check_workers(self) -> None:
+        """Raises LabError for a client that has ended by itself: nothing is worth waiting for without it."""
+        for worker in self._workers:
+            if worker.failure is not None:
+                raise LabError(f"client {worker.habit.name} of the soak has failed:\n{worker.last_words()}")
 
     def _is_over(self) -> bool:
         if self._wanted.kills:
@@ -224,8 +231,10 @@ class Conductor:
     def _until(self, what: str, come: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while not come():
+            self._check_workers()
             if time.monotonic() > deadline:
-                raise LabError(f"no {what} within {PATIENCE_S:.0f} s; the nodes' logs are in build/lab/logs")
+                dead = "".join(f"\n{one}" for one in self._live.obituaries())
+                raise LabError(f"no {what} within {PATIENCE_S:.0f} s; logs are in {paths.shown(paths.logs())}{dead}")
             time.sleep(POLL_S)
 
     def _tell(self, text: str) -> None:

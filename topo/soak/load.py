@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -14,6 +15,7 @@ from hosts.client import Client, ClientError
 from hosts.config import Address
 from topo import namespace
 from topo.live import Live
+from topo.process import LAST_LINES
 from topo.soak.history import END, Call, Recorder
 
 KEYS = ("k1", "k2", "k3", "k4", "k5")
@@ -86,6 +88,12 @@ class Worker:
 
     def join(self) -> None:
         self._thread.join()
+
+    def last_words(self) -> str:
+        """The last lines of the traceback of ``failure``."""
+        assert self.failure is not None
+        lines = "".join(traceback.format_exception(self.failure)).rstrip().splitlines()
+        return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
 
     def _run_until_stopped(self) -> None:
         try:
