@@ -26,8 +26,15 @@ MAX_BYTES = 1 << 20
 LONGEST_SHOWN = 400
 """Characters of an error's text; what a file holds may be longer."""
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_MODEL_ERRORS = {"missing": "this field is missing"}
+_REFUSED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
+"""Control characters, line breaks, byte-order marks and half characters."""
+_IN_OUR_WORDS = {
+    "missing": "this field is missing",
+    "model_type": "expected fields and their values",
+    "dataclass_type": "expected fields and their values",
+    "tuple_type": "Input should be a valid list",
+}
+_UNKNOWN_FIELD = ("extra_forbidden", "unexpected_keyword_argument", "invalid_key")
 
 Model = TypeVar("Model")
 
@@ -168,7 +175,7 @@ def _without_pairs(value: Any, place: Place, document: Document, left: list[int]
 def _check_words(value: Any, place: Place, document: Document) -> None:
     """Names, addresses and paths are what files hold: no field is for line breaks, NUL or half a character."""
     if isinstance(value, str):
-        found = _UNPRINTABLE.search(value)
+        found = _REFUSED.search(value)
         if found is not None:
             raise document.fault(place, f"holds the control character U+{ord(found[0]):04X}")
     elif isinstance(value, dict):
@@ -184,12 +191,11 @@ def _explained(model: object, problem: Any) -> tuple[Place, str]:
     """The place and a sentence of what pydantic found."""
     # Parts in brackets are pydantic's: which key, which kind of a union.
     place = tuple(part for part in problem["loc"] if not (isinstance(part, str) and part.startswith("[")))
-    if problem["type"] in _MODEL_ERRORS:
-        return place, _MODEL_ERRORS[problem["type"]]
-    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+    if problem["type"] in _UNKNOWN_FIELD:
         return place, f"unknown field; known are {', '.join(_fields_at(model, place[:-1]))}"
-    text, given = problem["msg"].removeprefix("Value error, "), problem["input"]
-    if repr(given) in text:
+    text = _IN_OUR_WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    given = problem["input"]
+    if problem["type"] == "missing" or repr(given) in text:
         return place, text
     names = {type(None): "empty", list: "a list", dict: "a mapping"}
     return place, f"{text} (it is {names.get(type(given)) or shortened(repr(given), 40)})"
@@ -220,10 +226,10 @@ def _fields(model: object) -> dict[str, Any] | None:
 
 def _sentence(where: str, place: Sequence[str | int], problem: str) -> str:
     """One line, however long or odd the words of the file are."""
-    named = ".".join(shortened(str(part), 64) for part in place)
+    named = ".".join(shortened(str(part), 64) or "''" for part in place)
     return _one_line(f"{where}: {named}{': ' if named else ''}{shortened(problem, LONGEST_SHOWN)}")
 
 
 def _one_line(text: str) -> str:
-    """``text`` with control characters as escapes."""
-    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
+    """``text`` with escapes for what cannot be seen or would end the line."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -1,9 +1,10 @@
-"""Fuzz the compiler, the JSON loader, the P4Runtime server and the data plane: ``python -m scripts.fuzz``.
+"""Fuzz what reads others' input, but for datagrams (``tests.hosts.fuzz``): ``python -m scripts.fuzz``.
 
   compiler   mutated P4 sources: compiled, or refused in words
   loader     mutated BMv2 JSONs: refused in words, or C that compiles and runs
   server     mutated P4Runtime requests: an answer in P4Runtime's terms
   dataplane  random packets and edits, under the address and undefined-behaviour sanitizers
+  files      mutated cluster, topology and network files: taken, or refused in one line
 
 Takes turns of half a minute each, in processes of their own, until every part had its share of --minutes. State and
 corpus are kept in build/fuzz: stopped runs go on where they were, and --minutes counts all of them together (--again
@@ -22,10 +23,16 @@ import sys
 import time
 from pathlib import Path
 
-from scripts.fuzz import cases, compiler, dataplane, loader, server
+from scripts.fuzz import cases, compiler, dataplane, files, loader, server
 from scripts.fuzz.cases import REPOSITORY, Found
 
-PARTS = {"compiler": compiler.fuzz, "loader": loader.fuzz, "server": server.fuzz, "dataplane": dataplane.fuzz}
+PARTS = {
+    "compiler": compiler.fuzz,
+    "loader": loader.fuzz,
+    "server": server.fuzz,
+    "dataplane": dataplane.fuzz,
+    "files": files.fuzz,
+}
 TURN_S = 30.0
 GRACE_S = 240.0
 """A worker that takes so much longer than its turn hangs."""

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CASE_LIMIT_S = 60
 """Seconds after which a case counts as hanging, on a busy machine too."""
 MEMORY_LIMIT = 6 << 30
@@ -56,7 +56,9 @@ def time_limit(seconds: int) -> Iterator[None]:
 def title(error: BaseException) -> str:
     """The error and the innermost place of this project: what makes two faults the same."""
     places = [
-        f for f in traceback.extract_tb(error.__traceback__) if "/p4" in f.filename or "/scripts/" in f.filename
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if f.filename.startswith(f"{REPOSITORY}/") and "/.venv/" not in f.filename
     ]
     where = f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else ""
     return f"{type(error).__name__}: {str(error)[:200]}{where}"

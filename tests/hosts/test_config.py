@@ -116,6 +116,16 @@ def test_ids_may_be_quoted_as_json_has_them() -> None:
     ("old", "new", "field", "says"),
     [
         ("port: 26410", "port: 010", "port", "'010': write the number"),
+        ("port: 26410", "'': 5", "''", "unknown field; known are cluster, port"),
+        ("port: 26410", "5: 5", "5", "unknown field; known are cluster, port"),
+        ("port: 26410", "p\u200bort: 5", "p\\u200bort", "unknown field"),
+        ("data: build/lab", "data: \ufeffbuild/lab", "data", "holds the control character U+FEFF"),
+        (
+            "  - id: 300\n    members:\n      1: 10.0.1.1",
+            "  - 300",
+            "groups.1",
+            "expected fields and their values (it is 300)",
+        ),
         ("port: 26410", "port: true", "port", "valid integer (it is True)"),
         ("port: 26410", "port: 26410.0", "port", "valid integer (it is 26410.0)"),
         ("heartbeat_ms: 50", "heartbeat_ms: 1:30", "heartbeat_ms", "'1:30': write the number"),

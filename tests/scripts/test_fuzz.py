@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.fuzz import cases, compiler, loader
+from hosts.config import ConfigError
+from scripts.fuzz import cases, compiler, files, loader
 from scripts.fuzz.__main__ import Campaign
 from scripts.fuzz.cases import Corpus, Fault, Found, run_cases
 
@@ -26,6 +27,40 @@ def test_mutated_json_is_loaded_or_refused_in_words(tmp_path: Path) -> None:
     shown = [loader.load_case(make(chance), tmp_path, at % 60 == 0) for at in range(240)]
     assert len(set(shown)) > 15
     assert "accepted" in shown and "built" in shown
+
+
+def test_mutated_files_are_taken_or_refused_in_one_line(tmp_path: Path) -> None:
+    make, chance = files.Mutator(Corpus(tmp_path, ".txt")).make, random.Random(1)
+    shown = [files.read_case(make(chance), tmp_path) for _ in range(500)]
+    assert len(set(shown)) > 100
+    assert {f"{kind} taken" for kind in files.KINDS} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ("{path}: groups: bad\nvery bad", "not one line"),
+        ("groups: bad", "not one line that begins with the file"),
+        ("{path}:9: groups: bad", "no such line"),
+        ("{path}:1: bad", "names no field"),
+        ("{path}:1: groups: " + "bad" * 1000, "an error of 3"),
+    ],
+)
+def test_unclear_refusals_are_faults(told: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(path: Path) -> None:
+        raise ConfigError(told.format(path=path))
+
+    monkeypatch.setattr("hosts.config.load", load)
+    with pytest.raises(Fault, match=why):
+        files.read_case("cluster\ngroups: 1\n", tmp_path)
+
+
+def test_a_topology_of_which_nothing_can_be_made_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (given,) = [text for kind, text in files.sources() if kind == "topology" and "two groups" in text.lower()][:1]
+    assert files.read_case(f"topology\n{given}", tmp_path) == "topology taken"
+    monkeypatch.setattr("topo.topology._check_ids", lambda *_: None)
+    with pytest.raises(Fault, match="a topology was taken of which the lab makes a file that is not"):
+        files.read_case("topology\n" + given.replace("{1: h4, 2: h2, 3: h6}", "{1: h1, 2: h2, 3: h6}"), tmp_path)
 
 
 def explode(text: str) -> str:
