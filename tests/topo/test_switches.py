@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from scripts.reference.bmv2 import Bmv2, ReferenceError
 from tests.topo.standin import simple_switch_grpc
 from topo import switches, waiting
 from topo.errors import LabError
@@ -84,13 +83,6 @@ def test_what_a_switch_printed_before_it_ended_is_shown(tools: Path) -> None:
     lines = text.splitlines()[1:]
     assert lines[0] == "  Error while parsing command line arguments"
     assert lines[4] == "  ..." and lines[-1] == "    --grpc-server-addr arg" and len(lines) == 13
-
-
-def test_the_tests_against_bmv2_do_the_same(tools: Path) -> None:
-    """The comparison starts a simple_switch_grpc of its own."""
-    simple_switch_grpc(tools, thrift=False, then="echo 'no such device: eth7'; exit 3")
-    with pytest.raises(ReferenceError, match="ended with code 3; its last lines:\n  no such device: eth7"):
-        Bmv2(tools)
 
 
 def test_a_program_that_cannot_be_started_is_told(tools: Path) -> None:
