@@ -46,6 +46,11 @@ def invalid(message: str) -> RequestError:
     return RequestError(Code.INVALID_ARGUMENT, message)
 
 
+def out_of_range(message: str) -> RequestError:
+    """An OUT_OF_RANGE error."""
+    return RequestError(Code.OUT_OF_RANGE, message)
+
+
 def batch_status(kind: str, outcomes: Sequence[RequestError | None]) -> rpc_status.Status:
     """The status of a batch in which something failed: one p4.v1.Error for each element, in order.
 

@@ -24,7 +24,8 @@ def decode_key(fields: Sequence[Field], positions: dict[int, int], given: Sequen
     """One match per key field, in the program's order; a field that is left out matches everything.
 
     Raises:
-        RequestError: INVALID_ARGUMENT, saying which field is wrong and how.
+        RequestError: OUT_OF_RANGE for a value that does not fit, else INVALID_ARGUMENT, saying which field is wrong
+            and how.
     """
     key: list[Match | None] = [None] * len(fields)
     for match in given:
@@ -67,7 +68,7 @@ def decode_action(action: Action, given: p4r.Action) -> list[int]:
     """The parameters' values in the program's order.
 
     Raises:
-        RequestError: INVALID_ARGUMENT.
+        RequestError: OUT_OF_RANGE for a value that does not fit, else INVALID_ARGUMENT.
     """
     params = action.params
     values: list[int | None] = [None] * len(params)

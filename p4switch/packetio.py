@@ -25,8 +25,8 @@ class ControllerHeader:
         """The bytes that enter at the CPU port.
 
         Raises:
-            RequestError: INVALID_ARGUMENT for metadata that do not fit the P4Info. Fields marked
-                @padding may be left out.
+            RequestError: OUT_OF_RANGE for a value that does not fit its field, INVALID_ARGUMENT for metadata that the
+                P4Info does not have or that are missing. Fields marked @padding may be left out.
         """
         values: list[int | None] = [None] * len(self._fields)
         for metadata in message.metadata:

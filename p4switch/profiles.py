@@ -75,6 +75,11 @@ class ProfileStore:
                 self._pipeline.delete_member(self.profile.name, member)
 
     def _one_shot(self, given: p4r.ActionProfileActionSet) -> Group:
+        if self._members or self._groups:
+            raise invalid(
+                f"{self.profile.name} has {len(self._members)} members and {len(self._groups)} groups: one-shot "
+                "action sets cannot stand beside them; name a member or group, or delete all of these first"
+            )
         actions = [(self._decode(one.action), _weight(one.weight)) for one in given.action_profile_actions]
         self._check_size(sum(weight for _, weight in actions))
         made: list[int] = []
@@ -101,6 +106,7 @@ class ProfileStore:
         """Carry out one update of a member."""
         name = self.profile.name
         if kind == INSERT:
+            self._check_no_one_shots()
             if given.member_id in self._members:
                 raise RequestError(Code.ALREADY_EXISTS, f"{name} has a member {given.member_id} already")
             action, params = self._decode(given.action)
@@ -134,6 +140,7 @@ class ProfileStore:
         if not self.profile.selector:
             raise invalid(f"the action profile {name} has no selector, so no groups")
         if kind == INSERT:
+            self._check_no_one_shots()
             if given.group_id in self._groups:
                 raise RequestError(Code.ALREADY_EXISTS, f"{name} has a group {given.group_id} already")
             if given.max_size < 0 or (self.profile.max_group_size and given.max_size > self.profile.max_group_size):
@@ -200,6 +207,14 @@ class ProfileStore:
         if limit and size > limit:
             raise RequestError(
                 Code.RESOURCE_EXHAUSTED, f"a group of {self.profile.name} holds {limit} (weights counted), not {size}"
+            )
+
+    def _check_no_one_shots(self) -> None:
+        """A selector's tables are programmed in one way (specification, "One Shot Action Selector Programming")."""
+        if self._one_shots:
+            raise invalid(
+                f"{len(self._one_shots)} entries with one-shot action sets use {self.profile.name}: members and "
+                "groups cannot stand beside them; delete those entries first"
             )
 
     def _in_use(self, delete: Callable[[], None], what: str) -> None:

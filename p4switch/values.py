@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from finsy.proto import p4d, p4t
 
-from p4switch.errors import Code, RequestError, invalid
+from p4switch.errors import Code, RequestError, invalid, out_of_range
 
 
 def decode(data: bytes, width: int, what: str) -> int:
@@ -18,14 +18,19 @@ def decode(data: bytes, width: int, what: str) -> int:
         what: names the value in an error.
 
     Raises:
-        RequestError: INVALID_ARGUMENT if the string is empty or its number needs more bits.
+        RequestError: OUT_OF_RANGE if the string is empty or its number needs more bits.
     """
     if not data:
-        raise invalid(f"{what}: an empty byte string is not a number")
+        raise out_of_range(f"{what}: an empty byte string is not a number")
     number = int.from_bytes(data, "big")
     if number >> width:
-        raise invalid(f"{what}: {number:#x} does not fit in {width} bits")
+        raise out_of_range(f"{what}: {_shown(number)} does not fit in {width} bits")
     return number
+
+
+def _shown(number: int) -> str:
+    """In hex, and short where a client sent thousands of digits."""
+    return f"{number:#x}" if number.bit_length() <= 512 else f"a number of {number.bit_length()} bits"
 
 
 def encode(number: int) -> bytes:
@@ -35,10 +40,10 @@ def encode(number: int) -> bytes:
 
 def _decode_signed(data: bytes, width: int, what: str) -> int:
     if not data:
-        raise invalid(f"{what}: an empty byte string is not a number")
+        raise out_of_range(f"{what}: an empty byte string is not a number")
     number = int.from_bytes(data, "big", signed=True)
     if not -(1 << (width - 1)) <= number < 1 << (width - 1):
-        raise invalid(f"{what}: {number} does not fit in int<{width}>")
+        raise out_of_range(f"{what}: {_shown(number)} does not fit in int<{width}>")
     return number & ((1 << width) - 1)
 
 
@@ -92,7 +97,7 @@ def decode_data(spec: p4t.P4DataTypeSpec, info: p4t.P4TypeInfo, data: p4d.P4Data
     """The inverse of `encode_data`: the raw bits of each field, in order.
 
     Raises:
-        RequestError: INVALID_ARGUMENT if the message is not of that type, or a number too large.
+        RequestError: INVALID_ARGUMENT if the message is not of that type, OUT_OF_RANGE if a number is too large.
     """
     kind, given = spec.WhichOneof("type_spec"), data.WhichOneof("data")
     if kind == "new_type":

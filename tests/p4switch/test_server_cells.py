@@ -143,7 +143,7 @@ async def test_registers_are_written_and_read(client: Client) -> None:
     wrong_kind = cell(1)
     wrong_kind.register_entry.data.enum = "x"
     bad = [cell(16, 1), cell(-1, 1), cell(1, 1 << 48), cell(1), wrong_kind]
-    assert await client.codes(MODIFY, *bad) == [RANGE, INVALID, INVALID, INVALID, INVALID]
+    assert await client.codes(MODIFY, *bad) == [RANGE, INVALID, RANGE, INVALID, INVALID]
     assert await client.codes(INSERT, cell(1, 1)) == [INVALID]
 
 
@@ -259,3 +259,32 @@ async def test_one_shot_action_sets_leave_nothing_behind(client: Client) -> None
     await client.insert(*(member(client, n, n) for n in range(1, 17)))
     plain = names.entry("selected_t", {1: 3}, names.action("forward", 1))
     assert await client.codes(INSERT, plain) == [INVALID]
+
+
+async def test_one_selector_is_not_programmed_in_two_ways(client: Client) -> None:
+    """Specification, "One Shot Action Selector Programming": either one-shots, or members and groups."""
+    names = client.names
+
+    def one_shot(key: int) -> p4r.Entity:
+        entry = names.entry("selected_t", {1: key})
+        actions = entry.table_entry.action.action_profile_action_set.action_profile_actions
+        actions.add(action=names.action("forward", 1), weight=1)
+        return entry
+
+    by_member = names.entry("selected_t", {1: 3})
+    by_member.table_entry.action.action_profile_member_id = 1
+    await client.insert(one_shot(1))
+    assert await client.codes(INSERT, member(client, 1, 11), members(client, 5), by_member) == [
+        *(INVALID, INVALID, NOT_FOUND),
+    ]
+    assert await client.codes(INSERT, one_shot(2)) == [0], "what was refused has left nothing behind"
+    assert await client.codes(DELETE, one_shot(1), one_shot(2)) == [0, 0]
+    assert await client.codes(INSERT, member(client, 1, 11), by_member, one_shot(1)) == [0, 0, INVALID]
+    assert await client.codes(MODIFY, one_shot(3)) == [INVALID]
+    assert await client.read(names.entry("selected_t")) == [by_member]
+    assert await client.codes(DELETE, by_member, member(client, 1)) == [0, 0]
+    await client.insert(members(client, 5))
+    assert await client.codes(INSERT, one_shot(1)) == [INVALID], "an empty group is a group"
+    await client.delete(members(client, 5))
+    await client.insert(one_shot(1))
+    assert await client.read(names.entry("selected_t")) == [one_shot(1)]

@@ -7,7 +7,7 @@ from finsy.proto import p4r
 
 from tests.p4switch.client import DELETE, INSERT, MODIFY, Client, Refused
 
-INVALID, NOT_FOUND, EXISTS, DENIED, FULL = 3, 5, 6, 7, 8
+INVALID, NOT_FOUND, EXISTS, DENIED, FULL, RANGE = 3, 5, 6, 7, 8, 11
 
 
 async def test_exact_entry_lives_through_insert_read_modify_delete(client: Client) -> None:
@@ -81,8 +81,8 @@ async def test_malformed_entries_are_refused_each_for_its_reason(client: Client)
     forward, hit = names.action("forward", 7), p4r.TableEntry.IdleTimeout(elapsed_ns=1)
     cases = [
         (names.entry("exact_t", {1: 1}, forward), INVALID, "nibble is missing"),
-        (names.entry("exact_t", {1: 0x1000, 2: 1}, forward), INVALID, "does not fit in 12 bits"),
-        (names.entry("exact_t", {1: b"", 2: 1}, forward), INVALID, "empty"),
+        (names.entry("exact_t", {1: 0x1000, 2: 1}, forward), RANGE, "does not fit in 12 bits"),
+        (names.entry("exact_t", {1: b"", 2: 1}, forward), RANGE, "empty"),
         (names.entry("exact_t", {1: 1, 2: 1, 3: 1}, forward), INVALID, "no match field with the id 3"),
         (names.entry("exact_t", {1: "1/4", 2: 1}, forward), INVALID, "narrow is exact, not lpm"),
         (names.entry("exact_t", {1: 1, 2: 1}, forward, priority=3), INVALID, "has no priority"),
@@ -91,7 +91,7 @@ async def test_malformed_entries_are_refused_each_for_its_reason(client: Client)
         (names.entry("exact_t", {1: 1, 2: 1}, names.action("NoAction")), DENIED, "default entry only"),
         (names.entry("exact_t", {1: 1, 2: 1}, names.action("forward")), INVALID, "parameter port"),
         (names.entry("exact_t", {1: 1, 2: 1}, names.action("forward", 1, 2)), INVALID, "id 2"),
-        (names.entry("exact_t", {1: 1, 2: 1}, names.action("forward", 512)), INVALID, "9 bits"),
+        (names.entry("exact_t", {1: 1, 2: 1}, names.action("forward", 512)), RANGE, "9 bits"),
         (names.entry("exact_t", {1: 1, 2: 1}, forward, is_const=True), INVALID, "is_const"),
         (
             names.entry("exact_t", {1: 1, 2: 1}, forward, idle_timeout_ns=5),

@@ -48,7 +48,7 @@ def test_valid_byte_strings(width: int, data: bytes, number: int) -> None:
 def test_invalid_byte_strings_are_refused(width: int, data: bytes) -> None:
     with pytest.raises(RequestError) as error:
         decode(data, width, "x")
-    assert error.value.code == Code.INVALID_ARGUMENT
+    assert error.value.code == Code.OUT_OF_RANGE
 
 
 def test_signed_numbers_use_the_shortest_two_s_complement() -> None:
