@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "topo": {"hosts", "controller", "p4switch", "p4compiler", "sim"},
     "sim": {"hosts", "controller", "p4switch", "topo"},
     "bench": {"hosts", "controller", "p4switch", "p4compiler", "topo"},
-    "scripts": {"p4switch", "p4compiler", "bench", "controller", "tests"},
+    "scripts": {"hosts", "controller", "p4switch", "p4compiler", "topo", "bench", "tests"},
 }
 """Beside itself and what is installed."""
 

@@ -28,7 +28,7 @@ def test_a_client_that_fails_is_told_at_once(tmp_path: Path) -> None:
     live: Any = NoLab()
     with recording(tmp_path / "soak.jsonl") as recorder:
         conductor = Conductor(live, Wanted(1), recorder, print)
-        worker = Worker(live, habits(live, 0.1)[0], 1, recorder)
+        worker = Worker(live, habits(live, 0.1)[0], 1, recorder, ("h1", "h2", "h3"))
         conductor._workers = [worker]
         worker.start()
         worker.join()
