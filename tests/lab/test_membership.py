@@ -26,7 +26,8 @@ def load(lab: Lab, file: Path) -> Iterator[Recorder]:
     """Clients on all hosts but the newcomer's. Each of their calls is answered in the end, and no answer is wrong."""
     with recording(file) as recorder:
         kinds = [one for one in habits(lab.live, THINK_S) if one.host != "h22"]
-        workers = [Worker(lab.live, replace(one, timeout_s=RETRY_S), 1, recorder) for one in kinds]
+        servers = tuple(lab.live.topology.groups[0].members.values())
+        workers = [Worker(lab.live, replace(one, timeout_s=RETRY_S), 1, recorder, servers) for one in kinds]
         for worker in workers:
             worker.start()
         try:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab.conftest import Lab, running
 from topo import topology
+from topo.membership import Members
 from topo.soak.conductor import Conductor, Wanted
 from topo.soak.history import read, recording
 from topo.soak.verdict import judge
@@ -46,3 +47,15 @@ def test_faults_of_many_kinds(fresh_lab: Lab, tmp_path: Path) -> None:
 
 def test_kills_of_one_node(fresh_lab: Lab, tmp_path: Path) -> None:
     assert soaked(fresh_lab, Wanted(seed=4, kills=5, think_s=THINK_S), tmp_path / "kills.jsonl") == []
+
+
+def test_a_group_that_shrinks_and_grows_under_many_threads(fresh_lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "sizes.jsonl"
+    wanted = Wanted(seed=5, seconds=12.0, think_s=THINK_S, sizes=(1, 3), threads=3)
+    assert soaked(fresh_lab, wanted, file) == []
+    history = read(file)
+    assert [size.size for size in history.sizes[:2]] == [1, 3][: len(history.sizes)]
+    _, shown = Members(fresh_lab.live, fresh_lab.live.topology.groups[0].id).leader()
+    assert {str(fresh_lab.live.topology.node_id(name)) for name in history.lists} == set(shown["members"])
+    answered = {call.client for call in history.calls if call.ended is not None}
+    assert len([name for name in answered if ".thread." in name]) == 3

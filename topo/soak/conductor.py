@@ -151,7 +151,10 @@ class Conductor:
             self._resizer.broken = frozenset()
         fault = Fault(plan.what, began, healing, time.monotonic_ns())
         self._recorder.fault(fault)
-        write = self._first_write_after(fault.whole)
+        seen = len(self._recorder.history.calls)
+        write = self._first_after(fault.whole, seen, writes=True)
+        # The next fault must not come in the way of what the verdict wants after this one.
+        self._first_after(fault.whole, seen, writes=False)
         caught_up = self._await_recovery(plan) if self._wanted.kills else ""
         served = (write.over - fault.whole) / 1e9
         total = len(self._recorder.history.faults)
@@ -178,19 +181,22 @@ class Conductor:
             with suppress(LabError):
                 self._live.ask_node(leader, {"cmd": "transfer", "group": group.id, "member": successor})
 
-    def _first_write_after(self, moment: int) -> Call:
+    def _first_after(self, moment: int, seen: int, *, writes: bool) -> Call:
+        """The first write, or read, that began after ``moment`` and was answered; the history had ``seen`` calls
+        then."""
         calls = self._recorder.history.calls
-        seen = len(calls)
         found: list[Call] = []
 
-        def acknowledged() -> bool:
+        def answered() -> bool:
             nonlocal seen
             new = calls[seen:]
             seen += len(new)
-            found.extend(call for call in new if call.writes and call.ended is not None and call.began >= moment)
+            found.extend(
+                call for call in new if call.writes is writes and call.ended is not None and call.began >= moment
+            )
             return bool(found)
 
-        self._until("acknowledged write", acknowledged)
+        self._until("acknowledged write" if writes else "answered read", answered)
         return found[0]
 
     def _await_recovery(self, plan: Plan) -> str:
