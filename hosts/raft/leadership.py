@@ -15,8 +15,8 @@ from hosts.raft.progress import NEVER, Progress
 from hosts.raft.reads import Reads
 from hosts.raft.replication import Replication
 
-PATIENCE_WITH_NEWCOMERS = 10
-"""Election timeouts that a newcomer may be silent before the change is given up."""
+PATIENCE_WITH_SILENCE = 10
+"""Election timeouts for which those who are to decide after a change may be silent before it is given up."""
 
 FAREWELLS = 6
 """How often those who have left are told so, a heartbeat's time apart."""
@@ -265,7 +265,7 @@ class Leadership:
         if not self.has_committed():
             raise Busy("this leader has committed nothing of its own term yet")
         newcomers = target.membership.voters - current.membership.voters
-        if self._is_silent(target, dict.fromkeys(newcomers, self._now)):
+        if self._is_silent(target, dict.fromkeys(newcomers, self._now), self._config.election_timeout_ticks):
             raise Unreachable(self._silence_text(target, newcomers))
         self._change_note = ""
         self._given_up = False
@@ -278,14 +278,14 @@ class Leadership:
         change = self._change = Change(current, target, self._log.last_index, self._now, ticks, self.round)
         return change
 
-    def _is_silent(self, target: Configuration, contact: Mapping[int, int]) -> bool:
-        """Whether no quorum of the voters of ``target`` has been heard for an election timeout: once they alone
-        decide, nobody could lead, nor mend that. ``contact``: ticks of members that count if they are later than the
+    def _is_silent(self, target: Configuration, contact: Mapping[int, int], limit: int) -> bool:
+        """Whether no quorum of the voters of ``target`` has been heard for ``limit`` ticks: once they alone decide,
+        nobody could lead, nor mend that. ``contact``: ticks of members that count if they are later than the
         beginning of the round that the member has answered last."""
         heard = {one: progress.contact_tick for one, progress in self._progress.items()}
         heard[self._config.id] = self._now
         latest = {one: max(heard.get(one, NEVER), contact.get(one, NEVER)) for one in target.membership.voters}
-        return self._now - target.membership.reached(latest, NEVER) >= self._config.election_timeout_ticks
+        return self._now - target.membership.reached(latest, NEVER) >= limit
 
     def _silence_text(self, target: Configuration, newcomers: Collection[int] = ()) -> str:
         voters = target.membership.voters
@@ -347,7 +347,7 @@ class Leadership:
         if slow is not None:
             self.abandon_change(f"given up: member {slow} does not keep up with the log")
             return
-        limit = PATIENCE_WITH_NEWCOMERS * self._config.election_timeout_ticks
+        limit = PATIENCE_WITH_SILENCE * self._config.election_timeout_ticks
         newcomers = change.waits_for()
         for one in newcomers:
             progress = self._progress.get(one)
@@ -355,7 +355,7 @@ class Leadership:
                 self.abandon_change(f"given up: member {one} does not answer")
                 return
         target = change.target
-        if not newcomers and self._is_silent(target, dict.fromkeys(target.membership.voters, change.began)):
+        if not newcomers and self._is_silent(target, dict.fromkeys(target.membership.voters, change.began), limit):
             self.abandon_change(f"given up: {self._silence_text(target)}")
 
     def _append_configuration(self, configuration: Configuration) -> None:
