@@ -13,7 +13,7 @@ from p4switch.matches import decode_key
 from p4switch.p4info import Array, MatchType, Register, Schema, find
 from p4switch.pipeline import Pipeline
 from p4switch.resources import decode_counts, decode_rates, encode_counts, encode_rates
-from p4switch.values import data_width, decode_data, encode, encode_data
+from p4switch.values import decode_data, encode, encode_data
 
 MODIFY = p4r.Update.MODIFY
 A = TypeVar("A", bound=Array)
@@ -67,7 +67,7 @@ def write_register(schema: Schema, pipeline: Pipeline, entry: p4r.RegisterEntry)
         raise invalid(f"a write to the register {register.name} needs data")
     value = 0
     fields = decode_data(register.spec, schema.types, entry.data, register.name)
-    for width, bits in zip(data_width(register.spec, schema.types), fields, strict=True):
+    for width, bits in zip(register.widths, fields, strict=True):
         value = value << width | bits
     for index in _indexes(register, entry):
         pipeline.set_register(register.name, index, value)
@@ -130,7 +130,7 @@ def _meter_entry(array: Array, index: int, rates: MeterRates | None) -> p4r.Mete
 def _register_entry(schema: Schema, register: Register, index: int, value: int) -> p4r.RegisterEntry:
     """A struct's cell is one number whose first member stands highest."""
     fields: list[int] = []
-    for width in reversed(data_width(register.spec, schema.types)):
+    for width in reversed(register.widths):
         fields.append(value & ((1 << width) - 1))
         value >>= width
     answer = p4r.RegisterEntry(register_id=register.id)

@@ -21,7 +21,8 @@ from p4switch.entities import (
     TableFull,
 )
 from p4switch.errors import Code, RequestError, invalid
-from p4switch.p4info import Schema, find, read_schema, register_width
+from p4switch.fit import fit
+from p4switch.p4info import Schema, find, read_schema
 from p4switch.packetio import ControllerHeader
 from p4switch.pipeline import Pipeline
 from p4switch.profiles import ProfileStore
@@ -57,7 +58,7 @@ def build_pipeline(config: p4r.ForwardingPipelineConfig, cache: Path | None) -> 
     """Check a config and build its pipeline. Slow (it runs the C compiler): call it in a thread.
 
     Raises:
-        RequestError: INVALID_ARGUMENT; the text says what is wrong with the config.
+        RequestError: INVALID_ARGUMENT or UNIMPLEMENTED; the text says what is wrong with the config.
     """
     if not config.HasField("p4info"):
         raise invalid("the config has no p4info")
@@ -75,7 +76,7 @@ def build_pipeline(config: p4r.ForwardingPipelineConfig, cache: Path | None) -> 
     except PipelineError as error:
         raise invalid(f"the p4_device_config cannot be realized: {error}") from None
     try:
-        check_fit(schema, pipeline)
+        schema = fit(schema, pipeline.program)
         for table in schema.tables.values():
             if table.initial_entries:
                 pipeline.release_entries(table.name, table.size)
@@ -83,43 +84,6 @@ def build_pipeline(config: p4r.ForwardingPipelineConfig, cache: Path | None) -> 
         pipeline.close()
         raise
     return schema, pipeline
-
-
-def check_fit(schema: Schema, pipeline: Pipeline) -> None:
-    """See that the program has what the P4Info names.
-
-    Raises:
-        RequestError: INVALID_ARGUMENT that names the first thing that is not there.
-    """
-    program = pipeline.program
-    action_names = {action.name for action in program.actions.values()}
-    for table in schema.tables.values():
-        built = program.tables.get(table.name)
-        if built is None:
-            raise invalid(f"the P4Info has a table {table.name} that the p4_device_config lacks")
-        widths, wanted = [key.width for key in built.key], [field.bitwidth for field in table.fields]
-        if len(widths) != len(wanted) or any(w and w < g for w, g in zip(wanted, widths, strict=True)):
-            raise invalid(f"the key of {table.name} is {widths} bits in the p4_device_config, {wanted} in the P4Info")
-        if table.profile and table.profile not in schema.profiles:
-            raise invalid(f"the P4Info has no action profile {table.profile:#010x}, which {table.name} refers to")
-        for ref in table.actions.values():
-            if ref.action.name not in action_names:
-                raise invalid(f"the P4Info has an action {ref.action.name} that the p4_device_config lacks")
-    for kind, names, built_names in (
-        ("counter", schema.counters, program.counters),
-        ("meter", schema.meters, program.meters),
-        ("register", schema.registers, program.registers),
-        ("action profile", schema.profiles, program.profiles),
-        ("value set", schema.value_sets, program.value_sets),
-    ):
-        for wanted_object in names.values():
-            if wanted_object.name not in built_names:
-                raise invalid(f"the P4Info has a {kind} {wanted_object.name} that the p4_device_config lacks")
-    for register in schema.registers.values():
-        if register_width(register, schema.types) != program.registers[register.name].width:
-            raise invalid(
-                f"the register {register.name} has another width in the p4_device_config than in the P4Info"
-            )
 
 
 class Forwarding:

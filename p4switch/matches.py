@@ -52,8 +52,10 @@ def encode_key(fields: Sequence[Field], key: Sequence[Match], out: p4r.TableEntr
             if match.prefix_len:
                 lpm = out.match.add(field_id=field.id).lpm
                 lpm.value, lpm.prefix_len = encode(match.value), match.prefix_len
+                if match.prefix_len == field.data_width:
+                    lpm.prefix_len = field.width
         elif isinstance(match, Range):
-            if match.low != 0 or match.high != field.limit:
+            if match.low != 0 or match.high != field.data_limit:
                 bounds = out.match.add(field_id=field.id).range
                 bounds.low, bounds.high = encode(match.low), encode(match.high)
         elif match.mask:
@@ -61,7 +63,8 @@ def encode_key(fields: Sequence[Field], key: Sequence[Match], out: p4r.TableEntr
                 out.match.add(field_id=field.id).optional.value = encode(match.value)
             else:
                 ternary = out.match.add(field_id=field.id).ternary
-                ternary.value, ternary.mask = encode(match.value), encode(match.mask)
+                mask = field.limit if match.mask == field.data_limit else match.mask
+                ternary.value, ternary.mask = encode(match.value), encode(mask)
 
 
 def decode_action(action: Action, given: p4r.Action) -> list[int]:
@@ -78,7 +81,7 @@ def decode_action(action: Action, given: p4r.Action) -> list[int]:
             raise invalid(f"the action {action.name} has no parameter with the id {param.param_id}")
         if values[position] is not None:
             raise invalid(f"parameter {params[position].name} of {action.name} is given twice")
-        values[position] = decode(param.value, params[position].bitwidth, params[position].name)
+        values[position] = decode(param.value, params[position].width, params[position].name)
     for param_field, value in zip(params, values, strict=True):
         if value is None:
             raise invalid(f"parameter {param_field.name} of {action.name} is missing")
@@ -113,7 +116,7 @@ def _anything(field: Field) -> Match:
     if kind == MatchType.TERNARY or kind == MatchType.OPTIONAL:
         return Ternary(0, 0)
     if kind == MatchType.RANGE:
-        return Range(0, field.limit)
+        return Range(0, field.data_limit)
     raise invalid(f"match field {field.name} is missing: an exact field has no wildcard")
 
 
@@ -122,35 +125,54 @@ def _decode_match(field: Field, given: p4r.FieldMatch) -> Match:
     wanted = KINDS.get(field.match_type)
     if kind != wanted or kind is None:
         raise invalid(f"match field {field.name} is {wanted}, not {kind or 'of no kind'}")
-    width, name = field.bitwidth, field.name
+    width, name = field.width, field.name
     if kind == "exact":
         return Exact(decode(given.exact.value, width, name))
     if kind == "optional":
-        return Ternary(decode(given.optional.value, width, name), field.limit)
+        return Ternary(decode(given.optional.value, width, name), field.data_limit)
     if kind == "lpm":
         return _decode_lpm(field, given.lpm)
-    if kind == "ternary":
-        value, mask = decode(given.ternary.value, width, name), decode(given.ternary.mask, width, name)
-        if mask == 0:
-            raise invalid(f"match field {name}: leave it out to match everything (its mask is 0)")
-        if value & ~mask:
-            raise invalid(f"match field {name}: the value {value:#x} has bits outside its mask {mask:#x}")
-        return Ternary(value, mask)
-    low, high = decode(given.range.low, width, name), decode(given.range.high, width, name)
+    return _decode_ternary(field, given.ternary) if kind == "ternary" else _decode_range(field, given.range)
+
+
+def _decode_ternary(field: Field, given: p4r.FieldMatch.Ternary) -> Match:
+    name = field.name
+    value, mask = decode(given.value, field.width, name), decode(given.mask, field.width, name)
+    if mask == 0:
+        raise invalid(f"match field {name}: leave it out to match everything (its mask is 0)")
+    if value & ~mask:
+        raise invalid(f"match field {name}: the value {value:#x} has bits outside its mask {mask:#x}")
+    _check_whole(field, mask == field.limit, f"a mask of {field.limit:#x}")
+    return Ternary(value, field.data_limit if field.translated else mask)
+
+
+def _decode_range(field: Field, given: p4r.FieldMatch.Range) -> Match:
+    name = field.name
+    low, high = decode(given.low, field.width, name), decode(given.high, field.width, name)
     if low > high:
         raise invalid(f"match field {name}: the range {low}..{high} is upside down")
     if low == 0 and high == field.limit:
         raise invalid(f"match field {name}: leave it out to match everything (its range holds all values)")
+    _check_whole(field, low == high, "a range of one value")
     return Range(low, high)
 
 
 def _decode_lpm(field: Field, given: p4r.FieldMatch.LPM) -> Match:
     name, length = field.name, given.prefix_len
-    value = decode(given.value, field.bitwidth, name)
+    value = decode(given.value, field.width, name)
     if length == 0:
         raise invalid(f"match field {name}: leave it out to match everything (its prefix length is 0)")
-    if not 0 < length <= field.bitwidth:
-        raise invalid(f"match field {name}: a prefix length of {length} in a field of {field.bitwidth} bits")
-    if value & ((1 << (field.bitwidth - length)) - 1):
+    if not 0 < length <= field.width:
+        raise invalid(f"match field {name}: a prefix length of {length} in a field of {field.width} bits")
+    if value & ((1 << (field.width - length)) - 1):
         raise invalid(f"match field {name}: the value {value:#x} has bits after its prefix of {length}")
-    return Lpm(value, length)
+    _check_whole(field, length == field.width, f"a prefix length of {field.width}")
+    return Lpm(value, field.data_width if field.translated else length)
+
+
+def _check_whole(field: Field, whole: bool, how: str) -> None:
+    """Parts of a translated value mean nothing in the data plane (specification, "Translation of Match Fields")."""
+    if field.translated and not whole:
+        raise invalid(
+            f"match field {field.name} is of a translated type: match one value, with {how}, or leave it out"
+        )

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from finsy.proto import p4i, p4t
 
 from p4switch.errors import invalid
-from p4switch.values import data_width
 
 MatchType = p4i.MatchField.MatchType
 ROLE_ANNOTATION = "@p4runtime_role("
@@ -22,18 +21,37 @@ ROLE_ANNOTATION = "@p4runtime_role("
 
 @dataclass(frozen=True)
 class Field:
-    """A match field, action parameter or controller header field; `bitwidth` 0: a string, see `translated`."""
+    """A match field, action parameter or controller header field. `bitwidth` is the P4Info's, 0 where it has none, as
+    for enums without an underlying type; `data_bitwidth` is the program's, 0 where that was not looked up. The two
+    may differ for a `translated` type only."""
 
     id: int
     name: str
     bitwidth: int
     match_type: int = 0
     padding: bool = False
+    translated: bool = False
+    data_bitwidth: int = 0
+
+    @cached_property
+    def width(self) -> int:
+        """Bits of a value as clients give it."""
+        return self.bitwidth or self.data_bitwidth
+
+    @cached_property
+    def data_width(self) -> int:
+        """Bits of a value in the data plane."""
+        return self.data_bitwidth or self.bitwidth
 
     @cached_property
     def limit(self) -> int:
-        """The largest value of the field."""
-        return (1 << self.bitwidth) - 1
+        """The largest value that clients can give."""
+        return (1 << self.width) - 1
+
+    @cached_property
+    def data_limit(self) -> int:
+        """The largest value in the data plane."""
+        return (1 << self.data_width) - 1
 
 
 @dataclass(frozen=True)
@@ -117,9 +135,10 @@ class Array:
 
 @dataclass(frozen=True)
 class Register(Array):
-    """A register array with the type of its cells."""
+    """A register array with the type of its cells, and the `widths` of the parts of one, which the program knows."""
 
     spec: p4t.P4DataTypeSpec = field(compare=False, default_factory=p4t.P4DataTypeSpec)
+    widths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -199,18 +218,17 @@ def read_schema(info: p4i.P4Info) -> Schema:
         RequestError: INVALID_ARGUMENT if ids repeat or refer to nothing.
     """
     _check_ids(info)
+    types = info.type_info
     actions = {
-        action.preamble.id: Action(action.preamble.id, action.preamble.name, tuple(map(_field, action.params)))
+        action.preamble.id: Action(action.preamble.id, action.preamble.name, _fields(action.params, types))
         for action in info.actions
     }
     counters = {one.preamble.id: one.direct_table_id for one in info.direct_counters}
     meters = {one.preamble.id: one.direct_table_id for one in info.direct_meters}
-    headers = {
-        header.preamble.name: tuple(map(_field, header.metadata)) for header in info.controller_packet_metadata
-    }
+    headers = {header.preamble.name: _fields(header.metadata, types) for header in info.controller_packet_metadata}
     return Schema(
         message=info,
-        tables={table.preamble.id: _table(table, actions, counters, meters) for table in info.tables},
+        tables={table.preamble.id: _table(table, actions, counters, meters, types) for table in info.tables},
         actions=actions,
         profiles={
             one.preamble.id: Profile(
@@ -231,7 +249,7 @@ def read_schema(info: p4i.P4Info) -> Schema:
         },
         digests={one.preamble.id: Digest(one.preamble.id, one.preamble.name, one.type_spec) for one in info.digests},
         value_sets={
-            one.preamble.id: ValueSet(one.preamble.id, one.preamble.name, tuple(map(_field, one.match)), one.size)
+            one.preamble.id: ValueSet(one.preamble.id, one.preamble.name, _fields(one.match, types), one.size)
             for one in info.value_sets
         },
         direct_counters=counters,
@@ -241,19 +259,16 @@ def read_schema(info: p4i.P4Info) -> Schema:
     )
 
 
-def register_width(register: Register, types: p4t.P4TypeInfo) -> int:
-    """Bits of one cell."""
-    return sum(data_width(register.spec, types))
-
-
-def _field(message: Any) -> Field:
-    """A match field, action parameter or header field; all have id, name, bitwidth and annotations."""
+def _field(message: Any, types: p4t.P4TypeInfo) -> Field:
+    """A match field, action parameter or header field; all have id, name, bitwidth, type name and annotations."""
+    type_name = message.type_name.name
     return Field(
         id=message.id,
         name=message.name,
         bitwidth=message.bitwidth,
         match_type=message.match_type if isinstance(message, p4i.MatchField) else 0,
         padding=any(annotation.startswith("@padding") for annotation in message.annotations),
+        translated=type_name in types.new_types and types.new_types[type_name].HasField("translated_type"),
     )
 
 
@@ -261,8 +276,16 @@ def _arrays(messages: Iterable[p4i.Counter | p4i.Meter]) -> dict[int, Array]:
     return {one.preamble.id: Array(one.preamble.id, one.preamble.name, one.size) for one in messages}
 
 
+def _fields(messages: Iterable[Any], types: p4t.P4TypeInfo) -> tuple[Field, ...]:
+    return tuple(_field(message, types) for message in messages)
+
+
 def _table(
-    table: p4i.Table, actions: Mapping[int, Action], counters: Mapping[int, int], meters: Mapping[int, int]
+    table: p4i.Table,
+    actions: Mapping[int, Action],
+    counters: Mapping[int, int],
+    meters: Mapping[int, int],
+    types: p4t.P4TypeInfo,
 ) -> Table:
     name = table.preamble.name
     refs: dict[int, ActionRef] = {}
@@ -277,7 +300,7 @@ def _table(
     return Table(
         id=table.preamble.id,
         name=name,
-        fields=tuple(map(_field, table.match_fields)),
+        fields=_fields(table.match_fields, types),
         actions=refs,
         size=table.size,
         const_default=table.const_default_action_id != 0,

@@ -12,12 +12,13 @@ from p4switch.values import decode, encode
 
 
 class ControllerHeader:
-    """A header of `fields` from first to last bit. An empty one stands for a program that declares none."""
+    """A header of `fields` from first to last bit, of the widths that the data plane has; clients do not see those
+    with the id 0. An empty one stands for a program that declares none."""
 
     def __init__(self, fields: Sequence[Field]) -> None:
         self._fields = tuple(fields)
-        self._positions = {field.id: position for position, field in enumerate(fields)}
-        bits = sum(field.bitwidth for field in fields)
+        self._positions = {field.id: position for position, field in enumerate(fields) if field.id}
+        bits = sum(field.data_width for field in fields)
         self.size = (bits + 7) // 8
         self._spare = self.size * 8 - bits
 
@@ -36,13 +37,17 @@ class ControllerHeader:
             field = self._fields[position]
             if values[position] is not None:
                 raise invalid(f"the packet_out field {field.name} is given twice")
-            values[position] = decode(metadata.value, field.bitwidth, f"packet_out.{field.name}")
-        bits = 0
+            number = decode(metadata.value, field.width, f"packet_out.{field.name}")
+            if number > field.data_limit:
+                bits = f"the {field.data_width} bits of the header"
+                raise invalid(f"packet_out.{field.name}: {number:#x} has no counterpart in {bits}")
+            values[position] = number
+        header = 0
         for field, value in zip(self._fields, values, strict=True):
             if value is None and not field.padding:
                 raise invalid(f"the packet_out field {field.name} is missing")
-            bits = bits << field.bitwidth | (value or 0)
-        return (bits << self._spare).to_bytes(self.size, "big") + message.payload
+            header = header << field.data_width | (value or 0)
+        return (header << self._spare).to_bytes(self.size, "big") + message.payload
 
     def message(self, frame: bytes) -> p4r.PacketIn | None:
         """The packet-in of a frame that left at the CPU port; None if it is shorter than the header."""
@@ -52,6 +57,7 @@ class ControllerHeader:
         bits = int.from_bytes(frame[: self.size], "big")
         below = self.size * 8
         for field in self._fields:
-            below -= field.bitwidth
-            packet.metadata.add(metadata_id=field.id, value=encode(bits >> below & field.limit))
+            below -= field.data_width
+            if field.id:
+                packet.metadata.add(metadata_id=field.id, value=encode(bits >> below & field.data_limit))
         return packet

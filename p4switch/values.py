@@ -129,7 +129,8 @@ def decode_data(spec: p4t.P4DataTypeSpec, info: p4t.P4TypeInfo, data: p4d.P4Data
 
 
 def data_width(spec: p4t.P4DataTypeSpec, info: p4t.P4TypeInfo) -> list[int]:
-    """The widths in bits of the fields that `encode_data` takes and `decode_data` gives, in order."""
+    """The widths in bits of the fields that `encode_data` takes and `decode_data` gives, in order; 0 for a translated
+    type, whose width only the program knows."""
     kind = spec.WhichOneof("type_spec")
     if kind == "bitstring":
         return [_bits_width(spec.bitstring)]
@@ -140,7 +141,7 @@ def data_width(spec: p4t.P4DataTypeSpec, info: p4t.P4TypeInfo) -> list[int]:
     if kind == "new_type":
         new_type = info.new_types[spec.new_type.name]
         if new_type.HasField("translated_type"):
-            return [new_type.translated_type.sdn_bitwidth]
+            return [0]
         return data_width(new_type.original_type, info)
     if kind == "struct":
         return [

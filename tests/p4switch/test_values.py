@@ -75,8 +75,8 @@ def test_data_of_any_type_survives_the_way_there_and_back(data: st.DataObject) -
     spec = text_format.Parse(SPEC, p4t.P4DataTypeSpec())
     info = text_format.Parse(TYPES, p4t.P4TypeInfo())
     widths = data_width(spec, info)
-    assert widths == [12, 12, 1, 128, 8, 32]
-    fields = [data.draw(st.integers(0, (1 << width) - 1)) for width in widths]
+    assert widths == [12, 12, 1, 128, 8, 0], "how wide a translated type is, only the program knows"
+    fields = [data.draw(st.integers(0, (1 << (width or 32)) - 1)) for width in widths]
     assert decode_data(spec, info, encode_data(spec, info, iter(fields)), "x") == fields
 
 
