@@ -77,6 +77,9 @@ class ExpressionParser:
         token = self.token
         if ", found" not in message:
             message += f", found {describe(token)}"
+        before = self.tokens[self.index - 1]
+        if before.kind is Kind.STRING and "\n" in before.text:
+            message += f"; the string before it begins in line {before.loc.line}: is a quote missing there?"
         if after and self.index:
             previous = self.tokens[self.index - 1].loc
             if previous.source is token.loc.source and previous.line < token.loc.line:

@@ -343,9 +343,9 @@ def test_arrays_in_headers_become_fields() -> None:
     assert types["row_t"] == ["items[0]", "items[1]", "items[2]"]
 
 
-def test_an_unclosed_string_does_not_run_into_a_directive() -> None:
+def test_a_string_that_ends_with_the_next_ones_quote_is_named() -> None:
     _, diagnostics = parse_text('const string a = "open;\n#define X 1\nconst string b = "closed";\n')
-    assert "a string that is never closed" in errors(diagnostics)[0]
+    assert "the string before it begins in line 1: is a quote missing there?" in errors(diagnostics)[0]
 
 
 def test_extract_into_an_element_chosen_at_run_time() -> None:
