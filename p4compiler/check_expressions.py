@@ -71,9 +71,6 @@ class ExpressionChecks(OperatorChecks):
             return t.Table(declaration)
         if isinstance(declaration, (s.Action, s.Function)):
             return t.Callable(expression.name)
-        if isinstance(declaration, s.State):
-            self.error(f"'{expression.name}' is a state, not a value", expression)
-            return t.UNKNOWN
         return self.facts.declared.get(declaration, t.UNKNOWN)
 
     def _type_expression(self, expression: s.TypeExpression) -> t.Type:

@@ -247,9 +247,7 @@ class Checker(ParserChecks):
         for method in declaration.methods:
             self._signature(method, "constructor" if method.result is None else "extern")
             self.pop()
-            if method.result is None and method.name != declaration.name:
-                self.error("expected a result type before the name of a method", method)
-            elif method.result is not None and method.name == declaration.name:
+            if method.result is not None and method.name == declaration.name:
                 self.error("a constructor has no result type", method)
         self.unfinished.pop()
         self.pop()

@@ -44,7 +44,12 @@ _CONTROLS = (VERIFY, INGRESS, EGRESS, COMPUTE, DEPARSER)
 
 def elaborate(facts: Facts, diagnostics: Diagnostics) -> Program:
     """The middle-layer program; CompileFailed after errors."""
-    return Elaborator(facts, diagnostics).run()
+    elaborator = Elaborator(facts, diagnostics)
+    try:
+        return elaborator.run()
+    except Fault as fault:
+        diagnostics.error(str(fault), fault.loc or elaborator.loc)
+        raise CompileFailed from None
 
 
 class Elaborator(Tables):
@@ -57,8 +62,10 @@ class Elaborator(Tables):
     def run(self) -> Program:
         main = next((d for d in self.facts.globals.get("main", ()) if isinstance(d, s.Instance)), None)
         if main is None:
-            self.diagnostics.error("the program has no 'main'; expected V1Switch(...) main;", None)
+            text = "the program has no 'main'; expected V1Switch(...) main;"
+            self.diagnostics.error(text, self.facts.program.end)
             raise CompileFailed
+        self.loc = main.loc
         fact = self.facts.calls[main]
         if not isinstance(fact.declaration, s.Package) or len(fact.arguments) != 6:
             self.diagnostics.error("'main' is not a V1Switch", main.loc)
@@ -78,10 +85,11 @@ class Elaborator(Tables):
         parser = blocks[0]
         types = [self._parameter_type(parser, i) for i in (1, 2, 3)]
         headers_type, metadata_type, standard_type = types
-        if not isinstance(headers_type, t.Struct) or not isinstance(metadata_type, t.Struct):
+        if not _is_struct(headers_type) or not _is_struct(metadata_type):
             self.diagnostics.error("headers and user metadata are structs", parser.declaration.loc)
             raise CompileFailed
         assert isinstance(standard_type, t.Struct)
+        assert isinstance(headers_type, t.Struct) and isinstance(metadata_type, t.Struct)
         headers = self.storage.allocate_struct("", headers_type)
         metadata = self.storage.allocate_struct("userMetadata", metadata_type)
         owner = ir.Header(STANDARD_METADATA, standard_type)
@@ -328,11 +336,11 @@ class Elaborator(Tables):
             target = names[case.state]
             keyset = case.keyset
             if isinstance(keyset, s.Anything):
-                made.cases.append(ir.Case(None, None, target))
+                made.cases.append(ir.Case(None, None, target, case.loc))
                 continue
             value_set = self._value_set_of(keyset)
             if value_set is not None:
-                made.cases.append(ir.Case(None, value_set, target))
+                made.cases.append(ir.Case(None, value_set, target, case.loc))
                 continue
             items = self._flat_items(keyset)
             if len(items) != len(made.keys):
@@ -341,7 +349,7 @@ class Elaborator(Tables):
             for item, choice in zip(items, choices, strict=True):
                 if not choice:
                     self.diagnostics.warning(f"{EMPTY_RANGE}; the case never matches", item.loc)
-            made.cases += [ir.Case(values, None, target) for values in product(*choices)]
+            made.cases += [ir.Case(values, None, target, case.loc) for values in product(*choices)]
 
     def _flat_items(self, keyset: s.Expression) -> list[s.Expression]:
         if isinstance(keyset, s.ListExpression):
@@ -389,6 +397,10 @@ def _same_place(first: s.Expression | None, second: s.Expression | None, facts: 
     if isinstance(first, s.Member) and isinstance(second, s.Member) and first.name == second.name:
         return _same_place(first.base, second.base, facts)
     return False
+
+
+def _is_struct(type_: t.Type) -> bool:
+    return isinstance(type_, t.Struct) and type_.kind == "struct"
 
 
 def _targets(state: ir.ParserState) -> set[str]:

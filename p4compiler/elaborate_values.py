@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from p4compiler import effects, fold, ir
 from p4compiler import syntax as s
@@ -14,11 +15,24 @@ from p4compiler.storage import Storage
 
 
 class Fault(Exception):
-    """The program cannot be compiled at this place; reported and the next statement is tried."""
+    """The program cannot be compiled at this place; reported and the next statement is tried.
+
+    Where an expression is written for the target its place is not known any more: `at` adds that of the statement.
+    """
 
     def __init__(self, message: str, loc: Location | None) -> None:
         super().__init__(message)
         self.loc = loc
+
+
+@contextmanager
+def at(loc: Location) -> Iterator[None]:
+    """A fault inside that has no place of its own gets this one."""
+    try:
+        yield
+    except Fault as fault:
+        fault.loc = fault.loc or loc
+        raise
 
 
 class Frame:
@@ -49,7 +63,8 @@ class Values:
         self.globals = Frame()
         self.frame = self.globals
         self.out: list[ir.Stmt] = []
-        self.loc: Location | None = None
+        # The statement or declaration at hand.
+        self.loc = facts.program.end
         # Whether statements may be put before an expression (not in checksum controls).
         self.in_action = False
         self.in_parser = False

@@ -293,6 +293,7 @@ class TableObject:
     name: str
     declaration: s.Table
     annotations: s.Annotations
+    loc: Location
     keys: list[Key] = field(default_factory=list)
     actions: list[ActionObject] = field(default_factory=list)
     action_annotations: dict[ActionObject, s.Annotations] = field(default_factory=dict)
@@ -303,7 +304,6 @@ class TableObject:
     default_const: bool = False
     properties: dict[str, Value] = field(default_factory=dict)
     size: int | None = None
-    loc: Location | None = None
 
 
 # Statements
@@ -311,7 +311,7 @@ class TableObject:
 
 @dataclass(frozen=True, slots=True)
 class Stmt:
-    loc: Location | None
+    loc: Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,16 +421,17 @@ class Case:
     keyset: tuple[KeyValue, ...] | None
     value_set: ValueSetObject | None
     target: str
+    loc: Location
 
 
 @dataclass(eq=False)
 class ParserState:
     name: str
     body: list[Stmt]
+    loc: Location
     keys: list[Expr] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
     target: str | None = None
-    loc: Location | None = None
 
 
 Value = Union[

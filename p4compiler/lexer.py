@@ -123,4 +123,5 @@ def describe(token: Token) -> str:
         return "a comment that is never closed"
     if token.kind is Kind.BAD and token.text.startswith('"'):
         return "a string that is never closed"
-    return f"'{token.text}'" if len(token.text) < 40 else f"'{token.text[:36]}...'"
+    first = token.text.split("\n", 1)[0]
+    return f"'{token.text}'" if first == token.text and len(first) < 40 else f"'{first[:36]}...'"

@@ -127,7 +127,7 @@ def _literal(message: Any, tokens: list[Any]) -> None:
 
         end = Token(Kind.END, "", tokens[-1].loc)
         expression = ExpressionParser([*tokens, end], Diagnostics()).expression()
-        facts = Facts(s.Program(()))
+        facts = Facts(s.Program((), end.loc))
         value = ConstantEvaluator(facts).evaluate(expression)
         if isinstance(value, bool):
             message.bool_value = value

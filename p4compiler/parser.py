@@ -39,7 +39,7 @@ class Parser(StatementParser):
                 self.report(fault)
                 self.scopes = self.scopes[:1]
                 self.skip_declaration(start)
-        return s.Program(tuple(declarations))
+        return s.Program(tuple(declarations), self.token.loc)
 
     def skip_declaration(self, start: int) -> None:
         """To the end of the declaration that began at `start`: its closing brace, or ';' outside braces."""

@@ -74,13 +74,11 @@ class Diagnostic:
 
     severity: str
     message: str
-    location: Location | None = None
+    location: Location
     notes: tuple[tuple[str, Location], ...] = ()
 
     def render(self) -> str:
         """File, line, column, message; then the source line with a caret."""
-        if self.location is None:
-            return f"{self.severity}: {self.message}"
         parts = [f"{self.location}: {self.severity}: {self.message}", excerpt(self.location)]
         for text, where in self.notes:
             parts += [f"{where}: note: {text}", excerpt(where)]
@@ -126,23 +124,21 @@ class Diagnostics:
     def error_count(self) -> int:
         return sum(1 for d in self.items if d.severity == "error")
 
-    def error(self, message: str, location: Location | None, *notes: tuple[str, Location]) -> None:
+    def error(self, message: str, location: Location, *notes: tuple[str, Location]) -> None:
         self._add(Diagnostic("error", message, location, notes))
         if self.error_count >= self.limit:
-            self.items.append(Diagnostic("error", f"stopped after {self.limit} errors"))
+            self.items.append(Diagnostic("error", f"stopped here after {self.limit} errors", location))
             raise CompileFailed
 
-    def warning(self, message: str, location: Location | None, *notes: tuple[str, Location]) -> None:
+    def warning(self, message: str, location: Location, *notes: tuple[str, Location]) -> None:
         self._add(Diagnostic("warning", message, location, notes))
 
     def _add(self, diagnostic: Diagnostic) -> None:
-        if diagnostic.location is not None:
-            where = diagnostic.location
-            key = (id(where.source), where.start, diagnostic.message)
-            if key in self._seen:
-                return
+        where = diagnostic.location
+        key = (id(where.source), where.start, diagnostic.message)
+        if key not in self._seen:
             self._seen.add(key)
-        self.items.append(diagnostic)
+            self.items.append(diagnostic)
 
     def stop_if_errors(self) -> None:
         """Raise CompileFailed if a pass has reported an error."""

@@ -535,7 +535,10 @@ class Package(Declaration):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
+    """`end`: where the program's text ends."""
+
     declarations: tuple[Declaration, ...]
+    end: Location
 
 
 def find_annotation(annotations: Sequence[Annotation], name: str) -> Annotation | None:

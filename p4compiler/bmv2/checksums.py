@@ -42,7 +42,7 @@ class ChecksumWriter:
         own, values, result, algorithm = call.arguments
         if not isinstance(result, ir.Scalar) or not isinstance(result.owner, ir.Header):
             raise Fault("the checksum must be a field of a header or of metadata", call.loc)
-        assert isinstance(own, ir.Expr) and isinstance(algorithm, ir.Const)
+        assert isinstance(own, ir.Expr)
         name = self.externs.calculation(algorithm, values, call.name.endswith("_with_payload"), call)
         number = len(self.output.root["checksums"])
         entry: Json = {"name": f"cksum_{number}" if number else "cksum", "id": 0, **source_info(call.loc)}
@@ -57,7 +57,7 @@ class DeparserWriter:
         self.diagnostics = diagnostics
         self.order: list[str] = []
 
-    def write(self, statements: list[ir.Stmt], loc: Location | None) -> None:
+    def write(self, statements: list[ir.Stmt], loc: Location) -> None:
         self._statements(statements)
         entry: Json = {"name": "deparser", "id": 0, **source_info(loc), "order": self.order, "primitives": []}
         self.output.add("deparsers", entry)
@@ -73,7 +73,7 @@ class DeparserWriter:
             else:
                 self.diagnostics.error("a deparser can only emit on this target", statement.loc)
 
-    def _emit(self, value: ir.Value, loc: Location | None) -> None:
+    def _emit(self, value: ir.Value, loc: Location) -> None:
         if isinstance(value, ir.Header) and t.is_header(value.type):
             self.order.append(value.name)
         elif isinstance(value, (ir.StructPlace, ir.Aggregate)):

@@ -13,7 +13,7 @@ from p4compiler.bmv2.loops import bodies, is_loop
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.bmv2.primitives import action_primitives
 from p4compiler.bmv2.tables import TableWriter
-from p4compiler.elaborate_values import Fault
+from p4compiler.elaborate_values import Fault, at
 from p4compiler.source import Diagnostics, Location
 
 
@@ -24,7 +24,7 @@ class ControlWriter:
         self.diagnostics = diagnostics
         self._names: set[str] = set()
 
-    def write(self, block: str, statements: list[ir.Stmt], loc: Location | None) -> None:
+    def write(self, block: str, statements: list[ir.Stmt], loc: Location) -> None:
         """Adds the pipeline of one control."""
         self.block = block
         self.tables: list[Json] = []
@@ -93,13 +93,13 @@ class ControlWriter:
         self._names.add(candidate)
         return candidate
 
-    def _line(self, loc: Location | None) -> str:
-        return f"{self.output.stem}{loc.line}" if loc is not None else self.output.stem
+    def _line(self, loc: Location) -> str:
+        return f"{self.output.stem}{loc.line}"
 
     def _flush(self, group: list[ir.Stmt], follow: str | None) -> str | None:
         if not group:
             return follow
-        loc = next((x.loc for x in group if x.loc is not None), None)
+        loc = group[0].loc
         name = self.unique(self._line(loc))
         return self._hidden(name, f"tbl_{name}", group, follow, loc)
 
@@ -111,7 +111,7 @@ class ControlWriter:
         return self._hidden(action.name, self.unique(f"tbl_{short}"), action.body, follow, statement.loc)
 
     def _hidden(
-        self, action_name: str, table_name: str, body: list[ir.Stmt], follow: str | None, loc: Location | None
+        self, action_name: str, table_name: str, body: list[ir.Stmt], follow: str | None, loc: Location
     ) -> str | None:
         primitives = action_primitives(body, self.externs, self.block)
         if not primitives:
@@ -140,7 +140,8 @@ class ControlWriter:
         number = self.output.number("conditionals")
         name = self.unique(f"node_{number + 2}")
         entry: Json = {"name": name, "id": number, **source_info(statement.loc)}
-        entry.update(expression=convert(statement.condition), true_next=yes, false_next=no)
+        with at(statement.loc):
+            entry.update(expression=convert(statement.condition), true_next=yes, false_next=no)
         self.conditionals.append(entry)
         return name
 

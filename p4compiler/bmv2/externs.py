@@ -14,6 +14,8 @@ from p4compiler.source import Diagnostics
 from p4compiler.storage import STANDARD_METADATA, struct_type_name
 
 DEFAULT_SIZE = 1024
+MOST_CELLS = (1 << 31) - 2
+"""Of an array: BMv2 counts them in a signed number of 32 bits."""
 
 ALGORITHMS = frozenset({"crc32", "crc32_custom", "crc16", "crc16_custom", "random", "identity", "csum16", "xor16"})
 INGRESS, EGRESS = "ingress", "egress"
@@ -113,23 +115,22 @@ class Externs:
 
     def _hash(self, call: ir.Call, block: str) -> list[Json]:
         result, algorithm, base, values, limit = call.arguments
-        assert isinstance(algorithm, ir.Const)
-        calculation = self.calculation(algorithm, values, False, None)
+        calculation = self.calculation(algorithm, values, False, call)
         reference = {"type": "calculation", "value": calculation}
         return self._primitive(
             call, "modify_field_with_hash_based_offset", target(result), number(base), reference, number(limit)
         )
 
-    def calculation(self, algorithm: ir.Const, values: ir.Value, payload: bool, call: ir.Call | None) -> str:
+    def calculation(self, algorithm: ir.Value, values: ir.Value, payload: bool, call: ir.Call) -> str:
         """Adds a calculation over the fields of the value; returns its name."""
-        if algorithm.label not in ALGORITHMS:
-            raise Fault("the algorithm must be known at compile time", call.loc if call is not None else None)
+        if not isinstance(algorithm, ir.Const) or algorithm.label not in ALGORITHMS:
+            raise Fault("the algorithm must be known at compile time", call.loc)
         name = f"calc_{self._calculations}" if self._calculations else "calc"
         self._calculations += 1
         inputs = [self._input(leaf) for leaf in self.leaves(values)]
         if payload:
             inputs.append({"type": "payload", "value": None})
-        entry: Json = {"name": name, "id": 0, **(source_info(call.loc) if call is not None else {})}
+        entry: Json = {"name": name, "id": 0, **source_info(call.loc)}
         self.output.add("calculations", {**entry, "algo": algorithm.label, "input": inputs})
         return name
 
@@ -217,6 +218,24 @@ class Externs:
 
     # Objects
 
+    def check_objects(self, objects: list[ir.ExternObject]) -> None:
+        """Reports arrays that the target cannot have, before a statement that uses one is."""
+        for made in objects:
+            if made.kind == "register" and not _cell_width(made.type_arguments[0]):
+                self.diagnostics.error(
+                    f"a register of {made.type_arguments[0]} is not supported: a cell is bit<N>, int<N> or bool; "
+                    "of a struct, each field needs a register of its own",
+                    made.loc,
+                )
+            elif made.kind in ("register", "counter", "meter"):
+                least = 1 if made.kind == "register" else 0
+                if not least <= self._size(made) <= MOST_CELLS:
+                    self.diagnostics.error(
+                        f"a {made.kind} array of {self._size(made)} cells is not supported: it has {least} to "
+                        f"{MOST_CELLS}",
+                        made.loc,
+                    )
+
     def write_objects(self, objects: list[ir.ExternObject]) -> None:
         """Counter, meter and register arrays."""
         for made in objects:
@@ -274,14 +293,15 @@ class Externs:
         self.output.add("meter_arrays", entry)
 
     def _register(self, made: ir.ExternObject) -> None:
-        type_ = t.value_type(made.type_arguments[0])
-        width = type_.width if isinstance(type_, t.Bits) else 1 if type_ == t.BOOL else 0
-        if not width:
-            raise Fault(f"a register of {type_} is not supported; use bit<N>", made.loc)
-        if not self._size(made):
-            raise Fault("a register array has at least one cell", made.loc)
         entry: Json = {"name": made.name, "id": 0, **source_info(made.loc)}
+        width = _cell_width(made.type_arguments[0])
         self.output.add("register_arrays", {**entry, "size": self._size(made), "bitwidth": width})
+
+
+def _cell_width(cell: t.Type) -> int:
+    """Of a register's cell, in bits; 0 for a type that the target has no cells for."""
+    type_ = t.value_type(cell)
+    return type_.width if isinstance(type_, t.Bits) else 1 if type_ == t.BOOL else 0
 
 
 def table_size(table: ir.TableObject) -> int:
@@ -292,14 +312,14 @@ def table_size(table: ir.TableObject) -> int:
 def number(value: ir.Value) -> Json:
     """A numeric argument of a primitive."""
     if not isinstance(value, ir.Expr):
-        raise Fault("expected a number here", None)
+        raise Fault("this extern takes a bit<N>, int<N> or bool here, not what is made of several", None)
     return data(value)
 
 
 def target(value: ir.Value) -> Json:
     """The field that a primitive writes."""
     if not isinstance(value, ir.Scalar):
-        raise Fault("the result of this extern needs a field or variable", None)
+        raise Fault("the result of this extern goes into one bit<N>, int<N> or bool: a field or a variable", None)
     return read(value)
 
 

@@ -27,7 +27,7 @@ def lower(program: elaborate.Program, name: str, diagnostics: Diagnostics) -> di
     try:
         _write(program, output, externs, diagnostics)
     except Fault as fault:
-        diagnostics.error(str(fault), fault.loc)
+        diagnostics.error(str(fault), fault.loc or program.facts.program.end)
         raise CompileFailed from None
     diagnostics.stop_if_errors()
     return output.root
@@ -39,6 +39,8 @@ def _write(program: elaborate.Program, output: Output, externs: Externs, diagnos
         if isinstance(element, t.Struct) and element.kind == "header":
             register_fields(element, [name for name, _ in output.flat_fields(element)])
     output.root["errors"] = [[n, v] for n, v in program.facts.errors.items()]
+    externs.check_objects(program.externs)
+    diagnostics.stop_if_errors()
     ParserWriter(output, externs, diagnostics).write(program.parser_start, program.parser_states)
     controls = ControlWriter(output, externs, diagnostics)
     for role in (elaborate.INGRESS, elaborate.EGRESS):

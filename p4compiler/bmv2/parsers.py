@@ -9,8 +9,8 @@ from p4compiler.bmv2.expressions import Json, convert, data, hexstr, place_name,
 from p4compiler.bmv2.externs import Externs
 from p4compiler.bmv2.output import Output
 from p4compiler.bmv2.primitives import simple_primitive
-from p4compiler.elaborate_values import Fault
-from p4compiler.source import Diagnostics
+from p4compiler.elaborate_values import Fault, at
+from p4compiler.source import Diagnostics, Location
 
 MAX_RANGE_PIECES = 4096
 
@@ -218,17 +218,18 @@ class ParserWriter:
             if case.keyset is None:
                 last["transitions"].append(self._default(target))
                 break
-            for values in expand_ranges(case.keyset, widths):
-                last["transitions"].append(self._transition(values, widths, target))
+            with at(case.loc):
+                choices = expand_ranges(case.keyset, widths)
+            last["transitions"] += [self._transition(values, widths, target) for values in choices]
         if all(transition["type"] != "default" for transition in last["transitions"]):
-            last["transitions"].append(self._default(self._no_match()))
+            last["transitions"].append(self._default(self._no_match(state.loc)))
 
-    def _no_match(self) -> str:
+    def _no_match(self, loc: Location) -> str:
         """The state to which a select without a case for its value goes."""
         if self.no_match is None:
             made = self._new(self.unique("noMatch"))
             error = ir.Const(t.ERROR, self.output.program.facts.errors["NoMatch"], "NoMatch")
-            made["parser_ops"] += self._operation(ir.Call(None, "verify", None, (fold.FALSE, error)))
+            made["parser_ops"] += self._operation(ir.Call(loc, "verify", None, (fold.FALSE, error)))
             made["transitions"].append(self._default(None))
             self.no_match = str(made["name"])
         return self.no_match

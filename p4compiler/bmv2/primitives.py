@@ -7,7 +7,7 @@ from p4compiler import types as t
 from p4compiler.bmv2.expressions import Json, convert, data, hexstr, inner, operation, place_name, read, wrapped
 from p4compiler.bmv2.externs import Externs
 from p4compiler.bmv2.output import source_info
-from p4compiler.elaborate_values import Fault
+from p4compiler.elaborate_values import Fault, at
 
 
 def copy_operation(place: object) -> tuple[str, str]:
@@ -58,7 +58,8 @@ class Body:
 
     def statements(self, statements: list[ir.Stmt]) -> None:
         for statement in statements:
-            self.statement(statement)
+            with at(statement.loc):
+                self.statement(statement)
             if isinstance(statement, (ir.Leave, ir.Exit)):
                 break
 
@@ -131,6 +132,9 @@ END = 0
 
 def action_primitives(statements: list[ir.Stmt], externs: Externs, block: str) -> list[Json]:
     """The primitives of a whole action body."""
+    if not statements:
+        return []
     body = Body(externs, block)
     body.statements(statements)
-    return body.finish()
+    with at(statements[0].loc):
+        return body.finish()

@@ -10,7 +10,7 @@ from p4compiler.bmv2.expressions import Json, hexstr, read
 from p4compiler.bmv2.externs import Externs, table_size
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.bmv2.primitives import action_primitives
-from p4compiler.elaborate_values import Fault
+from p4compiler.elaborate_values import Fault, at
 
 
 class TableWriter:
@@ -49,7 +49,7 @@ class TableWriter:
 
     def _key(self, key: ir.Key) -> Json:
         kind = "ternary" if key.match_kind == "optional" else key.match_kind
-        return {"match_type": kind, "name": key.name, "target": key_target(key.expression), "mask": None}
+        return {"match_type": kind, "name": key.name, "target": key_target(key), "mask": None}
 
     def _action(self, action: ir.ActionObject) -> int:
         data = [{"name": p.name, "bitwidth": _width(p.type)} for p in action.data]
@@ -99,7 +99,7 @@ class TableWriter:
                     "add one like 'hdr.f.x: selector;'",
                     table.loc,
                 )
-            inputs = [{"type": "field", "value": key_target(key.expression)} for key in chosen]
+            inputs = [{"type": "field", "value": key_target(key)} for key in chosen]
             profile["selector"] = {"algo": algorithm.label, "input": inputs}
         return profile
 
@@ -169,12 +169,15 @@ def text(value: int, width: int) -> str:
     return str(hexstr(value, width)["value"])
 
 
-def key_target(expression: ir.Expr) -> list[str]:
+def key_target(key: ir.Key) -> list[str]:
+    """The header and the field that a key is looked up by."""
+    expression = key.expression
     if isinstance(expression, ir.Valid):
         assert isinstance(expression.header, (ir.Header, ir.UnionPlace))
         return [expression.header.name, "$valid$"]
     assert isinstance(expression, ir.Scalar)
-    target: list[str] = read(expression)["value"]
+    with at(key.loc):
+        target: list[str] = read(expression)["value"]
     return target
 
 
