@@ -257,12 +257,21 @@ class Statements(Calls):
             parts = list(collection.fields.values())
         else:
             raise Fault("a loop cannot go over this", statement.collection.loc)
+        body = self._each(statement, target, parts)
+        if any(effects.overlap(effects.reads(part), effects.writes([body])) for part in parts):
+            # The collection is evaluated once, before the loop.
+            copies = [self.copy_of(part, part.type, "each") for part in parts]  # type: ignore[union-attr]
+            body = self._each(statement, target, copies)
+        self.emit(body)
+
+    def _each(self, statement: s.ForIn, target: ir.Value, parts: list[ir.Value]) -> ir.Labelled:
+        """The body once for each part."""
         after = self.new_label()
         outer, self.out = self.out, []
         for part in parts:
             self._repeat(statement, target, part, after)
         body, self.out = self.out, outer
-        self.emit(ir.Labelled(statement.loc, after, body))
+        return ir.Labelled(statement.loc, after, body)
 
     def _repeat(self, statement: s.ForIn, target: ir.Value, part: ir.Value, after: int) -> None:
         self.assign(target, part)

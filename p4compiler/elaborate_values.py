@@ -449,7 +449,7 @@ class Values:
             self.each_static(target, lambda h: self._fill_header(h, parts))
             return
         if isinstance(value, (ir.Header, ir.Element, ir.Edge, ir.Member)):
-            if value != target:
+            if value != target or target in self.storage.siblings:
                 self._copy_each(target, value, self._copy_header)
             return
         raise Fault("this value cannot be assigned to a header", self.loc)

@@ -210,6 +210,9 @@ class ParserWriter:
             last["transition_key"].append(self._key(key))
         widths = [_width(key.type) for key in state.keys]
         for case in state.cases:
+            if any(transition["type"] == "default" for transition in last["transitions"]):
+                # A case before this one takes every value, and the target looks at its default last.
+                break
             target = self.goto(case.target)
             if case.value_set is not None:
                 entry = {"type": "parse_vset", "value": case.value_set.name, "mask": None, "next_state": target}
@@ -217,7 +220,7 @@ class ParserWriter:
                 continue
             if case.keyset is None:
                 last["transitions"].append(self._default(target))
-                break
+                continue
             with at(case.loc):
                 choices = expand_ranges(case.keyset, widths)
             last["transitions"] += [self._transition(values, widths, target) for values in choices]

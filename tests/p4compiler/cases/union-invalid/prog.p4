@@ -32,6 +32,7 @@ control Ing(inout Hdrs h, inout Meta m, inout standard_metadata_t sm) {
       9: { clear(h.u.a); }
       10: { U u = h.u; u.c.setInvalid(); h.s[1] = u; }
       11: { h.u.a = { 0x44 }; h.s[i].b = { 0x55 }; }
+      12: { h.u.a = h.u.a; }
     }
     if (h.u.isValid()) { h.q.r[0:0] = 1; }
     if (h.s[0].isValid()) { h.q.r[1:1] = 1; }
