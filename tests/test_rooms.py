@@ -41,7 +41,18 @@ CORE_FORBIDDEN = {
 GRPC = {
     "p4compiler": {"p4info"},
     "p4switch": {
-        *("arbitration", "arrays", "device", "digests", "errors", "forwarding", "matches", "p4info", "packetio"),
+        *(
+            "arbitration",
+            "arrays",
+            "device",
+            "digests",
+            "errors",
+            "fit",
+            "forwarding",
+            "matches",
+            "p4info",
+            "packetio",
+        ),
         *("profiles", "reconcile", "replication", "resources", "roles", "server", "tables", "values", "watching"),
     },
     "hosts": set(),
