@@ -27,6 +27,7 @@ from hosts.places import unpack_address
 from hosts.raft.message import NOBODY, MessageType
 from hosts.reassembly import Inbox
 from hosts.requests import (
+    KNOWS_EXPIRED,
     MAX_REQUEST_BYTES,
     WRITES,
     Operation,
@@ -258,6 +259,7 @@ class ClientProtocol:
         return Header(
             MessageType.CLIENT_REQUEST,
             group=self._group,
+            term=KNOWS_EXPIRED,
             index=call.sequence if sequence is None else sequence,
             log_term=call.session,
             commit=self._lowest if call.session == self._session else 0,
@@ -381,8 +383,8 @@ class ClientProtocol:
         self.servers.spoke(address)
         self.servers.spoke(call.asked)
         call.served_by, call.address, call.answered = source, address, now
-        if reply.outcome is Outcome.UNKNOWN_SESSION:
-            self._on_unknown_session(call, reply, now)
+        if reply.outcome in (Outcome.UNKNOWN_SESSION, Outcome.SESSION_EXPIRED):
+            self._on_no_session(call, reply, now)
         else:
             call.reply = reply
             self._end(call, now)
@@ -409,12 +411,12 @@ class ClientProtocol:
         call.refused(now, self._random.uniform(0.5, 1.0))
         self._look_again_at(call.next_send)
 
-    def _on_unknown_session(self, call: Call, reply: Reply, now: float) -> None:
+    def _on_no_session(self, call: Call, reply: Reply, now: float) -> None:
         if call is self._opening:
             self._postpone(call, call.address, f"does not open a session: {reply.text}", now)
             return
         self._forget_session(call)
-        if _is_safe_to_repeat(call):
+        if _is_safe_to_repeat(call, reply.outcome):
             self._stop_sending(call)
             del self._calls[call.session, call.sequence]
             call.start_over()
@@ -453,7 +455,7 @@ def _is_small(call: Call) -> bool:
     return HEADER_BYTES + len(call.payload) <= MAX_DATAGRAM
 
 
-def _is_safe_to_repeat(call: Call) -> bool:
-    """Whether a request of a forgotten session may go again under a new one: it cannot have been carried out, or
-    does not matter if it was."""
-    return call.tries == 1 or call.request.operation not in WRITES
+def _is_safe_to_repeat(call: Call, outcome: Outcome) -> bool:
+    """Whether a request without a session may go again under a new one: it was not carried out, or does not matter if
+    it was. A single try says nothing, for the network may have doubled it."""
+    return outcome is Outcome.SESSION_EXPIRED or call.request.operation not in WRITES

@@ -4,8 +4,11 @@
 
 again and again. Kinds: 0 the head (version, index and term of the last entry applied, how many of each kind follow),
 1 values of the list, 2 pairs, 3 sessions, 4 a large value of the list, 5 a large pair; of these two only what stands
-before the value, and its length, are msgpack, and the value's bytes come behind it. Members that have applied the
-same entries dump the same bytes: pairs stand in the order in which their keys came, which the log decides.
+before the value, and its length, are msgpack, and the value's bytes come behind it; 6 traces of forgotten sessions.
+Where there are no traces the version is 1 and the head does not count them, as in version 0.1.
+
+Members that have applied the same entries dump the same bytes: pairs stand in the order in which their keys came, and
+traces in that in which their sessions went, which the log decides.
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from hosts.requests import Encoded
 if TYPE_CHECKING:
     from hosts.machine import Machine
 
-VERSION = 1
-_HEAD, _ITEMS, _PAIRS, _SESSIONS, _LARGE_ITEM, _LARGE_PAIR = range(6)
+VERSION = 2
+VERSION_WITHOUT_TRACES = 1
+_HEAD, _ITEMS, _PAIRS, _SESSIONS, _LARGE_ITEM, _LARGE_PAIR, _TRACES = range(7)
+_HEAD_LENGTH = {VERSION_WITHOUT_TRACES: 6, VERSION: 7}
 _LENGTH = struct.Struct(">I")
 
 SLICE_OBJECTS = 512
@@ -45,8 +50,11 @@ class Dump:
         self._keys = list(machine.pairs)
         self._changed = machine.preserve_pairs()
         self._sessions = machine.sessions.preserve()
-        head = [VERSION, machine.applied_index, machine.applied_term]
+        self._traces = list(machine.sessions.traces)
+        head = [VERSION if self._traces else VERSION_WITHOUT_TRACES, machine.applied_index, machine.applied_term]
         head += [self._items, len(self._keys), len(self._sessions)]
+        if self._traces:
+            head.append(len(self._traces))
         self._slices = self._generate(head)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -67,6 +75,8 @@ class Dump:
         sessions = self._machine.sessions
         for number in self._sessions:
             yield _pack(_SESSIONS, [sessions.preserved(number)])
+        for start in range(0, len(self._traces), SLICE_OBJECTS):
+            yield _pack(_TRACES, self._traces[start : start + SLICE_OBJECTS])
 
     def _slices_of_items(self) -> Iterator[bytes]:
         items, at = self._machine.items, 0
@@ -144,7 +154,8 @@ class Loading:
 
     def _missing(self) -> bool:
         made = self._made
-        return self._head[3:] != [len(made.items), len(made.pairs), len(made.sessions)]
+        counts = [len(made.items), len(made.pairs), len(made.sessions), made.sessions.trace_count]
+        return self._head[3:] != counts[: len(self._head) - 3]
 
     def _read_slice(self) -> None:
         start = self._at + _LENGTH.size
@@ -161,6 +172,8 @@ class Loading:
             made.pairs.update(contents)
         elif kind == _SESSIONS:
             made.sessions.add(contents)
+        elif kind == _TRACES:
+            made.sessions.add_traces(contents)
         elif kind == _LARGE_ITEM:
             index, term, size = contents
             made.add_items([(index, term, self._read_value(size))])
@@ -169,7 +182,7 @@ class Loading:
             made.pairs[key] = self._read_value(size)
         elif kind == _HEAD and not self._head:
             version, made.applied_index, made.applied_term, *_ = self._head = contents
-            if version != VERSION or len(contents) != 6:
+            if len(contents) != _HEAD_LENGTH.get(version):
                 raise ValueError(f"version {version} is not known here")
         else:
             raise ValueError(f"a slice of kind {kind}")

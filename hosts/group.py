@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hosts.batches import Answers
@@ -14,7 +14,7 @@ from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
 from hosts.raft.snapshot import MemorySink, Sink, Snapshot
 from hosts.readers import MAX_READERS, Reader, Readers
-from hosts.requests import READS, Outcome, Reply, Request, RequestFault, pack_command
+from hosts.requests import KNOWS_EXPIRED, READS, Outcome, Reply, Request, RequestFault, pack_command
 from hosts.snapshotting import NEVER, Policy, Snapshots
 from hosts.wire import Flag, Header
 
@@ -273,6 +273,8 @@ class Group:
         self._asked.pop((waiting.header.log_term, waiting.header.index, waiting.nonce), None)
 
     def _reply(self, asked: Header, reply: Reply, address: Address) -> None:
+        if reply.outcome is Outcome.SESSION_EXPIRED and asked.term < KNOWS_EXPIRED:
+            reply = replace(reply, outcome=Outcome.UNKNOWN_SESSION)
         header = Header(
             MessageType.CLIENT_REPLY,
             source=self.core.id,

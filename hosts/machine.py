@@ -14,7 +14,7 @@ from hosts.dump import Dump, Loading
 from hosts.raft.message import Entry, EntryKind
 from hosts.raft.snapshot import Data
 from hosts.requests import WRITES, Command, Encoded, Operation, Outcome, Reply, Request, RequestFault
-from hosts.sessions import NO_SESSION, Sessions
+from hosts.sessions import DEFAULT_LIMITS, NO_SESSION, Limits, Sessions
 
 READ_LIST_BYTES = 1 << 20
 """A read_list returns at least one value and otherwise no more than so many bytes; the reader asks for the rest."""
@@ -44,10 +44,12 @@ class Answer:
 class Machine:
     """One group's state. ``items`` is only ever appended to; ``pairs`` maps encoded keys to encoded values."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        """``limits`` must be the same on all members."""
         self.items: list[Item] = []
         self.pairs: dict[bytes, Encoded] = {}
-        self.sessions = Sessions()
+        self.sessions = Sessions(limits)
+        self._limits = limits
         self.applied_index = 0
         self.applied_term = 0
         self._former: dict[bytes, Encoded | None] | None = None
@@ -84,11 +86,11 @@ class Machine:
 
     def begin_loading(self, data: Data) -> Loading:
         """The same in steps, for the caller to make."""
-        return Loading(self, Machine(), data)
+        return Loading(self, Machine(self._limits), data)
 
     def clear(self) -> None:
         """Become as at first: what comes takes the place of everything."""
-        self.become(Machine())
+        self.become(Machine(self._limits))
 
     def preserve_pairs(self) -> dict[bytes, Encoded | None]:
         """From now on, and until ``stop_preserving``, this gets the former value of each key that is changed."""

@@ -75,11 +75,18 @@ class Outcome(IntEnum):
     LOST_LEADERSHIP = 3
     """It was taken, but this node leads no more: it may or may not be carried out. Ask again."""
     UNKNOWN_SESSION = 4
-    """Never opened, or expired. Nothing was done."""
+    """Never opened, or expired. Nothing was done now; whether it was done before is not known."""
     STALE = 5
     """The client has said that it waits for this sequence no longer. Nothing was done now."""
     BAD_REQUEST = 6
     """Nothing was done, and never will be."""
+    SESSION_EXPIRED = 7
+    """This sequence was never carried out, and never will be: it may be repeated under a new session. Clients that do
+    not say that they know this (KNOWS_EXPIRED) get UNKNOWN_SESSION."""
+
+
+KNOWS_EXPIRED = 1
+"""The header field ``term`` of a request whose client knows SESSION_EXPIRED; 0 in those that do not."""
 
 
 @dataclass(frozen=True, slots=True)

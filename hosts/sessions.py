@@ -1,31 +1,43 @@
 """Client sessions: a retry is answered, never carried out twice (thesis, section 6.3).
 
 A session is opened by a log entry and bears its index. For each write the reply is kept until the client says, with
-the lowest sequence that it still waits for, that it has it. Every decision follows from the log alone, so that all
-members forget the same sessions at the same entry.
+the lowest sequence that it still waits for, that it has it. A session that is forgotten leaves a trace: the highest
+sequence that it may have carried out. What its client asks beyond that surely was never carried out, and never will
+be, for no later session bears the same number. Every decision follows from the log alone, so that all members forget
+the same sessions at the same entry.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from hosts.requests import Outcome, Reply
-
-MAX_SESSIONS = 4096
-"""When another one opens, the one longest unused goes."""
-
-EXPIRY_ENTRIES = 1_000_000
-"""A session unused for so many log entries has expired."""
 
 MAX_OUTSTANDING = 1024
 """Sequences from the lowest unanswered one on that a client may use."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a group keeps for its clients. What is forgotten depends on it, so it must be the same on all members,
+    and for a log from its first entry on."""
+
+    sessions: int = 4096
+    """When another session opens, the one longest unused is forgotten."""
+    expiry_entries: int = 1_000_000
+    """A session unused for so many log entries is forgotten."""
+    traces: int = 65_536
+    """When another session is forgotten, the oldest trace is dropped. A trace takes about 250 bytes."""
+
+
+DEFAULT_LIMITS = Limits()
+
 NO_SESSION = b"the session was never opened, or has expired"
-"""What a client is told that has none."""
+EXPIRED = b"the session has expired, and this was never carried out"
+"""What a client is told that has no session."""
 
 
 @dataclass(slots=True)
@@ -37,17 +49,37 @@ class Session:
     lowest: int = 0
     replies: dict[int, Reply] = field(default_factory=dict)
 
+    @property
+    def highest(self) -> int:
+        """No sequence above this one was carried out; 0 if none was."""
+        return max(self.lowest - 1, max(self.replies, default=0), 0)
+
+
+class Trace(NamedTuple):
+    """What is left of a session that is forgotten. ``highest`` is as the session's."""
+
+    nonce: int
+    highest: int
+
 
 class Sessions:
     """All sessions of a group, in order of their last use."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.limits = limits
         self._sessions: OrderedDict[int, Session] = OrderedDict()
         self._by_nonce: dict[int, int] = {}
+        self._traces: OrderedDict[int, Trace] = OrderedDict()
+        """Of forgotten sessions, the oldest first."""
         self._former: dict[int, list[Any]] | None = None
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def traces(self) -> Iterator[tuple[int, int, int]]:
+        """Number, nonce and highest sequence of each forgotten session, the oldest first."""
+        return ((number, *trace) for number, trace in self._traces.items())
 
     def preserve(self) -> list[int]:
         """All sessions, in order of last use. Until ``stop_preserving``, ``preserved`` gives them as they are now."""
@@ -70,6 +102,15 @@ class Sessions:
             self._sessions[number] = Session(nonce, used_at, lowest, kept)
             self._by_nonce[nonce] = number
 
+    def add_traces(self, dumped: Iterable[list[int]]) -> None:
+        """Take up traces as ``traces`` gives them. Raises ValueError or TypeError for anything else."""
+        for number, nonce, highest in dumped:
+            self._traces[number] = Trace(nonce, highest)
+
+    @property
+    def trace_count(self) -> int:
+        return len(self._traces)
+
     def knows(self, session: int, nonce: int) -> bool:
         """Whether this client has opened this session, and it has not expired."""
         found = self._sessions.get(session)
@@ -85,7 +126,7 @@ class Sessions:
         if known is not None:
             self._touch(known, index)
             return known
-        if len(self._sessions) >= MAX_SESSIONS:
+        if len(self._sessions) >= self.limits.sessions:
             self._forget(next(iter(self._sessions)))
         self._sessions[index] = Session(nonce, index)
         self._by_nonce[nonce] = index
@@ -94,13 +135,13 @@ class Sessions:
     def admit(self, session: int, nonce: int, sequence: int, lowest: int, index: int) -> Reply | None:
         """The answer to a request that must not be carried out (again), or None if it must.
 
-        ``index`` is the entry's that brought it. UNKNOWN_SESSION, STALE, BAD_REQUEST, or the reply that a write of
-        this sequence had.
+        ``index`` is the entry's that brought it. UNKNOWN_SESSION, SESSION_EXPIRED, STALE, BAD_REQUEST, or the reply
+        that a write of this sequence had.
         """
         self._expire(index)
         found = self._sessions.get(session)
         if found is None or found.nonce != nonce:
-            return Reply(nonce, Outcome.UNKNOWN_SESSION, body=NO_SESSION)
+            return self._no_session(session, nonce, sequence)
         self._touch(session, index)
         if lowest > found.lowest:
             found.lowest = lowest
@@ -115,6 +156,12 @@ class Sessions:
             text = f"more than {MAX_OUTSTANDING} requests are outstanding"
             return Reply(nonce, Outcome.BAD_REQUEST, body=text.encode())
         return None
+
+    def _no_session(self, session: int, nonce: int, sequence: int) -> Reply:
+        trace = self._traces.get(session)
+        if trace is not None and trace.nonce == nonce and sequence > trace.highest:
+            return Reply(nonce, Outcome.SESSION_EXPIRED, body=EXPIRED)
+        return Reply(nonce, Outcome.UNKNOWN_SESSION, body=NO_SESSION)
 
     def keep(self, session: int, sequence: int, reply: Reply) -> None:
         """Remember a write's reply. ``admit`` has let it pass just before."""
@@ -135,13 +182,16 @@ class Sessions:
     def _expire(self, index: int) -> None:
         while self._sessions:
             number, session = next(iter(self._sessions.items()))
-            if index - session.used_at <= EXPIRY_ENTRIES:
+            if index - session.used_at <= self.limits.expiry_entries:
                 return
             self._forget(number)
 
     def _forget(self, number: int) -> None:
         session = self._sessions.pop(number)
         del self._by_nonce[session.nonce]
+        self._traces[number] = Trace(session.nonce, session.highest)
+        if len(self._traces) > self.limits.traces:
+            self._traces.popitem(last=False)
         if self._former is not None and number not in self._former:
             self._former[number] = _dump(number, session)
 

@@ -31,10 +31,12 @@ LOADED_PER_TICK = 8
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What makes a snapshot due: entries, or their bytes, since the last. 0 and 0: nothing ever does."""
+    """What makes a snapshot due: entries, or their bytes, since the last. 0 and 0: nothing ever does. At most
+    ``keep_entries`` before its end stay in memory."""
 
     entries: int = 0
     log_bytes: int = 0
+    keep_entries: int = KEEP_ENTRIES
 
     def is_due(self, entries: int, log_bytes: int, last_size: int) -> bool:
         many = 0 < self.entries <= entries or 0 < self.log_bytes <= log_bytes
@@ -152,7 +154,7 @@ class Snapshots:
         """It is durable: it stands for the log, save the last entries."""
         self._saving = False
         policy = self._policy
-        entries = min(KEEP_ENTRIES, policy.entries or KEEP_ENTRIES)
+        entries = min(policy.keep_entries, policy.entries or policy.keep_entries)
         keep = self._core.log.behind(snapshot.index, entries, min(KEEP_BYTES, policy.log_bytes or KEEP_BYTES))
         self._core.compact(snapshot, keep)
 

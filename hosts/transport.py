@@ -230,7 +230,9 @@ class Transport:
     def _take_batch(self, header: Header, payload: bytes, address: Address) -> None:
         kind, group, session, lowest, flags = header.type, header.group, header.log_term, header.commit, header.flags
         for sequence, request in unpack_batch(payload):
-            one = Header(kind, group=group, index=sequence, log_term=session, commit=lowest, flags=flags)
+            one = Header(
+                kind, 0, 0, group, term=header.term, index=sequence, log_term=session, commit=lowest, flags=flags
+            )
             self._handlers.request(one, request, address)
 
     def _gather(

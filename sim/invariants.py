@@ -19,7 +19,9 @@ from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.progress import Mode
 from hosts.raft.quorum import has_majority
 from hosts.raft.snapshot import Data, Snapshot
+from hosts.sessions import Limits
 from hosts.storage.log import DiskLog
+from sim.sessions import Told
 from sim.violation import Violation
 
 
@@ -60,7 +62,7 @@ class Writing:
 class Watch:
     """One group, seen from above."""
 
-    def __init__(self, group: int, members: Sequence[int], counts: Counter[str]) -> None:
+    def __init__(self, group: int, members: Sequence[int], counts: Counter[str], limits: Limits) -> None:
         self.group = group
         self.members = tuple(members)
         self.counts = counts
@@ -72,6 +74,7 @@ class Watch:
         self._votes: dict[tuple[int, int], int] = {}
         self._entries: dict[tuple[int, int], tuple[int, Entry]] = {}
         self._answers: list[bytes] = []
+        self._told = Told(limits.traces, self.fail)
         self._cores: dict[int, Raft] = {}
         self._snapshots: dict[int, Data] = {}
         self._reads: WeakKeyDictionary[Raft, dict[int, tuple[int, int]]] = WeakKeyDictionary()
@@ -289,6 +292,8 @@ class Watch:
         packed = b"" if answer is None else answer.reply.pack()
         if entry.index == len(self._answers) + 1:
             self._answers.append(packed)
+            if answer is not None:
+                self._told.look(entry, answer.reply)
         elif self._answers[entry.index - 1] != packed:
             self.fail("state machines agree", f"member {member} answers entry {entry.index} unlike another")
 

@@ -24,6 +24,7 @@ from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
 from hosts.seal import Seal
+from hosts.sessions import Limits
 from hosts.snapshotting import Policy
 from hosts.stager import FileSink
 from hosts.storage.errors import LogError
@@ -125,8 +126,8 @@ class WatchedRaft(Raft):
 class WatchedMachine(Machine):
     """Shows each entry that is applied to the watch."""
 
-    def __init__(self, watch: Watch, member: int) -> None:
-        super().__init__()
+    def __init__(self, limits: Limits, watch: Watch, member: int) -> None:
+        super().__init__(limits)
         self._watch = watch
         self._member = member
 
@@ -340,7 +341,7 @@ class Process:
             members=self._transport.set_members,
             tell=self._tell_network,
         )
-        often = Policy(world.plan.snapshot_entries)
+        often = Policy(world.plan.snapshot_entries, keep_entries=world.plan.kept_entries)
         self.groups = {
             number: Group(
                 number,
@@ -348,7 +349,7 @@ class Process:
                 members[number],
                 ways,
                 snapshots=often,
-                machine=WatchedMachine(node.watches[number], node.member),
+                machine=WatchedMachine(world.plan.limits, node.watches[number], node.member),
             )
             for number in members
         }

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from controller.network import FEATURES
+from hosts.sessions import Limits
 from sim.events import MS, SECOND
 from topo import topology
 from topo.topology import Group, Topology
@@ -103,8 +104,8 @@ class Plan:
     """By all clients together, if none has to wait."""
     patience_s: float
     large_values: float
-    session_entries: int
-    """Log entries after which an unused session expires."""
+    limits: Limits
+    """Of what is kept for clients: so little that sessions are forgotten, and their traces."""
     snapshot_entries: int
     """Log entries after which a snapshot is taken, 0 for never; ``kept_entries`` before its end are kept."""
     kept_entries: int
@@ -181,7 +182,7 @@ def draw(seed: int) -> Plan:
         operations_per_s=random.choice((9, 12)),
         patience_s=random.choice((2.0, 5.0, 10.0)),
         large_values=random.choice((0.0, 0.0, 0.02, 0.05)),
-        session_entries=random.choice((40, 200, 1_000_000)),
+        limits=_draw_limits(random),
         snapshot_entries=random.choice((0, 20, 60, 150)),
         kept_entries=random.choice((0, 10, 100)),
         trouble=random.choice((0.0, 0.002, 0.02)),
@@ -238,6 +239,14 @@ def _draw_core(random: Random) -> dict[str, Any]:
         "max_apply_bytes": random.choice((300, 4 << 20)),
         "snapshot_chunk_bytes": random.choice((500, 5_000, 256 << 10)),
     }
+
+
+def _draw_limits(random: Random) -> Limits:
+    return Limits(
+        sessions=random.choice((3, 5, 4096)),
+        expiry_entries=random.choice((40, 200, 1_000_000)),
+        traces=random.choice((1, 8, 65_536)),
+    )
 
 
 def _draw_faults(random: Random, switches: bool) -> tuple[Fault, ...]:

@@ -58,6 +58,8 @@ EXPECTED = (
     "answers: not_leader",
     "answers: lost_leadership",
     "answers: busy",
+    "answers: unknown_session",
+    "answers: session_expired",
     "switch restarts",
     "controller restarts",
     "digests",

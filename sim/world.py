@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from unittest import mock
 
 from controller import network as controller_network
 from controller.desired import diff
@@ -76,8 +74,7 @@ def run(seed: int, options: Options, *, trace: bool = False) -> Result:
     world = World(plan, options, trace=trace)
     result = Result(seed, world.counts, "", plan.describe())
     try:
-        with _narrow_limits(plan):
-            world.run()
+        world.run()
     except Violation as violation:
         result.failure, result.rule = str(violation), violation.rule
         world.trace.note(world.events.now, "FAILED", str(violation))
@@ -99,16 +96,6 @@ def _frames(error: BaseException) -> list[str]:
     return traceback.format_exception(error)
 
 
-@contextmanager
-def _narrow_limits(plan: Plan) -> Iterator[None]:
-    """Sessions expire, and logs are cut off, so early that it happens."""
-    with (
-        mock.patch("hosts.sessions.EXPIRY_ENTRIES", plan.session_entries),
-        mock.patch("hosts.snapshotting.KEEP_ENTRIES", plan.kept_entries),
-    ):
-        yield
-
-
 class World:
     """All that there is under one seed."""
 
@@ -120,7 +107,9 @@ class World:
         self.quiet = False
         self.guarded = plan.switches and "member_guard" in plan.features
         topology = plan.topology
-        self.watches = {group.id: Watch(group.id, sorted(group.members), self.counts) for group in topology.groups}
+        self.watches = {
+            group.id: Watch(group.id, sorted(group.members), self.counts, plan.limits) for group in topology.groups
+        }
         self.member_addresses: dict[int, Address] = {
             member: (str(topology.host(host).ip), topology.port)
             for group in topology.groups

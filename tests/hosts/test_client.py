@@ -19,6 +19,7 @@ from hosts.machine import Machine
 from hosts.node import Node
 from hosts.raft.message import Entry, EntryKind, MessageType
 from hosts.requests import Operation, Outcome, Reply, Request, pack_command
+from hosts.sessions import Limits
 from hosts.values import ValueFault
 from hosts.wire import HEADER_BYTES, Flag, Header
 
@@ -285,29 +286,84 @@ def test_what_never_went_out_is_not_said_to_be_in_doubt(serve: Serve) -> None:
         assert "may still be committed" not in str(timeout.value)
 
 
-def test_a_forgotten_session_is_opened_again(serve: Serve) -> None:
+def evict(server: Server) -> None:
+    """So many others open sessions that the client's is forgotten."""
+    header = Header(MessageType.CLIENT_REQUEST, group=1)
+    for nonce in range(server.machine.sessions.limits.sessions):
+        server.execute(replace(header, index=nonce), Request(nonce, Operation.OPEN_SESSION))
+
+
+def test_an_idle_client_whose_session_is_forgotten_opens_another(serve: Serve) -> None:
+    server = serve(obey)
+    server.machine = Machine(Limits(sessions=3))
+    with Client([server.address], timeout_s=60) as client:
+        for number in range(3):
+            client.append(number)
+            evict(server)
+        assert client.put("k", "v").value is False
+        evict(server)
+        assert client.read_list().value == [0, 1, 2]
+        assert sorted(result.value for result in client.append_many(range(3, 9), 4)) == list(range(3, 9))
+    assert len([one for one, _ in server.seen if not one.log_term]) == 5, "a session after each time"
+
+
+def test_a_request_that_was_never_carried_out_goes_again_however_often_it_was_sent(serve: Serve) -> None:
+    server = serve(obey)
+    server.machine = Machine(Limits(sessions=3))
+    with Client([server.address], timeout_s=60) as client:
+        client.append("before")
+        evict(server)
+        silent = [True, True]
+
+        def mute(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
+            reply = server.execute(header, request)
+            return None if silent and silent.pop() else reply
+
+        server.script = mute
+        assert client.append("asked for three times").value == 1
+
+
+@pytest.mark.parametrize("through", ["append", "append_many", "collect"])
+def test_a_write_is_not_repeated_because_its_only_try_was_doubled(serve: Serve, through: str) -> None:
+    """Its answer is lost, its session goes, and then the network delivers it once more."""
+    server = serve(obey)
+    server.machine = Machine(Limits(sessions=3))
+    with Client([server.address], timeout_s=60) as client:
+        client.append("before")
+
+        def double(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
+            server.execute(header, request)
+            evict(server)
+            server.script = obey
+            return server.execute(header, request)
+
+        server.script = double
+        with pytest.raises(SessionExpired, match="not known"):
+            if through == "append":
+                client.append("once")
+            elif through == "append_many":
+                list(client.append_many(["once"], 4))
+            else:
+                client.result(client.collect([client.submit_append("once")])[0])
+        assert client.append("after").value == 2
+        assert client.read_list().value == ["before", "once", "after"]
+
+
+def test_a_read_is_repeated_whatever_became_of_it(serve: Serve) -> None:
     server = serve(obey)
     with Client([server.address], timeout_s=60) as client:
         client.append("before")
         server.machine = Machine()
-        assert client.append("after").value == 0
-        assert client.read_list().value == ["after"]
+        assert client.read_list().value == []
 
 
-def test_a_forgotten_session_leaves_repeated_writes_open(serve: Serve) -> None:
+def test_a_forgotten_session_without_a_trace_leaves_writes_open(serve: Serve) -> None:
     server = serve(obey)
     with Client([server.address], timeout_s=60) as client:
         client.append("before")
-        silent = [True]
-
-        def forget(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
-            reply = server.execute(header, request)
-            return None if silent and silent.pop() else reply
-
-        server.machine, server.script = Machine(), forget
+        server.machine = Machine()
         with pytest.raises(SessionExpired, match="not known"):
-            client.append("maybe executed")
-        server.script = obey
+            client.append("maybe carried out by those whose data is gone")
         assert client.append("next").value == 0
 
 
@@ -321,7 +377,7 @@ def test_a_session_wrongly_called_unknown_lends_its_replies_to_nobody(serve: Ser
 
         def doubt(server: Server, header: Header, request: Request, address: Address) -> Reply | None:
             if doubts and doubts.pop():
-                return Reply(request.nonce, Outcome.UNKNOWN_SESSION)
+                return Reply(request.nonce, Outcome.SESSION_EXPIRED)
             return server.execute(header, request)
 
         server.script = doubt

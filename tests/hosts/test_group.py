@@ -7,10 +7,12 @@ from random import Random
 from hosts import inspection, values
 from hosts.config import Address
 from hosts.group import Group, Ways
+from hosts.machine import Machine
 from hosts.raft.core import Config, Raft, Role
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.ready import Ready
-from hosts.requests import Operation, Outcome, Reply, Request, pack_command
+from hosts.requests import KNOWS_EXPIRED, Operation, Outcome, Reply, Request, pack_command
+from hosts.sessions import DEFAULT_LIMITS, Limits
 from hosts.wire import Header
 from tests.hosts.groups import Trio, append
 
@@ -26,14 +28,14 @@ _REPLY_TO = {
 class Lone:
     """Member 1 of three with an instantaneous disk; its peers agree with everything while ``heard``."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.replies: list[Reply] = []
         self.heard = True
         self._sent: list[Message] = []
         self._written: list[Ready] = []
         ways = Ways(self._send, self._write, self._reply, lambda text: None)
         core = Raft(Config(1, frozenset((1, 2, 3))), HardState(), (), Random(1))
-        self.group = Group(1, core, dict(ADDRESSES), ways)
+        self.group = Group(1, core, dict(ADDRESSES), ways, machine=Machine(limits))
 
     def _send(self, group: int, message: Message) -> None:
         self._sent.append(message)
@@ -59,8 +61,8 @@ class Lone:
             self.group.tick()
             self.settle()
 
-    def request(self, session: int, sequence: int, request: Request) -> None:
-        header = Header(MessageType.CLIENT_REQUEST, group=1, index=sequence, log_term=session, commit=1)
+    def request(self, session: int, sequence: int, request: Request, *, knows: int = KNOWS_EXPIRED) -> None:
+        header = Header(MessageType.CLIENT_REQUEST, 0, 0, 1, knows, index=sequence, log_term=session, commit=1)
         self.group.request(header, request.pack(), CLIENT)
         self.settle()
 
@@ -90,6 +92,21 @@ def test_a_session_that_no_entry_has_opened_is_unknown() -> None:
     me.request(1000, 1, Request(7, Operation.APPEND, value=values.encode("never")))
     (reply,) = me.replies
     assert reply.outcome is Outcome.UNKNOWN_SESSION
+    assert me.group.machine.items == []
+
+
+def test_a_client_that_does_not_know_of_expired_sessions_is_told_of_an_unknown_one() -> None:
+    """As version 0.1 knows it: it would take the other for no answer, and ask for ever."""
+    me = Lone(Limits(sessions=1))
+    me.lead()
+    for nonce in (7, 8):
+        me.request(0, nonce, Request(nonce, Operation.OPEN_SESSION))
+    session = int(values.decode(me.replies[0].body))
+    me.replies.clear()
+    for knows, outcome in ((0, Outcome.UNKNOWN_SESSION), (KNOWS_EXPIRED, Outcome.SESSION_EXPIRED)):
+        me.request(session, 1, Request(7, Operation.APPEND, value=values.encode("never")), knows=knows)
+        assert [reply.outcome for reply in me.replies] == [outcome]
+        me.replies.clear()
     assert me.group.machine.items == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import pytest
@@ -12,6 +12,7 @@ from hosts import dump, machine, sessions, values
 from hosts.machine import Answer, Machine
 from hosts.raft.message import Entry, EntryKind
 from hosts.requests import Command, Operation, Outcome, Reply, Request, RequestFault
+from hosts.sessions import DEFAULT_LIMITS, Limits
 
 NONCE = 77
 
@@ -19,8 +20,8 @@ NONCE = 77
 class Log:
     """Appends entries to a machine."""
 
-    def __init__(self) -> None:
-        self.machine = Machine()
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.machine = Machine(limits)
         self.entries: list[Entry] = []
 
     def entry(self, kind: EntryKind, data: bytes) -> Answer | None:
@@ -151,32 +152,30 @@ def test_too_many_outstanding(log: Log) -> None:
     assert held(log) == ["b"]
 
 
-def test_expiry_by_progress(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "EXPIRY_ENTRIES", 10)
+def test_expiry_by_progress() -> None:
+    log = Log(Limits(expiry_entries=10))
     idle, busy = log.open(1), log.open(2)
     for sequence in range(1, 10):
         log.run(busy, sequence, sequence, append(sequence, nonce=2))
     assert idle in log.machine.sessions
     log.run(busy, 10, 10, append(10, nonce=2))
     assert idle not in log.machine.sessions and busy in log.machine.sessions
-    assert log.run(idle, 1, 1, append("late", nonce=1)).outcome is Outcome.UNKNOWN_SESSION
+    assert log.run(idle, 1, 1, append("late", nonce=1)).outcome is Outcome.SESSION_EXPIRED
     assert "late" not in held(log)
     assert log.open(1) != idle
 
 
 @pytest.mark.parametrize("through_snapshot", [False, True], ids=["log", "snapshot"])
 @pytest.mark.parametrize("others", [9, 10])
-def test_nothing_is_executed_after_expiry(
-    log: Log, monkeypatch: pytest.MonkeyPatch, through_snapshot: bool, others: int
-) -> None:
+def test_nothing_is_executed_after_expiry(through_snapshot: bool, others: int) -> None:
     """A session serves the tenth entry after its last use and not the eleventh, also where its use and its expiry lie
     on two sides of a snapshot; then not even an earlier write is answered from it, let alone done again."""
-    monkeypatch.setattr(sessions, "EXPIRY_ENTRIES", 10)
+    log = Log(Limits(expiry_entries=10))
     other, idle = log.open(2), log.open(1)
     first = log.run(idle, 1, 1, append("once", nonce=1))
     for sequence in range(1, others + 1):
         if through_snapshot and sequence == 5:
-            restored = Log()
+            restored = Log(Limits(expiry_entries=10))
             restored.machine.load(log.machine.dump())
             restored.entries = log.entries
             log = restored
@@ -189,22 +188,104 @@ def test_nothing_is_executed_after_expiry(
             Outcome.UNKNOWN_SESSION,
             "the session was never opened, or has expired",
         )
-        for sequence in (1, 2):
+        for sequence, outcome in ((1, Outcome.UNKNOWN_SESSION), (2, Outcome.SESSION_EXPIRED)):
             late = log.run(idle, sequence, 1, append("twice", nonce=1))
-            assert late.outcome is Outcome.UNKNOWN_SESSION
+            assert late.outcome is outcome
             put = Request(1, Operation.PUT, key=values.encode("k"), value=values.encode(1))
-            assert log.run(idle, sequence, 1, put).outcome is Outcome.UNKNOWN_SESSION
+            assert log.run(idle, sequence, 1, put).outcome is outcome
         assert log.machine.read(idle, Request(1, Operation.GET, key=values.encode("k"))).outcome is not Outcome.OK
     assert held(log) == ["once", *range(1, others + 1)] and not log.machine.pairs
 
 
-def test_the_longest_unused_session_makes_room(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+def test_the_longest_unused_session_makes_room() -> None:
+    log = Log(Limits(sessions=3))
     first, second, third = log.open(1), log.open(2), log.open(3)
     log.run(first, 1, 1, append("x", nonce=1))
     fourth = log.open(4)
     assert second not in log.machine.sessions
     assert all(session in log.machine.sessions for session in (first, third, fourth))
+
+
+def outcomes(log: Log, session: int, nonce: int, sequences: Iterable[int]) -> list[Outcome]:
+    """How requests of these sequences end; none must be carried out."""
+    before = held(log)
+    found = [log.run(session, sequence, 1, append("never", nonce)).outcome for sequence in sequences]
+    assert held(log) == before
+    return found
+
+
+@pytest.mark.parametrize("through_snapshot", [False, True], ids=["log", "snapshot"])
+def test_a_forgotten_session_tells_what_it_surely_never_carried_out(through_snapshot: bool) -> None:
+    """Of several outstanding requests any may be carried out first: only what lies above all of them is certain."""
+    log = Log(Limits(sessions=2))
+    idle, waits = log.open(1), log.open(2)
+    log.run(waits, 7, 5, append("the last of 5, 6, 7", nonce=2))
+    log.run(waits, 6, 5, append("then this one", nonce=2))
+    given_up = log.open(3)  # idle goes
+    log.run(given_up, 4, 4, append("x", nonce=3))
+    log.run(given_up, 9, 9, Request(3, Operation.GET, key=values.encode("k")))
+    log.open(4)  # waits goes
+    log.open(5)  # given_up goes
+    if through_snapshot:
+        dumped = log.machine.dump()
+        restored = Log(Limits(sessions=2))
+        restored.machine.load(dumped)
+        restored.entries = log.entries
+        assert restored.machine.dump() == dumped
+        log = restored
+    unknown, expired = Outcome.UNKNOWN_SESSION, Outcome.SESSION_EXPIRED
+    assert outcomes(log, idle, 1, (1, 2, 2**64 - 1)) == [expired] * 3, "it has never done anything"
+    assert outcomes(log, waits, 2, (4, 5, 6, 7, 8)) == [unknown] * 4 + [expired], "5 was not done, but who knows"
+    assert outcomes(log, given_up, 3, (4, 8, 9)) == [unknown, unknown, expired], (
+        "8 was given up: it may be asked no more"
+    )
+    assert outcomes(log, waits, 1, (8,)) == [unknown], "another client's"
+    assert outcomes(log, waits + 1000, 2, (8,)) == [unknown], "never opened"
+
+
+def test_a_session_opened_again_under_its_nonce_is_another() -> None:
+    log = Log(Limits(sessions=2))
+    first = log.open(1)
+    log.run(first, 1, 1, append("x", nonce=1))
+    log.open(2)
+    log.open(3)
+    again = log.open(1)
+    assert again != first
+    assert outcomes(log, first, 1, (1, 2)) == [Outcome.UNKNOWN_SESSION, Outcome.SESSION_EXPIRED]
+    assert result(log.run(again, 1, 1, append("y", nonce=1))) == 1
+
+
+def test_the_oldest_trace_is_dropped() -> None:
+    log = Log(Limits(sessions=1, traces=2))
+    opened = [log.open(nonce) for nonce in range(1, 5)]
+    assert log.machine.sessions.trace_count == 2
+    found = [outcomes(log, session, nonce, (1,))[0] for nonce, session in enumerate(opened[:3], 1)]
+    assert found == [Outcome.UNKNOWN_SESSION, Outcome.SESSION_EXPIRED, Outcome.SESSION_EXPIRED]
+    again = Log(Limits(sessions=1, traces=2))
+    for entry in log.entries:
+        again.entry(entry.kind, entry.data)
+    assert again.machine.dump() == log.machine.dump()
+
+
+FORMER_DUMP = (
+    "000000099200960109030301030000001e920193930303c40492a17601930403c40492a17602930503c40492a176030000000a92029192c401"
+    "01c401c00000004792039195024e0702929204c41b000000000000004e000000000000000000070000000000000003c39205c41b0000000000"
+    "00004e000000000000000000060000000000000003c20000004792039195014d0803929203c41b000000000000004d00000000000000000005"
+    "0000000000000003029205c41b000000000000004d000000000000000000080000000000000003c2000000119203919509cfffffffffffffff"
+    "ff090090"
+)
+"""As version 0.1 dumped it: lists from session 1, writes out of order from session 2, a third without any."""
+
+
+def test_a_dump_of_version_0_1_is_read_and_written() -> None:
+    log = Log()
+    log.machine.load(bytes.fromhex(FORMER_DUMP))
+    assert log.machine.dump().hex() == FORMER_DUMP, "without traces, that version could read it"
+    log.entries = [Entry(3, index, EntryKind.NOOP) for index in range(1, 10)]
+    assert held(log) == [["v", 1], ["v", 2], ["v", 3]] and len(log.machine.sessions) == 3
+    assert result(log.run(1, 5, 3, append("carried out then", nonce=77))) is False
+    assert result(log.run(2, 4, 2, append("carried out then", nonce=78))) is True
+    assert result(log.run(2, 6, 2, append("new", nonce=78))) == 3
 
 
 def test_replaying_the_log_gives_the_same_state(log: Log) -> None:
@@ -297,11 +378,12 @@ def test_equal_logs_have_equal_snapshots_wherever_one_was_loaded() -> None:
     assert [values.decode(key) for key in second.machine.pairs] == ["a", "c", "d", "b"]
 
 
-@pytest.mark.parametrize("at", [0, 1, 3, 5, 100])
+@pytest.mark.parametrize("at", [0, 1, 3, 5, 8, 9, 100])
 def test_a_dump_is_of_its_beginning_whatever_happens_meanwhile(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     monkeypatch.setattr(dump, "SLICE_OBJECTS", 2)
-    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
-    log = Log()
+    log = Log(Limits(sessions=3))
+    log.open(NONCE + 10)
+    log.open(NONCE + 11)
     me, other = log.open(), log.open(NONCE + 1)
     for sequence in range(1, 6):
         log.run(me, sequence, 1, _put(sequence, sequence, NONCE))
