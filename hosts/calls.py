@@ -38,6 +38,10 @@ class NoLeader(ClientError):
     """Nodes answer, but none could commit in time: there is no leader, or no quorum."""
 
 
+class Overloaded(ClientError):
+    """There is a leader, and it takes no more: it has too much to do, or keeps too many answers for this client."""
+
+
 class Timeout(ClientError):
     """No node answers at all."""
 
@@ -97,6 +101,8 @@ class Call:
     next_send: float = 0.0
     expects: bool = False
     """Whether an answer to the latest try may still come."""
+    busy: bool = False
+    """Whether the latest answer was that the leader takes no more."""
     in_doubt: bool = False
     """Whether some node may have taken it that has not said what became of it."""
     message_id: int | None = None
@@ -130,7 +136,7 @@ class Call:
         """It is to go out as if for the first time, under another session."""
         self.session = self.sequence = 0
         self.tries = self.silences = self.refusals = 0
-        self.expects = self.in_doubt = False
+        self.expects = self.busy = self.in_doubt = False
 
 
 def result(call: Call) -> Result:
@@ -219,6 +225,8 @@ def too_late(call: Call, servers: Servers, now: float) -> ClientError:
     """Why a call has failed whose deadline has passed."""
     waited = f"{now - call.submitted:.1f} s"
     doubt = ". It may still be committed later" if call.in_doubt or call.expects or call.silences else ""
+    if call.busy:
+        return Overloaded(f"not committed within {waited}: the leader takes no more ({servers.describe()}){doubt}")
     if servers.said:
         text = f"no leader or no quorum: not committed within {waited} ({servers.describe()}){doubt}"
         return NoLeader(text)

@@ -22,13 +22,13 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 from hosts import calls, values
-from hosts.calls import Call, ClientError, NoLeader, Refused, Result, SessionExpired, Timeout
+from hosts.calls import Call, ClientError, NoLeader, Overloaded, Refused, Result, SessionExpired, Timeout
 from hosts.client_protocol import DEFAULT_TIMEOUT_S, ClientProtocol
 from hosts.config import Address
 from hosts.requests import Operation, Request
 from hosts.values import Value
 
-__all__ = ["Client", "ClientError", "NoLeader", "Refused", "Result", "SessionExpired", "Timeout"]
+__all__ = ["Client", "ClientError", "NoLeader", "Overloaded", "Refused", "Result", "SessionExpired", "Timeout"]
 
 RECEIVE_BYTES = 2048
 RECEIVED_AT_ONCE = 256

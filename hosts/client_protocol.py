@@ -300,6 +300,9 @@ class ClientProtocol:
         self._next_check = min((*times, *(call.deadline for call in self._queued)), default=now + IDLE_S)
 
     def _give_up_late(self, now: float) -> None:
+        if self._opening is not None:
+            for call in self._queued:
+                call.busy = self._opening.busy
         waiting = [*self._calls.values(), *self._queued]
         for call in [call for call in waiting if now >= call.deadline]:
             if call is self._opening:
@@ -364,6 +367,7 @@ class ClientProtocol:
             self._drop()
             return
         outcome = reply.outcome
+        call.busy = outcome is Outcome.BUSY
         if outcome is not Outcome.OK:
             self.counters[f"answers: {outcome.name.lower()}"] += 1
         if outcome is Outcome.NOT_LEADER:

@@ -13,8 +13,8 @@ from hosts.places import addresses_in, tell
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
 from hosts.raft.snapshot import MemorySink, Sink, Snapshot
-from hosts.readers import MAX_READERS, Reader, Readers
-from hosts.requests import KNOWS_EXPIRED, READS, Outcome, Reply, Request, RequestFault, pack_command
+from hosts.readers import Reader, Readers
+from hosts.requests import KNOWS_EXPIRED, READS, WRITES, Outcome, Reply, Request, RequestFault, pack_command
 from hosts.snapshotting import NEVER, Policy, Snapshots
 from hosts.wire import Flag, Header
 
@@ -81,7 +81,8 @@ class Group:
         self._until_told = 0
         self._ways = ways
         self._waiting: dict[int, Waiting] = {}
-        self._asked: dict[tuple[int, int, int], int] = {}
+        self._asked: dict[int, dict[tuple[int, int], int]] = {}
+        """By session, then by sequence and nonce: the index of the entry that waits."""
         self._answers = Answers(core.id, number)
         self._reads_through_log = reads_through_log
         self._readers = Readers()
@@ -200,12 +201,12 @@ class Group:
                 return
             if self._turn_away(header, nonce, address):
                 return
-            key = (header.log_term, header.index, nonce)
-            index = self._asked.get(key)
+            asked = self._asked.get(header.log_term)
+            index = asked.get((header.index, nonce)) if asked is not None else None
             if index is not None:
                 self._waiting[index].address = address
                 return
-            reader = self._readers.find(*key)
+            reader = self._readers.find(header.log_term, header.index, nonce)
             if reader is not None:
                 reader.address = address
                 return
@@ -214,6 +215,8 @@ class Group:
             if request.operation in READS and not self._reads_through_log:
                 self._read(Reader(header, request, address))
                 return
+            if request.operation in WRITES:
+                self._check_room(header, len(asked) if asked is not None else 0)
             # Whether the session is known only the log can tell: a successor of this leader may have opened it.
             term, index = self.core.propose(pack_command(header.log_term, header.index, header.commit, payload))
         except RequestFault as fault:
@@ -224,11 +227,20 @@ class Group:
             self._reply(header, Reply(nonce, Outcome.BUSY, self.core.id, body=str(busy).encode()), address)
         else:
             self._waiting[index] = Waiting(term, header, nonce, address)
-            self._asked[key] = index
+            self._asked.setdefault(header.log_term, {})[header.index, nonce] = index
+
+    def _check_room(self, header: Header, asked: int) -> None:
+        """Raises Busy if too many answers are kept for clients, and this one has more than its share."""
+        sessions, coming = self.machine.sessions, self.core.last_index - self.machine.applied_index
+        if not sessions.has_room(header.log_term, header.index, header.commit, coming, asked):
+            raise Busy(
+                f"{sessions.kept} answers are kept for clients, more than a share of them for this one: it must say "
+                f"which it has (its lowest unanswered sequence is {header.commit})"
+            )
 
     def _read(self, reader: Reader) -> None:
-        if len(self._readers) >= MAX_READERS:
-            raise Busy(f"{MAX_READERS} reads are waiting")
+        if not self._readers.have_room(reader.request):
+            raise Busy(f"{len(self._readers)} reads are waiting")
         # A term that has ended since the last flush takes its readers with it.
         self._give_up_readers()
         self._readers.add(self.core.read(), self.core.current_term, reader)
@@ -270,7 +282,12 @@ class Group:
         self._asked.clear()
 
     def _forget(self, waiting: Waiting) -> None:
-        self._asked.pop((waiting.header.log_term, waiting.header.index, waiting.nonce), None)
+        session = waiting.header.log_term
+        asked = self._asked.get(session)
+        if asked is not None:
+            asked.pop((waiting.header.index, waiting.nonce), None)
+            if not asked:
+                del self._asked[session]
 
     def _reply(self, asked: Header, reply: Reply, address: Address) -> None:
         if reply.outcome is Outcome.SESSION_EXPIRED and asked.term < KNOWS_EXPIRED:

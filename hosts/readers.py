@@ -16,7 +16,8 @@ from hosts.requests import Request
 from hosts.wire import Header
 
 MAX_READERS = 65_536
-"""Beyond this a leader is busy."""
+MAX_READER_BYTES = 64 << 20
+"""Reads that wait, and bytes of their keys; one of any size may wait alone. Beyond this a leader is busy."""
 
 
 @dataclass(slots=True)
@@ -40,10 +41,16 @@ class Readers:
         self._asked: dict[int, Reader] = {}
         self._safe: deque[tuple[int, Reader]] = deque()
         self._by_key: dict[tuple[int, int, int], Reader] = {}
+        self._bytes = 0
         self._term = 0
 
     def __len__(self) -> int:
         return len(self._by_key)
+
+    def have_room(self, request: Request) -> bool:
+        """Whether another may wait."""
+        size = self._bytes + len(request.key)
+        return len(self._by_key) < MAX_READERS and (size <= MAX_READER_BYTES or not self._by_key)
 
     def find(self, session: int, sequence: int, nonce: int) -> Reader | None:
         """The read that this would be a retry of."""
@@ -54,6 +61,7 @@ class Readers:
         self._term = term
         self._asked[number] = reader
         self._by_key[reader.key] = reader
+        self._bytes += len(reader.request.key)
 
     def safe(self, reads: Iterable[tuple[int, int]]) -> None:
         """Take in Ready.reads, pairs of number and index."""
@@ -67,7 +75,7 @@ class Readers:
         due = []
         while self._safe and self._safe[0][0] <= applied_index:
             reader = self._safe.popleft()[1]
-            del self._by_key[reader.key]
+            self._forget(reader)
             due.append(reader)
         return due
 
@@ -79,5 +87,9 @@ class Readers:
         lost = list(self._asked.values())
         self._asked.clear()
         for reader in lost:
-            del self._by_key[reader.key]
+            self._forget(reader)
         return lost
+
+    def _forget(self, reader: Reader) -> None:
+        del self._by_key[reader.key]
+        self._bytes -= len(reader.request.key)

@@ -9,6 +9,7 @@ the same sessions at the same entry.
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +18,12 @@ from typing import Any, NamedTuple
 from hosts.requests import Outcome, Reply
 
 MAX_OUTSTANDING = 1024
-"""Sequences from the lowest unanswered one on that a client may use."""
+"""Sequences from the lowest unanswered one on that a client may use; so as many replies are kept for it at most."""
+
+KEPT_REPLY_BYTES = 120
+"""Memory that a kept reply takes, about. Results of writes are short: a position, or whether a key was there."""
+
+_KEPT = struct.Struct(">QQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,15 @@ class Limits:
     """A session unused for so many log entries is forgotten."""
     traces: int = 65_536
     """When another session is forgotten, the oldest trace is dropped. A trace takes about 250 bytes."""
+    replies: int = 262_144
+    """From so many replies on that are kept for all sessions together, a session gets no more than its share. This is
+    for the leader to see to before it takes a write into the log; what stands there is carried out. One takes about
+    KEPT_REPLY_BYTES."""
+
+    @property
+    def share(self) -> int:
+        """Replies that any session may have kept, whatever others have."""
+        return max(1, self.replies // self.sessions)
 
 
 DEFAULT_LIMITS = Limits()
@@ -42,12 +57,13 @@ EXPIRED = b"the session has expired, and this was never carried out"
 
 @dataclass(slots=True)
 class Session:
-    """One client's. ``replies`` holds those of writes from ``lowest`` on, by sequence."""
+    """One client's. ``replies`` holds those of writes from ``lowest`` on, by sequence: ``index:64 term:64`` and the
+    result."""
 
     nonce: int
     used_at: int
     lowest: int = 0
-    replies: dict[int, Reply] = field(default_factory=dict)
+    replies: dict[int, bytes] = field(default_factory=dict)
 
     @property
     def highest(self) -> int:
@@ -71,6 +87,8 @@ class Sessions:
         self._by_nonce: dict[int, int] = {}
         self._traces: OrderedDict[int, Trace] = OrderedDict()
         """Of forgotten sessions, the oldest first."""
+        self.kept = 0
+        """Replies, of all sessions."""
         self._former: dict[int, list[Any]] | None = None
 
     def __len__(self) -> int:
@@ -98,9 +116,10 @@ class Sessions:
     def add(self, dumped: Iterable[list[Any]]) -> None:
         """Take up sessions as ``preserved`` gives them. Raises ValueError or TypeError for anything else."""
         for number, nonce, used_at, lowest, replies in dumped:
-            kept = {sequence: Reply.unpack(packed) for sequence, packed in replies}
+            kept = {sequence: _keep(Reply.unpack(packed)) for sequence, packed in replies}
             self._sessions[number] = Session(nonce, used_at, lowest, kept)
             self._by_nonce[nonce] = number
+            self.kept += len(kept)
 
     def add_traces(self, dumped: Iterable[list[int]]) -> None:
         """Take up traces as ``traces`` gives them. Raises ValueError or TypeError for anything else."""
@@ -145,11 +164,13 @@ class Sessions:
         self._touch(session, index)
         if lowest > found.lowest:
             found.lowest = lowest
-            for old in [number for number in found.replies if number < lowest]:
-                del found.replies[old]
+            old = [number for number in found.replies if number < lowest]
+            for number in old:
+                del found.replies[number]
+            self.kept -= len(old)
         kept = found.replies.get(sequence)
         if kept is not None:
-            return kept
+            return _reply(nonce, kept)
         if sequence < found.lowest:
             return Reply(nonce, Outcome.STALE, body=b"the client no longer waits for this")
         if sequence >= found.lowest + MAX_OUTSTANDING:
@@ -165,12 +186,26 @@ class Sessions:
 
     def keep(self, session: int, sequence: int, reply: Reply) -> None:
         """Remember a write's reply. ``admit`` has let it pass just before."""
-        self._sessions[session].replies[sequence] = reply
+        self._sessions[session].replies[sequence] = _keep(reply)
+        self.kept += 1
+
+    def has_room(self, session: int, sequence: int, lowest: int, coming: int, coming_here: int) -> bool:
+        """Whether a leader may take another write into the log. ``coming`` are the entries there that are not applied
+        yet, ``coming_here`` those of this session.
+
+        Its oldest request may always go: the session keeps nothing for long that comes before it.
+        """
+        if self.kept + coming < self.limits.replies or sequence <= lowest:
+            return True
+        found = self._sessions.get(session)
+        held = 0 if found is None else sum(number >= lowest for number in found.replies)
+        return held + coming_here < self.limits.share
 
     def reply_of(self, session: int, nonce: int, sequence: int) -> Reply | None:
         """A write's reply, if it is kept: it was carried out, so this may be said at any time."""
         found = self._sessions.get(session)
-        return found.replies.get(sequence) if found is not None and found.nonce == nonce else None
+        kept = found.replies.get(sequence) if found is not None and found.nonce == nonce else None
+        return _reply(nonce, kept) if kept is not None else None
 
     def _touch(self, session: int, index: int) -> None:
         """It is about to change."""
@@ -189,6 +224,7 @@ class Sessions:
     def _forget(self, number: int) -> None:
         session = self._sessions.pop(number)
         del self._by_nonce[session.nonce]
+        self.kept -= len(session.replies)
         self._traces[number] = Trace(session.nonce, session.highest)
         if len(self._traces) > self.limits.traces:
             self._traces.popitem(last=False)
@@ -196,6 +232,19 @@ class Sessions:
             self._former[number] = _dump(number, session)
 
 
+def _keep(reply: Reply) -> bytes:
+    """As it is kept; the rest of it is known."""
+    if reply.outcome is not Outcome.OK:
+        raise ValueError(f"a reply that is kept says {reply.outcome.name}")
+    return _KEPT.pack(reply.index, reply.term) + reply.body
+
+
+def _reply(nonce: int, kept: bytes) -> Reply:
+    index, term = _KEPT.unpack_from(kept)
+    return Reply(nonce, Outcome.OK, index=index, term=term, body=kept[_KEPT.size :])
+
+
 def _dump(number: int, session: Session) -> list[Any]:
-    replies = [[sequence, session.replies[sequence].pack()] for sequence in sorted(session.replies)]
-    return [number, session.nonce, session.used_at, session.lowest, replies]
+    nonce, replies = session.nonce, session.replies
+    packed = [[sequence, _reply(nonce, replies[sequence]).pack()] for sequence in sorted(replies)]
+    return [number, nonce, session.used_at, session.lowest, packed]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from hosts.calls import Call, Refused
+from hosts.calls import Call, Overloaded, Refused
 from hosts.client_protocol import ClientProtocol
 from hosts.config import Address
 from hosts.requests import Operation, Outcome, Request
-from hosts.wire import HEADER_BYTES, Flag
+from hosts.wire import HEADER_BYTES, Flag, Header
 from sim.events import SECOND
 from sim.violation import Violation
 
@@ -25,6 +26,8 @@ Done = Callable[[Call], None]
 class Client:
     """One client of one group. ``done`` is told of each call that has a reply or a failure."""
 
+    protocol = ClientProtocol
+
     def __init__(
         self, world: World, name: str, host: str, port: int, group: int, servers: list[Address], *, steer: bool
     ) -> None:
@@ -34,7 +37,7 @@ class Client:
         self.port = port
         self.group = group
         self._events = world.events
-        self._protocol = ClientProtocol(servers, group, Random(f"client/{world.plan.seed}/{name}"), steer=steer)
+        self._protocol = self.protocol(servers, group, Random(f"client/{world.plan.seed}/{name}"), steer=steer)
         self._done: dict[Call, Done] = {}
         self._wake_at = 1 << 62
 
@@ -81,6 +84,7 @@ class Client:
 
     def _check(self, call: Call) -> None:
         """Nobody tells a client that keeps to the rules that it does not."""
+        self.world.counts["calls refused for the answers that are kept"] += _keeps_too_much(call)
         if isinstance(call.failure, Refused):
             raise Violation("sessions", f"{self.name} cannot open one: {call.failure}")
         if call.reply is not None:
@@ -88,6 +92,24 @@ class Client:
             if call.reply.outcome is not Outcome.OK:
                 told = f"{call.reply.outcome.name} of {call.request}: {call.reply.text}"
                 raise Violation("sessions", f"{self.name} is told {told}")
+
+
+class HoardingProtocol(ClientProtocol):
+    """That of a client which never says that it has an answer."""
+
+    def _header(self, call: Call, sequence: int | None = None, more: int = 0) -> Header:
+        header = super()._header(call, sequence, more)
+        return replace(header, commit=min(header.commit, 1))
+
+
+class Hoarder(Client):
+    """A client for which a group would keep every answer."""
+
+    protocol = HoardingProtocol
+
+
+def _keeps_too_much(call: Call) -> bool:
+    return isinstance(call.failure, Overloaded) and "answers are kept" in str(call.failure)
 
 
 def _is_batch(datagram: bytes) -> bool:

@@ -19,7 +19,7 @@ from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.progress import Mode
 from hosts.raft.quorum import has_majority
 from hosts.raft.snapshot import Data, Snapshot
-from hosts.sessions import Limits
+from hosts.sessions import Limits, Sessions
 from hosts.storage.log import DiskLog
 from sim.sessions import Told
 from sim.violation import Violation
@@ -296,6 +296,13 @@ class Watch:
                 self._told.look(entry, answer.reply)
         elif self._answers[entry.index - 1] != packed:
             self.fail("state machines agree", f"member {member} answers entry {entry.index} unlike another")
+
+    def keeps(self, member: int, sessions: Sessions) -> None:
+        """Answers that are kept for clients: no more than leaders may let come together, in two terms."""
+        limits = sessions.limits
+        most = limits.replies + 2 * len(sessions) * (limits.share + 1)
+        if sessions.kept > most:
+            self.fail("answers kept are bounded", f"member {member} keeps {sessions.kept}, of at most {most}")
 
     # -- disks ----------------------------------------------------------------------------------------------------
 

@@ -135,6 +135,7 @@ class WatchedMachine(Machine):
         self._watch.applies(self._member, entry)
         answer = super().apply(entry)
         self._watch.answered(self._member, entry, answer)
+        self._watch.keeps(self._member, self.sessions)
         return answer
 
 

@@ -102,6 +102,8 @@ class Plan:
     clients: int
     operations_per_s: int
     """By all clients together, if none has to wait."""
+    hoarder_think_us: int
+    """Between writes of a client that never says which answers it has; 0: there is none."""
     patience_s: float
     large_values: float
     limits: Limits
@@ -136,6 +138,7 @@ class Plan:
             *(["with leases"] if self.lease_ticks else []),
             *(["after a wiped cluster"] if self.earlier_term else []),
             *(["with a cluster key"] if self.sealed else []),
+            *(["with a hoarder of answers"] if self.hoarder_think_us else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
 
@@ -180,6 +183,7 @@ def draw(seed: int) -> Plan:
         core_options=_draw_core(random),
         clients=random.choice((4, 6, 8)),
         operations_per_s=random.choice((9, 12)),
+        hoarder_think_us=random.choice((0, 0, 500)) * MS,
         patience_s=random.choice((2.0, 5.0, 10.0)),
         large_values=random.choice((0.0, 0.0, 0.02, 0.05)),
         limits=_draw_limits(random),
@@ -246,6 +250,7 @@ def _draw_limits(random: Random) -> Limits:
         sessions=random.choice((3, 5, 4096)),
         expiry_entries=random.choice((40, 200, 1_000_000)),
         traces=random.choice((1, 8, 65_536)),
+        replies=random.choice((16, 60, 262_144)),
     )
 
 

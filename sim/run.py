@@ -81,6 +81,8 @@ EXPECTED = (
     "seeds with leases",
     "seeds after a wiped cluster",
     "seeds with a cluster key",
+    "seeds with a hoarder of answers",
+    "calls refused for the answers that are kept",
     "refused: bad_mac",
     "refused: replayed",
     "refused: misdelivered",

@@ -49,6 +49,8 @@ class Worker:
     """A client that asks, up to ``width`` times at a time, for one thing or a burst of them, and thinks in between:
     ``think_us`` for each thing, on the average."""
 
+    counted = "operations"
+
     def __init__(self, world: World, client: Client, history: History, width: int, think_us: int) -> None:
         self.world = world
         self.client = client
@@ -69,7 +71,10 @@ class Worker:
                 self._ask(burst)
 
     def _ask(self, burst: Burst) -> None:
-        self.world.counts["operations"] += 1
+        self.world.counts[self.counted] += 1
+        self._ask_for_something(burst)
+
+    def _ask_for_something(self, burst: Burst) -> None:
         random = self._random
         kind = random.choices(("append", "put", "get", "delete", "read_list"), (30, 22, 26, 6, 16))[0]
         key = random.choice(KEYS)
@@ -119,3 +124,13 @@ class Worker:
         burst.open -= 1
         if not burst.open:
             self._think(burst.size)
+
+
+class Hoard(Worker):
+    """A client that does nothing but write, what nobody reads."""
+
+    counted = "writes of hoarders"
+
+    def _ask_for_something(self, burst: Burst) -> None:
+        value = self._value()
+        self._submit(burst, "put", "hoard", value, Asked.PUT, key=values.encode("hoard"), value=values.encode(value))

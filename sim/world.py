@@ -19,7 +19,7 @@ from hosts.raft.message import EntryKind, Message, MessageType
 from hosts.requests import Operation
 from hosts.wire import pack_peer
 from sim import linear
-from sim.client import Client
+from sim.client import Client, Hoarder
 from sim.control import SimController
 from sim.events import MS, SECOND, Events
 from sim.fabric import Fabric, SimSwitch
@@ -31,7 +31,7 @@ from sim.node import Node
 from sim.plan import END_US, FAULTS_UNTIL_US, LEARNING, LEAST_OPERATIONS, Plan, draw
 from sim.trace import Trace, describe
 from sim.violation import Violation
-from sim.workload import KEYS, History, Worker
+from sim.workload import KEYS, History, Hoard, Worker
 from topo import configs
 
 ELECTION_TIMEOUTS_TO_COMMIT = 10
@@ -44,6 +44,7 @@ EARLIER_LIFE_US = 800 * MS
 LATE_DIGEST_US = 50 * MS
 """By then the next heartbeat has passed."""
 
+_HOARDER_PORT = 49_999
 _PROBE_PORT = 50_000
 
 
@@ -199,12 +200,16 @@ class World:
                 servers = [(str(group.service), topology.port), *servers]
             steer = random.random() < 0.8
             host, port = hosts[number % len(hosts)], 40_000 + number
-            client = self._client(f"c{number + 1}", host, port, group.id, servers, steer=steer)
+            client = self._client(Client(self, f"c{number + 1}", host, port, group.id, servers, steer=steer))
             Worker(self, client, self.histories[group.id], width, think_us)
+        if plan.hoarder_think_us:
+            group = topology.groups[0]
+            servers = [self.member_addresses[member] for member in group.members]
+            hoarder = self._client(Hoarder(self, "hoarder", hosts[0], _HOARDER_PORT, group.id, servers, steer=True))
+            Hoard(self, hoarder, self.histories[group.id], 4, plan.hoarder_think_us)
 
-    def _client(self, name: str, host: str, port: int, group: int, servers: list[Address], *, steer: bool) -> Client:
-        client = Client(self, name, host, port, group, servers, steer=steer)
-        self._receivers[host, port] = client.receive
+    def _client(self, client: Client) -> Client:
+        self._receivers[client.host, client.port] = client.receive
         self.clients.append(client)
         return client
 
@@ -221,7 +226,8 @@ class World:
                 host = (self.plan.topology.clients or self.plan.topology.members)[0]
                 port = _PROBE_PORT + 100 * number % 10_000 + at
                 name = f"probe {number}.{member}"
-                client = self._client(name, host, port, number, [self.member_addresses[member]], steer=False)
+                servers = [self.member_addresses[member]]
+                client = self._client(Client(self, name, host, port, number, servers, steer=False))
                 operation = self.histories[number].begin(name, "append", None, name)
                 wanted[name] = number
                 client.submit(Operation.APPEND, 1e9, self._ending(number, operation), value=values.encode(name))

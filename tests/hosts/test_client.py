@@ -13,7 +13,7 @@ import pytest
 
 from hosts import calls, config, sessions, values
 from hosts.batches import MORE, unpack_batch
-from hosts.calls import NoLeader, Refused, Servers, SessionExpired, Timeout
+from hosts.calls import NoLeader, Overloaded, Refused, Servers, SessionExpired, Timeout
 from hosts.client import Client, ClientError
 from hosts.machine import Machine
 from hosts.node import Node
@@ -263,6 +263,15 @@ def test_what_a_server_says_is_one_line(serve: Serve) -> None:
     assert str(refused.value).isprintable() and "no way!" in str(refused.value) and len(str(refused.value)) < 500
 
 
+def test_a_leader_that_takes_no_more_is_told_from_none(serve: Serve) -> None:
+    server = serve(say(Outcome.BUSY, "too many answers are kept"))
+    with (
+        Client([server.address], timeout_s=0.5) as client,
+        pytest.raises(Overloaded, match=r"the leader takes no more.*too many answers are kept"),
+    ):
+        client.append(1)
+
+
 def test_no_leader_and_no_answer_are_told_apart(serve: Serve) -> None:
     clueless, silent = serve(say(Outcome.NOT_LEADER)), serve(lambda *_: None)
     with Client([clueless.address, silent.address], timeout_s=1.5) as client, pytest.raises(NoLeader) as none:
@@ -471,6 +480,14 @@ def test_many_outstanding(serve: Serve) -> None:
         done = client.collect(running, 10)
         assert len(done) == 10 and client.result(done[0]).index
         assert server.seen[-1][0].commit > 480, "the lowest unanswered sequence moves on"
+
+
+def test_results_that_come_during_another_call_are_not_lost(serve: Serve) -> None:
+    with Client([serve(obey).address], timeout_s=60) as client:
+        kept = client.submit_append("not one of them")
+        seen = [(result.value, client.put("k", result.value).value) for result in client.append_many(range(40), 8)]
+        assert sorted(value for value, _ in seen) == list(range(1, 41))
+        assert client.wait(kept).value == 0
 
 
 def test_clients_in_different_threads_do_not_meet(serve: Serve) -> None:

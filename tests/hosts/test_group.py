@@ -61,10 +61,22 @@ class Lone:
             self.group.tick()
             self.settle()
 
-    def request(self, session: int, sequence: int, request: Request, *, knows: int = KNOWS_EXPIRED) -> None:
-        header = Header(MessageType.CLIENT_REQUEST, 0, 0, 1, knows, index=sequence, log_term=session, commit=1)
+    def request(
+        self, session: int, sequence: int, request: Request, *, knows: int = KNOWS_EXPIRED, lowest: int = 1
+    ) -> None:
+        header = Header(MessageType.CLIENT_REQUEST, 0, 0, 1, knows, index=sequence, log_term=session, commit=lowest)
         self.group.request(header, request.pack(), CLIENT)
         self.settle()
+
+    def open(self, nonce: int) -> int:
+        self.request(0, nonce, Request(nonce, Operation.OPEN_SESSION))
+        return int(values.decode(self.replies.pop().body))
+
+    def append(self, session: int, nonce: int, sequence: int, lowest: int = 1) -> list[Reply]:
+        """What an append is answered: nothing while the others are not heard."""
+        self.request(session, sequence, Request(nonce, Operation.APPEND, value=values.encode("x")), lowest=lowest)
+        replies, self.replies = self.replies, []
+        return replies
 
 
 def _agreement(message: Message) -> Message:
@@ -148,3 +160,64 @@ def test_the_raw_log_is_shown_while_its_beginning_goes() -> None:
     shown += [line["index"] for line in rest]
     assert shown[:3] == [1, 2, 3] and shown[-1] == 201 and shown == sorted(set(shown))
     assert last["count"] == len(shown)
+
+
+def outcomes(replies: list[Reply]) -> list[Outcome]:
+    return [reply.outcome for reply in replies]
+
+
+def test_who_keeps_too_many_answers_is_told_and_others_go_on() -> None:
+    me = Lone(Limits(sessions=4, replies=16))
+    me.lead()
+    greedy, modest = me.open(7), me.open(8)
+    for sequence in range(1, 17):
+        assert outcomes(me.append(greedy, 7, sequence)) == [Outcome.OK]
+    (refused,) = me.append(greedy, 7, 17)
+    assert refused.outcome is Outcome.BUSY
+    assert "16 answers are kept" in refused.text and "lowest unanswered sequence is 1" in refused.text
+    for sequence in range(1, 40):
+        assert outcomes(me.append(modest, 8, sequence, lowest=max(1, sequence - 3))) == [Outcome.OK], "its share is 4"
+    assert outcomes(me.append(modest, 8, 44, lowest=36)) == [Outcome.BUSY]
+    assert outcomes(me.append(modest, 8, 36, lowest=36)) == [Outcome.OK], "the answer that it has got is kept, too"
+    late = me.open(9)
+    assert outcomes(me.append(late, 9, 1)) == [Outcome.OK]
+    assert outcomes(me.append(greedy, 7, 3)) == [Outcome.OK], "a retry of what was carried out"
+    assert outcomes(me.append(greedy, 7, 18, lowest=14)) == [Outcome.OK], "it now says what it has"
+    assert outcomes(me.append(greedy, 7, 19, lowest=14)) == [Outcome.OK], "and that makes room"
+    assert me.group.machine.sessions.kept == 5 + 4 + 1
+
+
+def test_the_oldest_request_may_go_whatever_is_kept_behind_it() -> None:
+    """Nothing that a client says could else make room: it still waits for this one."""
+    me = Lone(Limits(sessions=4, replies=16))
+    me.lead()
+    first, second = me.open(7), me.open(8)
+    for sequence in range(1, 13):
+        me.append(second, 8, sequence)
+    for sequence in range(2, 6):
+        assert outcomes(me.append(first, 7, sequence)) == [Outcome.OK]
+    assert outcomes(me.append(first, 7, 6)) == [Outcome.BUSY]
+    assert outcomes(me.append(first, 7, 1)) == [Outcome.OK]
+
+
+def test_what_is_in_the_log_counts_among_the_answers_that_will_be_kept() -> None:
+    me = Lone(Limits(sessions=4, replies=16))
+    me.lead()
+    greedy, other = me.open(7), me.open(8)
+    me.heard = False
+    waiting = [sequence for sequence in range(1, 30) if not me.append(greedy, 7, sequence)]
+    assert waiting == list(range(1, 17)), "the others are refused at once"
+    assert [me.append(other, 8, sequence) for sequence in range(1, 5)] == [[]] * 4
+    assert outcomes(me.append(other, 8, 5)) == [Outcome.BUSY]
+
+
+def test_a_log_that_keeps_more_than_a_leader_would_take_now_is_applied_as_before() -> None:
+    narrow, wide = Machine(Limits(replies=1)), Machine()
+    for index in range(1, 300):
+        session, nonce = (0, index) if index < 4 else (1 + index % 3, 1 + index % 3)
+        operation = Operation.OPEN_SESSION if index < 4 else Operation.APPEND
+        value = b"" if index < 4 else values.encode(index)
+        data = pack_command(session, index, 1, Request(nonce, operation, value=value).pack())
+        entry = Entry(1, index, EntryKind.COMMAND, data)
+        assert narrow.apply(entry) == wide.apply(entry)
+    assert narrow.dump() == wide.dump() and narrow.sessions.kept == 296

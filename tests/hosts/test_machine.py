@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -265,6 +266,44 @@ def test_the_oldest_trace_is_dropped() -> None:
     for entry in log.entries:
         again.entry(entry.kind, entry.data)
     assert again.machine.dump() == log.machine.dump()
+
+
+def test_the_count_of_kept_replies_is_right_whatever_happens() -> None:
+    chance = random.Random(6)
+    limits = Limits(sessions=4, expiry_entries=60, traces=3)
+    log = Log(limits)
+    opened = [(log.open(nonce), nonce) for nonce in range(1, 4)]
+    most = 0
+    for turn in range(1500):
+        what = chance.random()
+        if what < 0.02:
+            opened[chance.randrange(3)] = (log.open(turn + 10), turn + 10)
+        elif what < 0.04:
+            restored = Log(limits)
+            restored.machine.load(log.machine.dump())
+            restored.entries, log = log.entries, restored
+        session, nonce = opened[chance.randrange(3)]
+        log.run(session, chance.randrange(30), chance.choice((1, chance.randrange(20))), append(turn, nonce))
+        count = sum(len(found.replies) for found in log.machine.sessions._sessions.values())
+        assert log.machine.sessions.kept == count
+        most = max(most, count)
+    assert most > 30 and log.machine.sessions.trace_count == 3
+
+
+def test_a_kept_reply_takes_about_as_much_memory_as_is_said(log: Log) -> None:
+    me = log.open()
+    for sequence in range(1, 200):
+        log.run(me, sequence, 1, append(0))
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    kept = log.machine.sessions
+    for sequence in range(1000, 11_000):
+        kept.keep(
+            me, sequence, Reply(NONCE, Outcome.OK, index=2**40 + sequence, term=9, body=values.encode(sequence))
+        )
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert 0.5 < grown / 10_000 / sessions.KEPT_REPLY_BYTES < 1.2
 
 
 FORMER_DUMP = (

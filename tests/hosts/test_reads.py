@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hosts import values
+from hosts import readers, values
 from hosts.calls import NoLeader
 from hosts.client import Client
 from hosts.raft.message import Message, MessageType
@@ -185,6 +185,26 @@ def test_a_read_waits_until_its_index_is_applied() -> None:
     there, value = values.decode(reply.body)  # type: ignore[misc, union-attr]
     assert there and reply.index == trio.groups[1].machine.applied_index
     assert value == 8 or reply.index < trio.groups[1].core.last_index
+
+
+def test_reads_that_wait_are_bounded_in_bytes(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with a large key may wait, but not many of them, nor others beside them."""
+    monkeypatch.setattr(readers, "MAX_READER_BYTES", 1000)
+    trio.cut_off(1)
+    for sequence, size in enumerate((5000, 10), 2):
+        trio.ask(1, 2, sequence, get("k" * size))
+    assert [reply.outcome for _, reply in trio.take_replies()] == [Outcome.BUSY]
+    trio.heal()
+    trio.tick(count=10)
+    assert [reply.outcome for _, reply in trio.take_replies()] == [Outcome.OK]
+    trio.cut_off(1)
+    for sequence in range(4, 11):
+        trio.ask(1, 2, sequence, get("k" * 180))
+    assert [reply.outcome for _, reply in trio.take_replies()] == [Outcome.BUSY] * 2
+    trio.heal()
+    trio.tick(count=10)
+    assert [reply.outcome for _, reply in trio.take_replies()] == [Outcome.OK] * 5
+    assert trio.do(1, 2, 11, get("k" * 900)).outcome is Outcome.OK, "what is answered holds no room"
 
 
 def test_many_reads_share_rounds(trio: Trio) -> None:

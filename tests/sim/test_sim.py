@@ -120,7 +120,7 @@ def test_notices_a_key_that_is_not_asked_for(broken: Callable[..., None], option
 
 def test_notices_requests_carried_out_twice(broken: Callable[..., None], options: Options) -> None:
     broken(Sessions, "keep", lambda *_: None)
-    assert first_failure(options, range(20)) == "linearizable"
+    assert first_failure(options, range(20)) in ("carried out once", "linearizable")
 
 
 def test_notices_a_switch_that_forges(broken: Callable[..., None], options: Options) -> None:
