@@ -15,6 +15,7 @@ from hosts.requests import Outcome, Reply
 from hosts.wire import HEADER_BYTES, MAX_DATAGRAM, Flag, Header, WireError
 
 MORE = int(Flag.MORE)
+REJECT = int(Flag.REJECT)
 
 _PREFIX = struct.Struct(">QH")
 _ROOM = MAX_DATAGRAM - HEADER_BYTES
@@ -54,31 +55,35 @@ def unpack_batch(payload: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class Answers:
-    """Good news for clients, gathered while entries are applied, so that each gets few datagrams."""
+    """Answers to clients that know batches, gathered for a while, so that each client gets few datagrams."""
 
     def __init__(self, member: int, group: int) -> None:
         self._member = member
         self._group = group
-        self._gathered: dict[tuple[Address, int], list[tuple[int, bytes]]] = {}
+        self._gathered: dict[tuple[Address, int, int], list[tuple[int, bytes]]] = {}
+        """By address, session and flags: answers that say no are not mixed with others."""
 
     def add(self, asked: Header, reply: Reply, address: Address) -> bool:
-        """Keep a reply for later. False if it must go alone: it is none, or its client may not know batches."""
-        if not asked.flags & MORE or reply.outcome is not Outcome.OK:
+        """Keep a reply for later. False if it must go alone: it is large, or its client may not know batches."""
+        if not asked.flags & MORE or reply.large:
             return False
-        self._gathered.setdefault((address, asked.log_term), []).append((asked.index, reply.pack()))
+        flags = 0 if reply.outcome is Outcome.OK else REJECT
+        self._gathered.setdefault((address, asked.log_term, flags), []).append((asked.index, reply.pack()))
         return True
 
     def take(self) -> Iterator[tuple[Header, bytes, Address]]:
         """The datagrams of all that is gathered."""
+        if not self._gathered:
+            return
         gathered, self._gathered = self._gathered, {}
-        for (address, session), items in gathered.items():
-            for index, flags, payload in pack_batches(items):
+        for (address, session, rejects), items in gathered.items():
+            for index, more, payload in pack_batches(items):
                 header = Header(
                     MessageType.CLIENT_REPLY,
                     source=self._member,
                     group=self._group,
                     index=index,
                     log_term=session,
-                    flags=flags,
+                    flags=rejects | more,
                 )
                 yield header, payload, address

@@ -360,7 +360,7 @@ class ClientProtocol:
             kind = MessageType.CLIENT_FRAGMENT_STATUS
             answer = Header(kind, NOBODY, header.source, self._group, index=header.index, log_term=header.log_term)
             self._put(answer.pack() + received.status.pack(), address)
-        return received.payload or b""
+        return bytes(received.payload or b"")
 
     def _on_reply(self, call: Call, source: int, reply: Reply, address: Address, now: float) -> None:
         if reply.nonce != call.request.nonce:

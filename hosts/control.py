@@ -6,7 +6,10 @@
     {"cmd": "kv", "group": 1}     a line for each key: key, type, value; a last one
 
 Last lines have "ok"; with "ok" false, "error" says why. "group" may be left out where there is one only. Values are
-in the form of ``hosts.values.to_json``. Long answers are made in small parts, so that they never hold Raft up.
+in the form of ``hosts.values.to_json``, with their type beside them. For longer ones there are "value_encoded"
+and "key_encoded", their msgpack in hexadecimal: ``ask`` puts there what they stand for.
+
+Answers are made in small parts, so that they never hold Raft up, however many there are and whatever they hold.
 """
 
 from __future__ import annotations
@@ -15,16 +18,20 @@ import json
 import os
 import select
 import socket
+from binascii import hexlify
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from hosts import values
+
 Json = dict[str, Any]
 
 LONGEST_REQUEST = 64 * 1024
-PART_BYTES = 64 * 1024
-"""Made and written per turn of the node's loop and connection."""
+PART_BYTES = 16 * 1024
+"""Made per turn of the node's loop, for one connection."""
 
+WRITTEN_BYTES = 256 * 1024
 MAX_CONNECTIONS = 32
 
 
@@ -51,7 +58,7 @@ class _Connection:
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.incoming = b""
-        self.outgoing = b""
+        self.outgoing = memoryview(b"")
         self.answers: list[Iterator[Json]] = []
         self.ended = False
         """Whether the other side has said all it has to say."""
@@ -67,18 +74,21 @@ class ControlServer:
     def __init__(self, path: Path, epoll: select.epoll, answer: Callable[[Json], Iterator[Json]]) -> None:
         """Raises OSError if the socket cannot be made."""
         self._path = path
-        self._epoll = epoll
         self._answer = answer
         self._server = bind(path)
         self._inode = path.stat().st_ino
         self._connections: dict[int, _Connection] = {}
-        epoll.register(self._server.fileno(), select.EPOLLIN)
+        self._epoll = select.epoll()
+        """Of the connections: it names one at a time, in turn, however many there are."""
+        self._epoll.register(self._server.fileno(), select.EPOLLIN)
+        epoll.register(self._epoll.fileno(), select.EPOLLIN)
 
     def close(self) -> None:
         """Hang up and remove the socket, unless it is another process's by now."""
         for connection in list(self._connections.values()):
             self._hang_up(connection)
         self._server.close()
+        self._epoll.close()
         try:
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
@@ -87,10 +97,14 @@ class ControlServer:
 
     def owns(self, fd: int) -> bool:
         """Whether ``handle`` is for this descriptor."""
-        return fd in self._connections or fd == self._server.fileno()
+        return fd == self._epoll.fileno()
 
-    def handle(self, fd: int, events: int) -> None:
-        """Do what the descriptor is ready for."""
+    def handle(self) -> None:
+        """Do a part of what is to be done for one connection."""
+        for fd, events in self._epoll.poll(0, 1):
+            self._handle(fd, events)
+
+    def _handle(self, fd: int, events: int) -> None:
         if fd == self._server.fileno():
             self._accept()
             return
@@ -154,18 +168,20 @@ class ControlServer:
             yield from self._answer(request)
 
     def _write(self, connection: _Connection) -> None:
-        while connection.answers and len(connection.outgoing) < PART_BYTES:
-            lines = [connection.outgoing]
-            size = len(connection.outgoing)
-            for item in connection.answers[0]:
-                lines.append(json.dumps(item).encode() + b"\n")
-                size += len(lines[-1])
-                if size >= PART_BYTES:
-                    break
-            else:
-                del connection.answers[0]
-            connection.outgoing = b"".join(lines)
-        sent = connection.socket.send(connection.outgoing[: 4 * PART_BYTES])
+        """Write what is left of the last part, or make another one and write of that."""
+        if not connection.outgoing:
+            lines: list[bytes] = []
+            size = 0
+            while connection.answers and size < PART_BYTES:
+                answer = next(connection.answers[0], None)
+                if answer is None:
+                    del connection.answers[0]
+                else:
+                    line = _line(answer)
+                    lines.append(line)
+                    size += len(line)
+            connection.outgoing = memoryview(b"".join(lines))
+        sent = connection.socket.send(connection.outgoing[:WRITTEN_BYTES])
         connection.outgoing = connection.outgoing[sent:]
 
 
@@ -186,4 +202,26 @@ def ask(path: Path, request: Json, timeout_s: float = 10.0) -> Iterator[Json]:
                 answer = json.loads(line)
                 if not isinstance(answer, dict):
                     raise ValueError(f"an answer that is no object: {line[:80]!r}")
-                yield answer
+                yield _decoded(answer)
+
+
+_ENCODED = ("key_encoded", "value_encoded")
+
+
+def _line(answer: Json) -> bytes:
+    """An answer as it is written. What is encoded is bytes until then: JSON would look at each for itself."""
+    encoded = [(name.encode(), answer.pop(name)) for name in _ENCODED if name in answer]
+    parts = [json.dumps(answer).encode()[1:-1]] if answer else []
+    parts += [b'"%s": "%s"' % (name, hexlify(data)) for name, data in encoded]
+    return b"{%s}\n" % b", ".join(parts)
+
+
+def _decoded(answer: Json) -> Json:
+    """An answer with keys and values in the place of what stands for them. Raises ValueError for what is none."""
+    for name in _ENCODED:
+        encoded = answer.pop(name, None)
+        if encoded is not None:
+            kind, answer[name.removesuffix("_encoded")] = values.shown(bytes.fromhex(encoded))
+            if name == "value_encoded":
+                answer["type"] = kind
+    return answer

@@ -28,6 +28,9 @@ from hosts.wire import (
 WINDOW = 16
 WINDOW_AFTER_TIMEOUT = 4
 REORDER = 3
+SPAN = 512
+"""Fragments from the first that has not arrived to the last that may be sent, or is looked at when a status comes:
+whatever it says, that costs no more."""
 
 FIRST_RTO_S = 0.05
 MIN_RTO_S = 0.03
@@ -65,12 +68,19 @@ class _Outgoing:
     head: bytes
     """The header as each fragment carries it."""
     pieces: list[_Piece] = field(default_factory=list, repr=False)
+    unsettled: dict[int, _Piece] = field(default_factory=dict, repr=False)
+    """By offset: those that were sent and have not arrived, as far as is known."""
     restarted: bool = False
     first_open: int = 0
     """All pieces before this one have arrived."""
     next_piece: int = 0
     """This piece and those behind it were never sent."""
     receiver: Hashable = None
+
+    @property
+    def end_of_span(self) -> int:
+        """The piece behind the last that may be sent now."""
+        return min(self.count, self.first_open + SPAN)
 
     def make_pieces(self, count: int, size: int) -> None:
         """Until there are so many."""
@@ -86,6 +96,9 @@ class Outbox:
         self._next_id = first_message_id
         self._fragment_bytes = fragment_bytes
         self._messages: OrderedDict[int, _Outgoing] = OrderedDict()
+        self._by_header: dict[Header, int] = {}
+        self.payload_bytes = 0
+        """Of the messages that have not fully arrived."""
         self._resend: deque[tuple[_Outgoing, _Piece]] = deque()
         self._in_flight = 0
         self._window = WINDOW
@@ -101,14 +114,13 @@ class Outbox:
     def __contains__(self, message_id: int) -> bool:
         return message_id in self._messages
 
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes of the messages that have not fully arrived."""
-        return sum(len(message.payload) for message in self._messages.values())
-
     def headers(self) -> Iterator[tuple[int, Header]]:
         """Message id and header, as given to ``add``, of each message that has not fully arrived."""
         return ((number, message.header) for number, message in self._messages.items())
+
+    def find(self, header: Header) -> int | None:
+        """The message id of what was added last with this header, if it has not fully arrived."""
+        return self._by_header.get(header)
 
     def size_of(self, message_id: int) -> int:
         """Bytes of a queued message's payload. KeyError for an unknown one."""
@@ -123,6 +135,8 @@ class Outbox:
         count = -(-len(payload) // self._fragment_bytes)
         head = replace(header, flags=header.flags | int(Flag.FRAGMENT)).pack()
         self._messages[message_id] = _Outgoing(header, message_id, payload, count, head)
+        self._by_header[header] = message_id
+        self.payload_bytes += len(payload)
         return message_id
 
     def remove(self, message_id: int) -> None:
@@ -130,6 +144,9 @@ class Outbox:
         message = self._messages.pop(message_id, None)
         if message is not None:
             self._forget_pieces(message)
+            self.payload_bytes -= len(message.payload)
+            if self._by_header.get(message.header) == message_id:
+                del self._by_header[message.header]
 
     def restart(self, message_id: int, now: float) -> None:
         """Send a message from its beginning, because its receiver is another one now."""
@@ -167,8 +184,9 @@ class Outbox:
             return []
         if now - self._last_answer > GIVE_UP_S:
             self._messages.clear()
+            self._by_header.clear()
             self._resend.clear()
-            self._in_flight = 0
+            self._in_flight = self.payload_bytes = 0
             return []
         if self._in_flight and now >= self._timer + self._rto_s:
             self._on_timeout(now)
@@ -179,7 +197,7 @@ class Outbox:
                 piece.resent = True
                 datagrams.append(self._send(message, piece, now))
         for message in self._messages.values():
-            while message.next_piece < message.count and self._in_flight < self._window:
+            while message.next_piece < message.end_of_span and self._in_flight < self._window:
                 message.make_pieces(message.next_piece + 1, self._fragment_bytes)
                 piece = message.pieces[message.next_piece]
                 message.next_piece += 1
@@ -200,29 +218,29 @@ class Outbox:
         self._in_flight += 1
         piece.state, piece.order, piece.sent_at = _State.FLYING, self._order, now
         payload, offset = message.payload, piece.offset
+        message.unsettled[offset] = piece
         head = fragment_head(message.head, message.message_id, offset, len(payload))
         return head + payload[offset : offset + self._fragment_bytes]
 
     def _mark_arrived(self, message: _Outgoing, status: FragmentStatus, now: float) -> bool:
         """Note which pieces have arrived and which must be lost. True if any has arrived that was not known to."""
         size = self._fragment_bytes
-        named = -(-status.highest // size)
+        named = min(-(-status.highest // size), message.end_of_span)
         message.make_pieces(named, size)
-        missing = deque(status.missing)
+        unsent = message.pieces[message.next_piece : named]
         newest = 0
-        for piece in message.pieces[message.first_open : named]:
+        for piece in [*message.unsettled.values(), *unsent]:
             end = min(piece.offset + size, len(message.payload))
-            while missing and missing[0][1] <= piece.offset:
-                missing.popleft()
-            if piece.state is _State.ARRIVED or end > status.highest or (missing and missing[0][0] < end):
+            if piece.state is _State.ARRIVED or not status.covers(piece.offset, end):
                 continue
             if piece.state is _State.FLYING:
                 self._in_flight -= 1
                 if not piece.resent:
                     self._smooth_rtt_s += (now - piece.sent_at - self._smooth_rtt_s) / 8
             piece.state = _State.ARRIVED
+            message.unsettled.pop(piece.offset, None)
             newest = max(newest, piece.order)
-        for piece in message.pieces[message.first_open : message.next_piece]:
+        for piece in message.unsettled.values():
             if piece.state is _State.FLYING and piece.order <= newest - REORDER:
                 self._lose(message, piece)
         pieces = message.pieces
@@ -243,7 +261,7 @@ class Outbox:
         flying = [
             (message, piece)
             for message in self._messages.values()
-            for piece in message.pieces[message.first_open : message.next_piece]
+            for piece in message.unsettled.values()
             if piece.state is _State.FLYING
         ]
         flying.sort(key=lambda item: item[1].order)
@@ -263,7 +281,8 @@ class Outbox:
         message.receiver = None
 
     def _forget_pieces(self, message: _Outgoing) -> None:
-        for piece in message.pieces[message.first_open : message.next_piece]:
+        for piece in message.unsettled.values():
             if piece.state is _State.FLYING:
                 self._in_flight -= 1
+        message.unsettled.clear()
         self._resend = deque(item for item in self._resend if item[0] is not message)

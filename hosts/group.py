@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 
+from hosts.admission import Admission, Candidate
 from hosts.batches import Answers
 from hosts.config import Address
 from hosts.machine import Machine
@@ -14,12 +17,19 @@ from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
 from hosts.raft.snapshot import MemorySink, Sink, Snapshot
 from hosts.readers import Reader, Readers
-from hosts.requests import KNOWS_EXPIRED, READS, WRITES, Outcome, Reply, Request, RequestFault, pack_command
+from hosts.requests import KNOWS_EXPIRED, READS, WRITES, Encoded, Outcome, Reply, Request, RequestFault, pack_command
 from hosts.snapshotting import NEVER, Policy, Snapshots
-from hosts.wire import Flag, Header
+from hosts.wire import Flag, Header, Payload
 
 TELL_TICKS = 100
 """Between two tellings of the members to the network: a second."""
+
+EFFORT = 64
+"""What a flush does at the most, in small entries to apply: about a millisecond. Answering a request takes as long as
+a few of them, and so do many bytes."""
+
+MAX_UNAPPLIED = 65_536
+"""Committed entries that wait to be applied; with more, a leader is busy."""
 
 _NONCE_BYTES = 8
 _REJECT = int(Flag.REJECT)
@@ -35,13 +45,17 @@ class Waiting:
     address: Address
 
 
+Farewell: TypeAlias = tuple[Header, Reply, Address]
+"""What was asked, the answer, and to whom it goes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ways:
     """How a group reaches the outside: other members, the disk, clients, people."""
 
     send: Callable[[int, Message], None]
     write: Callable[[int, Ready], None]
-    reply: Callable[[Header, bytes, Address], None]
+    reply: Callable[[Header, Payload, Address], None]
     note: Callable[[str], None]
     save: Callable[[int, Snapshot], None] = lambda group, snapshot: None
     """Makes a snapshot durable; ``Group.saved`` is called then."""
@@ -54,7 +68,11 @@ class Ways:
 
 
 class Group:
-    """Inputs are tick, step, request and durable; after a number of them, ``flush`` does what they led to."""
+    """Inputs are tick, step, request and durable; after a number of them, ``flush`` does what they led to.
+
+    What clients ask for may take long. ``flush`` does a little of it each time, and ``busy`` says that there is more:
+    no request, whatever it holds, keeps a leader from its heartbeats.
+    """
 
     def __init__(
         self,
@@ -74,8 +92,8 @@ class Group:
         self._snapshots = Snapshots(
             core, self.machine, snapshots, lambda taken: ways.save(number, taken), lambda: ways.sink(number)
         )
-        self._held: list[Entry] = []
-        """Committed while the machine is loaded, to be applied then."""
+        self._unapplied: deque[Entry] = deque()
+        """Committed, and waiting for the machine, or for their turn."""
         self.addresses = dict(addresses)
         """Of everyone whose address is known, members or not."""
         self._until_told = 0
@@ -84,6 +102,9 @@ class Group:
         self._asked: dict[int, dict[tuple[int, int], int]] = {}
         """By session, then by sequence and nonce: the index of the entry that waits."""
         self._answers = Answers(core.id, number)
+        self._admission = Admission()
+        self._farewells: deque[Iterator[Farewell]] = deque()
+        """To clients whose requests this member no longer has to do with."""
         self._reads_through_log = reads_through_log
         self._readers = Readers()
         self._unwritten = 0
@@ -92,9 +113,8 @@ class Group:
     def tick(self) -> None:
         """A tick of the clock has passed."""
         self.core.tick()
-        if self._snapshots.working and self._snapshots.tick():
-            held, self._held = self._held, []
-            self._apply(held)
+        if self._snapshots.working:
+            self._snapshots.tick()
         self._until_told -= 1
         if self._until_told <= 0:
             self._tell_network()
@@ -106,6 +126,18 @@ class Group:
             return 1
         idle = self.core.idle_ticks
         return idle if self.core.role is not Role.LEADER else max(1, min(idle, self._until_told))
+
+    @property
+    def candidates(self) -> int:
+        """Requests whose values are being looked through."""
+        return len(self._admission)
+
+    @property
+    def busy(self) -> bool:
+        """Whether ``flush`` has more to do than it does at a time."""
+        waits_to_be_applied = self._unapplied and not self._snapshots.loading
+        due = self._readers.are_due(self.machine.applied_index)
+        return bool(waits_to_be_applied or due or self._admission or self._farewells)
 
     def step(self, message: Message) -> None:
         """A message from another member."""
@@ -119,8 +151,10 @@ class Group:
             self._ways.send(self.number, message)
 
     def flush(self) -> None:
-        """Do what the core wants done: send, write, apply, answer."""
+        """Do what the core wants done: send and write all of it; apply, answer and look through some of it."""
         core = self.core
+        if self._admission:
+            self._look_through()
         ready = core.ready()
         while ready is not None:
             if ready.configuration is not None:
@@ -133,38 +167,45 @@ class Group:
                 self._unwritten += 1
                 self._ways.write(self.number, ready)
             if ready.snapshot is not None:
-                self._held.clear()
+                self._unapplied.clear()
                 self._snapshots.restore(ready.snapshot)
-            if ready.committed:
-                if self._snapshots.loading:
-                    self._held += ready.committed
-                else:
-                    self._apply(ready.committed)
+            self._unapplied += ready.committed
             if ready.committed_configuration is not None:
                 self._tell_network()
             if ready.reads:
                 self._readers.safe(ready.reads)
             ready = core.ready()
+        if self._unapplied and not self._snapshots.loading:
+            self._apply()
         if self._readers:
             self._answer_readers()
-        if self._waiting and core.role is not Role.LEADER:
-            self._give_up_waiting()
+        if core.role is not Role.LEADER:
+            self._give_up()
+        if self._farewells:
+            self._say_farewells()
+        for reply in self._answers.take():
+            self._ways.reply(*reply)
         if (core.role, core.current_term, core.leader) != self._shown:
             self._show()
 
-    def _apply(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
+    def _apply(self) -> None:
+        applied = []
+        effort = 0
+        while self._unapplied and effort < EFFORT:
+            entry = self._unapplied.popleft()
             answer = self.machine.apply(entry)
+            applied.append(entry)
+            effort += 1 + (len(entry.data) >> 14)
+            if answer is not None:
+                effort += len(answer.reply.body) >> 8
             waiting = self._waiting.pop(entry.index, None)
             if waiting is not None:
                 self._forget(waiting)
                 if answer is None or waiting.term != entry.term:
-                    self._reply_lost(waiting)
-                elif not self._answers.add(waiting.header, answer.reply, waiting.address):
+                    self._reply(*self._lost(waiting))
+                else:
                     self._reply(waiting.header, answer.reply, waiting.address)
-        for reply in self._answers.take():
-            self._ways.reply(*reply)
-        self._snapshots.applied(entries)
+        self._snapshots.applied(applied)
 
     def begin_snapshot(self) -> int:
         """Begin a snapshot now; the index that it will be of, 0 if there is another one under way, or nothing new."""
@@ -191,47 +232,76 @@ class Group:
 
     # -- clients ------------------------------------------------------------------------------------------------
 
-    def request(self, header: Header, payload: bytes, address: Address) -> None:
+    def request(self, header: Header, payload: Encoded, address: Address) -> None:
         """A whole request from a client."""
         nonce = int.from_bytes(payload[:_NONCE_BYTES], "big")
+        if self._is_known(header, nonce, address):
+            return
         try:
-            known = self.machine.sessions.reply_of(header.log_term, nonce, header.index)
-            if known is not None:
-                self._reply(header, known, address)
-                return
-            if self._turn_away(header, nonce, address):
-                return
-            asked = self._asked.get(header.log_term)
-            index = asked.get((header.index, nonce)) if asked is not None else None
-            if index is not None:
-                self._waiting[index].address = address
-                return
-            reader = self._readers.find(header.log_term, header.index, nonce)
-            if reader is not None:
-                reader.address = address
-                return
             request = Request.unpack(payload)
-            request.check_values()
+            candidate = Candidate(header, request, payload, address, request.begin_check())
+        except RequestFault as fault:
+            self._reply(header, Reply(nonce, Outcome.BAD_REQUEST, body=str(fault).encode()), address)
+            return
+        if candidate.step():
+            self._admit(candidate)
+        elif self._admission.has_room(len(payload)):
+            self._admission.add(candidate)
+        else:
+            text = f"{len(self._admission)} large requests are being looked through"
+            self._reply(header, Reply(nonce, Outcome.BUSY, self.core.id, body=text.encode()), address)
+
+    def _is_known(self, header: Header, nonce: int, address: Address) -> bool:
+        """Whether a request is answered hereby, or dealt with already; its answer goes to where it came from last."""
+        known = self.machine.sessions.reply_of(header.log_term, nonce, header.index)
+        if known is not None:
+            self._reply(header, known, address)
+            return True
+        if self._turn_away(header, nonce, address):
+            return True
+        key = (header.log_term, header.index, nonce)
+        index = self._asked.get(header.log_term, {}).get((header.index, nonce))
+        waits = self._waiting[index] if index is not None else self._readers.find(*key) or self._admission.find(*key)
+        if waits is None:
+            return False
+        waits.address = address
+        return True
+
+    def _look_through(self) -> None:
+        candidate = self._admission.step()
+        if candidate is not None:
+            self._admit(candidate)
+
+    def _admit(self, candidate: Candidate) -> None:
+        """Its values are looked through: into the log with it, or among the reads."""
+        header, request, address = candidate.header, candidate.request, candidate.address
+        try:
+            if candidate.fault:
+                raise RequestFault(candidate.fault)
             if request.operation in READS and not self._reads_through_log:
                 self._read(Reader(header, request, address))
                 return
             if request.operation in WRITES:
-                self._check_room(header, len(asked) if asked is not None else 0)
+                self._check_room(header)
+            if len(self._unapplied) >= MAX_UNAPPLIED:
+                raise Busy(f"{len(self._unapplied)} entries wait to be applied")
             # Whether the session is known only the log can tell: a successor of this leader may have opened it.
-            term, index = self.core.propose(pack_command(header.log_term, header.index, header.commit, payload))
+            command = pack_command(header.log_term, header.index, header.commit, candidate.payload)
+            term, index = self.core.propose(command)
         except RequestFault as fault:
-            self._reply(header, Reply(nonce, Outcome.BAD_REQUEST, body=str(fault).encode()), address)
+            self._reply(header, Reply(request.nonce, Outcome.BAD_REQUEST, body=str(fault).encode()), address)
         except NotLeader:
-            self._reply_not_leader(header, nonce, address)
+            self._reply(*self._not_leader(header, request.nonce, address))
         except Busy as busy:
-            self._reply(header, Reply(nonce, Outcome.BUSY, self.core.id, body=str(busy).encode()), address)
+            self._reply(header, Reply(request.nonce, Outcome.BUSY, self.core.id, body=str(busy).encode()), address)
         else:
-            self._waiting[index] = Waiting(term, header, nonce, address)
-            self._asked.setdefault(header.log_term, {})[header.index, nonce] = index
+            self._waiting[index] = Waiting(term, header, request.nonce, address)
+            self._asked.setdefault(header.log_term, {})[header.index, request.nonce] = index
 
-    def _check_room(self, header: Header, asked: int) -> None:
+    def _check_room(self, header: Header) -> None:
         """Raises Busy if too many answers are kept for clients, and this one has more than its share."""
         sessions, coming = self.machine.sessions, self.core.last_index - self.machine.applied_index
+        asked = len(self._asked.get(header.log_term, ()))
         if not sessions.has_room(header.log_term, header.index, header.commit, coming, asked):
             raise Busy(
                 f"{sessions.kept} answers are kept for clients, more than a share of them for this one: it must say "
@@ -239,21 +309,25 @@ class Group:
             )
 
     def _read(self, reader: Reader) -> None:
-        if not self._readers.have_room(reader.request):
+        if not self._readers.have_room(reader):
             raise Busy(f"{len(self._readers)} reads are waiting")
         # A term that has ended since the last flush takes its readers with it.
         self._give_up_readers()
         self._readers.add(self.core.read(), self.core.current_term, reader)
 
     def _answer_readers(self) -> None:
-        for reader in self._readers.due(self.machine.applied_index):
+        effort = 0
+        while effort < EFFORT and self._readers.are_due(self.machine.applied_index):
+            reader = self._readers.take_due()
             reply = self.machine.read(reader.header.log_term, reader.request)
             self._reply(reader.header, reply, reader.address)
+            effort += 4 + (len(reply.body) >> 8)
         self._give_up_readers()
 
     def _give_up_readers(self) -> None:
-        for reader in self._readers.expire(self.core.role is Role.LEADER, self.core.current_term):
-            self._reply_not_leader(reader.header, reader.request.nonce, reader.address)
+        lost = self._readers.expire(self.core.role is Role.LEADER, self.core.current_term)
+        if lost:
+            self._part_with(self._not_leader(one.header, one.request.nonce, one.address) for one in lost)
 
     def refuse(self, header: Header, start: bytes, address: Address) -> bool:
         """Answer a large request at its first fragment if it is in vain here. True if so."""
@@ -263,23 +337,38 @@ class Group:
     def _turn_away(self, header: Header, nonce: int, address: Address) -> bool:
         if self.core.role is Role.LEADER:
             return False
-        self._reply_not_leader(header, nonce, address)
+        self._reply(*self._not_leader(header, nonce, address))
         return True
 
-    def _reply_not_leader(self, header: Header, nonce: int, address: Address) -> None:
+    def _not_leader(self, header: Header, nonce: int, address: Address) -> Farewell:
         leader = self.core.leader if self.core.leader != self.core.id else NOBODY
         where = self.addresses.get(leader)
         body = f"{where[0]}:{where[1]}".encode() if where is not None else b""
-        self._reply(header, Reply(nonce, Outcome.NOT_LEADER, leader, body=body), address)
+        return header, Reply(nonce, Outcome.NOT_LEADER, leader, body=body), address
 
-    def _reply_lost(self, waiting: Waiting) -> None:
-        self._reply(waiting.header, Reply(waiting.nonce, Outcome.LOST_LEADERSHIP, self.core.leader), waiting.address)
+    def _lost(self, waiting: Waiting) -> Farewell:
+        reply = Reply(waiting.nonce, Outcome.LOST_LEADERSHIP, self.core.leader)
+        return waiting.header, reply, waiting.address
 
-    def _give_up_waiting(self) -> None:
-        for waiting in self._waiting.values():
-            self._reply_lost(waiting)
-        self._waiting.clear()
-        self._asked.clear()
+    def _give_up(self) -> None:
+        """This member leads no more: its clients have to ask another."""
+        if self._waiting:
+            self._part_with(map(self._lost, self._waiting.values()))
+            self._waiting = {}
+            self._asked = {}
+        if self._admission:
+            given_up = self._admission.clear()
+            self._part_with(self._not_leader(one.header, one.request.nonce, one.address) for one in given_up)
+
+    def _part_with(self, farewells: Iterable[Farewell]) -> None:
+        self._farewells.append(iter(farewells))
+
+    def _say_farewells(self) -> None:
+        some = list(islice(self._farewells[0], max(1, EFFORT // 4)))
+        for farewell in some:
+            self._reply(*farewell)
+        if not some:
+            self._farewells.popleft()
 
     def _forget(self, waiting: Waiting) -> None:
         session = waiting.header.log_term
@@ -292,6 +381,8 @@ class Group:
     def _reply(self, asked: Header, reply: Reply, address: Address) -> None:
         if reply.outcome is Outcome.SESSION_EXPIRED and asked.term < KNOWS_EXPIRED:
             reply = replace(reply, outcome=Outcome.UNKNOWN_SESSION)
+        if self._answers.add(asked, reply, address):
+            return
         header = Header(
             MessageType.CLIENT_REPLY,
             source=self.core.id,
@@ -301,7 +392,7 @@ class Group:
             commit=asked.commit,
             flags=0 if reply.outcome is Outcome.OK else _REJECT,
         )
-        self._ways.reply(header, reply.pack(), address)
+        self._ways.reply(header, reply.payload(), address)
 
     # -- people -------------------------------------------------------------------------------------------------
 
@@ -316,6 +407,8 @@ class Group:
             "sessions": len(self.machine.sessions),
             "waiting": len(self._waiting),
             "readers": len(self._readers),
+            "candidates": len(self._admission),
+            "unapplied": len(self._unapplied),
             "unwritten": self._unwritten,
         }
 

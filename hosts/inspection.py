@@ -1,6 +1,7 @@
 """What a node shows of its groups' contents, as the control socket's lines.
 
-Each answer is a generator over what there was when it was asked; the state machine goes on meanwhile.
+Each answer is a generator over what there was when it was asked; the state machine goes on meanwhile, so that a value
+may be another by the time it is shown, and a key may be gone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from hosts.requests import Command, Encoded, Operation, RequestFault
 Json = dict[str, Any]
 
 LONGEST_SHOWN = 2 << 20
-"""Encoded bytes of a value that is shown: the node does nothing else meanwhile."""
+"""Bytes of an encoded key or value that is shown."""
+
+LONGEST_DECODED = 512
+"""Bytes of one that the node decodes; whoever asks decodes longer ones."""
 
 
 def answer(groups: Mapping[int, Group], request: Json) -> Iterator[Json]:
@@ -54,10 +58,13 @@ def applied_values(group: Group) -> Iterator[Json]:
 
 def pairs(group: Group) -> Iterator[Json]:
     """The keys and values that this node holds."""
-    held = list(group.machine.pairs.items())
-    for key, value in held:
-        yield {"key": values.to_json(values.decode(key)), **_shown(value)}
-    yield {"ok": True, "group": group.number, "count": len(held), "applied": group.machine.applied_index}
+    held, count = group.machine.pairs, 0
+    for key in list(held):
+        value = held.get(key)
+        if value is not None:
+            count += 1
+            yield {**_shown_key(key), **_shown(value)}
+    yield {"ok": True, "group": group.number, "count": count, "applied": group.machine.applied_index}
 
 
 def raw_log(group: Group) -> Iterator[Json]:
@@ -91,17 +98,27 @@ def _shown_entry(entry: Entry) -> Json:
     shown["operation"] = request.operation.name.lower()
     shown["session"], shown["sequence"] = command.session, command.sequence
     if request.key:
-        shown["key"] = values.to_json(values.decode(request.key))
+        shown.update(_shown_key(request.key))
     if request.operation in (Operation.APPEND, Operation.PUT):
         shown.update(_shown(request.value))
     return shown
 
 
+def _shown_key(encoded: bytes) -> Json:
+    if len(encoded) > LONGEST_SHOWN:
+        return {"key": f"{len(encoded)} bytes, too many to show"}
+    if len(encoded) > LONGEST_DECODED:
+        return {"key_encoded": encoded}
+    return {"key": values.shown(encoded)[1]}
+
+
 def _shown(encoded: Encoded) -> Json:
     if len(encoded) > LONGEST_SHOWN:
         return {"type": "large", "value": f"{len(encoded)} bytes, too many to show; a client can read them"}
-    value = values.decode(encoded)
-    return {"type": values.describe_type(value), "value": values.to_json(value)}
+    if len(encoded) > LONGEST_DECODED:
+        return {"value_encoded": encoded}
+    kind, value = values.shown(encoded)
+    return {"type": kind, "value": value}
 
 
 def _error(text: str) -> Json:

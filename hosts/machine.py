@@ -15,12 +15,12 @@ from hosts.raft.message import Entry, EntryKind
 from hosts.raft.snapshot import Data
 from hosts.requests import WRITES, Command, Encoded, Operation, Outcome, Reply, Request, RequestFault
 from hosts.sessions import DEFAULT_LIMITS, NO_SESSION, Limits, Sessions
+from hosts.wire import LARGE
 
 READ_LIST_BYTES = 1 << 20
-"""A read_list returns at least one value and otherwise no more than so many bytes; the reader asks for the rest."""
-
-READ_LIST_VALUES = 65_535
-"""Also what fits the 16 bits that msgpack has for a list's length."""
+READ_LIST_VALUES = 10_000
+"""A read_list returns at least one value and otherwise no more than so many bytes and values; the reader asks for the
+rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,44 +115,49 @@ class Machine:
         request = command.request
         if request.operation is Operation.OPEN_SESSION:
             session = self.sessions.open(request.nonce, entry.index)
-            return self._ok(request, entry, values.encode(session))
+            return self._ok(request, entry, values.encode(session), b"")
         known = self.sessions.admit(command.session, request.nonce, command.sequence, command.lowest, entry.index)
         if known is not None:
             return known
-        reply = self._ok(request, entry, self._execute(request, entry))
+        reply = self._ok(request, entry, *self._execute(request, entry))
         if request.operation in WRITES:
             self.sessions.keep(command.session, command.sequence, reply)
         return reply
 
-    def _execute(self, request: Request, entry: Entry) -> bytes:
+    def _execute(self, request: Request, entry: Entry) -> tuple[bytes, Encoded]:
         """The encoded result: APPEND the position in the list, PUT and DELETE whether the key was there before, GET
         [there, value], READ_LIST [length of the list, values]."""
         if request.operation is Operation.APPEND:
             self.items.append(Item(entry.index, entry.term, request.value))
-            return values.encode(len(self.items) - 1)
+            return values.encode(len(self.items) - 1), b""
         if self._former is not None and request.operation in (Operation.PUT, Operation.DELETE):
             self._former.setdefault(request.key, self.pairs.get(request.key))
         if request.operation is Operation.PUT:
             known = request.key in self.pairs
             self.pairs[request.key] = request.value
-            return values.encode(known)
+            return values.encode(known), b""
         if request.operation is Operation.DELETE:
-            return values.encode(self.pairs.pop(request.key, None) is not None)
+            return values.encode(self.pairs.pop(request.key, None) is not None), b""
         return self._read(request)
 
     def read(self, session: int, request: Request) -> Reply:
         """Answer a GET or READ_LIST from what has been applied. Who asks must know that this is recent enough."""
         if not self.sessions.knows(session, request.nonce):
             return Reply(request.nonce, Outcome.UNKNOWN_SESSION, body=NO_SESSION)
-        return Reply(request.nonce, Outcome.OK, 0, self.applied_index, self.applied_term, self._read(request))
+        body, large = self._read(request)
+        return Reply(request.nonce, Outcome.OK, 0, self.applied_index, self.applied_term, body, large)
 
-    def _read(self, request: Request) -> bytes:
+    def _read(self, request: Request) -> tuple[bytes, Encoded]:
+        """The encoded result; the large value that is its end apart, so that it is not copied."""
         if request.operation is Operation.GET:
             value = self.pairs.get(request.key)
-            return b"".join((_array(2), values.encode(value is not None), value if value is not None else _NONE))
+            front = _array(2) + values.encode(value is not None)
+            if value is None:
+                return front + _NONE, b""
+            return (front, value) if len(value) > LARGE else (front + value, b"")
         return self._read_list(request.start, request.limit)
 
-    def _read_list(self, start: int, limit: int) -> bytes:
+    def _read_list(self, start: int, limit: int) -> tuple[bytes, Encoded]:
         chosen: list[Encoded] = []
         size = 0
         for item in self.items[start : start + min(limit, READ_LIST_VALUES)]:
@@ -160,10 +165,13 @@ class Machine:
                 break
             chosen.append(item.value)
             size += len(item.value)
-        return _array(2) + values.encode(len(self.items)) + _array(len(chosen)) + b"".join(chosen)
+        front = _array(2) + values.encode(len(self.items)) + _array(len(chosen))
+        if len(chosen) == 1 and size > LARGE:
+            return front, chosen[0]
+        return b"".join((front, *chosen)), b""
 
-    def _ok(self, request: Request, entry: Entry, result: bytes) -> Reply:
-        return Reply(request.nonce, Outcome.OK, index=entry.index, term=entry.term, body=result)
+    def _ok(self, request: Request, entry: Entry, result: bytes, large: Encoded) -> Reply:
+        return Reply(request.nonce, Outcome.OK, 0, entry.index, entry.term, result, large)
 
 
 def _array(length: int) -> bytes:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from hosts.config import Address
 from hosts.requests import Request
+from hosts.values import MAX_LARGE_BYTES
 from hosts.wire import Header
 
 MAX_READERS = 65_536
-MAX_READER_BYTES = 64 << 20
-"""Reads that wait, and bytes of their keys; one of any size may wait alone. Beyond this a leader is busy."""
+MAX_READER_BYTES = MAX_LARGE_BYTES
+"""Beyond this many of them, or bytes of their keys, a leader is busy; a key of any size may wait alone."""
 
 
 @dataclass(slots=True)
@@ -47,14 +48,14 @@ class Readers:
     def __len__(self) -> int:
         return len(self._by_key)
 
-    def have_room(self, request: Request) -> bool:
-        """Whether another may wait."""
-        size = self._bytes + len(request.key)
-        return len(self._by_key) < MAX_READERS and (size <= MAX_READER_BYTES or not self._by_key)
-
     def find(self, session: int, sequence: int, nonce: int) -> Reader | None:
         """The read that this would be a retry of."""
         return self._by_key.get((session, sequence, nonce))
+
+    def have_room(self, reader: Reader) -> bool:
+        """Whether another one may be added."""
+        fits = len(self._by_key) < MAX_READERS and self._bytes + len(reader.request.key) <= MAX_READER_BYTES
+        return fits or not self._by_key
 
     def add(self, number: int, term: int, reader: Reader) -> None:
         """The leader of ``term`` was asked. ``expire`` must have been called for an earlier term's."""
@@ -70,14 +71,15 @@ class Readers:
             if reader is not None:
                 self._safe.append((index, reader))
 
-    def due(self, applied_index: int) -> list[Reader]:
-        """Those that may be answered now; they wait no longer."""
-        due = []
-        while self._safe and self._safe[0][0] <= applied_index:
-            reader = self._safe.popleft()[1]
-            self._forget(reader)
-            due.append(reader)
-        return due
+    def are_due(self, applied_index: int) -> bool:
+        """Whether ``take_due`` has one that may be answered now."""
+        return bool(self._safe) and self._safe[0][0] <= applied_index
+
+    def take_due(self) -> Reader:
+        """The one that has been safe for longest; it waits no longer."""
+        reader = self._safe.popleft()[1]
+        self._forget(reader)
+        return reader
 
     def expire(self, leads: bool, term: int) -> list[Reader]:
         """Those that will never be safe because this member ``leads`` no more, or in another term; they wait no

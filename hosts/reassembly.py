@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from hosts.wire import Fragment, FragmentStatus
+from hosts.wire import LARGE, Fragment, FragmentStatus
 
 STATUS_EVERY = 4
 """Fragments of one message after which its receiver says what it has, if nothing else makes it say so."""
@@ -30,7 +30,11 @@ FRAGMENT_OVERHEAD_BYTES = 200
 @dataclass(slots=True)
 class _Incoming:
     total: int
+    front: bytearray = field(default_factory=bytearray)
+    """The payload's beginning, as far as it has come without a gap: it grows with each fragment, so that the last one
+    costs no more than any other."""
     chunks: dict[int, bytes] = field(default_factory=dict)
+    """What has come behind a gap, by its offset."""
     starts: list[int] = field(default_factory=list)
     """Ranges of bytes that have come, rising and not touching: ``starts[i]`` to ``ends[i]``."""
     ends: list[int] = field(default_factory=list)
@@ -45,7 +49,16 @@ class _Incoming:
             return False
         return not (at < len(self.starts) and self.starts[at] < end) and len(self.starts) < MAX_GAPS
 
-    def insert(self, start: int, end: int) -> None:
+    def insert(self, start: int, data: bytes) -> None:
+        self._cover(start, start + len(data))
+        if start != len(self.front):
+            self.chunks[start] = data
+            return
+        self.front += data
+        while self.chunks and len(self.front) in self.chunks:
+            self.front += self.chunks.pop(len(self.front))
+
+    def _cover(self, start: int, end: int) -> None:
         at = bisect_left(self.starts, start)
         joins_left = at > 0 and self.ends[at - 1] == start
         joins_right = at < len(self.starts) and self.starts[at] == end
@@ -79,7 +92,8 @@ class _Incoming:
 class Received:
     """What a fragment led to: the whole payload, if it was the last one, and what to tell the sender, if anything."""
 
-    payload: bytes | None = None
+    payload: bytes | memoryview | None = None
+    """A large one is not copied; it changes no more."""
     status: FragmentStatus | None = None
 
 
@@ -126,8 +140,7 @@ class Inbox:
         if not self._charge(key, message, fragment, now):
             self.drops["reassembly_full"] += 1
             return Received()
-        message.insert(fragment.offset, fragment.offset + len(fragment.data))
-        message.chunks[fragment.offset] = fragment.data
+        message.insert(fragment.offset, fragment.data)
         message.grown_at = now
         message.since_status += 1
         self._messages[key] = message
@@ -160,7 +173,7 @@ class Inbox:
         return True
 
     def _finish(self, key: tuple[Hashable, bytes, int], message: _Incoming) -> Received:
-        payload = b"".join(message.chunks[offset] for offset in sorted(message.chunks))
+        payload = bytes(message.front) if len(message.front) <= LARGE else memoryview(message.front)
         self._release(key, message)
         self._done[key] = message.total
         if len(self._done) > REMEMBERED:

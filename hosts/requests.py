@@ -17,7 +17,9 @@ from enum import IntEnum
 from typing import TypeAlias
 
 from hosts import values
+from hosts.checking import Checks
 from hosts.values import MAX_LARGE_BYTES, Value, ValueFault
+from hosts.wire import LARGE, Payload, Rope
 
 _REQUEST = struct.Struct(">QB")
 _REPLY = struct.Struct(">QBBQQ")
@@ -27,9 +29,6 @@ _READ_LIST = struct.Struct(">QI")
 
 MAX_REQUEST_BYTES = MAX_LARGE_BYTES + 64
 """A key and a value share MAX_LARGE_BYTES."""
-
-LARGE = 64 << 10
-"""A value of more bytes is not copied out of its request; it lives on as a view of it."""
 
 MAX_U32 = 2**32 - 1
 MAX_U64 = 2**64 - 1
@@ -140,17 +139,27 @@ class Request:
             return cls(nonce, operation, start=start, limit=limit)
         return cls(nonce, operation, key=bytes(tail))
 
-    def check_values(self) -> None:
-        """Raises RequestFault if key or value are none: done once, before a request enters the log."""
+    def begin_check(self) -> Checks:
+        """What finds out whether key and value are values: done once, before a request enters the log. Raises
+        RequestFault if that is clear at once."""
+        if self.operation is Operation.OPEN_SESSION and self.key:
+            raise RequestFault("opening a session takes no operands")
+        operands: list[Encoded] = []
+        if self.operation in (Operation.PUT, Operation.GET, Operation.DELETE):
+            operands.append(self.key)
+        if self.operation in (Operation.APPEND, Operation.PUT):
+            operands.append(self.value)
         try:
-            if self.operation is Operation.OPEN_SESSION:
-                if self.key:
-                    raise RequestFault("opening a session takes no operands")
-            elif self.operation is not Operation.READ_LIST:
-                if self.operation is not Operation.APPEND:
-                    values.check(self.key)
-                if self.operation in (Operation.APPEND, Operation.PUT):
-                    values.check(self.value)
+            return Checks(operands)
+        except ValueFault as fault:
+            raise RequestFault(str(fault)) from fault
+
+    def check_values(self) -> None:
+        """Raises RequestFault if key or value are none; all of ``begin_check`` at once."""
+        checks = self.begin_check()
+        try:
+            while not checks.step():
+                pass
         except ValueFault as fault:
             raise RequestFault(str(fault)) from fault
 
@@ -185,9 +194,9 @@ def _behind(packed: Encoded, start: int) -> Encoded:
     return memoryview(packed)[start:] if len(packed) > LARGE else packed[start:]
 
 
-def pack_command(session: int, sequence: int, lowest: int, payload: bytes) -> bytes:
+def pack_command(session: int, sequence: int, lowest: int, payload: Encoded) -> bytes:
     """A log entry's data from a ClientRequest's header fields and payload."""
-    return _COMMAND.pack(session, sequence, lowest) + payload
+    return b"".join((_COMMAND.pack(session, sequence, lowest), payload))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +210,20 @@ class Reply:
     index: int = 0
     term: int = 0
     body: bytes = field(default=b"", repr=False)
+    large: Encoded = field(default=b"", repr=False)
+    """Stands behind the body, and is not copied for that."""
 
     def pack(self) -> bytes:
         """As payload."""
-        return _REPLY.pack(self.nonce, self.outcome, self.leader, self.index, self.term) + self.body
+        head = _REPLY.pack(self.nonce, self.outcome, self.leader, self.index, self.term)
+        return b"".join((head, self.body, self.large))
+
+    def payload(self) -> Payload:
+        """The same bytes as ``pack`` gives, without a copy of what is large."""
+        if not self.large:
+            return self.pack()
+        head = _REPLY.pack(self.nonce, self.outcome, self.leader, self.index, self.term)
+        return Rope((head, self.body, self.large))
 
     @classmethod
     def unpack(cls, payload: bytes) -> Reply:

@@ -21,7 +21,7 @@ from hosts.fragments import Outbox
 from hosts.raft.config import MAX_ID
 from hosts.raft.message import NOBODY, Message, MessageType
 from hosts.reassembly import Inbox
-from hosts.requests import MAX_REQUEST_BYTES
+from hosts.requests import MAX_REQUEST_BYTES, Encoded
 from hosts.seal import SEAL_BYTES, Seal
 from hosts.wire import (
     FIRST_CLIENT_TYPE,
@@ -45,7 +45,8 @@ RECEIVE_BYTES = 2048
 
 SOCKET_BUFFER_BYTES = 4 << 20
 MAX_DRAIN = 256
-"""Datagrams taken from the socket before anything else has its turn."""
+DRAIN_S = 0.005
+"""Datagrams taken from the socket, and time spent on them, before anything else has its turn."""
 
 MAX_PEER_OUTBOX_BYTES = 64 << 20
 """Messages to one address that wait; one of any size may wait alone."""
@@ -62,7 +63,7 @@ class Handlers:
     itself if this node cannot serve it; the rest of it is then not gathered."""
 
     peer: Callable[[int, Message], None]
-    request: Callable[[Header, bytes, Address], None]
+    request: Callable[[Header, Encoded, Address], None]
     refuse: Callable[[Header, bytes, Address], bool]
 
 
@@ -143,8 +144,9 @@ class Transport:
     # -- in -----------------------------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """Take what has come, up to MAX_DRAIN datagrams, and hand on what is complete and right."""
-        receive = self.socket.recvfrom
+        """Take what has come, for DRAIN_S and up to MAX_DRAIN datagrams, and hand on what is complete and right."""
+        receive, clock = self.socket.recvfrom, self._clock
+        until = clock() + DRAIN_S
         for _ in range(MAX_DRAIN):
             try:
                 datagram, address = receive(RECEIVE_BYTES)
@@ -154,6 +156,8 @@ class Transport:
                 self.drops["socket_error"] += 1
                 return
             self._take(datagram, address)
+            if clock() > until:
+                return
 
     def _take(self, datagram: bytes, address: Address) -> None:
         try:
@@ -194,9 +198,10 @@ class Transport:
             if expected is None:
                 self._guests[header.group, header.source] = address
             datagram = datagram[:-SEAL_BYTES]
-        payload = datagram[HEADER_BYTES:]
+        payload: Encoded = datagram[HEADER_BYTES:]
         if header.is_fragment:
-            whole = self._gather(self._peer_inbox, header, datagram, unpack_fragment(payload), address)
+            fragment = unpack_fragment(datagram[HEADER_BYTES:])
+            whole = self._gather(self._peer_inbox, header, datagram, fragment, address)
             if whole is None:
                 return
             payload = whole
@@ -237,7 +242,7 @@ class Transport:
 
     def _gather(
         self, inbox: Inbox, header: Header, datagram: bytes, fragment: Fragment, address: Address
-    ) -> bytes | None:
+    ) -> Encoded | None:
         now = self._clock()
         inbox.expire(now)
         received = inbox.receive(address, datagram[:HEADER_BYTES], fragment, now)
@@ -322,10 +327,10 @@ class Transport:
             return False
         return True
 
-    def send_client(self, header: Header, payload: bytes, address: Address) -> None:
+    def send_client(self, header: Header, payload: Payload, address: Address) -> None:
         """Send a reply to a client's address: now if it is small, else in fragments."""
         if HEADER_BYTES + len(payload) <= MAX_DATAGRAM:
-            self._put(header.type, header.pack() + payload, address)
+            self._put(header.type, header.pack() + payload[:], address)
             return
         outboxes = self._client_outboxes
         outbox = outboxes.get(address)

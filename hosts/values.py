@@ -36,9 +36,11 @@ MAX_CONTAINERS = 200_000
 """Lists and maps in one value, itself included: what bounds the time and memory that any bytes can cost."""
 
 _BIG_INT = 1
-_BIN32 = b"\xc6"
-_BIN32_HEAD = 5
 _LONG_INT_BITS = 4096
+
+
+class _Pairs(list[tuple[Any, Any]]):
+    """A map's keys and values, of which no map is made."""
 
 
 class ValueFault(ValueError):
@@ -57,20 +59,8 @@ def encode(value: Value) -> bytes:
             _Checker().check(value)
     most = MAX_LARGE_BYTES if isinstance(value, bytes) else MAX_VALUE_BYTES
     if len(data) > most:
-        raise ValueFault(f"the value takes {len(data)} bytes; at most {most} are possible")
+        raise too_large(len(data), most)
     return data
-
-
-def check(data: bytes | memoryview) -> None:
-    """Raises ValueFault for what ``encode`` would not have written. Large bytes are not copied for that."""
-    most = MAX_LARGE_BYTES if data[:1] == _BIN32 else MAX_VALUE_BYTES
-    if len(data) > most:
-        raise ValueFault(f"the value takes {len(data)} bytes; at most {most} are possible")
-    if data[:1] == _BIN32 and len(data) >= _BIN32_HEAD:
-        if int.from_bytes(data[1:_BIN32_HEAD], "big") != len(data) - _BIN32_HEAD:
-            raise ValueFault("bytes of another length than they say")
-    else:
-        decode(data)
 
 
 def decode(data: bytes | memoryview) -> Value:
@@ -81,7 +71,7 @@ def decode(data: bytes | memoryview) -> Value:
         hooks = {"list_hook": limit, "object_hook": limit}
     try:
         value = msgpack.unpackb(
-            data, strict_map_key=False, ext_hook=_extension, unicode_errors="surrogatepass", **hooks
+            data, strict_map_key=False, ext_hook=extension, unicode_errors="surrogatepass", **hooks
         )
     except ValueFault:
         raise
@@ -90,6 +80,22 @@ def decode(data: bytes | memoryview) -> Value:
     if type(value) not in _PLAIN:
         _Checker().check(value)
     return value
+
+
+def shown(data: bytes | memoryview) -> tuple[str, Any]:
+    """The type's name and ``to_json`` of a value that has been checked. No map is made of keys that somebody may have
+    chosen so that each collides with all others. Raises ValueFault for what is surely no value."""
+    try:
+        value = msgpack.unpackb(
+            data,
+            strict_map_key=False,
+            ext_hook=extension,
+            unicode_errors="surrogatepass",
+            object_pairs_hook=_Pairs,
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueFault(f"not a value: {error or type(error).__name__}") from error
+    return describe_type(value), to_json(value)
 
 
 def parse_text(text: str) -> Value:
@@ -108,13 +114,19 @@ def to_json(value: Value) -> Any:
         return value if math.isfinite(value) else {"$float": str(value)}
     if isinstance(value, int) and not isinstance(value, bool):
         return value if value.bit_length() <= _LONG_INT_BITS else {"$int": hex(value)}
+    if isinstance(value, _Pairs):
+        return _map_to_json(value)
     if isinstance(value, (list, tuple)):
         return list(value) if _JSON_ALIKE.issuperset(map(type, value)) else [to_json(item) for item in value]
     if isinstance(value, dict):
-        if all(isinstance(key, str) and not key.startswith("$") for key in value):
-            return {key: to_json(item) for key, item in value.items()}
-        return {"$map": [[to_json(key), to_json(item)] for key, item in value.items()]}
+        return _map_to_json(_Pairs(value.items()))
     return value
+
+
+def _map_to_json(pairs: _Pairs) -> Any:
+    if all(isinstance(key, str) and not key.startswith("$") for key, _ in pairs):
+        return {key: to_json(item) for key, item in pairs}
+    return {"$map": [[to_json(key), to_json(item)] for key, item in pairs]}
 
 
 def from_json(tree: Any) -> Value:
@@ -134,7 +146,7 @@ def describe_type(value: Value) -> str:
     """The type's name as people say it: int, str, bytes, list, map, ..."""
     if value is None:
         return "null"
-    return "map" if isinstance(value, dict) else type(value).__name__
+    return "map" if isinstance(value, (dict, _Pairs)) else type(value).__name__
 
 
 def _untag(tag: str, content: Any) -> Value:
@@ -179,7 +191,11 @@ def _pack(value: Any) -> bytes:
 
 
 def _int_bytes(value: int) -> bytes:
-    return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+    return value.to_bytes(_int_size(value), "big", signed=True)
+
+
+def _int_size(value: int) -> int:
+    return value.bit_length() // 8 + 1
 
 
 def _fits_msgpack(value: int) -> bool:
@@ -189,7 +205,7 @@ def _fits_msgpack(value: int) -> bool:
 def _prepare(value: Value, depth: int) -> Any:
     """A copy that msgpack packs without questions; the slow way, which also finds out what is wrong."""
     if depth > MAX_DEPTH:
-        raise ValueFault(f"lists and maps deeper than {MAX_DEPTH} cannot be stored")
+        raise too_deep()
     if value is None or isinstance(value, (bool, float, str, bytes)):
         return value
     if isinstance(value, bytearray):
@@ -209,7 +225,7 @@ def _prepare(value: Value, depth: int) -> Any:
 
 def _key(key: Value) -> Value:
     if isinstance(key, (tuple, frozenset)):
-        raise ValueFault("a map's key must be a str, int, float, bytes, bool or None")
+        raise bad_key()
     return key
 
 
@@ -237,9 +253,9 @@ class _Checker:
     def _enter(self, depth: int) -> None:
         self._left -= 1
         if depth >= MAX_DEPTH:
-            raise ValueFault(f"lists and maps deeper than {MAX_DEPTH} cannot be stored")
+            raise too_deep()
         if self._left < 0:
-            raise _too_many()
+            raise too_many()
 
     def _check_items(self, items: Iterable[Value], depth: int) -> None:
         if not _PLAIN.issuperset(map(type, items)):
@@ -252,8 +268,24 @@ _JSON_ALIKE = frozenset({type(None), bool, str})
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 
 
-def _too_many() -> ValueFault:
+def too_large(size: int, most: int) -> ValueFault:
+    """For an encoded value of ``size`` bytes."""
+    return ValueFault(f"the value takes {size} bytes; at most {most} are possible")
+
+
+def too_deep() -> ValueFault:
+    """For lists and maps deeper than MAX_DEPTH."""
+    return ValueFault(f"lists and maps deeper than {MAX_DEPTH} cannot be stored")
+
+
+def too_many() -> ValueFault:
+    """For more than MAX_CONTAINERS lists and maps."""
     return ValueFault(f"more than {MAX_CONTAINERS} lists and maps in one value cannot be stored")
+
+
+def bad_key() -> ValueFault:
+    """For a list, a map or a tuple as a map's key."""
+    return ValueFault("a map's key must be a str, int, float, bytes, bool or None")
 
 
 def _limited_list() -> Callable[[list[Any]], list[Any]]:
@@ -264,17 +296,19 @@ def _limited_list() -> Callable[[list[Any]], list[Any]]:
         nonlocal count
         count += 1
         if count > MAX_CONTAINERS:
-            raise _too_many()
+            raise too_many()
         return made
 
     return pass_on
 
 
-def _extension(code: int, data: bytes) -> Value:
+def extension(code: int, data: bytes) -> Value:
+    """The integer that an extension type stands for. Raises ValueFault for another type, or one that ``encode`` does
+    not write."""
     if code != _BIG_INT or not data:
         raise ValueFault(f"unknown extension type {code}")
     value = int.from_bytes(data, "big", signed=True)
-    if _fits_msgpack(value) or len(_int_bytes(value)) != len(data):
+    if _fits_msgpack(value) or _int_size(value) != len(data):
         raise ValueFault("an integer that is longer than it needs to be")
     return value
 

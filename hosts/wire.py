@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntFlag
 from ipaddress import IPv4Address
+from operator import itemgetter
 from typing import TypeAlias
 
 from hosts.raft.message import MAX_TERM, Entry, EntryKind, Message, MessageType
@@ -35,7 +36,8 @@ MAX_DATAGRAM = 1400
 FIRST_CLIENT_TYPE = 16
 
 LARGE = 64 << 10
-"""An entry of more bytes has an AppendEntries to itself, and is not copied just to be sent."""
+"""What has more bytes is not copied without need: a value lives on as a view of its request, and an entry has an
+AppendEntries to itself."""
 
 _HEADER = struct.Struct(">BBBBBBHQQQQ")
 _PEER_PREFIX = struct.Struct(">QQ")
@@ -43,6 +45,7 @@ _FRAGMENT_PREFIX = struct.Struct(">QII")
 _ENTRY = struct.Struct(">QBI")
 _STATUS = struct.Struct(">QII")
 _RANGE = struct.Struct(">II")
+_END = itemgetter(1)
 
 
 class Flag(IntFlag):
@@ -181,6 +184,14 @@ class FragmentStatus:
         """Whether nothing more need be sent."""
         return self.highest >= self.total and not self.missing
 
+    def covers(self, start: int, end: int) -> bool:
+        """Whether the receiver has all of these bytes."""
+        if end > self.highest:
+            return False
+        # Ranges rise and do not touch: only the first that ends behind ``start`` may reach into these bytes.
+        at = bisect_right(self.missing, start, key=_END) if self.missing else 0
+        return at == len(self.missing) or self.missing[at][0] >= end
+
     def pack(self) -> bytes:
         """As payload. Ranges beyond MAX_RANGES are left out, and ``highest`` lowered to the last one named."""
         missing, highest = self.missing, self.highest
@@ -241,7 +252,7 @@ class Rope:
 
     __slots__ = ("_parts", "_size", "_starts")
 
-    def __init__(self, parts: Sequence[bytes]) -> None:
+    def __init__(self, parts: Sequence[bytes | memoryview]) -> None:
         self._parts = [part for part in parts if part]
         self._starts = [0]
         for part in self._parts:
@@ -257,10 +268,10 @@ class Rope:
             return b""
         at = bisect_right(self._starts, start) - 1
         from_here = start - self._starts[at]
-        found = self._parts[at][from_here : from_here + stop - start]
+        found = bytes(self._parts[at][from_here : from_here + stop - start])
         while len(found) < stop - start:
             at += 1
-            found += self._parts[at][: stop - start - len(found)]
+            found += bytes(self._parts[at][: stop - start - len(found)])
         return found
 
 
@@ -296,7 +307,7 @@ def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = Fals
     return header, b"".join(parts)
 
 
-def unpack_peer(header: Header, payload: bytes, *, cluster: int) -> Message:
+def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) -> Message:
     """The inverse of pack_peer. Raises WireError for another cluster's message and for malformed entries."""
     if header.type >= FIRST_CLIENT_TYPE:
         raise WireError(f"type {header.type} is no peer message")
@@ -310,7 +321,7 @@ def unpack_peer(header: Header, payload: bytes, *, cluster: int) -> Message:
     if header.type == MessageType.APPEND_ENTRIES:
         entries = _unpack_entries(header, payload)
     else:
-        data = payload[PEER_PREFIX_BYTES:]
+        data = bytes(memoryview(payload)[PEER_PREFIX_BYTES:])
     return Message(
         type=MessageType(header.type),
         source=header.source,
@@ -327,8 +338,9 @@ def unpack_peer(header: Header, payload: bytes, *, cluster: int) -> Message:
     )
 
 
-def _unpack_entries(header: Header, payload: bytes) -> tuple[Entry, ...]:
+def _unpack_entries(header: Header, payload: bytes | memoryview) -> tuple[Entry, ...]:
     entries = []
+    view = memoryview(payload)
     at, index, last_term = PEER_PREFIX_BYTES, header.index, header.log_term
     while at < len(payload):
         if at + _ENTRY.size > len(payload):
@@ -340,7 +352,7 @@ def _unpack_entries(header: Header, payload: bytes) -> tuple[Entry, ...]:
             raise WireError("an entry longer than its message")
         if kind not in _KNOWN_KINDS or not last_term <= term <= header.term:
             raise WireError(f"entry {index} of kind {kind} and term {term} in a message of term {header.term}")
-        entries.append(Entry(term, index, EntryKind(kind), payload[at : at + length]))
+        entries.append(Entry(term, index, EntryKind(kind), bytes(view[at : at + length])))
         at += length
         last_term = term
     return tuple(entries)

@@ -23,6 +23,7 @@ from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
+from hosts.requests import Encoded
 from hosts.seal import Seal
 from hosts.sessions import Limits
 from hosts.snapshotting import Policy
@@ -462,6 +463,11 @@ class Process:
         touched, self._touched = self._touched, ()
         for group, watch in touched:
             group.flush()
+            if group.busy:
+                self.world.counts["busy groups"] += 1
+                self.world.counts["candidates"] += group.candidates
+                for _ in range(self.world.plan.flushes):
+                    group.flush()
             core = group.core
             if core.role is Role.LEADER or core.commit_index > len(watch.committed):
                 watch.look(core)
@@ -469,7 +475,9 @@ class Process:
                 watch.turned(core)
             self._count(group)
         idle = min([group.idle_ticks for group, _ in self._all])
-        if self._transport.waits or self._socket.waiting:
+        busy = [pair for pair in self._all if pair[0].busy]
+        self._touched = tuple(busy)
+        if busy or self._transport.waits or self._socket.waiting:
             idle = 1
         self._wake_after(self._ticks + idle)
 
@@ -524,7 +532,7 @@ class Process:
         self._touch(group)
         self.groups[group].step(message)
 
-    def _on_request(self, header: Header, payload: bytes, address: Address) -> None:
+    def _on_request(self, header: Header, payload: Encoded, address: Address) -> None:
         self._touch(header.group)
         self.groups[header.group].request(header, payload, address)
 

@@ -123,6 +123,12 @@ class Plan:
     faults: tuple[Fault, ...]
     sealed: bool
     """Members have a cluster key."""
+    flushes: int
+    """How often a group that is busy is flushed in a turn, beyond the first time."""
+    effort: int
+    """``hosts.group.EFFORT``."""
+    step_bytes: int
+    """Of a value, looked through in a step."""
 
     @property
     def election_us(self) -> int:
@@ -196,6 +202,9 @@ def draw(seed: int) -> Plan:
         earlier_term=random.choice((0, 0, 0, EARLIER_TERM)) if switches else 0,
         faults=_draw_faults(random, switches),
         sealed=random.random() < 0.2,
+        flushes=random.choice((0, 2, 100)),
+        effort=random.choice((1, 8, 64)),
+        step_bytes=random.choice((500, 16 << 10)),
     )
 
 

@@ -52,6 +52,8 @@ EXPECTED = (
     "large requests",
     "requests together",
     "answers together",
+    "busy groups",
+    "candidates",
     "retries",
     "unanswered",
     "sessions expired",

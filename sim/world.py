@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
+from unittest import mock
 
 from controller import network as controller_network
 from controller.desired import diff
@@ -75,7 +77,8 @@ def run(seed: int, options: Options, *, trace: bool = False) -> Result:
     world = World(plan, options, trace=trace)
     result = Result(seed, world.counts, "", plan.describe())
     try:
-        world.run()
+        with _narrow_limits(plan):
+            world.run()
     except Violation as violation:
         result.failure, result.rule = str(violation), violation.rule
         world.trace.note(world.events.now, "FAILED", str(violation))
@@ -95,6 +98,17 @@ def _frames(error: BaseException) -> list[str]:
     import traceback
 
     return traceback.format_exception(error)
+
+
+@contextmanager
+def _narrow_limits(plan: Plan) -> Iterator[None]:
+    """Groups have more to do than they do at a time, so early that it happens."""
+    with (
+        mock.patch("hosts.group.EFFORT", plan.effort),
+        mock.patch("hosts.checking.STEP_BYTES", plan.step_bytes),
+        mock.patch("hosts.checking.ASCII_BYTES", plan.step_bytes),
+    ):
+        yield
 
 
 class World:

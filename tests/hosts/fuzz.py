@@ -132,6 +132,8 @@ class Member:
                 else:
                     self.group.durable(work)
             self.group.flush()
+        while self.group.busy:
+            self.group.flush()
 
     def look(self) -> tuple[Any, ...]:
         """What an unauthenticated datagram would change first, fast."""

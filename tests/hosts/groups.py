@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 
 from hosts import values
+from hosts.batches import MORE
 from hosts.config import Address
 from hosts.group import Group, Ways
 from hosts.raft.config import Config
@@ -28,6 +29,8 @@ class Trio:
         self.told: list[Message] = []
         """What the network has been told."""
         self.replies: list[tuple[int, Header, Reply]] = []
+        self.batches: list[tuple[Header, bytes]] = []
+        """Replies that share datagrams."""
         self._mail: list[Message] = []
         self._disks: list[tuple[int, Ready]] = []
         self.groups: dict[int, Group] = {}
@@ -44,19 +47,25 @@ class Trio:
             ways = Ways(
                 lambda _, message: self._mail.append(message),
                 lambda _, ready, member=member: self._disks.append((member, ready)),
-                lambda header, payload, _, member=member: self.replies.append(
-                    (member, header, Reply.unpack(payload))
-                ),
+                lambda header, payload, _, member=member: self._take_reply(member, header, bytes(payload[:])),
                 lambda text: None,
                 tell=lambda _, message: self.told.append(message),
             )
             self.groups[member] = Group(1, core, addresses, ways, reads_through_log=reads_through_log)
 
-    def settle(self) -> None:
-        """Until nothing is on its way."""
+    def _take_reply(self, member: int, header: Header, payload: bytes) -> None:
+        if header.flags & MORE:
+            self.batches.append((header, payload))
+        else:
+            self.replies.append((member, header, Reply.unpack(payload)))
+
+    def settle(self, *, to_the_end: bool = True) -> None:
+        """Until nothing is on its way, and, ``to_the_end``, nobody has anything to do."""
         while True:
             for group in self.groups.values():
                 group.flush()
+                while to_the_end and group.busy:
+                    group.flush()
             if not self._mail and not self._disks:
                 return
             disks, self._disks = self._disks, []
@@ -101,9 +110,11 @@ class Trio:
     def heal(self) -> None:
         self.pass_on = lambda message: True
 
-    def ask(self, member: int, session: int, sequence: int, request: Request) -> None:
-        """A client's request arrives; ``settle`` has it dealt with."""
-        header = Header(MessageType.CLIENT_REQUEST, group=1, index=sequence, log_term=session, commit=sequence)
+    def ask(self, member: int, session: int, sequence: int, request: Request, lowest: int = 0) -> None:
+        """A client's request arrives; ``settle`` has it dealt with. ``lowest``: what the client waits for still, 0 if
+        for nothing else."""
+        commit = lowest or sequence
+        header = Header(MessageType.CLIENT_REQUEST, group=1, index=sequence, log_term=session, commit=commit)
         self.groups[member].request(header, request.pack(), CLIENT)
 
     def take_replies(self) -> list[tuple[int, Reply]]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosts.batches import MORE, Answers, pack_batches, unpack_batch
+from hosts.batches import MORE, REJECT, Answers, pack_batches, unpack_batch
 from hosts.raft.message import MessageType
 from hosts.requests import Outcome, Reply
 from hosts.transport import Handlers, Surroundings, Transport
@@ -42,12 +42,22 @@ def test_what_is_cut_short_is_refused(payload: bytes) -> None:
         list(unpack_batch(payload))
 
 
+def test_answers_that_say_no_go_together_too_and_apart_from_others() -> None:
+    answers = Answers(2, 7)
+    outcomes = (Outcome.OK, Outcome.NOT_LEADER, Outcome.BUSY, Outcome.OK, Outcome.NOT_LEADER)
+    for sequence, outcome in enumerate(outcomes):
+        asked = Header(MessageType.CLIENT_REQUEST, index=sequence, log_term=5, flags=MORE)
+        assert answers.add(asked, Reply(9, outcome), PLACE)
+    taken = {header.flags: payload for header, payload, _ in answers.take()}
+    sequences = {flags: [sequence for sequence, _ in unpack_batch(payload)] for flags, payload in taken.items()}
+    assert sequences == {MORE: [0, 3], MORE | REJECT: [1, 2, 4]}
+
+
 def test_answers_of_a_session_go_together_and_only_to_who_sends_batches() -> None:
     answers = Answers(2, 7)
     asked = [Header(MessageType.CLIENT_REQUEST, index=one, log_term=5, flags=MORE) for one in (1, 2, 3)]
     for header in asked[:2]:
         assert answers.add(header, Reply(9, Outcome.OK, index=header.index), PLACE)
-    assert not answers.add(asked[2], Reply(9, Outcome.BUSY), PLACE)
     assert not answers.add(Header(MessageType.CLIENT_REQUEST, index=4, log_term=5), Reply(9, Outcome.OK), PLACE)
     ((header, payload, place),) = answers.take()
     assert (header.type, header.source, header.group, header.index, header.log_term, header.flags, place) == (

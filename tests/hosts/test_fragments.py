@@ -254,3 +254,51 @@ def test_random_statuses_do_no_harm(seed: int) -> None:
             turn * 0.004,
         )
         assert 0 <= outbox._in_flight <= WINDOW
+
+
+def test_no_status_is_dear() -> None:
+    """What lacks only its beginning for ever is sent no further than a span, so each status looks at no more."""
+    outbox = Outbox(1)
+    total = 60_000 * FRAGMENT_BYTES
+    outbox.add(HEADER, bytes(total), 0.0)
+    outbox.poll(0.0)
+    (message,) = outbox._messages.values()
+    for turn in range(1, 3 * fragments.SPAN):
+        highest = min(total, message.next_piece * FRAGMENT_BYTES) if turn % 2 else total
+        outbox.on_status(FragmentStatus(1, total, highest, ((0, 1),)), "hostile", turn / 1000)
+        outbox.poll(turn / 1000)
+        assert len(message.pieces) <= fragments.SPAN and message.first_open == 0
+    assert message.next_piece == fragments.SPAN
+
+
+def test_what_a_receiver_has_beyond_a_span_is_not_sent_again() -> None:
+    payload = random.Random(7).randbytes(3 * fragments.SPAN * FRAGMENT_BYTES)
+    outbox, target = Outbox(1), inbox()
+    number = outbox.add(HEADER, payload, 0.0)
+    now, sent, restarted, got = 0.0, 0, False, None
+    while outbox:
+        now += 0.002
+        for datagram in outbox.poll(now):
+            sent += 1
+            received = target.receive("c", datagram[:HEADER_BYTES], unpack_fragment(datagram[HEADER_BYTES:]), now)
+            got = received.payload or got
+            if received.status is not None:
+                outbox.on_status(received.status, "receiver", now)
+        if sent > 2 * fragments.SPAN and not restarted:
+            restarted = True
+            outbox.restart(number, now)
+    assert got == payload and sent < 3 * fragments.SPAN + 8 * WINDOW
+
+
+def test_messages_of_one_header_and_their_bytes() -> None:
+    outbox = Outbox(1)
+    first, second = outbox.add(HEADER, bytes(5000), 0.0), outbox.add(HEADER, bytes(3000), 0.0)
+    assert outbox.payload_bytes == 8000 and outbox.find(HEADER) == second
+    outbox.remove(second)
+    assert outbox.payload_bytes == 5000 and outbox.find(HEADER) is None
+    outbox.remove(first)
+    assert outbox.payload_bytes == 0 and not outbox
+    outbox.add(HEADER, bytes(5000), 0.0)
+    outbox.poll(0.0)
+    outbox.poll(fragments.GIVE_UP_S + 1)
+    assert outbox.payload_bytes == 0 and outbox.find(HEADER) is None

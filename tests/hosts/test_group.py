@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
-from hosts import inspection, values
+import pytest
+
+from hosts import admission, checking, inspection, values
+from hosts.batches import MORE, REJECT, unpack_batch
 from hosts.config import Address
-from hosts.group import Group, Ways
-from hosts.machine import Machine
+from hosts.group import EFFORT, Group, Ways
+from hosts.machine import Item, Machine
 from hosts.raft.core import Config, Raft, Role
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.ready import Ready
 from hosts.requests import KNOWS_EXPIRED, Operation, Outcome, Reply, Request, pack_command
 from hosts.sessions import DEFAULT_LIMITS, Limits
 from hosts.wire import Header
-from tests.hosts.groups import Trio, append
+from tests.hosts.groups import NONCE, Trio, append, get, put
 
 CLIENT: Address = ("10.0.1.11", 40000)
 ADDRESSES: dict[int, Address] = {number: (f"10.0.{number}.{number}", 26410) for number in (1, 2, 3)}
@@ -221,3 +225,208 @@ def test_a_log_that_keeps_more_than_a_leader_would_take_now_is_applied_as_before
         entry = Entry(1, index, EntryKind.COMMAND, data)
         assert narrow.apply(entry) == wide.apply(entry)
     assert narrow.dump() == wide.dump() and narrow.sessions.kept == 296
+
+
+# -- what takes long ------------------------------------------------------------------------------------------------
+
+
+def slow_put(key: str, steps: int = 40, *, good: bool = True) -> Request:
+    """One whose value takes so many steps to be looked through."""
+    count = steps * checking.STEP_BYTES - 5
+    data = b"\xdd" + count.to_bytes(4, "big") + b"\x01" * (count - 1) + (b"\x01" if good else b"\xc1")
+    return Request(NONCE, Operation.PUT, key=values.encode(key), value=data)
+
+
+def test_a_large_value_is_looked_through_between_heartbeats() -> None:
+    """It takes many flushes, after each of which the leader can send, and hear; only then is it in the log."""
+    trio = Trio()
+    trio.elect(1)
+    session, leader = trio.open(1), trio.groups[1]
+    before, flushes = leader.core.last_index, 0
+    trio.ask(1, session, 1, slow_put("k"))
+    while leader.core.last_index == before:
+        assert leader.busy and leader.candidates == 1 and trio.replies == []
+        leader.flush()
+        flushes += 1
+    assert 38 <= flushes <= 41
+    trio.settle()
+    assert [(member, reply.outcome) for member, reply in trio.take_replies()] == [(1, Outcome.OK)]
+    trio.tick(count=10)
+    assert all(group.machine.pairs[values.encode("k")] == slow_put("k").value for group in trio.groups.values())
+
+
+def test_a_small_request_overtakes_a_large_one() -> None:
+    trio = Trio()
+    trio.elect(1)
+    session, leader = trio.open(1), trio.groups[1]
+    trio.ask(1, session, 1, slow_put("k"))
+    trio.ask(1, session, 2, put("k", "small"), lowest=1)
+    assert leader.candidates == 1
+    trio.settle()
+    assert [(reply.outcome, reply.index) for _, reply in trio.take_replies()] == [(Outcome.OK, 3), (Outcome.OK, 4)]
+    assert leader.machine.pairs[values.encode("k")] == slow_put("k").value, "the large one came last"
+
+
+def test_large_ones_take_turns() -> None:
+    """One that is half as long as another is looked through first, although it came later."""
+    trio = Trio()
+    trio.elect(1)
+    session, leader = trio.open(1), trio.groups[1]
+    trio.ask(1, session, 1, slow_put("long", 40))
+    trio.ask(1, session, 2, slow_put("short", 20), lowest=1)
+    assert leader.candidates == 2
+    trio.settle()
+    assert [header.index for _, header, _ in trio.replies] == [2, 1]
+    assert list(leader.machine.pairs) == [values.encode("short"), values.encode("long")]
+
+
+def test_a_large_value_that_is_none_never_enters_the_log() -> None:
+    trio = Trio()
+    trio.elect(1)
+    session, leader = trio.open(1), trio.groups[1]
+    before = leader.core.last_index
+    no_key = Request(NONCE, Operation.GET, bytes(slow_put("k", good=False).value))
+    for sequence, request in enumerate((slow_put("k", good=False), no_key)):
+        reply = trio.do(1, session, sequence, request)
+        assert reply.outcome is Outcome.BAD_REQUEST and "not a value" in reply.text
+    assert leader.core.last_index == before and not leader.busy
+
+
+def test_a_retry_of_what_is_looked_through_is_no_second_request() -> None:
+    trio = Trio()
+    trio.elect(1)
+    session = trio.open(1)
+    for _ in range(3):
+        trio.ask(1, session, 1, slow_put("k"))
+        assert trio.groups[1].candidates == 1
+        trio.groups[1].flush()
+    trio.settle()
+    assert len(trio.take_replies()) == 1
+
+
+def test_a_leader_that_is_deposed_sends_its_candidates_to_the_next() -> None:
+    trio = Trio()
+    trio.elect(1)
+    session = trio.open(1)
+    trio.ask(1, session, 1, slow_put("k"))
+    trio.groups[1].flush()
+    term = trio.groups[1].core.current_term + 1
+    trio.groups[1].step(Message(MessageType.APPEND_ENTRIES, 2, 1, term, round=1))
+    trio.settle()
+    ((member, reply),) = trio.take_replies()
+    assert (member, reply.outcome, reply.leader) == (1, Outcome.NOT_LEADER, 2)
+    assert trio.groups[1].candidates == 0 and not trio.groups[1].busy
+
+
+def test_candidates_are_bounded() -> None:
+    trio = Trio()
+    trio.elect(1)
+    session = trio.open(1)
+    value = slow_put("k").value
+    fit = admission.MAX_CANDIDATE_BYTES // (len(value) + 30)
+    for sequence in range(fit + 3):
+        trio.ask(1, session, sequence + 1, slow_put("k"), lowest=1)
+    busy = [reply.outcome for _, reply in trio.take_replies()]
+    assert busy == [Outcome.BUSY] * 3 and trio.groups[1].candidates == fit
+    trio.settle()
+    assert {reply.outcome for _, reply in trio.take_replies()} == {Outcome.OK}
+
+
+def test_much_to_apply_is_applied_between_heartbeats() -> None:
+    alone = Trio(members=1)
+    alone.elect(1)
+    session, group = alone.open(1), alone.groups[1]
+    for sequence in range(1, 1001):
+        alone.ask(1, session, sequence, append(sequence))
+    before = group.machine.applied_index
+    alone.settle(to_the_end=False)
+    assert group.core.commit_index >= before + 1000 and group.busy
+    most, at = 0, group.machine.applied_index
+    while group.busy:
+        group.flush()
+        most, at = max(most, group.machine.applied_index - at), group.machine.applied_index
+    assert 0 < most <= EFFORT and at == group.core.commit_index
+    assert len(alone.take_replies()) == 1000
+
+
+def test_a_leader_far_behind_with_applying_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hosts.group.MAX_UNAPPLIED", 500)
+    alone = Trio(members=1)
+    alone.elect(1)
+    session = alone.open(1)
+    for sequence in range(1, 1001):
+        alone.ask(1, session, sequence, append(sequence))
+    alone.settle(to_the_end=False)
+    alone.take_replies()
+    alone.ask(1, session, 1001, append("too much"))
+    ((_, reply),) = alone.take_replies()
+    assert reply.outcome is Outcome.BUSY and "wait to be applied" in reply.text
+    alone.settle()
+    alone.take_replies()
+    assert alone.do(1, session, 1001, append("now")).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize("through_log", [False, True])
+def test_reads_of_a_long_list_are_answered_between_heartbeats(through_log: bool) -> None:
+    """Each gives much: a few at a time, however many were asked for."""
+    alone = Trio(members=1, reads_through_log=through_log)
+    alone.elect(1)
+    session, group = alone.open(1), alone.groups[1]
+    group.machine.items += [Item(2, 1, b"\x01")] * 50_000
+    for sequence in range(1, 201):
+        alone.ask(1, session, sequence, Request(NONCE, Operation.READ_LIST, start=0, limit=65_535))
+    alone.settle(to_the_end=False)
+    most, answered = 0, len(alone.take_replies())
+    while group.busy:
+        group.flush()
+        some = len(alone.take_replies())
+        most, answered = max(most, some), answered + some
+    assert answered == 200 and most <= 2
+
+
+def test_keys_that_wait_to_be_read_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hosts.readers.MAX_READER_BYTES", 3000)
+    trio = Trio()
+    trio.elect(1)
+    session = trio.open(1)
+    for sequence in range(1, 5):
+        trio.ask(1, session, sequence, get(f"{sequence}" * 900))
+    assert [reply.outcome for _, reply in trio.take_replies()] == [Outcome.BUSY]
+    trio.settle()
+    assert [reply.outcome for _, reply in trio.take_replies()] == [Outcome.OK] * 3
+    assert trio.do(1, session, 5, get("k" * 900)).outcome is Outcome.OK
+
+
+def test_who_leads_no_more_tells_its_clients_between_other_things() -> None:
+    trio = Trio()
+    trio.elect(1)
+    session, old = trio.open(1), trio.groups[1]
+    trio.cut_off(1)
+    for sequence in range(1, 501):
+        trio.ask(1, session, sequence, append(sequence))
+        trio.ask(1, session, 1000 + sequence, get("k"))
+    trio.settle()
+    term = old.core.current_term + 1
+    old.step(Message(MessageType.APPEND_ENTRIES, 2, 1, term, round=1))
+    outcomes: list[Outcome] = []
+    while not outcomes or old.busy:
+        old.flush()
+        told = [reply.outcome for _, reply in trio.take_replies()]
+        assert len(told) <= EFFORT
+        outcomes += told
+    assert Counter(outcomes) == {Outcome.LOST_LEADERSHIP: 500, Outcome.NOT_LEADER: 500}
+
+
+def test_requests_of_a_batch_that_are_refused_share_datagrams() -> None:
+    trio = Trio()
+    trio.elect(1)
+    for sequence in range(1, 26):
+        header = Header(MessageType.CLIENT_REQUEST, index=sequence, log_term=2, flags=MORE)
+        trio.groups[2].request(header, append(sequence).pack(), CLIENT)
+    assert trio.batches == []
+    trio.groups[2].flush()
+    ((header, payload),) = trio.batches
+    assert header.flags == MORE | REJECT
+    refused = [(sequence, Reply.unpack(part)) for sequence, part in unpack_batch(payload)]
+    assert [sequence for sequence, _ in refused] == list(range(1, 26))
+    assert {(reply.outcome, reply.leader) for _, reply in refused} == {(Outcome.NOT_LEADER, 1)}

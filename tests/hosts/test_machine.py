@@ -49,7 +49,7 @@ def append(value: object, nonce: int = NONCE) -> Request:
 
 def result(reply: Reply) -> object:
     assert reply.outcome is Outcome.OK, reply.text
-    return values.decode(reply.body)
+    return values.decode(Reply.unpack(reply.pack()).body)
 
 
 def held(log: Log) -> list[object]:

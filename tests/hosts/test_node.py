@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from hosts import config, control
+from hosts import config, control, values
 from hosts.client import ClientError
 from hosts.control import ControlServer
 from hosts.node import Node, NodeError
@@ -291,8 +291,9 @@ def served(path: Path, answer: Callable[[dict[str, Any]], Iterator[dict[str, Any
 
     def loop() -> None:
         while not ending.is_set():
-            for fd, events in epoll.poll(0.05):
-                server.handle(fd, events)
+            for fd, _ in epoll.poll(0.05):
+                assert server.owns(fd)
+                server.handle()
 
     thread = threading.Thread(target=loop)
     thread.start()
@@ -388,11 +389,21 @@ def test_what_a_node_shows(cluster: Any) -> None:
     kinds = [entry.get("operation", entry["kind"]) for entry in raw if entry["kind"] != "noop"]
     assert kinds == ["open_session", "append", "put"] and raw[0]["kind"] == "noop"
     assert cluster.ask(leader, cmd="kv")[0] == {"key": "k", "type": "list", "value": [1]}
+    long = ["x" * 3000, {1: b"y"}]
+    with cluster.client() as client:
+        client.put("k", long)
+        client.put("l" * 3000, 7)
+        client.put(bytes(3000), long)
+    pairs = {str(line.get("key"))[:9]: line for line in cluster.ask(leader, cmd="kv")[:-1]}
+    tree = values.to_json(long)
+    assert pairs["k"] == {"key": "k", "type": "list", "value": tree}
+    assert pairs["l" * 9] == {"key": "l" * 3000, "type": "int", "value": 7}
+    assert pairs["{'$bytes'"] == {"key": {"$bytes": "00" * 3000}, "type": "list", "value": tree}
     status = cluster.status(leader)
     assert status["id"] == leader and status["name"] == f"node{leader}" and status["pid"]
     group = status["groups"][0]
     assert {"group", "role", "term", "leader", "commit", "applied", "last_index"} <= set(group)
-    assert group["values"] == 1 and group["keys"] == 1 and group["leader"] == leader
+    assert group["values"] == 1 and group["keys"] == 3 and group["leader"] == leader
     for wrong in (
         {"cmd": "log", "group": 9},
         {"cmd": "nonsense"},

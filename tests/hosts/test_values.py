@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosts import values
+from hosts import checking, values
 from hosts.values import ValueFault
 
 SCALARS = (
@@ -73,6 +73,13 @@ def test_notable_values(value: object) -> None:
     assert same(values.from_json(json.loads(json.dumps(values.to_json(value)))), value)
 
 
+@given(ANY)
+def test_what_is_shown_of_an_encoded_value_is_its_json(value: object) -> None:
+    kind, tree = values.shown(values.encode(value))
+    assert kind == values.describe_type(value)
+    assert json.dumps(tree) == json.dumps(values.to_json(value))
+
+
 def test_text_is_json_or_itself() -> None:
     assert values.parse_text("1") == 1 and type(values.parse_text("1")) is int
     assert same(values.parse_text("1.0"), 1.0)
@@ -101,10 +108,10 @@ def test_too_large_and_too_deep() -> None:
         values.encode(bytes(values.MAX_LARGE_BYTES))
     large = values.encode(bytes(values.MAX_VALUE_BYTES + 1))
     assert values.decode(large) == bytes(values.MAX_VALUE_BYTES + 1)
-    values.check(memoryview(large))
+    checking.check(memoryview(large))
     for wrong in (large[:-1], large + b"x", values.encode("x" * 9_000)[:-1], b"\xdb" + large[1:], b"\xc6\0\0"):
         with pytest.raises(ValueFault):
-            values.check(wrong)
+            checking.check(wrong)
     deep: object = 1
     for _ in range(values.MAX_DEPTH + 1):
         deep = [deep]
