@@ -462,6 +462,10 @@ class Raft:
         minimum = self.config.election_timeout_ticks
         if self.config.lease_ticks and self._heard_ago < minimum:
             return True
+        if self._heard_ago >= minimum and self._leadership is None:
+            return (
+                False  # whoever may not campaign begins a new election timeout after each, and remembers the leader
+            )
         return self.leader != NOBODY and self._elapsed < minimum
 
     # -- votes ------------------------------------------------------------------------------------------------

@@ -471,6 +471,22 @@ def test_a_member_votes_for_a_candidate_that_it_does_not_know() -> None:
     assert [(one.type, one.target, one.reject) for one in drain(raft)] == [(VOTE_REPLY, 77, False)]
 
 
+@pytest.mark.parametrize("kind", [PRE_VOTE, VOTE])
+def test_a_learner_that_has_missed_its_leader_votes_whenever_it_is_asked(kind: MessageType) -> None:
+    """It may have been given a vote by an entry that it lacks, and be the half of two that is needed."""
+    for silent in range(6 * ELECTION_TICKS):
+        config = Config(2, frozenset(), election_timeout_ticks=ELECTION_TICKS, heartbeat_ticks=HEARTBEAT_TICKS)
+        raft = Raft(config, HardState(), (), Random(0))
+        learns = entry(1, 1, {1}, {2})
+        raft.step(Message(APPEND, 1, 2, 1, round=1, entries=(learns,), commit=1))
+        drain(raft)
+        assert raft.membership.learners == {2}
+        tick(raft, silent)
+        raft.step(Message(kind, 1, 2, 2, 2, 1))
+        answers = [one.reject for one in drain(raft) if one.type is not APPEND_REPLY]
+        assert answers == ([] if silent < ELECTION_TICKS else [False]), f"silent for {silent} ticks"
+
+
 def test_answers_of_strangers_count_for_nothing() -> None:
     raft = settled_leader()
     raft.step(Message(APPEND_REPLY, 77, 1, raft.current_term + 5, 1, reject=True))
