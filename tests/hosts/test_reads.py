@@ -56,6 +56,18 @@ def test_one_member_is_its_own_quorum() -> None:
     assert values.decode(trio.do(1, session, 2, get("k")).body) == [True, 1]
 
 
+def test_one_member_answers_reads_that_come_just_before_a_heartbeat() -> None:
+    """The node takes what its socket holds, then the ticks that are due, and only then does what they led to."""
+    trio = Trio(members=1)
+    trio.elect(1)
+    session = trio.open(1)
+    for number in range(20):
+        trio.ask(1, session, number + 1, get("k"))
+        trio.groups[1].tick()
+        trio.settle()
+        assert [reply.outcome for _, reply in trio.take_replies()] == [Outcome.OK], f"read {number}"
+
+
 def test_a_follower_says_who_leads(trio: Trio) -> None:
     reply = trio.do(2, 2, 2, get("k"))
     assert (reply.outcome, reply.leader, reply.body) == (Outcome.NOT_LEADER, 1, b"10.0.0.1:26410")
