@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from hosts.config import Address
+from hosts.wire import FIRST_CLIENT_TYPE
 from sim import frames
 from sim.frames import Sender
 
@@ -17,13 +18,23 @@ if TYPE_CHECKING:
 KEPT = 64
 """Frames that a late duplicate may be of."""
 
+CLIENT_LATE_US = 150_000
+"""Less than a client's patience: a copy comes while it waits for the answer to its first try."""
+
 _STAMP = struct.Struct(">QHH")
+
+
+def is_for_clients(datagram: bytes) -> bool:
+    """Whether a client has sent this, or is to get it."""
+    return len(datagram) > 1 and datagram[1] >= FIRST_CLIENT_TYPE
 
 
 class Conditions:
     """How bad the network is at the moment: probabilities per datagram, and pairs of hosts that are cut apart."""
 
-    def __init__(self, trouble: float) -> None:
+    def __init__(self, trouble: float, client_trouble: float) -> None:
+        self.clients = client_trouble
+        """Of what clients send and get alone: lost, or doubled, and then the copy is late."""
         self.loss = self.duplicate = self.late = trouble
         self.misdeliver = trouble / 4
         self.late_us = 20_000
@@ -38,7 +49,7 @@ class Conditions:
 
     def end(self) -> None:
         """From now on all goes well."""
-        self.loss = self.duplicate = self.late = self.misdeliver = 0.0
+        self.loss = self.duplicate = self.late = self.misdeliver = self.clients = 0.0
         self.cut.clear()
         self.slow.clear()
 
@@ -48,7 +59,7 @@ class Network:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.conditions = Conditions(world.plan.trouble)
+        self.conditions = Conditions(world.plan.trouble, world.plan.client_trouble)
         self.unhappy = self.conditions.any
         self._random = Random(f"network/{world.plan.seed}")
         self._events = world.events
@@ -91,7 +102,7 @@ class Network:
                 self._leave(host, there, (self._senders[host].ip, port), target[1], datagram)
             return
         # A client's requests may be redirected, so their UDP checksum shows whether the switch kept it right.
-        frame = frames.pack(self._senders[host], port, target, datagram, checksum=datagram[1] >= 16)
+        frame = frames.pack(self._senders[host], port, target, datagram, checksum=is_for_clients(datagram))
         fabric.from_host(host, frame)
 
     def from_switch(self, host: str, frame: bytes) -> None:
@@ -126,6 +137,13 @@ class Network:
         if self.unhappy and random() < self.unhappy:
             self._trouble(host, source, port, datagram, delay)
             return
+        if self.conditions.clients and is_for_clients(datagram) and random() < self.conditions.clients:
+            if random() < 0.5:
+                self.world.counts["lost for clients"] += 1
+                return
+            self.world.counts["doubled for clients"] += 1
+            copy = delay + int(random() * CLIENT_LATE_US)
+            self._events.after(copy, self._arrive, host, source, port, datagram)
         self._events.after(delay, self._arrive, host, source, port, datagram)
 
     def _trouble(self, host: str, source: Address, port: int, datagram: bytes, delay: int) -> None:

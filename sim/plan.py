@@ -113,6 +113,8 @@ class Plan:
     kept_entries: int
     trouble: float
     """Packets lost, doubled or late at any time, as a share."""
+    client_trouble: float
+    """Of clients' datagrams, lost or doubled at any time, as a share."""
     turn_at_once: float
     """How often a node looks at a datagram at once, rather than with the next one."""
     hostile_us: int
@@ -196,6 +198,7 @@ def draw(seed: int) -> Plan:
         snapshot_entries=random.choice((0, 20, 60, 150)),
         kept_entries=random.choice((0, 10, 100)),
         trouble=random.choice((0.0, 0.002, 0.02)),
+        client_trouble=random.choice((0.0, 0.0, 0.2)),
         turn_at_once=random.choice((1.0, 0.9, 0.6)),
         hostile_us=random.choice((300, 1000)) * MS,
         lease_ticks=random.choice((0, 0, 1)) * _longest_lease(topology, clocks),
@@ -256,7 +259,7 @@ def _draw_core(random: Random) -> dict[str, Any]:
 
 def _draw_limits(random: Random) -> Limits:
     return Limits(
-        sessions=random.choice((3, 5, 4096)),
+        sessions=random.choice((2, 5, 4096)),
         expiry_entries=random.choice((40, 200, 1_000_000)),
         traces=random.choice((1, 8, 65_536)),
         replies=random.choice((16, 60, 262_144)),

@@ -48,6 +48,8 @@ EXPECTED = (
     "late",
     "misdelivered",
     "replayed",
+    "lost for clients",
+    "doubled for clients",
     "cut off",
     "large requests",
     "requests together",

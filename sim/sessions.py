@@ -24,6 +24,8 @@ class Told:
         self._carried_out: defaultdict[int, set[int]] = defaultdict(set)
         self._given_up: defaultdict[int, int] = defaultdict(int)
         """By session: the client waits for no sequence up to this one."""
+        self._values: set[bytes] = set()
+        """That were written: no two writes of the simulator's clients have the same."""
 
     def look(self, entry: Entry, reply: Reply) -> None:
         """An entry was applied, and this is the answer to it."""
@@ -37,6 +39,7 @@ class Told:
             if sequence in carried_out:
                 self._fail("carried out once", f"entry {entry.index} carries out {sequence} of {session} again")
             carried_out.add(sequence)
+            self._writes(entry, bytes(command.request.value))
         elif reply.outcome is Outcome.SESSION_EXPIRED and sequence in carried_out:
             self._fail("expired is not carried out", f"entry {entry.index}: {sequence} of {session} was")
         elif reply.outcome is Outcome.UNKNOWN_SESSION and self._opened.get(session) == command.request.nonce:
@@ -48,3 +51,9 @@ class Told:
                 )
         if reply.outcome not in _WITHOUT_SESSION:
             self._given_up[session] = max(self._given_up[session], command.lowest - 1)
+
+    def _writes(self, entry: Entry, value: bytes) -> None:
+        """Whatever the session: a client repeats nothing under another that was carried out."""
+        if value and value in self._values:
+            self._fail("carried out once", f"entry {entry.index} writes {value[:40]!r} again")
+        self._values.add(value)
