@@ -58,7 +58,7 @@ class Ways:
     reply: Callable[[Header, Payload, Address], None]
     note: Callable[[str], None]
     save: Callable[[int, Snapshot], None] = lambda group, snapshot: None
-    """Makes a snapshot durable; ``Group.saved`` is called then."""
+    """Makes a snapshot durable; ``Group.saved`` is called then, or ``Group.not_saved``."""
     sink: Callable[[int], Sink] = lambda group: MemorySink()
     """A place for the data of a snapshot that is made here."""
     members: Callable[[int, Mapping[int, Address]], None] = lambda group, addresses: None
@@ -90,7 +90,12 @@ class Group:
         self.core = core
         self.machine = machine if machine is not None else Machine()
         self._snapshots = Snapshots(
-            core, self.machine, snapshots, lambda taken: ways.save(number, taken), lambda: ways.sink(number)
+            core,
+            self.machine,
+            snapshots,
+            lambda taken: ways.save(number, taken),
+            lambda: ways.sink(number),
+            lambda text: ways.note(f"group {number}: {text}"),
         )
         self._unapplied: deque[Entry] = deque()
         """Committed, and waiting for the machine, or for their turn."""
@@ -113,8 +118,7 @@ class Group:
     def tick(self) -> None:
         """A tick of the clock has passed."""
         self.core.tick()
-        if self._snapshots.working:
-            self._snapshots.tick()
+        self._snapshots.tick()
         self._until_told -= 1
         if self._until_told <= 0:
             self._tell_network()
@@ -122,9 +126,7 @@ class Group:
     @property
     def idle_ticks(self) -> int:
         """The tick that may do something next, as the core's."""
-        if self._snapshots.working:
-            return 1
-        idle = self.core.idle_ticks
+        idle = min(self.core.idle_ticks, self._snapshots.idle_ticks)
         return idle if self.core.role is not Role.LEADER else max(1, min(idle, self._until_told))
 
     @property
@@ -214,6 +216,10 @@ class Group:
     def saved(self, snapshot: Snapshot) -> None:
         """A snapshot that was given to the disk is there."""
         self._snapshots.saved(snapshot)
+
+    def not_saved(self, snapshot: Snapshot, why: str) -> None:
+        """A snapshot that was given to the disk could not be written."""
+        self._snapshots.not_saved(snapshot, why)
 
     def _tell_network(self) -> None:
         """A leader tells who the committed members are: at each change, and again every second."""

@@ -33,13 +33,15 @@ from hosts.raft.core import Raft
 from hosts.raft.message import Message
 from hosts.raft.snapshot import Snapshot
 from hosts.requests import Encoded
+from hosts.retries import Receiving
 from hosts.seal import KeyFault, Seal, next_boot, read_key
 from hosts.snapshotting import Policy, Unusable
 from hosts.stager import Stager
+from hosts.storage.errors import explain
 from hosts.storage.log import DiskLog, LogError
 from hosts.transport import Handlers, Transport
 from hosts.wire import Header
-from hosts.writer import Writer
+from hosts.writer import Unsaved, Writer
 
 TICK_S = TICK_MS / 1000
 MAX_LATE_TICKS = 3
@@ -99,7 +101,7 @@ class Node:
             try:
                 self._control = ControlServer(self.folder / "control.sock", self._epoll, self._answer)
             except OSError as error:
-                raise NodeError(f"{self.folder}/control.sock: cannot be made: {error.strerror}") from error
+                raise NodeError(f"cannot be made: {explain(error, self.folder / 'control.sock')}") from error
             give_to_invoking_user(self.folder / "control.sock")
             undo.pop_all()
         for fd in (self._transport.socket.fileno(), self._writer.wakeup, self._wake):
@@ -118,7 +120,7 @@ class Node:
         except KeyFault as fault:
             raise NodeError(str(fault)) from fault
         except OSError as error:
-            raise NodeError(f"{self.folder}/boot: cannot be written: {error.strerror}") from error
+            raise NodeError(f"cannot be written: {explain(error, self.folder / 'boot')}") from error
 
     def _open_transport(self, seal: Seal | None) -> Transport:
         peers = {
@@ -155,7 +157,7 @@ class Node:
                 raise NodeError(str(error)) from error
             except OSError as error:
                 raise NodeError(
-                    f"{folder}: cannot be made: {error.strerror}; 'data' in the cluster file says where nodes write"
+                    f"cannot be made: {explain(error, folder)}; 'data' in the cluster file says where nodes write"
                 ) from error
             undo.callback(logs[group.id].close)
             self._claim(folder, group.id)
@@ -169,7 +171,7 @@ class Node:
         except NotOurs as error:
             raise NodeError(str(error)) from error
         except OSError as error:
-            raise NodeError(f"{folder}: cannot be written: {error.strerror}") from error
+            raise NodeError(f"cannot be written: {explain(error, folder)}") from error
 
     def _make_group(self, number: int, log: Any) -> Group:
         born = self.cluster.group(number)
@@ -188,7 +190,11 @@ class Node:
             log.entries,
             random.Random(os.urandom(16)),
             getattr(log, "snapshot", None),
-            lambda: self._stager.sink(log.open_stage),
+            Receiving(
+                lambda: self._stager.sink(log.open_stage),
+                lambda text: self._note(f"group {number}: {text}"),
+                lambda: int(time.monotonic() / TICK_S),
+            ).sink,
         )
         ways = Ways(
             self._transport.send_peer,
@@ -271,11 +277,16 @@ class Node:
         for number, work in self._writer.take_done():
             if isinstance(work, Snapshot):
                 self._groups[number].saved(work)
+            elif isinstance(work, Unsaved):
+                self._groups[number].not_saved(work.snapshot, work.why)
             else:
                 self._groups[number].durable(work)
         failure = self._writer.failure or self._stager.failure
         if failure is not None:
-            raise NodeError(f"stopped, because nothing more can be made durable: {failure}") from failure
+            raise NodeError(
+                f"stopped, because nothing more can be made durable: {failure}. What was acknowledged is there: once "
+                "that is mended, start this member again"
+            ) from failure
 
     def _on_peer(self, group: int, message: Message) -> None:
         self._groups[group].step(message)

@@ -10,6 +10,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -25,9 +26,22 @@ class Log(Protocol):
         self, hard_state: HardState | None, entries: Sequence[Entry], snapshot: Snapshot | None = None
     ) -> None: ...
 
-    def save_snapshot(self, snapshot: Snapshot) -> None: ...
+    def save_snapshot(self, snapshot: Snapshot) -> str: ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """A snapshot that could not be made durable, and why. Nothing depends on it: the log goes on."""
+
+    snapshot: Snapshot
+    why: str
+
+
+Work = Ready | Snapshot
+Done = Ready | Snapshot | Unsaved
+"""What became of work."""
 
 
 class Writer:
@@ -35,8 +49,8 @@ class Writer:
 
     def __init__(self, logs: dict[int, Log]) -> None:
         self._logs = logs
-        self._queue: SimpleQueue[tuple[int, Ready | Snapshot] | None] = SimpleQueue()
-        self._done: deque[tuple[int, Ready | Snapshot]] = deque()
+        self._queue: SimpleQueue[tuple[int, Work] | None] = SimpleQueue()
+        self._done: deque[tuple[int, Done]] = deque()
         self.failure: BaseException | None = None
         """Why the thread has stopped; the node must stop too."""
         self.syncs = 0
@@ -57,8 +71,8 @@ class Writer:
         """Make ``wakeup`` readable. From any thread."""
         os.eventfd_write(self.wakeup, 1)
 
-    def take_done(self) -> list[tuple[int, Ready | Snapshot]]:
-        """What has become durable since the last call, in order."""
+    def take_done(self) -> list[tuple[int, Done]]:
+        """What has been done since the last call, in the order of the work of each group."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.wakeup)
         done = []
@@ -88,37 +102,42 @@ class Writer:
     def _write_batch(self) -> bool:
         """Wait for work and do all there is. False at the end."""
         item = self._queue.get()
-        batch: list[tuple[int, Ready | Snapshot]] = []
+        batch: list[tuple[int, Work]] = []
         while item is not None:
             batch.append(item)
             if self._queue.empty():
                 break
             item = self._queue.get()
         for group in {group for group, _ in batch}:
-            self.syncs += write_all(self._logs[group], [work for number, work in batch if number == group])
-        self._done.extend(batch)
+            done, syncs = write_all(self._logs[group], [work for number, work in batch if number == group])
+            self.syncs += syncs
+            self._done.extend((group, one) for one in done)
         if batch:
             os.eventfd_write(self.wakeup, 1)
         return item is not None
 
 
-def write_all(log: Log, works: Iterable[Ready | Snapshot]) -> int:
-    """Make one group's work durable in its order, with one sync for all Readys between two snapshots. The number of
-    syncs."""
+def write_all(log: Log, works: Iterable[Work]) -> tuple[list[Done], int]:
+    """Make one group's work durable in its order, with one sync for all Readys between two snapshots. What became of
+    each, and the number of syncs."""
     syncs = 0
     run: list[Ready] = []
+    done: list[Done] = []
     for work in works:
         if isinstance(work, Ready) and work.snapshot is None:
             run.append(work)
+            done.append(work)
             continue
         syncs += _append(log, run)
         run = []
         if isinstance(work, Ready):
             log.append(work.hard_state, work.entries, work.snapshot)
             syncs += 1
+            done.append(work)
         else:
-            log.save_snapshot(work)
-    return syncs + _append(log, run)
+            why = log.save_snapshot(work)
+            done.append(Unsaved(work, why) if why else work)
+    return done, syncs + _append(log, run)
 
 
 def _append(log: Log, run: list[Ready]) -> int:

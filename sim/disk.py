@@ -92,7 +92,8 @@ def _rename(names: dict[str, _Inode], change: dict[str, _Inode | None]) -> None:
 
 class SimDisk:
     """Implements ``hosts.storage.disk.Disk`` for one folder. ``fuse``: calls until the power fails, None for never.
-    ``broken``: every write and sync fails with an I/O error."""
+    ``broken``: every write and sync fails with an I/O error. ``capacity``: bytes that all files together can have,
+    None for any number."""
 
     def __init__(self, random: Random, name: str = "disk") -> None:
         self._random = random
@@ -103,6 +104,9 @@ class SimDisk:
         """Names that were given, or taken away, and the folder not synced since; a rename does both at once."""
         self.fuse: int | None = None
         self.broken = False
+        self.capacity: int | None = None
+        self.refusals = 0
+        """How often a file had no room."""
         self.torn_writes = 0
         self.syncs = 0
 
@@ -114,6 +118,20 @@ class SimDisk:
                 raise PowerLoss
         if self.broken:
             raise OSError(errno.EIO, "Input/output error")
+
+    @property
+    def used(self) -> int:
+        """Bytes of all files."""
+        return sum(len(inode.live) for inode in self._live.values())
+
+    def room_for(self, inode: _Inode, size: int) -> bool:
+        """Whether a file may grow to ``size`` bytes."""
+        return self.capacity is None or size <= len(inode.live) or self.used + size - len(inode.live) <= self.capacity
+
+    def refuse(self, name: str) -> OSError:
+        """The error that says that a file has no room."""
+        self.refusals += 1
+        return OSError(errno.ENOSPC, "No space left on device", self.path(name))
 
     def lose_power(self) -> None:
         """Forget some of what was not synced, and come up again."""
@@ -153,13 +171,15 @@ class SimDisk:
     def create(self, name: str, size: int) -> SimFile:
         self.burn()
         inode = _Inode()
+        if not self.room_for(inode, size):
+            raise self.refuse(name)
         self._change_names({name: inode})
         inode.do(size)
         self.burn()
-        return SimFile(self, inode)
+        return SimFile(self, inode, name)
 
     def open(self, name: str) -> SimFile:
-        return SimFile(self, self._live[name])
+        return SimFile(self, self._live[name], name)
 
     def rename(self, old: str, new: str) -> None:
         self.burn()
@@ -189,14 +209,17 @@ class SimDisk:
 class SimFile:
     """Implements ``hosts.storage.disk.File``."""
 
-    __slots__ = ("_disk", "_inode")
+    __slots__ = ("_disk", "_inode", "_name")
 
-    def __init__(self, disk: SimDisk, inode: _Inode) -> None:
+    def __init__(self, disk: SimDisk, inode: _Inode, name: str) -> None:
         self._disk = disk
         self._inode = inode
+        self._name = name
 
     def write(self, data: bytes, offset: int) -> None:
         self._disk.burn()
+        if not self._disk.room_for(self._inode, offset + len(data)):
+            raise self._disk.refuse(self._name)
         self._inode.do((offset, bytes(data)))
         self._disk.burn()
 
@@ -208,6 +231,8 @@ class SimFile:
 
     def resize(self, size: int) -> None:
         self._disk.burn()
+        if not self._disk.room_for(self._inode, size):
+            raise self._disk.refuse(self._name)
         self._inode.do(size)
         self._disk.burn()
 

@@ -40,6 +40,7 @@ class Nemesis:
             Kind.KILL: self._kill,
             Kind.PAUSE: self._pause,
             Kind.DISK_ERROR: self._disk_error,
+            Kind.FULL_DISK: self._full_disk,
             Kind.SLOW_DISK: self._slow_disk,
             Kind.ISOLATE: self._isolate,
             Kind.ONE_WAY: self._one_way,
@@ -174,6 +175,21 @@ class Nemesis:
             node.start()
 
         return repair
+
+    def _full_disk(self, random: Random) -> Undo:
+        """No room any more, or a little. What segments have taken already is theirs."""
+        node = self._victim(random)
+        left = random.choice((0, 300, 3_000))
+        self._note(f"{node.host}'s disk has {left} bytes left")
+        for disk in node.disks.values():
+            disk.capacity = disk.used + left
+
+        def make_room() -> None:
+            for disk in node.disks.values():
+                disk.capacity = None
+            node.start()
+
+        return make_room
 
     def _slow_disk(self, random: Random) -> Undo:
         node = self._victim(random)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,7 +15,7 @@ from queue import SimpleQueue
 from random import Random
 from typing import TYPE_CHECKING, cast
 
-from hosts.config import Address
+from hosts.config import TICK_MS, Address
 from hosts.group import Group, Ways
 from hosts.machine import Answer, Machine
 from hosts.node import MAX_LATE_TICKS
@@ -24,6 +25,7 @@ from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
 from hosts.requests import Encoded
+from hosts.retries import Receiving
 from hosts.seal import Seal
 from hosts.sessions import Limits
 from hosts.snapshotting import Policy
@@ -33,9 +35,9 @@ from hosts.storage.folders import make_durably
 from hosts.storage.log import DiskLog
 from hosts.transport import Handlers, Surroundings, Transport
 from hosts.wire import Header
-from hosts.writer import write_all
+from hosts.writer import Done, Unsaved, Work, write_all
 from sim.disk import PowerLoss, SimDisk, SimFolders
-from sim.events import SECOND
+from sim.events import MS, SECOND
 from sim.invariants import Watch, Writing
 from sim.violation import Violation
 
@@ -46,6 +48,8 @@ KEY = bytes(range(32))
 REASSEMBLY_BYTES = 8 << 20
 SOCKET_DATAGRAMS = 2000
 """What a socket's buffer holds while its process does not look."""
+
+TICK_US = TICK_MS * MS
 
 _NEVER = 1 << 62
 
@@ -157,10 +161,11 @@ class WatchedLog:
         self.writing = None
         self._watch.wrote(self._member, hard_state, entries, snapshot)
 
-    def save_snapshot(self, snapshot: Snapshot) -> None:
-        self._watch.counts["snapshots taken"] += 1
+    def save_snapshot(self, snapshot: Snapshot) -> str:
         self._watch.saw_snapshot(self._member, snapshot)
-        self.log.save_snapshot(snapshot)
+        why = self.log.save_snapshot(snapshot)
+        self._watch.counts["snapshots not saved" if why else "snapshots taken"] += 1
+        return why
 
     def close(self) -> None:
         self.log.close()
@@ -184,8 +189,8 @@ class SnapshotThread:
         try:
             self._jobs[0]()
         except OSError as error:
-            self._process.node.stop(LogError(f"a snapshot cannot be written: {error}"))
-            return
+            host = self._process.node.host
+            raise Violation("the log goes on", f"{host}'s thread for snapshots ends: {error}") from error
         self._jobs.popleft()
         if self._jobs:
             self._process.later_on_disk(self._next)
@@ -214,21 +219,27 @@ class Node:
         """Begin a life with what the disks hold. Nothing if it is alive, or its disk is out of order."""
         if self.process is not None or any(disk.broken for disk in self.disks.values()):
             return
+        try:
+            logs = self.open_logs()
+        except LogError as error:
+            self.world.note(self.host, f"does not start: {error}")
+            return
         self.lives += 1
         if self.lives > 1:
             self.world.counts["node restarts"] += 1
-        logs = self.open_logs()
         self.world.note(self.host, "starts")
         self.process = Process(self, logs)
 
     def open_logs(self) -> dict[int, WatchedLog]:
-        """Read the disks, as at a start."""
+        """Read the disks, as at a start. Raises LogError if the log has no room."""
         logs = {}
         for number, disk in self.disks.items():
             make_durably(self._folders, self._folder(number))
             try:
                 log = DiskLog(disk, segment_bytes=self.world.plan.segment_bytes)
             except LogError as error:
+                if _wants_room(error, for_the_log=True):
+                    raise
                 raise Violation("logs open after a crash", f"{self.host}: {error}") from error
             self.watches[number].recovered(self.member, log, self._writing.get(number))
             logs[number] = WatchedLog(log, self.watches[number], self.member)
@@ -286,15 +297,24 @@ class Node:
         self._writing = {number: log.writing for number, log in process.logs.items()}
 
     def stop(self, error: LogError) -> None:
-        """The disk has failed: the node ends by itself."""
+        """The disk has failed: the node ends by itself. That it is full is a reason only where the log needs room."""
         process = self.process
         assert process is not None
+        if _wants_room(error, for_the_log=False):
+            raise Violation("the log goes on", f"{self.host} stops: {error}")
         self._remember(process)
         self._has_ended(process)
         for disk in self.disks.values():
             disk.kill_process()
         self.world.counts["disk errors"] += 1
         self.world.note(self.host, f"stops: {error}")
+
+
+def _wants_room(error: LogError, *, for_the_log: bool) -> bool:
+    """Whether a disk is full, and it is a file of the log, or another, that has no room."""
+    cause = error.__cause__
+    is_full = isinstance(cause, OSError) and cause.errno == errno.ENOSPC
+    return is_full and for_the_log == ("/log-" in str(error))
 
 
 class Process:
@@ -313,8 +333,8 @@ class Process:
         self._wake_at = _NEVER
         self._paused = False
         self._write_is_done = False
-        self._queue: list[tuple[int, Ready | Snapshot]] = []
-        self.writing: list[tuple[int, Ready | Snapshot]] = []
+        self._queue: list[tuple[int, Work]] = []
+        self.writing: list[tuple[int, Work]] = []
         self._socket = SimSocket(self)
         self._snapshot_thread = cast("SimpleQueue[Callable[[], None] | None]", SnapshotThread(self))
         addresses = world.member_addresses
@@ -376,7 +396,8 @@ class Process:
             **plan.core_options,
         )
         random = Random(f"core/{plan.seed}/{node.member}/{node.lives}/{number}")
-        core = WatchedRaft(config, log.hard_state, log.entries, random, log.snapshot, lambda: self._sink(number))
+        receiving = Receiving(lambda: self._sink(number), self._note, lambda: self._events.now // TICK_US)
+        core = WatchedRaft(config, log.hard_state, log.entries, random, log.snapshot, receiving.sink)
         core.watch = node.watches[number]
         return core
 
@@ -572,7 +593,7 @@ class Process:
 
     # -- the storage thread ---------------------------------------------------------------------------------------
 
-    def _write(self, number: int, work: Ready | Snapshot) -> None:
+    def _write(self, number: int, work: Work) -> None:
         self._queue.append((number, work))
         if not self.writing:
             self._begin_write()
@@ -588,10 +609,13 @@ class Process:
         if self.alive and self.node.doom is not None:
             self.node.doom()
 
-    def write_all(self) -> None:
-        """What the storage thread does with a batch. Raises LogError, PowerLoss."""
+    def write_all(self) -> list[tuple[int, Done]]:
+        """What the storage thread does with a batch, and what became of it. Raises LogError, PowerLoss."""
+        finished: list[tuple[int, Done]] = []
         for number, log in self.logs.items():
-            write_all(log, [work for owner, work in self.writing if owner == number])
+            done, _ = write_all(log, [work for owner, work in self.writing if owner == number])
+            finished += [(number, one) for one in done]
+        return finished
 
     def _written_event(self) -> None:
         if not self.alive:
@@ -607,15 +631,17 @@ class Process:
     def _written(self) -> None:
         """The disk has done what it was given."""
         try:
-            self.write_all()
+            done = self.write_all()
         except LogError as error:
             self.node.stop(error)
             return
-        done, self.writing = self.writing, []
+        self.writing = []
         for number, work in done:
             self._touch(number)
             if isinstance(work, Snapshot):
                 self.groups[number].saved(work)
+            elif isinstance(work, Unsaved):
+                self.groups[number].not_saved(work.snapshot, work.why)
             else:
                 self.groups[number].durable(work)
         if self._queue:

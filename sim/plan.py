@@ -32,6 +32,7 @@ class Kind(Enum):
     KILL = "kill -9"
     PAUSE = "process paused"
     DISK_ERROR = "disk error"
+    FULL_DISK = "disk full"
     SLOW_DISK = "slow disk"
     ISOLATE = "member cut off"
     ONE_WAY = "one-way partition"

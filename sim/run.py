@@ -30,6 +30,7 @@ EXPECTED = (
     "power losses",
     "kills",
     "disk errors",
+    "writes without room",
     "node restarts",
     "transfers",
     "configurations",

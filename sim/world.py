@@ -348,6 +348,7 @@ class World:
         for node in self.nodes.values():
             node.crash(power=True, random=Random(0))
             node.open_logs()
+            self.counts["writes without room"] += sum(disk.refusals for disk in node.disks.values())
             for number, watch in self.watches.items():
                 if number in node.disks and watch.takes_part(node.member):
                     held = watch.disks[node.member].entries[: len(watch.committed)]

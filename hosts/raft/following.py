@@ -57,6 +57,8 @@ class Following:
             if incoming is not None and incoming.source == message.source and incoming.index > message.index:
                 return  # a late chunk of an older snapshot
             incoming = self._receive_anew(message)
+        elif incoming.has_failed():
+            incoming = self._receive_anew(message)
         if not incoming.complete:
             taken = incoming.take(message.commit, message.data, last=not message.more)
             if not taken or message.more:

@@ -8,6 +8,9 @@ from enum import Enum
 from hosts.raft.snapshot import Outgoing
 
 MAX_PATIENCE = 4
+MAX_PATIENCE_REFUSED = 64
+"""Times a heartbeat's time that a chunk is waited for before it is sent again: to a member that is silent about it,
+and to one that says that it has no room for the snapshot."""
 
 
 class Mode(Enum):
@@ -29,6 +32,7 @@ class Progress:
     __slots__ = (
         "_inflight",
         "_patience",
+        "_refusals",
         "answered_round",
         "answered_tick",
         "chunk_after",
@@ -57,6 +61,7 @@ class Progress:
         self.inflight_bytes = 0
         self._inflight: deque[tuple[int, int, int]] = deque()
         self._patience = 1
+        self._refusals = 0
         self.snapshot: Outgoing | None = None
         self.offset = 0
         """SNAPSHOT: where the chunk begins that is on its way, or not sent yet if ``sent_tick`` is NEVER."""
@@ -140,6 +145,7 @@ class Progress:
         self.mode = Mode.SNAPSHOT
         self._forget_inflight()
         self._patience = 1
+        self._refusals = 0
         self.snapshot = snapshot
         self.wants(0)
 
@@ -154,8 +160,13 @@ class Progress:
         self.mode = Mode.REPLICATE
         self.next_index = self.match_index + 1
 
+    def refused_beginning(self) -> None:
+        """It takes not even the first chunk now: its disk has no room, and that may last."""
+        self._refusals += 1
+
     def _give_up_chunk(self, now: int, heartbeat_ticks: int, bytes_per_tick: int) -> bool:
-        patience = heartbeat_ticks * self._patience + self.chunk_bytes // bytes_per_tick
+        times = max(self._patience, min(1 << min(self._refusals, 16), MAX_PATIENCE_REFUSED))
+        patience = heartbeat_ticks * times + self.chunk_bytes // bytes_per_tick
         if self.sent_tick == NEVER or now - self.sent_tick < patience:
             return False
         self._patience = min(2 * self._patience, MAX_PATIENCE)
@@ -167,6 +178,7 @@ class Progress:
         if offset <= self.offset:
             return False
         self._patience = 1
+        self._refusals = 0
         self.wants(offset)
         return True
 

@@ -177,6 +177,9 @@ class Replication:
             news = progress.acknowledged(stream.snapshot.index)
             self._leave_snapshot(progress)
             return news
+        if reply.reject and reply.commit == progress.offset == 0:
+            progress.refused_beginning()
+            return False
         if reply.reject and reply.commit != progress.offset and reply.commit < stream.size:
             progress.wants(reply.commit)
         elif not progress.took_chunk(reply.commit):

@@ -54,6 +54,10 @@ class Sink(Protocol):
     def discard(self) -> None:
         """Nobody wants it any more."""
 
+    def failure(self) -> str:
+        """Why what was written cannot be kept, "" if nothing is wrong. Then the data is not settled ever: it must be
+        written again, to another sink."""
+
 
 class MemorySink:
     """Keeps the parts in memory."""
@@ -74,6 +78,9 @@ class MemorySink:
 
     def discard(self) -> None:
         self._parts.clear()
+
+    def failure(self) -> str:
+        return ""
 
 
 def crc_of(data: Data) -> int:
@@ -208,6 +215,10 @@ class Incoming:
     def is_whole(self) -> bool:
         """Whether all that came, to the last chunk, makes a snapshot. If not, it must come again from the start."""
         return self._head is not None and (self._crc, self._data_bytes) == self._head[1:]
+
+    def has_failed(self) -> bool:
+        """Whether what came could not be kept: it must come again from the start."""
+        return self._sink.failure() != ""
 
     def finish(self) -> Snapshot | None:
         """The snapshot, which is whole. None as long as its data is not settled."""

@@ -44,7 +44,8 @@ class Disk(Protocol):
         """A whole file, read as it is needed; it can be read even after the file is renamed or removed."""
 
     def create(self, name: str, size: int) -> File:
-        """A new file of ``size`` zero bytes with room on the disk for them, in place of one that has the name."""
+        """A new file of ``size`` zero bytes with room on the disk for them, in place of one that has the name.
+        Without room for all of them, none is left."""
 
     def open(self, name: str) -> File:
         """A file that is there."""
@@ -69,23 +70,36 @@ class Disk(Protocol):
 
 
 class RealFile:
-    """A file of the operating system."""
+    """A file of the operating system. Its errors name it."""
 
-    __slots__ = ("_descriptor",)
+    __slots__ = ("_descriptor", "_path")
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: str) -> None:
         self._descriptor = descriptor
+        self._path = path
 
     def write(self, data: bytes, offset: int) -> None:
-        written = os.pwrite(self._descriptor, data, offset)
-        while written < len(data):
-            written += os.pwrite(self._descriptor, memoryview(data)[written:], offset + written)
+        try:
+            written = os.pwrite(self._descriptor, data, offset)
+            while written < len(data):
+                written += os.pwrite(self._descriptor, memoryview(data)[written:], offset + written)
+        except OSError as error:
+            error.filename = self._path
+            raise
 
     def sync(self) -> None:
-        os.fdatasync(self._descriptor)
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            error.filename = self._path
+            raise
 
     def resize(self, size: int) -> None:
-        os.ftruncate(self._descriptor, size)
+        try:
+            os.ftruncate(self._descriptor, size)
+        except OSError as error:
+            error.filename = self._path
+            raise
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -144,17 +158,23 @@ class RealDisk:
         return RealView(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._descriptor))
 
     def create(self, name: str, size: int) -> RealFile:
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644, dir_fd=self._descriptor)
         try:
-            if size:
-                os.posix_fallocate(descriptor, 0, size)
-        except OSError:
-            os.close(descriptor)
+            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            descriptor = os.open(name, flags, 0o644, dir_fd=self._descriptor)
+            try:
+                if size:
+                    os.posix_fallocate(descriptor, 0, size)
+            except OSError:
+                os.close(descriptor)
+                self.remove(name)
+                raise
+        except OSError as error:
+            error.filename = self.path(name)
             raise
-        return RealFile(descriptor)
+        return RealFile(descriptor, self.path(name))
 
     def open(self, name: str) -> RealFile:
-        return RealFile(os.open(name, os.O_RDWR | os.O_CLOEXEC, dir_fd=self._descriptor))
+        return RealFile(os.open(name, os.O_RDWR | os.O_CLOEXEC, dir_fd=self._descriptor), self.path(name))
 
     def rename(self, old: str, new: str) -> None:
         os.rename(old, new, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)

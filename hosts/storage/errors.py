@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors that say that a file system, a quota or a limit leaves no room: less of the same may still be possible."""
+
+_ADVICE = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room, or raise the quota of the user that the node runs as",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f) that the node runs with",
+    errno.EROFS: "mount it writable",
+    errno.EACCES: "give the user that the node runs as the right to write there",
+    errno.EIO: "see what the kernel says of that disk",
+}
+
+
+def explain(error: OSError, path: object) -> str:
+    """What failed, on which file, and what to do. ``path`` stands in where the error names no whole path."""
+    named = str(error.filename or "")
+    text = f"{named if '/' in named else path}: {error.strerror or error}"
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{text}; {advice}" if advice else text
+
 
 class LogError(RuntimeError):
     """The log cannot be opened or written: disk full, read-only, an I/O error, a folder in use. After it a DiskLog

@@ -11,17 +11,17 @@ from pathlib import Path
 from hosts.raft.message import Entry, HardState
 from hosts.raft.snapshot import Snapshot
 from hosts.storage.disk import Disk, File, RealDisk
-from hosts.storage.errors import LogDamaged, LogError
+from hosts.storage.errors import NO_ROOM, LogDamaged, LogError, explain
 from hosts.storage.frames import SEGMENT_HEADER_BYTES, Base, pack_frame, pack_large_frame, pack_segment_header
 from hosts.storage.mark import Mark, MarkFile
 from hosts.storage.replay import Replay, replay, segment_name, segment_numbers
-from hosts.storage.snapshots import NEW, Stage, discard_stage, publish_snapshot, snapshot_indexes, snapshot_name
+from hosts.storage.snapshots import NEW, Stage, discard_stage, name_snapshot, snapshot_indexes, snapshot_name
 
 __all__ = ["DiskLog", "LogDamaged", "LogError"]
 
 SEGMENT_BYTES = 16 << 20
-"""Where a new segment begins; a frame larger than that has a segment of its own."""
-
+"""Where a new segment begins; a frame larger than that has a segment of its own. On a disk without so much room there
+are smaller ones."""
 
 LARGE_ENTRY_BYTES = 1 << 20
 """An entry of more bytes is not copied just to be written."""
@@ -45,6 +45,8 @@ class DiskLog:
         self._segment_bytes = segment_bytes
         self._failed: str | None = None
         self._file: File | None = None
+        self._size = 0
+        """Up to where the last segment takes frames: there is room on the disk for so many bytes of it."""
         self._filled = 0
         self._mark: MarkFile | None = None
         self._stages = itertools.count(1)
@@ -57,7 +59,7 @@ class DiskLog:
             raise LogError(f"{disk.path('.')}: another process uses this folder; stop it first") from error
         except OSError as error:
             self.close()
-            raise LogError(_explain(error, disk.path("."))) from error
+            raise LogError(explain(error, disk.path("."))) from error
         except LogError:
             self.close()
             raise
@@ -68,7 +70,7 @@ class DiskLog:
         try:
             disk = RealDisk(folder)
         except OSError as error:
-            raise LogError(_explain(error, str(folder))) from error
+            raise LogError(explain(error, folder)) from error
         return cls(disk, segment_bytes=segment_bytes)
 
     def append(
@@ -102,15 +104,21 @@ class DiskLog:
         part of a snapshot. Raises OSError, which does not keep the log from going on."""
         return Stage(self._disk, f"stage-{next(self._stages)}")
 
-    def save_snapshot(self, snapshot: Snapshot) -> None:
+    def save_snapshot(self, snapshot: Snapshot) -> str:
         """Make a snapshot durable that was taken here, and drop the files that are needless then. An older one than
-        the last is ignored. Raises LogError."""
+        the last is ignored. Returns "", or why it could not be written: then all is as before, and the log goes on.
+        Raises LogError for an error of the folder, which is the log's too."""
         with self._writing():
             if snapshot.index <= self._snapshot_index:
                 discard_stage(self._disk, snapshot)
-                return
-            self._publish(snapshot)
+                return ""
+            try:
+                name_snapshot(self._disk, self._log_id, snapshot)
+            except OSError as error:
+                return explain(error, self._disk.path(snapshot_name(snapshot.index)))
+            self._named(snapshot)
             self._drop_needless()
+            return ""
 
     def forget_found(self) -> None:
         """``entries`` and ``snapshot`` have been taken over, and need be held in memory here no more."""
@@ -125,7 +133,7 @@ class DiskLog:
         try:
             yield
         except OSError as error:
-            self._failed = _explain(error, self._disk.path(segment_name(self._segment)))
+            self._failed = explain(error, self._disk.path(segment_name(self._segment)))
             raise LogError(self._failed) from error
 
     def close(self) -> None:
@@ -147,7 +155,7 @@ class DiskLog:
         disk.lock()
         for name in disk.names():
             if name.endswith(NEW):
-                disk.remove(name)
+                self._remove(name)
         disk.sync_folder()  # a process that was killed may have renamed and not synced
         found = replay(disk)
         if found is None:
@@ -160,9 +168,10 @@ class DiskLog:
         else:
             self._segment, self._end = max(found.starts), found.end
             self._file = disk.open(segment_name(self._segment))
+            self._size = min(found.size, self._segment_bytes)
             if found.torn:
-                self._file.resize(self._end)
-                self._file.resize(max(self._segment_bytes, self._end))
+                # Not cut off: the disk may have no room any more for what it would have to give back.
+                self._file.write(bytes(found.torn), self._end)
             # It may have been read from the page cache of a process that was killed before its sync, or whose sync
             # failed; then the kernel takes the pages for clean, and only writing them again brings them to the disk.
             if found.unproven:
@@ -191,7 +200,7 @@ class DiskLog:
         if number > 1:
             frame, chain = pack_frame(self._log_id, chain, self._state, None, (), self._last)
             front += frame
-        file = self._disk.create(name + NEW, max(self._segment_bytes, len(front) + frame_bytes))
+        file, self._size = self._create(name + NEW, len(front) + frame_bytes)
         try:
             file.write(front, 0)
             file.sync()
@@ -208,12 +217,23 @@ class DiskLog:
         self._filled = 0
         self._starts[number] = self._last.index
 
+    def _create(self, name: str, least: int) -> tuple[File, int]:
+        """A file for a new segment, and its size: a usual one's, or less, as far as there is room."""
+        size = max(self._segment_bytes, least)
+        while True:
+            try:
+                return self._disk.create(name, size), size
+            except OSError as error:
+                if error.errno not in NO_ROOM or size == least:
+                    raise
+            size = max(least, size // 4)
+
     # -- writing ------------------------------------------------------------------------------------------------
 
     def _write(self, hard_state: HardState | None, cut: int | None, entries: Sequence[Entry]) -> None:
         parts, crc = self._pack(hard_state, cut, entries)
         size = sum(map(len, parts))
-        if self._end + size > self._segment_bytes and self._end > SEGMENT_HEADER_BYTES:
+        if self._end + size > self._size and self._end > SEGMENT_HEADER_BYTES:
             self._begin_segment(self._segment + 1, size)
             parts, crc = self._pack(hard_state, cut, entries)
         assert self._file is not None and self._mark is not None
@@ -243,7 +263,7 @@ class DiskLog:
         """Have zeros ahead once frames, which now reach ``end``, have come to where there are none."""
         assert self._file is not None
         if end > self._filled:
-            self._filled = max(end, min(end + FILL_BYTES, self._segment_bytes))
+            self._filled = max(end, min(end + FILL_BYTES, self._size))
             if self._filled > end:
                 self._file.write(bytes(self._filled - end), end)
 
@@ -254,20 +274,22 @@ class DiskLog:
         the log says so already."""
         if hard_state is not None:
             self._write(hard_state, None, ())
-        self._publish(snapshot)
+        name_snapshot(self._disk, self._log_id, snapshot)
+        self._named(snapshot)
         self._last = Base(snapshot.index, snapshot.term)
         self._begin_segment(self._segment + 1)
         assert self._mark is not None
         self._mark.write(self._here())
         self._drop_needless()
 
-    def _publish(self, snapshot: Snapshot) -> None:
-        publish_snapshot(self._disk, self._log_id, snapshot)
+    def _named(self, snapshot: Snapshot) -> None:
+        """It has its name, which counts once it is durable."""
+        self._disk.sync_folder()
         self._snapshot_index = snapshot.index
 
     def _drop_needless(self) -> None:
         """Files whose entries all lie before the snapshot's end, and older snapshots. That some of them come back
-        after a power loss does no harm."""
+        after a power loss, or cannot be removed, does no harm."""
         disk = self._disk
         first = max(number for number, start in self._starts.items() if start <= self._snapshot_index)
         for number in [number for number in self._starts if number < first]:
@@ -276,10 +298,11 @@ class DiskLog:
         needless = [segment_name(number) for number in segment_numbers(names) if number < first]
         needless += [snapshot_name(index) for index in snapshot_indexes(names) if index < self._snapshot_index]
         for name in needless:
-            disk.remove(name)
+            self._remove(name)
         if needless:
             disk.sync_folder()
 
-
-def _explain(error: OSError, path: str) -> str:
-    return f"{path}: {error.strerror or error}"
+    def _remove(self, name: str) -> None:
+        """What need not be there. A full disk may refuse even that: then the next time."""
+        with contextlib.suppress(OSError):
+            self._disk.remove(name)

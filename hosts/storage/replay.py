@@ -54,8 +54,10 @@ class Replay:
     chain: int = 0
     end: int = 0
     """Where the next frame goes in the last segment."""
-    torn: bool = False
-    """The last segment holds bytes behind ``end`` that must be cut off."""
+    size: int = 0
+    """The last segment's, with what is kept free for frames."""
+    torn: int = 0
+    """So many bytes of the last segment behind ``end`` must be overwritten with zeros."""
     unproven: bytes = b""
     """What the last segment holds before ``end`` and behind the mark: it was read, but was perhaps never synced."""
     has_mark: bool = False
@@ -153,7 +155,7 @@ def _read_segment(disk: Disk, result: Replay, number: int, *, first: bool, last:
         result.chain = frame.crc
         result.frames += 1
         at = frame.end
-    result.end = at
+    result.end, result.size = at, len(data)
     if mark is not None and (number, at) < (mark.segment, mark.offset) and (here or last):
         raise LogDamaged(name, at, f"the log was durable up to byte {mark.offset} of {segment_name(mark.segment)}")
     _check_end(result, name, data, at, last=last)
@@ -170,7 +172,7 @@ def _check_end(result: Replay, name: str, data: bytes, at: int, *, last: bool) -
         raise LogDamaged(name, at, f"no frame can be read there, and a valid one follows at byte {behind.offset}")
     if not last:
         raise LogDamaged(name, at, "no frame can be read there, and another file follows")
-    result.torn = True
+    result.torn = len(data.rstrip(b"\0")) - at
     result.notes.append(f"{name}: an incomplete last write at byte {at} was left out; nothing had relied on it")
 
 

@@ -11,6 +11,7 @@ a later start throws away. With its end it gets its own name.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 import zlib
@@ -30,6 +31,10 @@ _NAME = re.compile(r"snapshot-(\d{20})")
 NEW = ".new"
 SYNC_BYTES = 4 << 20
 """Written between two syncs of a stage: so that no sync, of whatever file, ever waits for much more."""
+
+END_ROOM = 8 << 10
+"""Kept free behind a stage's data, for the configuration and the end of a usual cluster: so that what fits as data
+becomes a snapshot, whatever else fills the disk meanwhile."""
 
 _READ_BYTES = 1 << 20
 
@@ -74,11 +79,12 @@ class StoredData:
 
 
 class Stage:
-    """A file that data is being written to. Raises OSError."""
+    """A file that data is being written to. Raises OSError; then only ``discard`` is of use."""
 
     def __init__(self, disk: Disk, name: str) -> None:
         self._disk = disk
         self._name = name + NEW
+        self.path = disk.path(self._name)
         self._file = disk.create(self._name, 0)
         self._written = self._synced = self._crc = 0
 
@@ -91,28 +97,50 @@ class Stage:
 
     def finish(self) -> StoredData:
         """All of it, durable but for its name."""
+        self._file.write(bytes(END_ROOM), self._written)
         self._sync()
         self._file.close()
         return StoredData(self._disk.view(self._name), self._written, self._crc, self._name)
 
     def discard(self) -> None:
+        """The file goes, at the latest at the next start. Raises nothing."""
         self._file.close()
-        self._disk.remove(self._name)
+        with contextlib.suppress(OSError):
+            self._disk.remove(self._name)
 
     def _sync(self) -> None:
         self._file.sync()
         self._synced = self._written
 
 
-def publish_snapshot(disk: Disk, log_id: bytes, snapshot: Snapshot) -> None:
-    """Make a snapshot durable under its name; what is staged of it already is not written again."""
+def name_snapshot(disk: Disk, log_id: bytes, snapshot: Snapshot) -> None:
+    """Write all of a snapshot, durably, and give it its name, which ``disk.sync_folder`` makes durable. What is
+    staged already is not written again. Raises OSError; then what was staged is gone, and all else as it was."""
     data = snapshot.data
-    name = snapshot_name(snapshot.index)
     if not isinstance(data, StoredData) or not data.stage:
-        stage = Stage(disk, name)
+        data = _stage(disk, snapshot)
+    try:
+        _write_end(disk, log_id, snapshot, data)
+        disk.rename(data.stage, snapshot_name(snapshot.index))
+    except OSError:
+        _discard(disk, data)
+        raise
+    data.stage = ""
+
+
+def _stage(disk: Disk, snapshot: Snapshot) -> StoredData:
+    data = snapshot.data
+    stage = Stage(disk, snapshot_name(snapshot.index))
+    try:
         for start in range(0, len(data), SYNC_BYTES):
             stage.write(data[start : start + SYNC_BYTES])
-        data = stage.finish()
+        return stage.finish()
+    except OSError:
+        stage.discard()
+        raise
+
+
+def _write_end(disk: Disk, log_id: bytes, snapshot: Snapshot, data: StoredData) -> None:
     configuration = snapshot.configuration.pack()
     end = _END.pack(
         SNAPSHOT_MAGIC,
@@ -123,22 +151,26 @@ def publish_snapshot(disk: Disk, log_id: bytes, snapshot: Snapshot) -> None:
         len(data),
         data.crc32,
     )
+    behind = configuration + end + _CRC.pack(crc32c(end, crc32c(log_id + configuration)))
     file = disk.open(data.stage)
     try:
-        file.write(configuration + end + _CRC.pack(crc32c(end, crc32c(log_id + configuration))), len(data))
+        file.write(behind, len(data))
+        file.resize(len(data) + len(behind))
         file.sync()
     finally:
         file.close()
-    disk.rename(data.stage, name)
-    disk.sync_folder()
-    data.stage = ""
 
 
 def discard_stage(disk: Disk, snapshot: Snapshot) -> None:
-    """A snapshot is not wanted; if it is staged, the file goes."""
+    """A snapshot is not wanted; if it is staged, the file goes, at the latest at the next start."""
     if isinstance(snapshot.data, StoredData) and snapshot.data.stage:
-        disk.remove(snapshot.data.stage)
-        snapshot.data.stage = ""
+        _discard(disk, snapshot.data)
+
+
+def _discard(disk: Disk, data: StoredData) -> None:
+    with contextlib.suppress(OSError):
+        disk.remove(data.stage)
+    data.stage = ""
 
 
 def read_snapshot(disk: Disk, log_id: bytes, index: int) -> Snapshot:

@@ -4,6 +4,7 @@ start, in one clear line; the others go on; and once the disk is mended it is ba
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -125,13 +126,130 @@ def test_a_full_disk(make_cluster: Make, small_disks: Callable[[Path], None], le
         process = cluster.processes.pop(victim)
         assert process.wait(DEADLINE_S) == 1
         (line,) = (line for line in cluster.output(victim).splitlines() if line.startswith("error: "))
-        assert "stopped, because nothing more can be made durable" in line and "No space left on device" in line
-        assert str(folders[victim]) in line and "Traceback" not in cluster.output(victim)
+        assert "stopped, because nothing more can be made durable" in line
+        assert f"{folders[victim]}/group-1/log-00000000" in line
+        assert "No space left on device; make room on that disk" in line and "start this member again" in line
+        assert "Traceback" not in cluster.output(victim)
         goes_on(acknowledged)
         filler.unlink()
         cluster.start(victim)
         cluster.await_running(victim)
     assert numbers(cluster, len(acknowledged)) == acknowledged
+
+
+LIMIT = 18 * MIB
+"""Of a file: room for a segment of the log, and none for the snapshots of these tests."""
+
+HUNDRED_KB = "x" * 100_000
+
+
+def limit_files(cluster: LocalCluster, size: int) -> None:
+    """As ``ulimit -f`` does, for the nodes that run."""
+    for process in cluster.processes.values():
+        hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+def stages(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("group-1/*.new")]
+
+
+def snapshot_of(cluster: LocalCluster, member: int) -> int:
+    return int((cluster.group_status(member) or {"snapshot": 0})["snapshot"])
+
+
+def test_the_log_has_room_and_the_snapshot_has_not(make_cluster: Make) -> None:
+    """The log goes on, everybody says why there is no snapshot, and takes one once there is room for it."""
+    cluster = make_cluster(extra="snapshot_entries: 200")
+    cluster.start()
+    limit_files(cluster, LIMIT)
+    with cluster.client() as client:
+        for _ in range(400):
+            client.append(HUNDRED_KB)
+        given_up = "group 1: the snapshot at "
+        for member, process in cluster.processes.items():
+            eventually(lambda member=member: given_up in cluster.output(member), "it says so")
+            assert process.poll() is None, "and goes on"
+            said = next(line for line in cluster.output(member).splitlines() if given_up in line)
+            assert f"is given up: {cluster.data(member)}/group-1/stage-" in said
+            assert "File too large; raise the limit of a file's size (ulimit -f)" in said and "next try is in" in said
+            assert not stages(cluster.data(member)), "the disk has got its room back"
+        limit_files(cluster, 64 * MIB)
+        for member in cluster.members:
+            eventually(lambda member=member: snapshot_of(cluster, member), "a snapshot is taken after all")
+            assert not stages(cluster.data(member))
+        client.append("goes on")
+    cluster.kill()
+    cluster.start()
+    assert len(cluster.agree(401)) == 401
+
+
+def test_a_node_that_starts_without_room_for_a_snapshot_goes_on(make_cluster: Make) -> None:
+    """What it has is more than the limit allows; a stage that a killed process left behind is thrown away."""
+    cluster = make_cluster(members=1, extra="snapshot_entries: 200")
+    cluster.start()
+    limit_files(cluster, LIMIT)
+    with cluster.client() as client:
+        for _ in range(250):
+            client.append(HUNDRED_KB)
+        eventually(lambda: "is given up" in cluster.output(1), "a snapshot is due")
+        cluster.kill()
+        left = cluster.data(1) / "group-1/stage-7.new"
+        left.write_bytes(bytes(MIB))
+        cluster.start()
+        limit_files(cluster, LIMIT)
+        for _ in range(10):
+            client.append("goes on")
+        eventually(lambda: cluster.output(1).count("is given up") == 2, "it is due again")
+        assert not left.exists()
+        client.append("goes on")
+
+
+@pytest.mark.root
+def test_a_disk_that_has_no_room_for_a_snapshot(make_cluster: Make, small_disks: Callable[[Path], None]) -> None:
+    """Of its own first, and then of a leader's."""
+    cluster = make_cluster(extra="snapshot_entries: 200")
+    small_disks(cluster.data(VICTIM))
+    remount(cluster.data(VICTIM), "size=44m")
+    cluster.start()
+    with cluster.client() as client:
+        for _ in range(250):
+            client.append(HUNDRED_KB)
+        eventually(lambda: "is given up" in cluster.output(VICTIM), "it says so")
+        said = next(line for line in cluster.output(VICTIM).splitlines() if "is given up" in line)
+        assert f"{cluster.data(VICTIM)}/group-1/stage-" in said
+        assert "No space left on device; make room on that disk" in said and not stages(cluster.data(VICTIM))
+        client.append("goes on")
+        eventually(lambda: len(cluster.values(VICTIM)) == 251, "the victim has it too")
+        remount(cluster.data(VICTIM), f"size={SIZE_MIB}m")
+        eventually(lambda: snapshot_of(cluster, VICTIM), "a snapshot is taken after all")
+        assert cluster.processes[VICTIM].poll() is None
+
+
+@pytest.mark.root
+def test_a_disk_that_has_no_room_for_the_leaders_snapshot(
+    make_cluster: Make, small_disks: Callable[[Path], None]
+) -> None:
+    cluster = make_cluster(extra="snapshot_entries: 100")
+    small_disks(cluster.data(VICTIM))
+    remount(cluster.data(VICTIM), "size=20m")
+    cluster.start(1, 2)
+    with cluster.client() as client:
+        for _ in range(250):
+            client.append(HUNDRED_KB)
+        for member in (1, 2):
+            eventually(lambda member=member: snapshot_of(cluster, member) > 100, "the beginning is compacted away")
+        cluster.start(VICTIM)
+        told = "group 1: the leader's snapshot cannot be kept: "
+        eventually(lambda: told in cluster.output(VICTIM), "it says so")
+        said = next(line for line in cluster.output(VICTIM).splitlines() if told in line)
+        assert f"{cluster.data(VICTIM)}/group-1/stage-" in said and "No space left on device" in said
+        assert "takes it again in 5 s" in said
+        client.append("goes on")
+        assert cluster.processes[VICTIM].poll() is None
+        eventually(lambda: not stages(cluster.data(VICTIM)), "it waits, with all its room free")
+        remount(cluster.data(VICTIM), f"size={SIZE_MIB}m")
+    assert len(cluster.agree(251)) == 251
 
 
 @pytest.mark.root

@@ -175,6 +175,65 @@ def test_a_snapshot_that_does_not_fit_its_checksum_is_asked_for_again() -> None:
     assert raft.commit_index == 9
 
 
+class FullSink(MemorySink):
+    """One whose disk is full while ``full`` is set: it loses what it has, and takes nothing."""
+
+    full = False
+
+    def has_room(self) -> bool:
+        return not self.full
+
+    def failure(self) -> str:
+        return "no room" if self.full and self._parts else ""
+
+
+def test_a_snapshot_that_cannot_be_kept_comes_again_from_the_start_when_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    follower = member([1, 1, 1])
+    monkeypatch.setattr(follower._following, "_make_sink", FullSink)
+    parts = chunks(snapshot(9, 2, bytes(400)), 100)
+    for part in parts[:3]:
+        follower.step(part)
+        (reply,) = drain(follower)
+        assert (reply.commit, reply.reject) == (part.commit + 100, False)
+    monkeypatch.setattr(FullSink, "full", True)
+    for part in parts[3:] + parts[:1]:
+        follower.step(part)
+        (reply,) = drain(follower)
+        assert (reply.type, reply.commit, reply.reject) == (INSTALL_REPLY, 0, True)
+    assert follower.last_index == 3, "nothing of it counts"
+    monkeypatch.setattr(FullSink, "full", False)
+    for part in parts:
+        follower.step(part)
+        (reply,) = drain(follower)
+        assert not reply.reject
+    assert follower.last_index == 9
+
+
+def test_a_member_without_room_is_asked_ever_less_often_and_then_at_once() -> None:
+    raft = compacted_leader(snapshot_chunk_bytes=20, bytes_per_tick=1 << 20)
+    chunk = lagging(raft)
+    waits = []
+    for _ in range(9):
+        raft.step(answer_chunk(chunk, 0, reject=True))
+        assert not only(drain(raft), INSTALL)
+        waited, again = 0, []
+        while not again and waited < 1000:
+            tick(raft, 1)
+            waited += 1
+            for beat in only(drain(raft), APPEND):
+                raft.step(Message(APPEND_REPLY, beat.target, 1, beat.term, 0, round=beat.round))
+            again = only(drain(raft), INSTALL, to=3)
+        waits.append(waited)
+        (chunk,) = again
+        assert chunk.commit == 0
+    assert waits[-1] >= 60 * HEARTBEAT_TICKS and waits == sorted(waits)
+    raft.step(answer_chunk(chunk, 20))
+    (second,) = only(drain(raft), INSTALL, to=3)
+    assert second.commit == 20
+
+
 def test_a_log_that_agrees_needs_no_snapshot_and_keeps_what_follows() -> None:
     raft = member([1, 1, 2, 2, 2], term=2)
     drain(raft)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
+import sys
 from pathlib import Path
 from random import Random
 
@@ -196,29 +200,134 @@ def test_a_snapshot_without_its_log_is_refused(tmp_path: Path) -> None:
         DiskLog.open(tmp_path)
 
 
+# -- disks without room --------------------------------------------------------------------------------------------
+
+
 class FailingDisk(SimDisk):
-    """Cannot make new files once ``full``."""
+    """Refuses its ``countdown``-th change from now on, once, with ``error``."""
 
-    full = False
+    countdown = -1
+    error = errno.ENOSPC
+    refused_sync_of_folder = False
 
-    def create(self, name: str, size: int):  # type: ignore[no-untyped-def]
-        if self.full:
-            raise OSError(28, "No space left on device")
-        return super().create(name, size)
+    def burn(self) -> None:
+        super().burn()
+        self.countdown -= 1
+        if self.countdown == 0:
+            self.refused_sync_of_folder = sys._getframe(1).f_code.co_name == "sync_folder"
+            raise OSError(self.error, os.strerror(self.error), self.path("it"))
 
 
-def test_a_full_disk_ends_the_log_but_not_the_staging() -> None:
-    disk = FailingDisk(Random(1))
-    log = DiskLog(disk)
+def staged(log: DiskLog, index: int, data: bytes = b"state") -> Snapshot:
+    stage = log.open_stage()
+    stage.write(data)
+    return Snapshot(index, 1, MEMBERS, stage.finish())
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+def test_the_log_goes_on_whichever_step_of_a_snapshot_fails(error: int) -> None:
+    given_up = 0
+    for countdown in itertools.count(1):
+        disk = FailingDisk(Random(1))
+        disk.error = error
+        log = DiskLog(disk, segment_bytes=SEGMENT)
+        log.append(HardState(1, 0), [entry(index) for index in range(1, 21)])
+        taken = staged(log, 15)
+        disk.countdown = countdown
+        try:
+            why = log.save_snapshot(taken)
+        except LogError as failure:
+            assert disk.refused_sync_of_folder, (
+                f"the folder is the log's as well, but not call {countdown}: {failure}"
+            )
+            continue
+        if disk.countdown > 0:
+            break
+        if why:
+            given_up += 1
+            assert why.startswith(f"disk/it: {os.strerror(error)}; ")
+            assert not [name for name in disk.names() if name.endswith(".new")]
+        log.append(None, [entry(21)])
+        assert not log.save_snapshot(staged(log, 16)), "later there is room"
+        log.close()
+        again = DiskLog(disk, segment_bytes=SEGMENT)
+        assert again.snapshot == snapshot(16) and [one.index for one in again.entries] == [17, 18, 19, 20, 21]
+    assert given_up >= 6
+
+
+def test_a_stage_that_finds_no_room_leaves_nothing() -> None:
+    disk = SimDisk(Random(1))
+    log = DiskLog(disk, segment_bytes=SEGMENT)
     log.append(HardState(1, 0), [entry(1), entry(2)])
-    disk.full = True
+    disk.capacity = disk.used + 1000
+    stage = log.open_stage()
+    stage.write(bytes(600))
     with pytest.raises(OSError, match="No space left"):
-        log.open_stage()
+        stage.write(bytes(600))
+    stage.discard()
+    with pytest.raises(OSError, match="No space left"):
+        staged(log, 1)  # there is room for its data, but not for its end
+    disk.capacity = None
     log.append(None, [entry(3)])
-    with pytest.raises(LogError, match="No space left"):
-        log.save_snapshot(snapshot(1))
-    with pytest.raises(LogError, match="nothing more can be written"):
-        log.append(None, [entry(4)])
+    assert not log.save_snapshot(staged(log, 1))
+
+
+def test_what_fits_as_data_becomes_a_snapshot_on_a_disk_that_is_full_by_then() -> None:
+    disk = SimDisk(Random(1))
+    log = DiskLog(disk, segment_bytes=SEGMENT)
+    log.append(HardState(1, 0), [entry(index) for index in range(1, 21)])
+    taken = staged(log, 15, bytes(5000))
+    disk.capacity = disk.used
+    assert not log.save_snapshot(taken)
+    assert DiskLog(disk, segment_bytes=SEGMENT).snapshot == snapshot(15, data=bytes(5000))
+
+
+def test_segments_are_smaller_where_there_is_no_room_for_a_usual_one() -> None:
+    disk = SimDisk(Random(1))
+    log = DiskLog(disk, segment_bytes=64 << 10)
+    log.append(HardState(1, 0), [entry(1, size=60 << 10)])
+    disk.capacity = disk.used + (20 << 10)
+    acknowledged = 1
+    with pytest.raises(LogError) as caught:
+        while True:
+            log.append(None, [entry(acknowledged + 1, size=1000)])
+            acknowledged += 1
+    assert acknowledged >= 15, "what there was is used"
+    number = int(max(name for name in disk.names() if name.startswith("log-"))[4:]) + 1
+    assert str(caught.value) == f"disk/log-{number:010d}.new: No space left on device; make room on that disk"
+    for room in (0, None):
+        disk.capacity = disk.used if room == 0 else None
+        log = DiskLog(disk, segment_bytes=64 << 10)
+        assert [one.index for one in log.entries] == list(range(1, acknowledged + 1))
+    log.append(None, [entry(acknowledged + 1, size=1000)])
+    assert max(len(disk.read(name)) for name in disk.names() if name.startswith("log-")) == 64 << 10
+
+
+def test_a_torn_write_is_mended_on_a_full_disk_and_gives_no_room_away() -> None:
+    disk = SimDisk(Random(1))
+    log = DiskLog(disk, segment_bytes=4096)
+    log.append(HardState(1, 0), [entry(1)])
+    (name,) = (name for name in disk.names() if name.startswith("log-"))
+    end = len(disk.read(name).rstrip(b"\0"))
+    disk.open(name).write(b"torn" * 100, end + 200)
+    disk.capacity = disk.used
+    log = DiskLog(disk, segment_bytes=4096)
+    assert log.notes and disk.used == disk.capacity
+    log.append(None, [entry(index) for index in range(2, 12)])
+    assert len(DiskLog(disk, segment_bytes=4096).entries) == 11
+
+
+def test_a_leaders_snapshot_needs_no_room_for_a_usual_segment() -> None:
+    disk = SimDisk(Random(1))
+    log = DiskLog(disk, segment_bytes=64 << 10)
+    log.append(HardState(1, 0), [entry(1)])
+    taken = staged(log, 30)
+    disk.capacity = disk.used + 100
+    log.append(HardState(2, 0), [], taken)
+    log.append(None, [entry(31)])
+    assert "log-0000000001" not in disk.names()
+    again = DiskLog(disk, segment_bytes=64 << 10)
+    assert again.snapshot == snapshot(30) and list(again.entries) == [entry(31)]
 
 
 # -- power losses --------------------------------------------------------------------------------------------------
