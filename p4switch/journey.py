@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -13,12 +14,18 @@ from p4switch.codegen.tables import key_offsets
 from p4switch.encoding import number
 from p4switch.entities import Entry, Exact, Group, Lpm, Match, Member, Range
 from p4switch.pipeline import Pipeline
-from p4switch.program import Action, Source, Table
-from p4switch.tracing import Event, Kind, Place
+from p4switch.program import Action, Source, Table, inner_parts
+from p4switch.tracing import Event, Kind, Lost, Place
 
 DROP_PORT = 511
 QUIET = re.compile(r"_padding|_timestamp$|deq_timedelta$|^scalars\.(tmp|key|hasReturned|retval)(_\d+)?$")
 """Fields that say nothing about a program: clocks, and the compilers' own variables."""
+_METADATA = re.compile(r"scalars|metadata")
+_MAC = re.compile(r"addr|mac|eth")
+_TIME = re.compile(r"time|stamp")
+_IP = re.compile(r"addr|gateway|next_?hop|nhop|(^|[\W_])ip(v?4)?([\W_]|$)")
+_IPV6 = re.compile(r"addr|ip(v?6)?")
+_CHECKSUM = re.compile(r"checksum|csum")
 
 
 class Narrator:
@@ -34,19 +41,29 @@ class Narrator:
         self.errors.update({code: name for name, code in self.program.errors.items()})
         numbers = pipeline.generated.actions
         self.actions = {number: self.program.actions[id] for id, number in numbers.items()}
+        self.meanings = {action.id: _meanings(action) for action in self.program.actions.values()}
 
     def tell(self, events: Sequence[Event]) -> list[str]:
         """Lines for one packet, whose events are whole."""
         lines, last = list[str](), ""
         for event, following in pairwise([*events, Event(Kind.END, 0)]):
             lines += self._event(event, last)
-            if event.fields and following.fields and event.kind not in (Kind.FATE, Kind.LEFT):
-                lines += self._changes(event, following.fields)
+            if event.fields and following.fields:
+                lines += self._happened(event, following)
             if event.kind in (Kind.TABLE, Kind.ACTION, Kind.CONDITION):
                 last = self._name(event)
-        if not any(e.kind == Kind.SENT for e in events) and not any(line.startswith("dropped") for line in lines):
+        if not any(line.startswith(("port ", "dropped", "lost", "...")) for line in lines[1:]):
             lines.append("no frame left")
         return lines
+
+    def _happened(self, event: Event, following: Event) -> list[str]:
+        """What has changed until the next event. After ingress and egress that may be another packet's."""
+        if event.kind not in (Kind.FATE, Kind.LEFT):
+            return list(self._changes(event, following.fields))
+        if event.kind == Kind.LEFT and following.kind == Kind.DEPARSE:
+            changes = list(self._changes(event, following.fields))
+            return ["checksums", *changes] if changes else []
+        return []
 
     def _name(self, event: Event) -> str:
         if event.kind == Kind.TABLE:
@@ -88,6 +105,10 @@ class Narrator:
             return [f"egress, port {event.number}"]
         if kind == Kind.LEFT:
             return _left(words, last)
+        if kind == Kind.LOST:
+            return [_lost(Lost(event.number), words[0])]
+        if kind == Kind.END and words and words[0]:
+            return _rest(words)
         if kind == Kind.SENT:
             return [f"port {event.number}: {len(event.frame)} bytes out: {event.frame.hex()}"]
         return []
@@ -111,11 +132,12 @@ class Narrator:
         return [*lines, f"    hit {self._entry_text(table, entry)}: {call}"]
 
     def _call(self, action: Action, words: Sequence[int]) -> str:
-        parts, at = [], 0
+        parts, at = list[str](), 0
         for param in action.params:
             count = limbs(param.width)
             value = number(words[at : at + count]) if len(words) >= at + count else 0
-            parts.append(f"{param.name} = {value_text(param.name, param.width, value)}")
+            names = f"{param.name} {self.meanings[action.id].get(len(parts), '')}"
+            parts.append(f"{param.name} = {value_text(names, param.width, value)}")
             at += count
         return f"{action.name}({', '.join(parts)})"
 
@@ -192,6 +214,41 @@ def _left(words: Sequence[int], last: str) -> list[str]:
     return lines
 
 
+def _lost(why: Lost, limit: int) -> str:
+    return {
+        Lost.ROUNDS: f"lost: resubmitted, recirculated or cloned {limit:,} times, the most there is",
+        Lost.PACKETS: f"lost: the frame has become {limit:,} packets, the most there is",
+        Lost.LENGTH: f"lost: longer than {limit:,} bytes{' of headers' if limit < 65535 else ''}, the most there is",
+        Lost.MEMORY: "lost: there is no memory for it",
+    }[why]
+
+
+def _rest(words: Sequence[int]) -> list[str]:
+    """What was left out of a long way, and why that ended if there was no more room."""
+    steps, rounds, sent, lost, limit = words
+    parts = [f"{rounds:,} times through the parser"] if rounds else []
+    parts += [f"{sent:,} frames out"] if sent else []
+    lines = [f"... {steps:,} more steps{': ' if parts else ''}{', '.join(parts)} ..."]
+    return [*lines, _lost(Lost(lost - 1), limit)] if lost else lines
+
+
+def _meanings(action: Action) -> dict[int, str]:
+    """Parameters by position, with the names of the fields that they are assigned to as they are."""
+    found: dict[int, str] = {}
+    for primitive in action.primitives:
+        operands = primitive.get("parameters") or []
+        if primitive.get("op") == "assign" and len(operands) == 2 and operands[0].get("type") == "field":
+            given = {
+                one["value"]
+                for one in inner_parts(operands[1:])
+                if isinstance(one, Mapping) and one.get("type") in ("runtime_data", "local")
+            }
+            if len(given) == 1:
+                position = int(given.pop())
+                found[position] = f"{found.get(position, '')} {'.'.join(map(str, operands[0]['value']))}"
+    return found
+
+
 def where(action: Action) -> str:
     """An action outside tables: the P4 text of its statements, else its name."""
     texts = []
@@ -214,12 +271,18 @@ def short(name: str) -> str:
     return name.removeprefix("scalars.").removeprefix("userMetadata.")
 
 
-def value_text(name: str, width: int, value: int) -> str:
-    """Addresses as addresses, small numbers in decimal, others in hex."""
-    if width == 48 and any(part in name.lower() for part in ("addr", "mac")):
+def value_text(names: str, width: int, value: int) -> str:
+    """Addresses as addresses, checksums in hex, small numbers in decimal, others in hex. ``names``: of the field, and
+    of those that it is assigned to."""
+    names = names.lower()
+    if width == 48 and not _TIME.search(names) and (_MAC.search(names) or not _METADATA.search(names)):
         return value.to_bytes(6, "big").hex(":")
-    if width == 32 and any(part in name.lower() for part in ("addr", "ip")):
-        return ".".join(str(byte) for byte in value.to_bytes(4, "big"))
+    if width == 32 and _IP.search(names):
+        return str(ipaddress.IPv4Address(value))
+    if width == 128 and _IPV6.search(names):
+        return str(ipaddress.IPv6Address(value))
+    if width >= 8 and _CHECKSUM.search(names):
+        return f"{value:#0{2 + (width + 3) // 4}x}"
     return str(value) if value < 1 << 16 else hex(value)
 
 
@@ -229,7 +292,7 @@ def match_text(name: str, width: int, match: Match) -> str:
     if isinstance(match, Lpm):
         return f"{value_text(name, width, match.value)}/{match.prefix_len}"
     if isinstance(match, Range):
-        return f"{match.low}..{match.high}"
+        return f"{value_text(name, width, match.low)}..{value_text(name, width, match.high)}"
     if match.mask == 0:
         return "any"
     full = (1 << width) - 1

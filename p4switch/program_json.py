@@ -46,15 +46,23 @@ from p4switch.program import (
 
 
 def load_json(source: str | Path | Json) -> Json:
-    """The JSON object of a file, a text that begins with ``{``, or an object already parsed."""
+    """The JSON object of a file, a text that begins with ``{``, or an object already parsed. Raises ProgramError."""
     if isinstance(source, Mapping):
         return source
     if isinstance(source, str) and source.lstrip().startswith("{"):
         text, where = source, "the JSON"
     else:
-        text, where = Path(source).read_text(encoding="utf-8"), str(source)
+        where = str(source)
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ProgramError(f"{where}: cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise ProgramError(f"{where} is not JSON: it is not UTF-8 text") from None
     try:
         parsed = json.loads(text)
+    except RecursionError:
+        raise ProgramError(f"{where} is not a BMv2 JSON: nested too deep") from None
     except ValueError as error:
         raise ProgramError(f"{where} is not JSON: {error}") from None
     if not isinstance(parsed, dict):

@@ -31,7 +31,8 @@ from p4switch.stf_script import (
     Statement,
     StfError,
     number,
-    parse,
+    port_number,
+    read,
 )
 
 _OPERATORS = {
@@ -94,8 +95,9 @@ class Run:
         for one in statements:
             try:
                 self._execute(one)
-            except (PipelineError, ValueError) as error:
-                raise StfError(f"line {one.line}: {error}") from None
+            except (StfError, PipelineError, ValueError) as error:
+                told = str(error)
+                raise StfError(told if told.startswith("line ") else f"line {one.line}: {told}") from None
         self._compare()
         return self.differences
 
@@ -210,7 +212,7 @@ class Run:
                     self.pipeline.delete(table, entry.handle)
 
     def _do_mirroring_add(self, session: str, port: str) -> None:
-        self.pipeline.set_clone_session(number(session), [Replica(number(port), 0)])
+        self.pipeline.set_clone_session(number(session), [Replica(port_number(port), 0)])
 
     def _do_mirroring_add_mc(self, session: str, group: str) -> None:
         replicas = self.pipeline.multicast_groups().get(number(group), ())
@@ -227,11 +229,11 @@ class Run:
         self._update_group(number(group))
 
     def _do_mc_node_create(self, instance: str, *ports: str) -> None:
-        self._handles.append((number(instance), [number(p) for p in ports]))
+        self._handles.append((number(instance), [port_number(p) for p in ports]))
 
     def _do_mc_node_update(self, handle: str, *ports: str) -> None:
         instance, _ = self._handles[number(handle)]
-        self._handles[number(handle)] = (instance, [number(p) for p in ports])
+        self._handles[number(handle)] = (instance, [port_number(p) for p in ports])
         for group in self._groups:
             self._update_group(group)
 
@@ -361,7 +363,7 @@ def run_pair(
     """The differences of one test; raises StfError, PipelineError, OSError."""
     with tempfile.TemporaryDirectory(prefix="p4switch-stf-") as folder:
         source = json_file or (program if program.suffix == ".json" else compile_p4(program, Path(folder), options))
-        statements = parse(test.read_text(encoding="utf-8"))
+        statements = read(test)
         with Pipeline.load(source, cache=cache) as pipeline:
             return Run(pipeline).run(statements)
 
@@ -384,8 +386,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for program, test in pairs:
         try:
             differences = run_pair(program, test, given.json, options, given.cache)
-        except (StfError, PipelineError, OSError) as error:
+        except (StfError, PipelineError) as error:
             differences = [str(error)]
+        except OSError as error:
+            differences = [f"{error.filename or program}: {error.strerror}"]
         passed += not differences
         if len(pairs) == 1:
             for line in differences:

@@ -11,6 +11,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
+
+from p4switch.options import MAX_PORT
+
+MAX_FRAME = 65535
+"""Bytes that a switch takes in: P4_MAX_FRAME of runtime/p4_switch.h."""
 
 
 class StfError(Exception):
@@ -117,6 +123,24 @@ def number(text: str) -> int:
     return int(text, 0) if text[:2].lower() in ("0x", "0b", "0o") else int(text)
 
 
+def read(path: Path) -> list[Statement]:
+    """The statements of a file. Raises StfError, with the line where it can be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StfError(f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise StfError("cannot be read: it is not UTF-8 text") from None
+    return parse(text)
+
+
+def port_number(text: str) -> int:
+    """A port that frames come from and go to. Raises ValueError."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) > MAX_PORT:
+        raise ValueError(f"there is no port {text}: they are 0 to {MAX_PORT}")
+    return int(text)
+
+
 def parse(text: str) -> list[Statement]:
     """Raises StfError with the line number."""
     out: list[Statement] = []
@@ -128,7 +152,7 @@ def parse(text: str) -> list[Statement]:
         try:
             out.append(_statement(line, word.lower(), rest.strip()))
         except (ValueError, IndexError) as error:
-            raise StfError(f"line {line}: {error}: {bare}") from None
+            raise StfError(f"line {line}: {error}: {bare[:200]}") from None
     return out
 
 
@@ -138,13 +162,15 @@ def _statement(line: int, word: str, rest: str) -> Statement:
         digits = "".join(data)
         if not re.fullmatch("[0-9a-fA-F]*", digits):
             raise ValueError("a packet is hex digits")
-        return Packet(line, int(port), bytes.fromhex(digits))
+        if len(digits) > 2 * MAX_FRAME:
+            raise ValueError(f"a packet has at most {MAX_FRAME:,} bytes")
+        return Packet(line, port_number(port), bytes.fromhex(digits))
     if word == "expect":
         port, *data = rest.split()
         digits = "".join(data).upper()
         if not re.fullmatch(r"[0-9A-F*]*\$?", digits):
             raise ValueError("an expected packet is hex digits and *, and may end with $")
-        return Expect(line, int(port), digits.rstrip("$") if digits else None, digits.endswith("$"))
+        return Expect(line, port_number(port), digits.rstrip("$") if digits else None, digits.endswith("$"))
     if word == "no_packet":
         return NoPacket(line)
     if word == "add":

@@ -11,6 +11,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from p4switch.journey import Narrator
 from p4switch.pipeline import Pipeline
 from p4switch.program_json import load_json
 from p4switch.stf import PACKET_INTERVAL_US, Run, compile_p4
-from p4switch.stf_script import Expect, NoPacket, Packet, Statement, StfError, parse
-from p4switch.tracing import Tracer, packets
+from p4switch.stf_script import Expect, NoPacket, Packet, Statement, StfError, port_number, read
+from p4switch.tracing import MOST_EVENTS, Tracer, packets
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ class Given:
     packets: tuple[tuple[int, bytes], ...]
     options: tuple[str, ...] = ()
     cache: Path | None = None
+    most_events: int = MOST_EVENTS
 
 
 def trace(given: Given) -> Iterator[list[str]]:
     """The lines of each packet. Raises StfError, PipelineError, OSError."""
-    statements = parse(given.entries.read_text(encoding="utf-8")) if given.entries else []
+    with _of(given.entries):
+        statements = read(given.entries) if given.entries else []
     with tempfile.TemporaryDirectory(prefix="p4switch-trace-") as folder:
         source = given.json_file or given.program
         if source.suffix == ".p4":
@@ -45,14 +48,15 @@ def trace(given: Given) -> Iterator[list[str]]:
         data = load_json(source)
     with Pipeline.load(data, cache=given.cache) as pipeline:
         tracer = Tracer(pipeline, data, given.cache)
+        tracer.choose(most=given.most_events)
         narrator = Narrator(pipeline, tracer.places)
-        for at, one in enumerate(_packets(Run(pipeline), statements, given.packets), 1):
+        for at, one in enumerate(_packets(Run(pipeline), statements, given.packets, given.entries), 1):
             for events in packets(tracer.step(*one, at * PACKET_INTERVAL_US, at)):
                 yield narrator.tell(events)
 
 
 def _packets(
-    run: Run, statements: Sequence[Statement], chosen: Sequence[tuple[int, bytes]]
+    run: Run, statements: Sequence[Statement], chosen: Sequence[tuple[int, bytes]], entries: Path | None
 ) -> Iterator[tuple[int, bytes]]:
     """Carries out the statements; yields the file's packets in their place, or else the chosen ones at the end."""
     for one in statements:
@@ -60,8 +64,25 @@ def _packets(
             if not chosen:
                 yield one.port, one.frame
         elif not isinstance(one, Expect | NoPacket):
-            run.run([one])
+            with _of(entries):
+                run.run([one])
     yield from chosen
+
+
+@contextmanager
+def _of(entries: Path | None) -> Iterator[None]:
+    """Errors in a file name it."""
+    try:
+        yield
+    except StfError as error:
+        raise StfError(f"{entries}: {error}") from None
+
+
+def _port(text: str) -> int:
+    try:
+        return port_number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,10 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m p4switch.trace", description="Show a packet's way through a program."
     )
     parser.add_argument("program", type=Path, metavar="PROG.p4", help="a P4 program, or its BMv2 JSON")
-    parser.add_argument("--port", type=int, default=1, help="where the frame comes in (default: 1)")
+    parser.add_argument("--port", type=_port, default=1, help="where the frame comes in (default: 1)")
     parser.add_argument("--hex", action="append", default=[], metavar="BYTES", help="the frame; may be repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the compiled program")
     parser.add_argument("--entries", type=Path, metavar="FILE.stf", help="add, setdefault, mc_mgrp_create… lines")
+    parser.add_argument("--full", action="store_true", help=f"tell also what comes after {MOST_EVENTS} steps")
     parser.add_argument("--cache", type=Path, help="folder of built programs")
     parser.add_argument("-I", dest="include", action="append", default=[], help="include folder for the compiler")
     parser.add_argument("-D", dest="define", action="append", default=[], help="NAME=VALUE for the compiler")
@@ -91,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tuple((options.port, frame) for frame in frames),
         tuple(for_compiler),
         options.cache,
+        0 if options.full else MOST_EVENTS,
     )
     try:
         shown = 0
@@ -100,8 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader, such as `head`, has seen enough
         return 1
-    except (StfError, PipelineError, OSError) as error:
+    except (StfError, PipelineError) as error:
         print(f"trace: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"trace: {error.filename or given.program}: {error.strerror}", file=sys.stderr)
         return 1
     if not shown:
         print(f"trace: {given.entries} has no packets: name one with --hex", file=sys.stderr)

@@ -22,6 +22,8 @@ TRACE_FLAGS = (*FLAGS, "-DP4_TRACE")
 TRACED = 4
 """The kind of a trace's records."""
 MOST_TERMS = MOST_ALTERNATIVES = 8
+MOST_EVENTS = 400
+"""Of one frame that are told: one that goes round may have a hundred thousand, each with all its fields."""
 
 
 class Kind(IntEnum):
@@ -40,7 +42,17 @@ class Kind(IntEnum):
     LEFT = 11
     DEPARSE = 12
     SENT = 13
-    END = 14
+    LOST = 14
+    END = 15
+
+
+class Lost(IntEnum):
+    """Why a packet went no further, as enum p4_trace_lost in runtime/p4_trace.h."""
+
+    ROUNDS = 0
+    PACKETS = 1
+    LENGTH = 2
+    MEMORY = 3
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ class _CFilter(ctypes.Structure):
     _fields_ = [
         ("alternatives", ctypes.c_uint32),
         ("gap_us", ctypes.c_uint32),
+        ("most", ctypes.c_uint32),
         ("alternative", _CAlternative * MOST_ALTERNATIVES),
     ]
 
@@ -115,13 +128,14 @@ class Tracer:
         self.library.p4_trace_use.argtypes = (ctypes.c_void_p,)
         self.library.p4_trace_use.restype = None
         self.places = tuple(_places(self.library))
+        self.choose()
 
-    def choose(self, frames: Filter = (), gap_us: int = 0) -> None:
-        """Trace only such frames, and none within `gap_us` of the one before. Not while a loop runs this build.
-        Raises ValueError."""
+    def choose(self, frames: Filter = (), gap_us: int = 0, most: int = MOST_EVENTS) -> None:
+        """Trace only such frames, none within `gap_us` of the one before, and of each the first `most` events and the
+        END (0: all). Not while a loop runs this build. Raises ValueError."""
         if len(frames) > MOST_ALTERNATIVES or any(len(terms) > MOST_TERMS for terms in frames):
             raise ValueError(f"a filter has at most {MOST_ALTERNATIVES} alternatives of {MOST_TERMS} terms")
-        chosen = _CFilter(len(frames), gap_us)
+        chosen = _CFilter(len(frames), gap_us, most)
         for alternative, terms in zip(chosen.alternative, frames, strict=False):
             alternative.terms = len(terms)
             for target, term in zip(alternative.term, terms, strict=False):

@@ -217,7 +217,10 @@ def digest_width(layout: Layout, digest: FieldList, element: object) -> int:
 _EGRESS = """
 static void recirculate(struct p4 *sw, const struct packet *from, const uint8_t *frame, uint32_t size) {
     struct packet *p = (struct packet *)(void *)p4_queue(sw, &from->base, false, 0);
-    if (!p) return;
+    if (!p) {
+        TRACE_NO_COPY(&from->base);
+        return;
+    }
     uint32_t round = p->base.round;
     clear_packet(p);
     keep_fields(from->base.recirculate, p, from);
@@ -233,7 +236,10 @@ static void clone_at_egress(struct p4 *sw, const struct packet *from, const stru
     for (uint32_t i = 0; i < set->count; i++) {
         const struct p4_replica *replica = &set->replica[i];
         struct packet *p = (struct packet *)(void *)p4_queue(sw, &from->base, true, replica->port);
-        if (!p) return;
+        if (!p) {
+            TRACE_NO_COPY(&from->base);
+            return;
+        }
         reset_metadata(p);
         keep_fields(from->base.clone_list, p, from);
         p->base.clone_session = p->base.recirculate = p->base.resubmit = p->base.digest = 0;
@@ -260,14 +266,20 @@ static void leave(struct p4 *sw, struct packet *p, uint32_t port) {
     before_deparsing(sw, p);
     TRACE(DEPARSE, port);
     uint32_t head = deparsed_size(p), rest = p->base.frame_size - p->base.parsed;
-    if (head > P4_MAX_HEADERS || head + rest > P4_MAX_FRAME) return;
+    if (head > P4_MAX_HEADERS || head + rest > P4_MAX_FRAME) {
+        TRACE_LOST(LENGTH, head > P4_MAX_HEADERS ? P4_MAX_HEADERS : P4_MAX_FRAME);
+        return;
+    }
     /* What goes around again is whole, as on BMv2; so are multicast copies and clones. */
     uint32_t size = p->base.recirculate ? head + rest : (uint32_t)p4_umin(head + rest, p->base.truncate);
     uint8_t *d;
     if (p->base.recirculate) d = p4_arena(sw, head + rest);
     else if (size == head + rest) d = p4_emit(sw, port, size);
     else d = sw->scratch;
-    if (!d) return;
+    if (!d) {
+        TRACE_LOST(MEMORY, 0);
+        return;
+    }
     deparse(p, d);
     if (rest) memcpy(d + head, p->base.frame + p->base.parsed, rest);
     if (p->base.recirculate) recirculate(sw, p, d, size);
@@ -279,8 +291,12 @@ static void leave(struct p4 *sw, struct packet *p, uint32_t port) {
 _INGRESS = """
 static void clone_at_ingress(struct p4 *sw, const struct packet *from, const struct p4_replicas *set) {
     struct packet *p = (struct packet *)(void *)sw->packets[1];
-    for (uint32_t i = 0; i < set->count && sw->budget > 0; i++) {
+    for (uint32_t i = 0; i < set->count; i++) {
         const struct p4_replica *replica = &set->replica[i];
+        if (sw->budget == 0) {
+            TRACE_NO_COPY(&from->base);
+            return;
+        }
         sw->budget--;
         clear_packet(p);
         p->base.frame = from->base.frame;
@@ -301,7 +317,10 @@ static void clone_at_ingress(struct p4 *sw, const struct packet *from, const str
 
 static void resubmit(struct p4 *sw, const struct packet *from) {
     struct packet *p = (struct packet *)(void *)p4_queue(sw, &from->base, false, 0);
-    if (!p) return;
+    if (!p) {
+        TRACE_NO_COPY(&from->base);
+        return;
+    }
     struct p4_packet base = p->base;
     clear_packet(p);
     keep_fields(from->base.resubmit, p, from);
@@ -317,8 +336,12 @@ static void resubmit(struct p4 *sw, const struct packet *from) {
 static void multicast(struct p4 *sw, const struct packet *from, uint64_t group) {
     const struct p4_replicas *set = group < 65536 ? sw->groups[group] : NULL;
     struct packet *p = (struct packet *)(void *)sw->packets[2];
-    for (uint32_t i = 0; set && i < set->count && sw->budget > 0; i++) {
+    for (uint32_t i = 0; set && i < set->count; i++) {
         const struct p4_replica *replica = &set->replica[i];
+        if (sw->budget == 0) {
+            TRACE_NO_COPY(&from->base);
+            return;
+        }
         sw->budget--;
         memcpy(p, from, sizeof *p);
         p->base.clone_session = p->base.resubmit = p->base.recirculate = p->base.digest = 0;

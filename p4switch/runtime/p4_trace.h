@@ -21,8 +21,11 @@ enum p4_trace_event {
     P4_TRACE_LEFT,      /* after egress; number: port; words: dropped, egress_spec, clone, recirculate */
     P4_TRACE_DEPARSE,   /* checksums are up to date */
     P4_TRACE_SENT,      /* number: port; bytes: the frame */
-    P4_TRACE_END,
+    P4_TRACE_LOST,      /* number: enum p4_trace_lost; words: the limit that was met, 0 for memory */
+    P4_TRACE_END,       /* words: what was left out, see struct p4_trace_rest */
 };
+
+enum p4_trace_lost { P4_LOST_ROUNDS, P4_LOST_PACKETS, P4_LOST_LENGTH, P4_LOST_MEMORY };
 
 #ifdef P4_TRACE
 
@@ -32,6 +35,7 @@ enum { P4_TRACE_TERMS = 8, P4_TRACE_ALTERNATIVES = 8 };
 struct p4_trace_filter {
     uint32_t alternatives;
     uint32_t gap_us; /* least time between two traced packets */
+    uint32_t most;   /* events of one frame, 0 for any number: a packet may go round a thousand times */
     struct {
         uint32_t terms;
         struct {
@@ -51,6 +55,13 @@ struct p4_trace_field {
 static struct p4_trace_filter p4_trace_filter;
 static uint64_t p4_trace_next_us;
 static bool p4_traced;
+
+/* Of the present frame: how many events may still be told, and what became of the others. */
+static struct p4_trace_rest {
+    uint64_t left, events, rounds, sent;
+    uint64_t lost; /* the last one's enum p4_trace_lost, and 1; 0 for none */
+    uint64_t limit;
+} p4_trace_rest;
 
 /* Between packets only. */
 void p4_trace_use(const struct p4_trace_filter *filter) {
@@ -74,9 +85,25 @@ static bool p4_trace_wanted(const uint8_t *frame, uint32_t size, uint64_t now_us
     return wanted;
 }
 
+static bool p4_trace_has_room(uint32_t event, uint64_t number, const uint64_t *words) {
+    if (p4_trace_rest.left > 0) {
+        p4_trace_rest.left--;
+        return true;
+    }
+    p4_trace_rest.events++;
+    p4_trace_rest.rounds += event == P4_TRACE_ENTER;
+    p4_trace_rest.sent += event == P4_TRACE_SENT;
+    if (event == P4_TRACE_LOST) {
+        p4_trace_rest.lost = number + 1;
+        p4_trace_rest.limit = words[0];
+    }
+    return false;
+}
+
 static void p4_trace(struct p4 *sw, uint32_t event, uint64_t number, uint32_t count, const uint64_t *words,
                      const void *bytes, uint32_t size) {
     if (!p4_traced) return;
+    if (event != P4_TRACE_BEGIN && event != P4_TRACE_END && !p4_trace_has_room(event, number, words)) return;
     uint64_t *body = p4_record(sw, P4_TRACED, event, 16 + 8 * count + size);
     if (!body) return;
     body[0] = number;
@@ -98,12 +125,33 @@ static void p4_trace_table(struct p4 *sw, const struct p4_packet *p, uint32_t ta
 
 static void p4_trace_sent(struct p4 *sw, uint32_t port, uint32_t size) {
     size_t padded = ((size_t)size + 7) / 8 * 8, at = sw->out.size - padded;
-    if (!p4_traced) return;
+    if (!p4_traced || !p4_trace_has_room(P4_TRACE_SENT, port, NULL)) return;
     uint64_t *body = p4_record(sw, P4_TRACED, P4_TRACE_SENT, 16 + size);
     if (!body) return;
     body[0] = port;
     body[1] = 0;
     memcpy(body + 2, sw->out.data + at, size);
+}
+
+static void p4_trace_begin(void) {
+    p4_trace_rest = (struct p4_trace_rest){.left = p4_trace_filter.most ? p4_trace_filter.most : UINT64_MAX};
+}
+
+static void p4_trace_end(struct p4 *sw) {
+    const struct p4_trace_rest *rest = &p4_trace_rest;
+    const uint64_t words[] = {rest->events, rest->rounds, rest->sent, rest->lost, rest->limit};
+    p4_trace(sw, P4_TRACE_END, 0, 5, words, NULL, 0);
+}
+
+static void p4_trace_lost(struct p4 *sw, enum p4_trace_lost why, uint64_t limit) {
+    p4_trace(sw, P4_TRACE_LOST, why, 1, &limit, NULL, 0);
+}
+
+/* A copy of a packet that could not be had. */
+static void p4_trace_no_copy(struct p4 *sw, const struct p4_packet *from) {
+    if (from->round >= P4_MAX_ROUNDS) p4_trace_lost(sw, P4_LOST_ROUNDS, P4_MAX_ROUNDS);
+    else if (sw->budget == 0) p4_trace_lost(sw, P4_LOST_PACKETS, P4_MAX_JOBS);
+    else p4_trace_lost(sw, P4_LOST_MEMORY, 0);
 }
 
 #define TRACE_WORDS(...) ((const uint64_t[]){0, ##__VA_ARGS__})
@@ -118,18 +166,23 @@ static void p4_trace_sent(struct p4 *sw, uint32_t port, uint32_t size) {
 #define TRACE_BEGIN(port, frame, size, now_us)                \
     do {                                                      \
         p4_traced = p4_trace_wanted(frame, size, now_us);     \
+        p4_trace_begin();                                     \
         TRACE_FRAME(BEGIN, port, frame, size, now_us);        \
     } while (0)
 /* The frame is the newest record's body, which may have moved if the records' room grew. */
 #define TRACE_SENT(port, size) p4_trace_sent(sw, port, size)
-#define TRACE_END()                                                         \
-    do {                                                                    \
-        if (!sw->first) p4_trace(sw, P4_TRACE_END, 0, 0, NULL, NULL, 0);    \
+#define TRACE_LOST(why, limit) p4_trace_lost(sw, P4_LOST_##why, limit)
+#define TRACE_NO_COPY(from) p4_trace_no_copy(sw, from)
+#define TRACE_END()                     \
+    do {                                \
+        if (!sw->first) p4_trace_end(sw); \
     } while (0)
 
 #else
 
 #define TRACE_SENT(...) ((void)0)
+#define TRACE_LOST(...) ((void)0)
+#define TRACE_NO_COPY(...) ((void)0)
 #define TRACE_END() ((void)0)
 #define TRACE(...) ((void)0)
 #define TRACE_FRAME(...) ((void)0)
