@@ -52,14 +52,15 @@ class Expressions(Values, ABC):
         return values
 
     def _protect(self, values: list[ir.Value], position: int) -> None:
-        emitted = self.out[position:]
-        written = effects.writes(emitted)
+        """Copies, before the statements from a position on, the values that these statements change."""
+        later = self.out[position:]
+        written = effects.writes(later)
+        # In place, as others hold this list as well.
+        del self.out[position:]
         for number, old in enumerate(values):
             if effects.overlap(effects.reads(old), written):
-                later, self.out = self.out[position:], self.out[:position]
                 values[number] = self.copy_of(old, old.type, "tmp")  # type: ignore[union-attr]
-                position = len(self.out)
-                self.out += later
+        self.out += later
 
     # Leaves
 
