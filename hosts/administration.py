@@ -71,6 +71,7 @@ def members(group: Group) -> Json:
             "address": f"{place[0]}:{place[1]}" if place else "",
             "votes": member in membership.voters,
             "leaves": member in membership.outgoing and member not in membership.voters,
+            "lost": core.lost.get(member, ""),
         }
     return {
         "ok": True,

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from hosts.admission import Admission, Candidate
 from hosts.batches import Answers
 from hosts.config import Address
+from hosts.losses import problems
 from hosts.machine import Machine
 from hosts.places import addresses_in, tell
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
@@ -84,8 +85,9 @@ class Group:
         reads_through_log: bool = False,
         snapshots: Policy = NEVER,
         machine: Machine | None = None,
+        name_of: Callable[[int], str] = str,
     ) -> None:
-        """``snapshots``: when to take one. ``machine``: an empty one."""
+        """``snapshots``: when to take one. ``machine``: an empty one. ``name_of``: how people call a member."""
         self.number = number
         self.core = core
         self.machine = machine if machine is not None else Machine()
@@ -114,6 +116,8 @@ class Group:
         self._readers = Readers()
         self._unwritten = 0
         self._shown = (Role.FOLLOWER, 0, NOBODY)
+        self._name_of = name_of
+        self._found: tuple[Mapping[int, str], bool] = ({}, False)
 
     def tick(self) -> None:
         """A tick of the clock has passed."""
@@ -189,6 +193,8 @@ class Group:
             self._ways.reply(*reply)
         if (core.role, core.current_term, core.leader) != self._shown:
             self._show()
+        if (core.lost, core.refuses_votes) != self._found:
+            self._show_problems()
 
     def _apply(self) -> None:
         applied = []
@@ -416,7 +422,14 @@ class Group:
             "candidates": len(self._admission),
             "unapplied": len(self._unapplied),
             "unwritten": self._unwritten,
+            "problems": problems(self.core, self._name_of),
         }
+
+    def _show_problems(self) -> None:
+        core, (lost, refuses_votes) = self.core, self._found
+        self._found = dict(core.lost), core.refuses_votes
+        for problem in problems(core, self._name_of, known=lost, refusal_known=refuses_votes):
+            self._ways.note(f"group {self.number}: {problem}")
 
     def _show(self) -> None:
         core, (role, term, leader) = self.core, self._shown

@@ -185,6 +185,7 @@ class Node:
                 heartbeat_ticks=-(-self.cluster.heartbeat_ms // TICK_MS),
                 addresses={member: pack_address(address) for member, address in members.items()},
                 snapshot_pace_ticks=SNAPSHOT_PACE_TICKS,
+                log_id=log.log_id,
             ),
             log.hard_state,
             log.entries,
@@ -213,6 +214,7 @@ class Node:
             ways,
             reads_through_log=self.cluster.reads_through_log,
             snapshots=Policy(self.cluster.snapshot_entries, self.cluster.snapshot_mib << 20),
+            name_of=self.cluster.name_of,
         )
         if isinstance(log, DiskLog):
             log.forget_found()

@@ -8,7 +8,7 @@ The payload of a peer message begins with ``cluster:64 round:64``. An AppendEntr
 datagram is cut into fragments (flag FRAGMENT): each repeats the header and its payload begins with
 ``message_id:64 offset:32 total:32``. The receiver answers with FRAGMENT_STATUS, or CLIENT_FRAGMENT_STATUS to and from
 clients: ``message_id:64 total:32 highest:32`` and the missing ranges, each ``start:32 end:32`` in bytes; between
-members ``cluster:64 round:64`` come first.
+members ``cluster:64 round:64`` come first. A reply that says out of which log it is ends with ``log_id:64``.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ AppendEntries to itself."""
 
 _HEADER = struct.Struct(">BBBBBBHQQQQ")
 _PEER_PREFIX = struct.Struct(">QQ")
+_LOG_ID = struct.Struct(">Q")
 _FRAGMENT_PREFIX = struct.Struct(">QII")
 _ENTRY = struct.Struct(">QBI")
 _STATUS = struct.Struct(">QII")
@@ -132,6 +133,14 @@ class Header:
 
 
 _KNOWN_TYPES = frozenset(int(kind) for kind in MessageType)
+_REPLIES = frozenset(
+    {
+        MessageType.PRE_VOTE_REPLY,
+        MessageType.REQUEST_VOTE_REPLY,
+        MessageType.APPEND_ENTRIES_REPLY,
+        MessageType.INSTALL_SNAPSHOT_REPLY,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +313,8 @@ def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = Fals
         parts.append(_ENTRY.pack(entry.term, entry.kind, len(entry.data)))
         parts.append(entry.data)
     parts.append(message.data)
+    if message.log_id:
+        parts.append(_LOG_ID.pack(message.log_id))
     return header, b"".join(parts)
 
 
@@ -318,8 +329,11 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
         raise WireError(f"a message of cluster {named}, not {cluster}")
     entries: tuple[Entry, ...] = ()
     data = b""
+    log_id = 0
     if header.type == MessageType.APPEND_ENTRIES:
         entries = _unpack_entries(header, payload)
+    elif header.type in _REPLIES:
+        log_id = _unpack_log_id(payload)
     else:
         data = bytes(memoryview(payload)[PEER_PREFIX_BYTES:])
     return Message(
@@ -335,7 +349,18 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
         round=round_number,
         entries=entries,
         data=data,
+        log_id=log_id,
     )
+
+
+def _unpack_log_id(payload: bytes | memoryview) -> int:
+    """What a reply says of its sender's log; 0 if it says nothing."""
+    if len(payload) == PEER_PREFIX_BYTES:
+        return 0
+    if len(payload) != PEER_PREFIX_BYTES + _LOG_ID.size:
+        raise WireError(f"a reply of {len(payload)} bytes")
+    (log_id,) = _LOG_ID.unpack_from(payload, PEER_PREFIX_BYTES)
+    return int(log_id)
 
 
 def _unpack_entries(header: Header, payload: bytes | memoryview) -> tuple[Entry, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from controller.desired import Operation, Write
 from controller.network import FEATURES
 from hosts.places import pack_address
-from hosts.raft.core import Busy, NotLeader, Raft, Role, Unreachable
+from hosts.raft.core import Busy, InvalidChange, NotLeader, Raft, Role, Unreachable
 from sim.events import MS, SECOND
 from sim.plan import LEARNING, Fault, Kind
 
@@ -57,6 +57,7 @@ class Nemesis:
             Kind.ALONE: self._alone,
             Kind.ABSENT_LEARNER: self._absent_learner,
             Kind.ABSENT_SUCCESSORS: self._absent_successors,
+            Kind.WIPE: world.wiping.strike,
             Kind.LINK: self._link,
             Kind.SWITCH: self._switch,
             Kind.CONTROLLER: self._controller,
@@ -393,6 +394,9 @@ class Nemesis:
         return calm
 
     def _change_members(self, number: int, random: Random, core: Raft) -> None:
+        victim = self.world.wiping.victim
+        if victim is not None and number in victim.watches:
+            return
         everyone = self.world.watches[number].members
         least = min(random.choice((1, 2, 2)), len(everyone))
         voters = random.sample(everyone, random.randint(least, len(everyone)))
@@ -405,7 +409,7 @@ class Nemesis:
                 [one for one in others if one not in learners],
                 {one: places[one] for one in learners},
             )
-        except NotLeader:
+        except (NotLeader, InvalidChange):
             return
         except Unreachable:
             self.world.counts["refused for silence"] += 1

@@ -73,6 +73,12 @@ class Watch:
         self.leaders: dict[int, int] = {}
         self._votes: dict[tuple[int, int], int] = {}
         self._entries: dict[tuple[int, int], tuple[int, Entry]] = {}
+        self.log_ids: dict[int, int] = {}
+        """Of the members' logs, as their folders are now."""
+        self._wiped: set[int] = set()
+        """Who has lost its folder at some time."""
+        self._ghosts: dict[int, Promised] = {}
+        """What members held before they lost their folders, until they are members with the new ones."""
         self._answers: list[bytes] = []
         self._told = Told(limits.traces, self.fail)
         self._cores: dict[int, Raft] = {}
@@ -95,6 +101,8 @@ class Watch:
 
     def look(self, core: Raft) -> None:
         """A member has done something."""
+        if not core.lost.keys() <= self._wiped:
+            self.fail("who has lost nothing is not accused", f"member {core.id} says {core.lost}")
         if core.role is Role.LEADER and self.leaders.get(core.current_term) != core.id:
             self._new_leader(core)
         if core.commit_index > len(self.committed):
@@ -140,7 +148,10 @@ class Watch:
             )
         entries, _ = core.log.between(known + 1, core.commit_index, 1 << 30, 1 << 60)
         for entry in entries:
-            holders = [member for member, disk in self.disks.items() if disk.holds(entry)]
+            holders = [
+                member for member, disk in self.disks.items() if disk.holds(entry) and self._counts(core, member)
+            ]
+            holders += [one for one, lost in self._ghosts.items() if lost.holds(entry) and one not in core.lost]
             if not core.membership.is_quorum(set(holders)):
                 self.fail(
                     "committed is durable",
@@ -155,6 +166,11 @@ class Watch:
             if leader.role is Role.LEADER and leader.current_term == term:
                 self._check_complete(leader, entries[-1])
 
+    def _counts(self, core: Raft, member: int) -> bool:
+        """Whether a leader may count on a member with the folder that it has now."""
+        own = self.log_ids.get(member)
+        return core.configuration.log_ids.get(member, own) == own
+
     def _new_configuration(self, entry: Entry) -> None:
         before = self.configuration.membership if self.configuration is not None else None
         self.configuration = Configuration.unpack(entry.index, entry.data)
@@ -163,7 +179,21 @@ class Watch:
             self.counts["grown from one voter"] += 1
         elif before is not None and len(before.outgoing) > 1 == len(now.voters) and not now.outgoing:
             self.counts["shrunk to one voter"] += 1
-        self.counts["joint configurations" if self.configuration.is_joint else "configurations"] += 1
+        if self.configuration.is_joint:
+            self.counts["joint configurations"] += 1
+        elif before is not None and before.outgoing:
+            self.counts["configurations"] += 1
+        elif now.voters == (before.voters if before is not None else frozenset(self.members)):
+            self.counts["configurations of the same voters"] += 1
+
+    def wiped(self, member: int) -> None:
+        """A member's folder is deleted. What it had acknowledged may be counted until a leader finds out."""
+        self._wiped.add(member)
+        self._ghosts[member] = self.disks[member]
+
+    def mended(self, member: int) -> None:
+        """It is a member again, with a new folder."""
+        self._ghosts.pop(member)
 
     def takes_part(self, member: int) -> bool:
         """Whether a member belongs to the group, by the last committed configuration."""
@@ -191,7 +221,10 @@ class Watch:
                 self.fail("reads", f"member {core.id} reads at {index} what was at {before} when it was asked")
 
     def _check_change(self, core: Raft, entry: Entry) -> None:
-        """A leader changes members only when it knows which are committed (raft-dev, July 2015)."""
+        """A leader changes members only when it knows which are committed (raft-dev, July 2015). A group's first
+        entry changes none."""
+        if entry.index == 1 and Configuration.unpack(1, entry.data).membership == core.membership:
+            return
         if core.log.term_at(core.commit_index) != core.current_term:
             self.fail("no change before the term's no-op", f"member {core.id} appends {entry}")
         membership = Configuration.unpack(entry.index, entry.data).membership
@@ -315,6 +348,7 @@ class Watch:
 
     def recovered(self, member: int, log: DiskLog, writing: Writing | None) -> None:
         """A member reads its disk after a crash: it is what was promised, or that and what was being written."""
+        self.log_ids[member] = log.log_id
         found = Promised(log.hard_state, [*self._behind(member, log.snapshot), *log.entries])
         promised = self.disks[member]
         possible = [promised]

@@ -32,13 +32,13 @@ from hosts.snapshotting import Policy
 from hosts.stager import FileSink
 from hosts.storage.errors import LogError
 from hosts.storage.folders import make_durably
-from hosts.storage.log import DiskLog
+from hosts.storage.log import LOG_ID_BYTES, DiskLog
 from hosts.transport import Handlers, Surroundings, Transport
 from hosts.wire import Header
 from hosts.writer import Done, Unsaved, Work, write_all
 from sim.disk import PowerLoss, SimDisk, SimFolders
 from sim.events import MS, SECOND
-from sim.invariants import Watch, Writing
+from sim.invariants import Promised, Watch, Writing
 from sim.violation import Violation
 
 if TYPE_CHECKING:
@@ -208,6 +208,10 @@ class Node:
         disk_random = Random(f"disk/{world.plan.seed}/{member}")
         self.disks = {number: SimDisk(disk_random, f"{host}/group-{number}") for number in self.watches}
         self._folders = SimFolders(Random(f"folders/{world.plan.seed}/{member}"))
+        self._log_ids = Random(f"log ids/{world.plan.seed}/{member}")
+        self._disk_random = disk_random
+        self.joins = False
+        """Whether it is started as one that begins with nothing."""
         self.lives = 0
         self.disk_us = world.plan.disk_us
         self.process: Process | None = None
@@ -236,7 +240,11 @@ class Node:
         for number, disk in self.disks.items():
             make_durably(self._folders, self._folder(number))
             try:
-                log = DiskLog(disk, segment_bytes=self.world.plan.segment_bytes)
+                log = DiskLog(
+                    disk,
+                    segment_bytes=self.world.plan.segment_bytes,
+                    draw_log_id=lambda: self._log_ids.randbytes(LOG_ID_BYTES),
+                )
             except LogError as error:
                 if _wants_room(error, for_the_log=True):
                     raise
@@ -267,6 +275,18 @@ class Node:
                 disk.kill_process()
         self.world.counts["power losses" if power else "kills"] += 1
         self.world.note(self.host, "loses power" if power else "is killed")
+
+    def wipe(self, random: Random, *, keep: bool = False) -> None:
+        """End the life, and delete the folders unless they are to be kept."""
+        self.crash(power=False, random=random)
+        if not keep:
+            self.world.note(self.host, "loses its folders")
+            self.disks = {
+                number: SimDisk(self._disk_random, f"{self.host}/group-{number}") for number in self.watches
+            }
+            self._writing = {}
+            for watch in self.watches.values():
+                watch.disks[self.member] = Promised()
 
     def _lose_power(self) -> None:
         self._folders.lose_power()
@@ -387,7 +407,8 @@ class Process:
         node, plan, log = self.node, self.world.plan, self.logs[number].log
         config = Config(
             id=node.member,
-            members=frozenset(node.watches[number].members),
+            members=frozenset() if node.joins else frozenset(node.watches[number].members),
+            log_id=log.log_id,
             election_timeout_ticks=-(-plan.topology.election_timeout_ms // 10),
             election_spread_ticks=-(-plan.topology.election_timeout_ms // 20),
             heartbeat_ticks=-(-plan.topology.heartbeat_ms // 10),

@@ -21,6 +21,7 @@ END_US = 60 * SECOND
 LEAST_OPERATIONS = 400
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
+NUMBERS_OF_WIPES = (0, 0, 0, 1, 3)
 POWER_LOSS_WEIGHT = 3
 """Among the kinds of faults: where exactly it strikes matters most."""
 
@@ -49,6 +50,7 @@ class Kind(Enum):
     ALONE = "shrunk to one voter and grown again"
     ABSENT_LEARNER = "a vote for an absent learner"
     ABSENT_SUCCESSORS = "leadership offered to absent members in turn"
+    WIPE = "folder deleted"
     LINK = "link cut"
     SWITCH = "switch restarted"
     CONTROLLER = "controller restarted"
@@ -204,7 +206,7 @@ def draw(seed: int) -> Plan:
         hostile_us=random.choice((300, 1000)) * MS,
         lease_ticks=random.choice((0, 0, 1)) * _longest_lease(topology, clocks),
         earlier_term=random.choice((0, 0, 0, EARLIER_TERM)) if switches else 0,
-        faults=_draw_faults(random, switches),
+        faults=tuple(sorted((*_draw_faults(random, switches), *_draw_wipes(seed)), key=lambda fault: fault.at_us)),
         sealed=random.random() < 0.2,
         flushes=random.choice((0, 2, 100)),
         effort=random.choice((1, 8, 64)),
@@ -268,7 +270,7 @@ def _draw_limits(random: Random) -> Limits:
 
 
 def _draw_faults(random: Random, switches: bool) -> tuple[Fault, ...]:
-    kinds = [kind for kind in Kind if switches or kind not in SWITCH_KINDS]
+    kinds = [kind for kind in Kind if kind is not Kind.WIPE and (switches or kind not in SWITCH_KINDS)]
     # Some seeds are about few kinds of faults, which then meet more often.
     chosen = random.sample(kinds, random.choice((3, 6, len(kinds))))
     weights = [POWER_LOSS_WEIGHT if kind is Kind.POWER_LOSS else 1 for kind in chosen]
@@ -278,4 +280,18 @@ def _draw_faults(random: Random, switches: bool) -> tuple[Fault, ...]:
         kind = random.choices(chosen, weights)[0]
         at = random.randrange(FAULTS_FROM_US, FAULTS_UNTIL_US)
         faults.append(Fault(at, kind, round(lasts * random.uniform(0.5, 1.5)), random.getrandbits(32)))
-    return tuple(sorted(faults, key=lambda fault: fault.at_us))
+    return tuple(faults)
+
+
+def _draw_wipes(seed: int) -> tuple[Fault, ...]:
+    """In some seeds only: until a member that lost its data is mended, members change no other way."""
+    random = Random(f"wipes/{seed}")
+    return tuple(
+        Fault(
+            random.randrange(FAULTS_FROM_US, FAULTS_UNTIL_US),
+            Kind.WIPE,
+            random.choice((1, 400, 3000)) * MS,
+            random.getrandbits(32),
+        )
+        for _ in range(random.choice(NUMBERS_OF_WIPES))
+    )

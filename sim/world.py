@@ -33,11 +33,15 @@ from sim.node import Node
 from sim.plan import END_US, FAULTS_UNTIL_US, LEARNING, LEAST_OPERATIONS, Plan, draw
 from sim.trace import Trace, describe
 from sim.violation import Violation
+from sim.wiping import Wiping
 from sim.workload import KEYS, History, Hoard, Worker
 from topo import configs
 
 ELECTION_TIMEOUTS_TO_COMMIT = 10
 """After the faults have ended, a new value commits within so many."""
+
+MENDING_US = 30 * SECOND
+"""Within that time after the faults have ended a member that lost its data is one again."""
 
 LONGEST_US = 180 * SECOND
 EARLIER_LIFE_US = 800 * MS
@@ -148,6 +152,7 @@ class World:
         self._receivers: dict[tuple[str, int], Callable[[bytes, Address], None]] = {}
         self.histories = {group.id: History() for group in topology.groups}
         self.clients: list[Client] = []
+        self.wiping = Wiping(self)
         self.nemesis = Nemesis(self)
 
     # -- running ------------------------------------------------------------------------------------------------
@@ -178,6 +183,7 @@ class World:
         hostile.stop()
         self.nemesis.heal()
         self._check_liveness()
+        self._await_mending()
         self.events.run(max(END_US - 4 * SECOND, self.events.now + SECOND))
         self.quiet = True
         self.events.run(max(END_US, self.events.now + 4 * SECOND))
@@ -266,6 +272,17 @@ class World:
                     + "; ".join(self._roles(number) for number in groups),
                 )
         self.counts["ms to commit after faults"] += (self.events.now - began) // MS
+
+    def _await_mending(self) -> None:
+        """A member that has lost its data is named by a leader, and comes back as a newcomer."""
+        until = self.events.now + MENDING_US
+        while self.wiping.victim is not None:
+            self.events.run(self.events.now + 100 * MS)
+            if self.events.now > until:
+                raise Violation(
+                    "a wiped member is named and mended",
+                    f"{self.wiping.victim.host}; " + "; ".join(map(self._roles, self.wiping.victim.watches)),
+                )
 
     def _ending(
         self, number: int, operation: linear.Operation, unread: set[int] | None = None

@@ -134,7 +134,8 @@ def show(group: int | None, *, as_json: bool) -> None:
         part = "leaves" if member["leaves"] else "votes" if member["votes"] else "learns"
         leads = ", leads" if shown["leader"] == int(number) else ""
         name = names.get(member["address"].partition(":")[0], "?")
-        print(f"{name:>6}  member {number:<3} {member['address']:<21} {part}{leads}")
+        lost = f", {member['lost']}" if member["lost"] else ""
+        print(f"{name:>6}  member {number:<3} {member['address']:<21} {part}{leads}{lost}")
     state = "committed" if shown["committed"] else "not committed yet"
     print(f"since index {shown['index']}, {state}{'; ' if shown['change'] else ''}{shown['change']}")
 

@@ -105,6 +105,12 @@ def render(whole: dict[str, Any]) -> RenderableType:
     for group in whole["groups"]:
         steered = f"{group['host']} (term {group['term']})" if group.get("host") else "no leader known"
         parts.append(Text(f"Group {group['group']}: switches steer clients to {steered}, service {group['service']}"))
+    for name, node in whole["nodes"].items():
+        for entry in node.get("groups", []):
+            parts += [
+                Text(f"Group {entry['group']}, as {name} sees it: {problem}", style="bold red")
+                for problem in entry.get("problems", [])
+            ]
     controller = whole["controller"]
     if controller["state"] != "running":
         parts.append(Text(f"Controller: {controller['state']}", style="bold red"))

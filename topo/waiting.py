@@ -90,14 +90,16 @@ def wait_for_node(child: Child, name: str) -> str:
 
 
 def wait_for_leader(children: Mapping[str, Child], topology: Topology) -> str:
-    """Until every group has a leader that has committed in its term, to which the switches steer. Says who."""
+    """Until every group has a leader that has committed in its term, and counts on all members, to which the switches
+    steer. Says who."""
 
     def look() -> str | None:
         led: dict[int, tuple[str, int]] = {}
         for name in topology.members:
             status = ask_quietly(node_socket(name), {"cmd": "status"}) or {}
             for group in status.get("groups", []):
-                if group["role"] == "leader" and group["commit"] > 0:
+                counted = all(member["counts"] for member in group.get("progress", {}).values())
+                if group["role"] == "leader" and group["commit"] > 0 and counted:
                     led[group["group"]] = name, group["term"]
         known = (ask_quietly(paths.controller_socket(), {"cmd": "leader"}) or {}).get("groups", [])
         for group in known:

@@ -48,7 +48,9 @@ def next_step(current: Configuration, target: Configuration, *, caught_up: bool)
     ``target`` already. ``caught_up``: newcomers may vote, and a quorum of those who will is there."""
     have, want = current.membership, target.membership
     if have.voters == want.voters:
-        return None if current.same_as(target) else target
+        if current.same_as(target):
+            return None
+        return current.with_membership(want.voters, want.learners, NO_MEMBERS, target.addresses)
     newcomers = want.voters - have.voters
     if not newcomers <= have.learners:
         step = current.with_membership(have.voters, have.learners | newcomers, NO_MEMBERS, target.addresses)
@@ -91,7 +93,7 @@ class Change:
     the change was asked for, or a later one counts as here.
     """
 
-    __slots__ = ("_catch_up", "began", "here", "round", "target")
+    __slots__ = ("_catch_up", "began", "here", "newcomers", "round", "target")
 
     def __init__(
         self, current: Configuration, target: Configuration, last_index: int, now: int, ticks: int, round: int
@@ -101,8 +103,8 @@ class Change:
         self.round = round
         self.here = NO_MEMBERS
         """Voters-to-be that were here when ``heard`` was called last."""
-        newcomers = sorted(target.membership.voters - current.membership.voters)
-        self._catch_up = {one: CatchUp(last_index, now, ticks) for one in newcomers}
+        self.newcomers = target.membership.voters - current.membership.voters
+        self._catch_up = {one: CatchUp(last_index, now, ticks) for one in sorted(self.newcomers)}
 
     def heard(self, match: Mapping[int, int], last_index: int, now: int) -> None:
         """What each voter-to-be that is here holds now; the leader among them holds all."""

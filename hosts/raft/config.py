@@ -50,6 +50,9 @@ class Config:
     round. All members must have the same setting, and clocks of almost one speed: while any clock counts
     ``lease_ticks + 1``, no other may count ``election_timeout_ticks - 1``. A caller that drops ticks must say so
     (``Raft.clock_slipped``)."""
+    log_id: int = 0
+    """The id of this member's log, drawn at random when its folder was made: another folder under one member id is
+    another log, and has forgotten what the first has promised. 0: the caller vouches that no folder is ever lost."""
     addresses: Mapping[int, bytes] = field(default_factory=dict, hash=False)
     """Where the members of the group's birth are reached; opaque to the core."""
 

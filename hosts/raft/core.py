@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from random import Random
 from typing import Any
@@ -26,9 +27,20 @@ from hosts.raft.configuration import Configuration
 from hosts.raft.election import Ballot
 from hosts.raft.errors import Busy, ChangeInProgress, InvalidChange, NotLeader, Unreachable
 from hosts.raft.following import Following
+from hosts.raft.identities import ANOTHER_LOG
 from hosts.raft.leadership import Leadership
 from hosts.raft.log import MemoryLog
-from hosts.raft.message import EVERYBODY, MAX_TERM, NOBODY, Entry, EntryKind, HardState, Message, MessageType
+from hosts.raft.message import (
+    EVERYBODY,
+    MAX_TERM,
+    NO_VOTE,
+    NOBODY,
+    Entry,
+    EntryKind,
+    HardState,
+    Message,
+    MessageType,
+)
 from hosts.raft.outbox import Outbox
 from hosts.raft.quorum import Membership
 from hosts.raft.ready import Ready
@@ -72,6 +84,7 @@ _VOTE_REQUESTS = frozenset({MessageType.PRE_VOTE, MessageType.REQUEST_VOTE})
 _LEADERS = frozenset({MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT})
 _LEADERS_REPLIES = frozenset({MessageType.APPEND_ENTRIES_REPLY, MessageType.INSTALL_SNAPSHOT_REPLY})
 
+_NOBODY_LOST: Mapping[int, str] = {}
 _TRANSFER = b"transfer"
 """Data of a RequestVote that the leader itself has called for: members grant it although they hear that leader."""
 
@@ -106,7 +119,9 @@ class Raft:
         self._handed_state = self._durable_state = hard_state
         self._handed_configuration: Configuration | None = None
         self._handed_committed: Configuration | None = None
-        self._out = Outbox(self.id)
+        self._out = Outbox(self.id, config.log_id)
+        self._lost = _NOBODY_LOST
+        self._refused_votes = False
         self._following = Following(self.log, self._out, make_sink)
         self._outstanding: deque[tuple[Ready, int, int]] = deque()
         self._reads_asked = 0
@@ -149,6 +164,23 @@ class Raft:
     def committed_configuration(self) -> Configuration:
         """The latest that is known to be committed."""
         return self.log.configurations.at(self.log.commit_index)
+
+    @property
+    def lost(self) -> Mapping[int, str]:
+        """Members who have lost their data, and how that came to light: to a leader in its term; to a candidate when
+        it led last, and since then in the answers to it. A follower leaves it to its leader."""
+        return self._lost if self._leadership is None else self._leadership.lost
+
+    @property
+    def refuses_votes(self) -> bool:
+        """Whether others ask this voter for its vote in vain, because they hold something and it does not: it cannot
+        know whether it has lost its data, or was never reached."""
+        return self._refused_votes and self._is_blank() and self.membership.is_voter(self.id)
+
+    def _is_blank(self) -> bool:
+        """Whether this member holds nothing, and has not voted since its folder was made."""
+        may_have_lost_it = self.config.log_id != 0 and self.log.last_index == 0
+        return may_have_lost_it and (self.current_term == 0 or self.voted_for == NO_VOTE)
 
     @property
     def changing_members(self) -> bool:
@@ -213,6 +245,8 @@ class Raft:
             raise NotLeader(self.leader)
         if successor not in self.membership.voters:
             raise ValueError(f"member {successor} cannot lead: the voters are {sorted(self.membership.voters)}")
+        if successor in self.lost:
+            raise ValueError(f"member {successor} cannot lead: it has lost its data")
         if successor != self.id:
             self._leadership.hand_over(successor)
 
@@ -234,6 +268,9 @@ class Raft:
             raise NotLeader(self.leader)
         current = self.configuration
         target = target_of(current, add or {}, remove, learners or {})
+        for one in (*(add or {}), *(learners or {})):
+            if one in self.lost:
+                raise InvalidChange(f"member {one} has lost its data: remove it first, then add it as a new one")
         if self._leadership.changing() or not current.same_as(target):
             self._leadership.change(target)
 
@@ -336,6 +373,7 @@ class Raft:
             return None, None
         agreed, handed_agreed = self.committed_configuration, self._handed_committed
         self._handed_configuration, self._handed_committed = latest, agreed
+        self._out.names_log = agreed.log_ids.get(self.id) != self.config.log_id
         return (latest if latest is not handed else None), (agreed if agreed is not handed_agreed else None)
 
     def advance(self, ready: Ready) -> None:
@@ -351,7 +389,7 @@ class Raft:
         if state is not None:
             self._durable_state = state
             if self.role is Role.CANDIDATE and state.current_term == self.current_term:
-                self._count_vote(self.id, granted=True)
+                self._count_vote(self.id, self.config.log_id, granted=True)
         if self._leadership is not None:
             self._leadership.own_disk_holds(self.log.durable_index)
 
@@ -365,10 +403,12 @@ class Raft:
         self._become_follower(message.term, message.source if kind in _LEADERS else NOBODY)
 
     def _answer_lower_term(self, message: Message) -> None:
-        """Tell the sender of an outdated request that its term is over; outdated replies are of no use."""
+        """Tell the sender of an outdated request that its term is over; outdated replies are of no use. The request's
+        round is one of that term: a leader who led in it, too, must not take it for one of the present term."""
         kind = _REPLY_TO.get(message.type)
         if kind is None:
             return
+        message = replace(message, round=0)
         if kind in _LEADERS_REPLIES:
             self._reply(message, index=message.index, reject=True)
         else:
@@ -378,10 +418,11 @@ class Raft:
 
     def _become_follower(self, term: int, leader: int) -> None:
         if term > self.current_term:
+            self.voted_for = NO_VOTE if self._is_blank() else NOBODY
             self.current_term = term
-            self.voted_for = NOBODY
         if self.role is not Role.FOLLOWER:
             self.role = Role.FOLLOWER
+            self._lost = self.lost
             self._leadership = self._ballot = None
             self._reset_election_timer()
         if leader not in (NOBODY, self.leader):
@@ -395,9 +436,9 @@ class Raft:
             return
         self.role = Role.PRE_CANDIDATE
         self.leader = NOBODY
-        self._ballot = Ballot(self.membership)
+        self._ballot = Ballot(self.configuration)
         self._ask_everyone(MessageType.PRE_VOTE, self.current_term + 1, self._out.now)
-        self._count_vote(self.id, granted=True)
+        self._count_vote(self.id, self.config.log_id, granted=True)
 
     def _may_lead(self) -> bool:
         """A voter may; and one whose removal is not known to be committed, for it may be the only one that can lead
@@ -408,7 +449,10 @@ class Raft:
         return known.latest.index > self.log.commit_index and known.previous.membership.is_voter(self.id)
 
     def _on_timeout_now(self, message: Message) -> None:
-        """The leader wants this member to take over, without a pre-vote: nobody needs to have missed the leader."""
+        """The leader wants this member to take over, without a pre-vote: nobody needs to have missed the leader. It
+        wants one that holds something; who does not has lost it since."""
+        if self._is_blank():
+            return
         if self.leader == message.source and self.membership.is_voter(self.id) and self.current_term < MAX_TERM:
             self._become_candidate(_TRANSFER)
 
@@ -418,22 +462,25 @@ class Raft:
         self.leader = NOBODY
         self.current_term += 1
         self.voted_for = self.id
-        self._ballot = Ballot(self.membership)
+        self._ballot = Ballot(self.configuration, self._ballot.log_ids if self._ballot is not None else None)
         self._ask_everyone(MessageType.REQUEST_VOTE, self.current_term, self._out.after, reason)
 
     def _ask_everyone(self, kind: MessageType, term: int, out: list[Message], reason: bytes = b"") -> None:
-        log = self.log
+        """Ask for votes. The round, which answers echo, is the log's id: what was granted to another log under this
+        member's id, in a term in which that was a candidate too, is not granted to this one."""
+        log, log_id = self.log, self.config.log_id
         for member in sorted(self.membership.voters | self.membership.outgoing):
             if member != self.id:
-                out.append(Message(kind, self.id, member, term, log.last_index, log.last_term, data=reason))
+                asked = Message(kind, self.id, member, term, log.last_index, log.last_term, round=log_id, data=reason)
+                out.append(asked)
 
-    def _become_leader(self) -> None:
+    def _become_leader(self, log_ids: Mapping[int, int]) -> None:
         self.role = Role.LEADER
         self.leader = self.id
         self._elapsed = 0
         self._ballot = None
-        self._leadership = Leadership(self.config, self.log, self.current_term, self._send_now)
-        self._leadership.append(EntryKind.NOOP, b"")
+        self._leadership = Leadership(self.config, self.log, self.current_term, self._send_now, log_ids)
+        self._leadership.begin_term()
         self._leadership.begin_round()
 
     def _send_now(self, message: Message) -> None:
@@ -463,9 +510,8 @@ class Raft:
         if self.config.lease_ticks and self._heard_ago < minimum:
             return True
         if self._heard_ago >= minimum and self._leadership is None:
-            return (
-                False  # whoever may not campaign begins a new election timeout after each, and remembers the leader
-            )
+            # Who may not campaign begins a new election timeout after each, and remembers the leader.
+            return False
         return self.leader != NOBODY and self._elapsed < minimum
 
     # -- votes ------------------------------------------------------------------------------------------------
@@ -473,31 +519,40 @@ class Raft:
     def _on_vote_request(self, message: Message) -> None:
         pre = message.type is MessageType.PRE_VOTE
         free = self.voted_for in (NOBODY, message.source) or (pre and message.term > self.current_term)
+        if self._is_blank():
+            # Who holds something began without this member; or it has lost its data, and a vote perhaps.
+            free = message.index == 0
+            self._refused_votes |= not free
         granted = free and self.log.is_up_to_date(message.index, message.log_term)
         if granted and not pre:
             self.voted_for = message.source
             self._elapsed = 0
-        term = message.term if granted else self.current_term
+        # Who asks in a pre-vote is a term behind what it asks about, and hears nobody of an earlier one than its own.
+        term = message.term if granted else max(self.current_term, message.term - pre)
         self._reply(message, term=term, log_term=message.term, reject=not granted)
 
     def _on_vote_reply(self, message: Message) -> None:
-        """Count an answer, if it answers the question that is open now."""
-        if message.type is MessageType.PRE_VOTE_REPLY:
-            relevant = self.role is Role.PRE_CANDIDATE and message.log_term == self.current_term + 1
-        else:
-            relevant = self.role is Role.CANDIDATE and message.log_term == self.current_term
-        if relevant:
-            self._count_vote(message.source, granted=not message.reject)
+        """Count an answer, if it answers the question that is open now. One to the pre-vote before still says out of
+        which log the voter answers."""
+        ballot = self._ballot
+        asked = self.current_term + 1 if self.role is Role.PRE_CANDIDATE else self.current_term
+        if ballot is None or message.log_term != asked or message.round != self.config.log_id:
+            return
+        if not ballot.knows(message.source, message.log_id):
+            self._lost = {**self._lost, message.source: ANOTHER_LOG}
+        is_pre_vote = message.type is MessageType.PRE_VOTE_REPLY
+        if is_pre_vote == (self.role is Role.PRE_CANDIDATE):
+            self._count_vote(message.source, message.log_id, granted=not message.reject)
 
-    def _count_vote(self, voter: int, *, granted: bool) -> None:
+    def _count_vote(self, voter: int, log_id: int, *, granted: bool) -> None:
         ballot = self._ballot
         assert ballot is not None
-        ballot.record(voter, granted=granted)
+        ballot.record(voter, granted=granted, log_id=log_id)
         if ballot.won():
             if self.role is Role.PRE_CANDIDATE:
                 self._become_candidate()
             else:
-                self._become_leader()
+                self._become_leader(ballot.log_ids)
         elif ballot.lost():
             self._become_follower(self.current_term, NOBODY)
 
@@ -512,6 +567,7 @@ class Raft:
             return
         self._become_follower(self.current_term, message.source)
         self._elapsed = self._heard_ago = 0
+        self._lost = _NOBODY_LOST
         settled = self._durable_state.current_term == self.current_term
         if is_append:
             self._following.on_append_entries(message, settled)

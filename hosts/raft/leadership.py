@@ -9,6 +9,7 @@ from hosts.raft.change import Change
 from hosts.raft.config import Config
 from hosts.raft.configuration import Configuration
 from hosts.raft.errors import Busy, ChangeInProgress, Unreachable
+from hosts.raft.identities import ANOTHER_LOG, FORGOTTEN, Identities
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
 from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
 from hosts.raft.progress import NEVER, Progress
@@ -30,11 +31,14 @@ class Leadership:
     """
 
     __slots__ = (
+        "_agreed",
         "_change",
         "_change_note",
         "_config",
+        "_counted",
         "_farewells",
         "_given_up",
+        "_identities",
         "_last_beat",
         "_lease_void_since",
         "_leavers",
@@ -42,6 +46,7 @@ class Leadership:
         "_membership",
         "_next_farewell",
         "_own_match",
+        "_record_after",
         "_replication",
         "_round_began",
         "_send",
@@ -53,7 +58,15 @@ class Leadership:
         "uncommitted_bytes",
     )
 
-    def __init__(self, config: Config, log: MemoryLog, term: int, send: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        log: MemoryLog,
+        term: int,
+        send: Callable[[Message], None],
+        log_ids: Mapping[int, int],
+    ) -> None:
+        """``log_ids``: those of the voters' logs, the own one too, as they were named in the election."""
         self._config = config
         self._membership = log.configurations.latest.membership
         self._log = log
@@ -74,6 +87,16 @@ class Leadership:
         self._leavers: dict[int, int] = {}
         self._farewells = self._next_farewell = 0
         self._lease_void_since = NEVER
+        self._identities = Identities(log_ids)
+        self._counted: dict[int, Progress] = {}
+        """The progress of those whose answers count."""
+        self._record_after = config.election_timeout_ticks
+        self._know_members()
+
+    @property
+    def lost(self) -> Mapping[int, str]:
+        """Members who have lost their data, and how that came to light."""
+        return self._identities.lost
 
     @property
     def round(self) -> int:
@@ -93,6 +116,15 @@ class Leadership:
         """Whether another proposal may be taken (Busy otherwise)."""
         return self.uncommitted_bytes < self._config.max_uncommitted_bytes
 
+    def begin_term(self) -> None:
+        """The term's first entry: a no-op. A group's first entry records the logs of those who elected its first
+        leader; nobody else can have promised anything before it."""
+        birth = self._log.configurations.latest.with_log_ids(self._identities.unrecorded)
+        if self._config.log_id and not self._log.last_index and birth.is_identified:
+            self._append_configuration(birth)
+        else:
+            self.append(EntryKind.NOOP, b"")
+
     def append(self, kind: EntryKind, data: bytes) -> Entry:
         """Add an entry of this term to the own log."""
         entry = Entry(self.term, self._log.last_index + 1, kind, data)
@@ -104,6 +136,8 @@ class Leadership:
         """Go on with a change of the members, and send everyone what is new."""
         if self._change is not None or self._membership.outgoing or self._log.configurations.latest.promised:
             self._go_on_with_change()
+        elif self._identities.unrecorded:
+            self._record_logs()
         self._replication.replicate()
 
     # -- time ---------------------------------------------------------------------------------------------------
@@ -137,26 +171,31 @@ class Leadership:
 
     def _quorum_contact(self) -> int:
         """The tick at which the last round began that a quorum has answered."""
-        contact = {member: progress.contact_tick for member, progress in self._progress.items()}
+        contact = {member: progress.contact_tick for member, progress in self._counted.items()}
         contact[self._config.id] = self._now
         return self._membership.reached(contact)
 
     def begin_round(self) -> None:
         """Send everyone a heartbeat of a new round."""
         replication = self._replication
+        self._next_round()
+        self._last_beat = replication.now
+        if self.has_committed():
+            self.reads.begin(replication.round, self._log.commit_index)
+            self._release_reads()  # where this member alone is a quorum, no reply will come to do it
+        replication.send_heartbeats()
+
+    def _next_round(self) -> None:
+        """What is sent from now on is of a new round."""
+        replication = self._replication
         replication.round += 1
-        self._last_beat = now = replication.now
-        began = self._round_began
+        began, now = self._round_began, replication.now
         began[replication.round] = now
         while True:
             oldest = next(iter(began))
             if now - began[oldest] < self._config.election_timeout_ticks:
                 break
             del began[oldest]
-        if self.has_committed():
-            self.reads.begin(replication.round, self._log.commit_index)
-            self._release_reads()  # where this member alone is a quorum, no reply will come to do it
-        replication.send_heartbeats()
 
     # -- answers ------------------------------------------------------------------------------------------------
 
@@ -167,7 +206,7 @@ class Leadership:
 
     def on_reply(self, reply: Message) -> bool:
         """An answer of this term to an AppendEntries or InstallSnapshot. True if the commit index moved."""
-        progress = self._progress.get(reply.source)
+        progress = self._heard(reply)
         if progress is None or reply.index > self._log.last_index:
             return False
         began = self._round_began.get(reply.round)
@@ -177,18 +216,45 @@ class Leadership:
         if progress.answered_round < reply.round <= self.round:
             progress.answered_round = reply.round
             self._release_reads()
+        if reply.source not in self._replication.served:
+            return False
         if reply.type is MessageType.INSTALL_SNAPSHOT_REPLY:
             news = self._replication.on_snapshot_reply(progress, reply)
         else:
             news = self._replication.on_append_reply(progress, reply)
+        if news and reply.source not in self._counted:
+            self._know_members()
         if reply.source == self.successor and not reply.reject:
             self._complete_transfer()
         return news and self._advance_commit()
 
+    def _heard(self, reply: Message) -> Progress | None:
+        """The progress of who answers; None if that is no member, or not the one that has its id now. Finds out
+        whether it has lost its data."""
+        progress = self._progress.get(reply.source)
+        if progress is None or reply.round < progress.first_round:
+            return None
+        if reply.source in self.lost:
+            return progress
+        if self._identities.hear(reply.source, reply.log_id, self._log.configurations.latest):
+            return self._give_up(reply.source, ANOTHER_LOG)
+        is_append = reply.type is MessageType.APPEND_ENTRIES_REPLY
+        if is_append and reply.reject and progress.has_forgotten(reply.index, reply.round):
+            return self._give_up(reply.source, FORGOTTEN)
+        return progress
+
+    def _give_up(self, member: int, why: str) -> Progress:
+        """A member has lost its data: what it has acknowledged is void, as far as it is not committed, and it counts
+        in no quorum of this term any more."""
+        self._identities.lost[member] = why
+        self._replication.begin_anew(member)
+        self._know_members()
+        return self._progress[member]
+
     def _advance_commit(self) -> bool:
         """Only an entry of the own term commits by counting; older ones commit with it (thesis, section 3.6.2)."""
         log = self._log
-        match = {member: progress.match_index for member, progress in self._progress.items()}
+        match = {member: progress.match_index for member, progress in self._counted.items()}
         match[self._config.id] = self._own_match
         index = self._membership.reached(match)
         if index <= log.commit_index or log.term_at(index) != self.term:
@@ -201,6 +267,8 @@ class Leadership:
         for entry in entries:
             if entry.term == self.term:
                 self.uncommitted_bytes -= len(entry.data) + ENTRY_OVERHEAD
+        if self._agreed is not self._log.configurations.agreed(self._log.commit_index):
+            self._know_members()
 
     def has_committed(self) -> bool:
         """Only with an entry of the own term does a leader know all that is committed (thesis, section 6.4); and only
@@ -228,7 +296,7 @@ class Leadership:
         however late it hears of that; so then there is no lease for the rest of the term."""
         if not self._config.lease_ticks:
             return False
-        answered = {member: progress.answered_tick for member, progress in self._progress.items()}
+        answered = {member: progress.answered_tick for member, progress in self._counted.items()}
         answered[self._config.id] = self._now
         began = self._membership.reached(answered, NEVER)
         return began > self._lease_void_since and self._now + overdue_ticks - began < self._config.lease_ticks
@@ -249,11 +317,46 @@ class Leadership:
     def _release_reads(self) -> None:
         if not self.reads.waiting:
             return
-        rounds = {member: progress.answered_round for member, progress in self._progress.items()}
+        rounds = {member: progress.answered_round for member, progress in self._counted.items()}
         rounds[self._config.id] = self.round
         self._served += self.reads.answered(self._membership.reached(rounds))
 
     # -- members ------------------------------------------------------------------------------------------------
+
+    def _know_members(self) -> None:
+        """Find anew whose answers count: the configuration, or what is committed of it, or what is known of the
+        members has changed."""
+        configurations = self._log.configurations
+        latest, agreed = configurations.latest, configurations.agreed(self._log.commit_index)
+        self._agreed = agreed
+        self._identities.adopt(latest)
+        served: dict[int, Progress] = {}
+        self._counted = {}
+        for member, progress in self._progress.items():
+            floor = self._identities.counts_with(member, latest, agreed)
+            if floor is not None:
+                served[member] = progress
+                progress.floor = floor
+                if progress.match_index >= floor:
+                    self._counted[member] = progress
+        self._replication.served = served
+
+    def _record_logs(self) -> None:
+        """Write down the ids of voters' logs that are not recorded, once the last configuration is committed: when
+        all are known, or some and an election timeout has passed. Until then they may not count."""
+        latest = self._log.configurations.latest
+        if (
+            not self._config.log_id
+            or self._leavers
+            or latest.index > self._log.commit_index
+            or not self.has_committed()
+        ):
+            return
+        named = latest.with_log_ids(self._identities.unrecorded)
+        complete = named.log_ids.keys() >= named.membership.voters
+        if named.is_identified and (complete or self._now >= self._record_after):
+            self._record_after = self._now + self._config.election_timeout_ticks
+            self._append_configuration(named)
 
     def change(self, target: Configuration) -> None:
         """Set out for ``target``. Raises Busy, ChangeInProgress, Unreachable."""
@@ -282,7 +385,7 @@ class Leadership:
         """Whether no quorum of the voters of ``target`` has been heard for ``limit`` ticks: once they alone decide,
         nobody could lead, nor mend that. ``contact``: ticks of members that count if they are later than the
         beginning of the round that the member has answered last."""
-        heard = {one: progress.contact_tick for one, progress in self._progress.items()}
+        heard = {one: progress.contact_tick for one, progress in self._counted.items()}
         heard[self._config.id] = self._now
         latest = {one: max(heard.get(one, NEVER), contact.get(one, NEVER)) for one in target.membership.voters}
         return self._now - target.membership.reached(latest, NEVER) >= limit
@@ -290,11 +393,13 @@ class Leadership:
     def _silence_text(self, target: Configuration, newcomers: Collection[int] = ()) -> str:
         voters = target.membership.voters
         silent = sorted(one for one in voters - frozenset(newcomers) if not self._is_here(one))
-        return f"members {silent} are silent, and without them the voters {sorted(voters)} would have no quorum"
+        lost = sorted(voters & self.lost.keys())
+        told = f"members {silent} are silent" + (f" (of these {lost} have lost their data)" if lost else "")
+        return f"{told}, and without them the voters {sorted(voters)} would have no quorum"
 
     def _is_here(self, member: int, round: int = 0) -> bool:
         """Whether a member has answered ``round`` or a later one, and one that began within an election timeout."""
-        progress = self._progress.get(member)
+        progress = self._counted.get(member)
         if progress is None:
             return member == self._config.id
         recent = self._now - progress.contact_tick < self._config.election_timeout_ticks
@@ -333,10 +438,16 @@ class Leadership:
         if change.is_done(current):
             self._change = None
             return
+        lost = change.newcomers & self.lost.keys()
+        if lost:
+            self.abandon_change(f"given up: members {sorted(lost)} have lost their data meanwhile")
+            return
         here = [one for one in change.target.membership.voters if self._is_here(one, change.round)]
         match = {member: progress.match_index for member, progress in self._progress.items()}
         change.heard({one: match.get(one, 0) for one in here}, log.last_index, self._now)
         step = change.next_step(current)
+        if step is not None and step.is_joint:
+            step = self._identities.first_recorded(current, step) if self._config.log_id else step
         if step is not None:
             self._append_configuration(step)
         else:
@@ -366,7 +477,10 @@ class Leadership:
         self._leavers = {one: progress.match_index for one, progress in self._progress.items() if one in left}
         self._farewells = FAREWELLS
         self._membership = latest.membership
+        if not latest.membership.everyone() <= {self._config.id, *self._progress}:
+            self._next_round()  # a newcomer's answers are told from those of a member that had its id before
         self._replication.adopt(latest, latest.index)
+        self._know_members()
         self._advance_commit()
         self._release_reads()  # those who have left were perhaps the only ones who had not answered
 
@@ -392,8 +506,8 @@ class Leadership:
         """The last that this leader does: say what is committed, and have the most up-to-date voter take over."""
         self.begin_round()
         self._say_farewell()
-        voters = [(self._progress[one].match_index, -one) for one in self._membership.voters]
-        match, negative = max(voters)
+        voters = self._membership.voters & self._counted.keys()
+        match, negative = max([(self._progress[one].match_index, -one) for one in voters], default=(0, 0))
         if match == self._log.last_index:
             self._send(Message(MessageType.TIMEOUT_NOW, self._config.id, -negative, self.term))
 
@@ -432,5 +546,8 @@ class Leadership:
             "uncommitted_bytes": self.uncommitted_bytes,
             "successor": self.successor,
             "change": self._change_text(),
-            "progress": self._replication.status(),
+            "progress": {
+                member: {**shown, "counts": int(member) in self._counted}
+                for member, shown in self._replication.status().items()
+            },
         }

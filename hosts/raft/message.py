@@ -14,6 +14,10 @@ NOBODY = 0
 EVERYBODY = 255
 """``target`` of an AppendEntries that the network copies to every member."""
 
+NO_VOTE = 255
+"""``voted_for`` of a member that holds nothing and has not voted since its folder was made: as long as that is so it
+must not vote for who holds something, for it may have voted out of a folder that was lost. Nor later in that term."""
+
 MAX_TERM = 2**63 - 1
 """Terms and indexes of 2^63 and above are malformed."""
 
@@ -94,3 +98,5 @@ class Message:
     entries: tuple[Entry, ...] = ()
     data: bytes = b""
     """InstallSnapshot: the chunk."""
+    log_id: int = 0
+    """A reply: the id of the log that its sender answers out of; 0 if it does not say."""

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from hosts.raft.message import Message, MessageType
 
+_VOTES = frozenset({MessageType.PRE_VOTE_REPLY, MessageType.REQUEST_VOTE_REPLY})
+
 
 class Outbox:
     """``now`` may leave whatever the disk does; ``after`` only once all that was decided so far is durable."""
 
-    __slots__ = ("_id", "after", "now")
+    __slots__ = ("_id", "_log_id", "after", "names_log", "now")
 
-    def __init__(self, member: int) -> None:
+    def __init__(self, member: int, log_id: int) -> None:
         self._id = member
+        self._log_id = log_id
+        self.names_log = True
+        """Whether every answer says out of which log it is, and not only votes: as long as the members have not
+        agreed on that, as far as is known here."""
         self.now: list[Message] = []
         self.after: list[Message] = []
 
@@ -28,7 +34,18 @@ class Outbox:
         at_once: bool = False,
     ) -> None:
         """Answer a request, in its round. ``at_once``: what it says does not wait for the disk."""
-        reply = Message(kind, self._id, request.source, term, index, log_term, commit, reject, round=request.round)
+        reply = Message(
+            kind,
+            self._id,
+            request.source,
+            term,
+            index,
+            log_term,
+            commit,
+            reject,
+            round=request.round,
+            log_id=self._log_id if self.names_log or kind in _VOTES else 0,
+        )
         (self.now if at_once else self.after).append(reply)
 
     def acknowledge(self, request: Message, term: int, matched: int) -> None:

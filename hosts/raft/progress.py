@@ -39,8 +39,11 @@ class Progress:
         "chunk_bytes",
         "commit_sent",
         "contact_tick",
+        "first_round",
+        "floor",
         "inflight_bytes",
         "match_index",
+        "match_round",
         "mode",
         "next_index",
         "offset",
@@ -48,8 +51,14 @@ class Progress:
         "snapshot",
     )
 
-    def __init__(self, next_index: int, now: int) -> None:
+    def __init__(self, next_index: int, now: int, first_round: int = 0) -> None:
+        """``first_round``: answers to earlier rounds are not this member's, but of one that had its id before."""
+        self.first_round = first_round
+        self.floor = 0
+        """It gets only what follows this entry, which it must hold by itself."""
         self.match_index = 0
+        self.match_round = 0
+        """The leader's round when ``match_index`` became known: later rounds began after that."""
         self.next_index = next_index
         self.mode = Mode.PROBE
         self.contact_tick = now
@@ -91,11 +100,13 @@ class Progress:
         if self.mode is Mode.REPLICATE:
             self.next_index = last_index + 1
 
-    def acknowledged(self, index: int) -> bool:
-        """The member holds everything up to ``index``. True if that is news; ``match_index`` never falls."""
+    def acknowledged(self, index: int, round: int = 0) -> bool:
+        """The member holds everything up to ``index``, as is known in the leader's ``round``. True if that is news;
+        ``match_index`` never falls."""
         if index <= self.match_index:
             return False
         self.match_index = index
+        self.match_round = round
         self._patience = 1
         if self.mode is Mode.SNAPSHOT:
             return True
@@ -123,6 +134,11 @@ class Progress:
             return False
         self._probe_from(max(self.match_index, min(retry_after, prev_index - 1)) + 1)
         return True
+
+    def has_forgotten(self, prev_index: int, round: int) -> bool:
+        """Whether a REJECT of ``prev_index`` in ``round`` is no late one: that round began after the member had
+        acknowledged as much, so that it has lost data since."""
+        return 0 < prev_index <= self.match_index and round > self.match_round
 
     def give_up_waiting(self, now: int, heartbeat_ticks: int, bytes_per_tick: int) -> bool:
         """The member lives but has not acknowledged what was sent. True if that is so old that it must be taken for

@@ -15,9 +15,9 @@ from hosts.raft.snapshot import Outgoing
 
 class Replication:
     """Everyone's progress in one term. ``send`` takes each message that may leave at once; ``now`` (ticks) and
-    ``round`` are the leader's."""
+    ``round`` are the leader's. Who is in ``progress`` and not in ``served`` gets nothing but empty heartbeats."""
 
-    __slots__ = ("_config", "_log", "_send", "_term", "now", "progress", "round")
+    __slots__ = ("_config", "_log", "_send", "_term", "now", "progress", "round", "served")
 
     def __init__(self, config: Config, log: MemoryLog, term: int, send: Callable[[Message], None]) -> None:
         self._config = config
@@ -27,6 +27,7 @@ class Replication:
         self.now = 0
         self.round = 0
         self.progress: dict[int, Progress] = {}
+        self.served = self.progress
         self.adopt(log.configurations.latest, log.last_index + 1)
 
     def adopt(self, configuration: Configuration, next_index: int) -> None:
@@ -36,18 +37,24 @@ class Replication:
         for member in self.progress.keys() - others:
             del self.progress[member]
         for member in sorted(others - self.progress.keys()):
-            self.progress[member] = Progress(next_index, self.now)
+            self.progress[member] = Progress(next_index, self.now, self.round)
+
+    def begin_anew(self, member: int) -> None:
+        """Nothing is known any more of what a member holds."""
+        self.progress[member] = Progress(self._log.last_index + 1, self.now, self.round)
 
     def replicate(self) -> None:
         """Send everyone what is new, as far as the windows allow."""
         last = self._log.last_index
-        for member, progress in self.progress.items():
+        for member, progress in self.served.items():
             if progress.next_index <= last:
                 self.fill_window(member, progress)
 
     def fill_window(self, member: int, progress: Progress) -> None:
         """Send one member what its window allows, or the snapshot if it needs what the log holds no more."""
         config, log = self._config, self._log
+        if progress.next_index <= progress.floor:
+            return
         if progress.mode is not Mode.SNAPSHOT and progress.next_index <= log.base_index:
             assert log.snapshot is not None
             progress.begin_snapshot(Outgoing(log.snapshot))
@@ -130,7 +137,7 @@ class Replication:
         commit, base = self._log.commit_index, self._log.base_index
         return any(
             progress.commit_sent < min(commit, progress.match_index) and progress.match_index >= base
-            for progress in self.progress.values()
+            for progress in self.served.values()
         )
 
     def send_up_to(self, stranger: int, match_index: int, index: int) -> None:
@@ -148,7 +155,7 @@ class Replication:
     def announce_commit(self) -> None:
         """Tell those whom no AppendEntries has told since: at most once a tick, so mostly it rides along."""
         commit, base = self._log.commit_index, self._log.base_index
-        for member, progress in self.progress.items():
+        for member, progress in self.served.items():
             if progress.commit_sent < min(commit, progress.match_index) and progress.match_index >= base:
                 self._send_heartbeat(member, progress)
 
@@ -161,7 +168,7 @@ class Replication:
             if progress.rejected(reply.index, retry_after):
                 self.fill_window(reply.source, progress)
             return False
-        news = progress.acknowledged(reply.index)
+        news = progress.acknowledged(reply.index, self.round)
         self._leave_snapshot(progress)
         if not news and progress.give_up_waiting(self.now, self._config.heartbeat_ticks, self._config.bytes_per_tick):
             self.fill_window(reply.source, progress)
@@ -174,7 +181,7 @@ class Replication:
         if stream is None or (reply.index, reply.log_term) != (stream.snapshot.index, stream.snapshot.term):
             return False
         if reply.commit >= stream.size and not reply.reject:
-            news = progress.acknowledged(stream.snapshot.index)
+            news = progress.acknowledged(stream.snapshot.index, self.round)
             self._leave_snapshot(progress)
             return news
         if reply.reject and reply.commit == progress.offset == 0:
@@ -199,7 +206,7 @@ class Replication:
         return min(
             (
                 one.snapshot.snapshot.index
-                for one in self.progress.values()
+                for one in self.served.values()
                 if one.snapshot is not None and self.now - one.contact_tick < silent_ticks
             ),
             default=None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hosts.raft.message import NO_VOTE, NOBODY
+
 if TYPE_CHECKING:
     from hosts.raft.core import Raft
 
@@ -16,7 +18,7 @@ def status_of(raft: Raft) -> dict[str, Any]:
         "id": raft.id,
         "role": raft.role.value,
         "term": raft.current_term,
-        "voted_for": raft.voted_for,
+        "voted_for": raft.voted_for if raft.voted_for != NO_VOTE else NOBODY,
         "leader": raft.leader,
         "members": sorted(membership.everyone()),
         "voters": sorted(membership.voters),
@@ -30,4 +32,6 @@ def status_of(raft: Raft) -> dict[str, Any]:
         "applied": log.applied_index,
         "first_index": log.base_index + 1,
         "snapshot": log.snapshot.index if log.snapshot is not None else 0,
+        "lost": {str(member): why for member, why in raft.lost.items()},
+        "refuses_votes": raft.refuses_votes,
     }

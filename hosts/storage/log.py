@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hosts.raft.message import Entry, HardState
@@ -23,6 +23,8 @@ SEGMENT_BYTES = 16 << 20
 """Where a new segment begins; a frame larger than that has a segment of its own. On a disk without so much room there
 are smaller ones."""
 
+LOG_ID_BYTES = 8
+
 LARGE_ENTRY_BYTES = 1 << 20
 """An entry of more bytes is not copied just to be written."""
 
@@ -39,10 +41,18 @@ class DiskLog:
     opening; appends do not change them.
     """
 
-    def __init__(self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> None:
-        """Use ``DiskLog.open`` for a folder. Raises LogDamaged, LogError."""
+    def __init__(
+        self,
+        disk: Disk,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        draw_log_id: Callable[[], bytes] = lambda: os.urandom(LOG_ID_BYTES),
+    ) -> None:
+        """Use ``DiskLog.open`` for a folder. ``draw_log_id``: the id of a log that begins. Raises LogDamaged,
+        LogError."""
         self._disk = disk
         self._segment_bytes = segment_bytes
+        self._draw_log_id = draw_log_id
         self._failed: str | None = None
         self._file: File | None = None
         self._size = 0
@@ -98,6 +108,11 @@ class DiskLog:
                 hard_state = None
             if hard_state is not None or entries:
                 self._write(hard_state, cut, entries)
+
+    @property
+    def log_id(self) -> int:
+        """The log's random id, which it keeps for life; a folder that was emptied gets another."""
+        return int.from_bytes(self._log_id, "big")
 
     def open_stage(self) -> Stage:
         """A file for a snapshot's data, which may be written while the log goes on, by another thread too: the slow
@@ -159,7 +174,7 @@ class DiskLog:
         disk.sync_folder()  # a process that was killed may have renamed and not synced
         found = replay(disk)
         if found is None:
-            found = Replay(log_id=os.urandom(8))
+            found = Replay(log_id=self._draw_log_id())
         self._log_id, self._chain = found.log_id, found.chain
         self._state, self._last, self._starts = found.hard_state, found.last, found.starts
         self._snapshot_index = found.snapshot.index if found.snapshot is not None else 0

@@ -39,8 +39,18 @@ class LocalCluster(NodeProcesses):
             eventually(lambda member=member: self.status(member), f"member {member} runs")
 
     def leader(self, group: int = 1) -> int:
-        """Waits for one."""
-        return int(eventually(lambda: self.find_leader(group), "a leader"))
+        """Waits for one that counts on all members that run, but for those that it says have lost their data."""
+
+        def look() -> int:
+            leader = self.find_leader(group)
+            status = self.group_status(leader, group) if leader else None
+            if status is None or status["role"] != "leader":
+                return 0
+            running = {str(member) for member in self.processes} - status["lost"].keys()
+            found = status["progress"].items()
+            return 0 if any(member in running and not progress["counts"] for member, progress in found) else leader
+
+        return int(eventually(look, "a leader"))
 
     def change(self, wanted: Callable[[dict[str, Any]], bool], group: int = 1, **request: Any) -> dict[str, Any]:
         """Have the leader begin a change, again if it is lost, until ``wanted`` likes the leader's members."""

@@ -33,6 +33,7 @@ class StallingLog:
     def __init__(self, folder: Path) -> None:
         self.inner = DiskLog.open(folder)
         self.hard_state, self.entries, self.notes = self.inner.hard_state, self.inner.entries, self.inner.notes
+        self.log_id = self.inner.log_id
         self.runs = threading.Event()
         self.runs.set()
         self.fails = False

@@ -106,7 +106,14 @@ def messages(draw: st.DrawFn) -> Message:
     entries: list[Entry] = []
     index, term = draw(st.integers(0, 2**62)), draw(TERM)
     log_term = draw(st.integers(0, term))
-    data = draw(st.binary(max_size=50))
+    data, log_id = draw(st.binary(max_size=50)), 0
+    if kind in (
+        MessageType.PRE_VOTE_REPLY,
+        MessageType.REQUEST_VOTE_REPLY,
+        MessageType.APPEND_ENTRIES_REPLY,
+        MessageType.INSTALL_SNAPSHOT_REPLY,
+    ):
+        data, log_id = b"", draw(st.just(0) | U64)
     if kind is MessageType.APPEND_ENTRIES:
         last, data = log_term, b""
         for number in range(draw(st.integers(0, 5))):
@@ -126,6 +133,7 @@ def messages(draw: st.DrawFn) -> Message:
         draw(U64),
         tuple(entries),
         data,
+        log_id,
     )
 
 
@@ -137,6 +145,18 @@ def test_peer_messages_round_trip(message: Message, cluster: int, group: int) ->
     assert unpack_peer(read, payload, cluster=cluster) == message
     with pytest.raises(WireError, match="cluster"):
         unpack_peer(read, payload, cluster=cluster ^ 1)
+
+
+def test_a_reply_ends_with_its_log_or_with_its_round() -> None:
+    reply = Message(MessageType.APPEND_ENTRIES_REPLY, 2, 1, 3, 4, round=5)
+    header, payload = pack_peer(reply, group=1, cluster=9)
+    assert len(payload) == 16, "as every version writes and reads it"
+    for log_id in (1, 2**64 - 1):
+        identified = replace(reply, log_id=log_id)
+        assert pack_peer(identified, group=1, cluster=9) == (header, payload + log_id.to_bytes(8, "big"))
+    for more in (b"\0", bytes(7), bytes(9), bytes(16)):
+        with pytest.raises(WireError, match="a reply of"):
+            unpack_peer(header, payload + more, cluster=9)
 
 
 @given(st.lists(st.integers(0, 5000), max_size=40))

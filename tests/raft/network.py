@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from hosts.raft.core import Busy, Config, InvalidChange, NotLeader, Raft, Ready, Role, Snapshot, Unreachable
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
+from hosts.raft.quorum import majority
 from hosts.storage.log import DiskLog
 from sim.disk import PowerLoss, SimDisk
 
@@ -39,6 +42,7 @@ class Faults:
     transfer: float = 0.0
     change: float = 0.0
     compact: float = 0.0
+    wipe: float = 0.0
 
     @classmethod
     def draw(cls, random: Random) -> Faults:
@@ -58,6 +62,7 @@ class Faults:
             transfer=some(0.02),
             change=some(0.1),
             compact=some(0.1),
+            wipe=0.02,
         )
 
 
@@ -69,6 +74,7 @@ class Disk:
     entries: list[Entry] = field(default_factory=list)
     base: int = 0
     snapshot: Snapshot | None = None
+    log_id: int = 0
 
     @property
     def last_index(self) -> int:
@@ -163,7 +169,8 @@ class Member:
         random = Random(f"{self.seed}/{self.config.id}/{self.starts}")
         disk = self.disk
         disk.recover()
-        self.raft = Raft(self.config, disk.hard_state, disk.entries, random, disk.snapshot)
+        config = replace(self.config, log_id=disk.log_id)
+        self.raft = Raft(config, disk.hard_state, disk.entries, random, disk.snapshot)
         self.applied, self.state = 0, b""
         if disk.snapshot is not None:
             self.restore(disk.snapshot)
@@ -185,13 +192,28 @@ class Network:
     """The members and what flies between them. ``settle`` and ``run`` move time; both check after every event."""
 
     def __init__(
-        self, seed: int, size: int = 3, faults: Faults | None = None, *, power: bool = False, **options: int
+        self,
+        seed: int,
+        size: int = 3,
+        faults: Faults | None = None,
+        *,
+        power: bool = False,
+        identified: bool = False,
+        **options: int,
     ) -> None:
+        """``identified``: folders have ids, and may be wiped."""
         self.random = Random(seed)
         self.seed = seed
         self.faults = faults or Faults()
         ids = frozenset(range(1, size + 1))
         self.power = power
+        self.identified = identified
+        self.wiped: set[int] = set()
+        """Whoever has been, ever."""
+        self.ghost: Disk | None = None
+        """What the member held that was wiped last."""
+        self.unmended = 0
+        """The member that was wiped last and is not a member with its new folder yet; 0: there is none."""
         self.options = {"election_timeout_ticks": ELECTION_TICKS, "heartbeat_ticks": HEARTBEAT_TICKS, **options}
         self.members: dict[int, Member] = {}
         for one in sorted(ids):
@@ -221,6 +243,9 @@ class Network:
                 "leaders removed",
                 "compactions",
                 "snapshots installed",
+                "wipes",
+                "named",
+                "mended",
             ),
             0,
         )
@@ -236,8 +261,13 @@ class Network:
 
     def add_member(self, one: int, members: frozenset[int] = frozenset()) -> None:
         """A host that knows ``members`` only, and waits to be told of others."""
+        self.members[one] = Member(Config(one, members, **self.options), self.seed, self._new_disk())
+
+    def _new_disk(self) -> Disk:
         disk = PowerLossDisk(self.random) if self.power else Disk()
-        self.members[one] = Member(Config(one, members, **self.options), self.seed, disk)
+        if self.identified:
+            disk.log_id = self.random.getrandbits(64)
+        return disk
 
     # -- moving time --------------------------------------------------------------------------------------------
 
@@ -306,6 +336,11 @@ class Network:
 
     def _strike(self) -> None:
         random, faults = self.random, self.faults
+        if self.identified:
+            if self.unmended:
+                self._mend(self.unmended)
+            elif random.random() < faults.wipe:
+                self._wipe()
         if random.random() < faults.crash:
             member = random.choice(list(self.members.values()))
             if member.raft is None:
@@ -350,12 +385,67 @@ class Network:
             self.reads[raft.id, member.starts, number] = len(self.committed), self.now, raft.current_term
         if random.random() < self.faults.transfer:
             try:
-                raft.transfer(random.choice(sorted(raft.membership.voters)))
+                raft.transfer(random.choice(sorted(raft.membership.voters - raft.lost.keys())))
                 self.counts["transfers"] += 1
             except Unreachable:
                 self.counts["refused for silence"] += 1
-        if random.random() < self.faults.change:
+        if random.random() < self.faults.change and not self.unmended:
             self._change(raft)
+
+    # -- members that lose their data ---------------------------------------------------------------------------
+
+    def _wipe(self) -> None:
+        """Delete a folder and start its member again, as nobody should: one voter of a group that goes on without it,
+        all of whose other voters hold something."""
+        leader, random = self.leader(), self.random
+        if leader is None or leader.changing_members or not leader.committed_configuration.is_identified:
+            return
+        configuration = leader.committed_configuration
+        voters = configuration.membership.voters
+        one = random.choice(sorted(voters))
+        others = [self.members[other].disk for other in sorted(voters - {one})]
+        if (
+            one in configuration.log_ids
+            and len(others) >= majority(len(voters))
+            and all(disk.last_index for disk in others)
+        ):
+            self.counts["wipes"] += 1
+            self.wiped.add(one)
+            self.unmended, self.ghost = one, self.members[one].disk
+            self._start_empty(one, self.members[one].config.members)
+
+    def _start_empty(self, one: int, members: frozenset[int]) -> None:
+        member = self.members[one]
+        if member.raft is not None:
+            member.crash(self.random)
+        member.disk = self._new_disk()
+        member.config = replace(member.config, members=members)
+        if not self.faults.crash or self.random.random() < 0.8:
+            member.start()
+
+    def _mend(self, one: int) -> None:
+        """Some time after a leader has named it, remove the member and add it again, as one that begins with
+        nothing."""
+        leader, random = self.leader(), self.random
+        if leader is None or leader.changing_members:
+            return
+        configuration = leader.configuration
+        recorded, own = configuration.log_ids.get(one), self.members[one].disk.log_id
+        if recorded == own and one in configuration.membership.voters:
+            self.unmended, self.ghost = 0, None
+            self.counts["mended"] += 1
+        elif one in leader.lost:
+            self.counts["named"] += 1
+            if random.random() < 0.05:
+                self._try_change(leader, remove=(one,))
+        elif not configuration.membership.is_voter(one) and random.random() < 0.3:
+            if not configuration.membership.includes(one):
+                self._start_empty(one, frozenset())
+            self._try_change(leader, add={one: b"again"})
+
+    def _try_change(self, leader: Raft, **change: Any) -> None:
+        with suppress(Busy, Unreachable):
+            leader.change_membership(**change)
 
     def _change(self, raft: Raft) -> None:
         """Ask for any change: newcomers, leavers, voters that become learners and the other way round."""
@@ -467,6 +557,8 @@ class Network:
             raft = member.raft
             if raft is None or raft.role is not Role.LEADER:
                 continue
+            if not raft.lost.keys() <= self.wiped:
+                self._fail(f"member {one} takes {raft.lost} for wiped, which are {self.wiped}")
             known = self.leaders.setdefault(raft.current_term, one)
             if known != one:
                 self._fail(f"members {known} and {one} lead in term {raft.current_term}")
@@ -531,7 +623,14 @@ class Network:
         first = max(self.checked_commit, raft.log.base_index) + 1
         entries, _ = raft.log.between(first, raft.commit_index, 1 << 30, 1 << 60)
         for entry in entries:
-            holders = {one for one, member in self.members.items() if member.disk.holds(entry)}
+            log_ids = raft.configuration.log_ids
+            holders = {
+                one
+                for one, member in self.members.items()
+                if member.disk.holds(entry) and member.disk.log_id == log_ids.get(one, member.disk.log_id)
+            }
+            if self.ghost is not None and self.ghost.holds(entry) and self.unmended not in raft.lost:
+                holders.add(self.unmended)  # it had acknowledged that before
             if not raft.membership.is_quorum(holders):
                 self._fail(f"member {raft.id} commits {entry}, which the disks of {holders} hold: {raft.membership}")
             if entry.kind is EntryKind.CONFIGURATION:
@@ -599,7 +698,8 @@ def soak(seed: int, *, size: int | None = None, ticks: int = 600, power: bool = 
         "lease_ticks": random.choice((0, 0, ELECTION_TICKS - 3)),
     }
     size = size or random.choice((1, 2, 3, 3, 3, 4, 5, 7))
-    network = Network(seed, size, Faults.draw(random), power=power, **options)
+    identified = random.random() < 0.6
+    network = Network(seed, size, Faults.draw(random), power=power, identified=identified, **options)
     for _ in range(ticks):
         network.tick()
         if random.random() < 0.01:
@@ -621,5 +721,11 @@ def soak(seed: int, *, size: int | None = None, ticks: int = 600, power: bool = 
             break
     if leader.role is Role.LEADER and leader.changing_members:
         raise AssertionError(f"seed {seed}: the members change without end: {leader.status()}")
+    for _ in range(100 * limit):
+        if not network.unmended:
+            break
+        network.tick()
+    assert not network.unmended, f"seed {seed}: member {network.unmended} was not named and mended: {leader.status()}"
+    network.run(limit)
     network.check_end()
     return network

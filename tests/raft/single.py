@@ -68,7 +68,15 @@ def answer(request: Message, *, reject: bool = False, index: int = 0, term: int 
         return Message(
             kind, request.target, request.source, term or request.term, matched, reject=reject, round=request.round
         )
-    return Message(kind, request.target, request.source, term or request.term, log_term=request.term, reject=reject)
+    return Message(
+        kind,
+        request.target,
+        request.source,
+        term or request.term,
+        log_term=request.term,
+        reject=reject,
+        round=request.round,
+    )
 
 
 def campaign(raft: Raft) -> list[Message]:

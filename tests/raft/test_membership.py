@@ -287,7 +287,8 @@ def test_a_newcomer_catches_up_before_it_counts() -> None:
     acknowledge_all(raft)
     assert raft.membership.learners == {4}, "it has not said that it holds the log"
     progress = raft.status()["progress"]["4"]
-    raft.step(Message(APPEND_REPLY, 4, 1, raft.current_term, progress["next_index"] - 1, reject=True))
+    late, term = progress["next_index"] - 1, raft.current_term
+    raft.step(Message(APPEND_REPLY, 4, 1, term, late, reject=True, round=raft.status()["round"]))
     acknowledge_all(raft)
     assert raft.membership == Membership(frozenset({1, 2, 3, 4})) and not raft.changing_members
     assert raft.committed_configuration.addresses[4] == b"at 4"

@@ -63,7 +63,7 @@ def test_a_joint_configuration_needs_both_majorities() -> None:
 
 
 def test_a_ballot_counts_each_voter_once_and_only_voters() -> None:
-    ballot = Ballot(Membership(frozenset({1, 2, 3, 4, 5}), learners=frozenset({6})))
+    ballot = Ballot(Configuration(0, Membership(frozenset({1, 2, 3, 4, 5}), learners=frozenset({6}))))
     for voter in (1, 1, 2, 2, 2, 6, 77):
         ballot.record(voter, granted=True)
     assert not ballot.won()
@@ -76,7 +76,7 @@ def test_a_ballot_counts_each_voter_once_and_only_voters() -> None:
 
 @pytest.mark.parametrize(("size", "against", "lost"), [(3, 1, False), (3, 2, True), (4, 1, False), (4, 2, True)])
 def test_a_ballot_is_lost_when_nothing_could_win_it(size: int, against: int, lost: bool) -> None:
-    ballot = Ballot(Membership(frozenset(range(size))))
+    ballot = Ballot(Configuration(0, Membership(frozenset(range(size)))))
     for voter in range(against):
         ballot.record(voter, granted=False)
     assert ballot.lost() is lost

@@ -1,6 +1,8 @@
 """Runs a scenario: a text file of commands, each followed by what it leads to. See ``scenarios/*.txt``.
 
 > members 3 [option=value …]      that many voters; options are Config's
+> logs                            from here on, members that begin have logs with ids: 10 times their own, rising
+> wipe 3                          its folder is deleted, and it starts again
 > newcomer 4                      a host that knows nobody
 > campaign 1                      member 1's election timeout passes
 > tick 5 [1]                      ticks of everyone, or of one
@@ -18,6 +20,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from random import Random
 
 from hosts.raft.core import Busy, Config, InvalidChange, NotLeader, Raft, Ready
@@ -44,6 +47,7 @@ def show(message: Message) -> str:
         text += f" {message.index}" + (f" hint {message.commit}/{message.log_term}" if message.reject else "")
     elif kind in (MessageType.PRE_VOTE, MessageType.REQUEST_VOTE):
         text += f" last {message.index}/{message.log_term}"
+    text += f" from log {message.log_id}" if message.log_id else ""
     return text + (" REJECT" if message.reject else "")
 
 
@@ -60,6 +64,7 @@ class Transcript:
         self.flying: deque[Message] = deque()
         self.out: list[str] = []
         self.shown: dict[int, str] = {}
+        self.identified = False
 
     def run(self, text: str) -> str:
         """The scenario with what its commands lead to now."""
@@ -91,13 +96,21 @@ class Transcript:
 
     def _add(self, member: int, ids: frozenset[int]) -> None:
         self.configs[member] = Config(member, ids, **self.options)
-        self.disks[member] = Disk()
+        self.disks[member] = Disk(log_id=10 * member if self.identified else 0)
         self.do_start(str(member))
+
+    def do_logs(self) -> None:
+        self.identified = True
+
+    def do_wipe(self, member: str) -> None:
+        self.disks[int(member)] = Disk(log_id=self.disks[int(member)].log_id + 1)
+        self.do_start(member)
 
     def do_start(self, member: str) -> None:
         one, disk = int(member), self.disks[int(member)]
         disk.recover()
-        self.rafts[one] = Raft(self.configs[one], disk.hard_state, disk.entries, Random(one), disk.snapshot)
+        config = replace(self.configs[one], log_id=disk.log_id)
+        self.rafts[one] = Raft(config, disk.hard_state, disk.entries, Random(one), disk.snapshot)
         self.waiting[one] = deque()
         self.shown[one] = self._role(one)
 
@@ -179,7 +192,11 @@ class Transcript:
             for member, progress in raft.status().get("progress", {}).items():
                 self.out.append(
                     f"   {member} {progress['mode']} match {progress['match_index']} next {progress['next_index']}"
+                    + ("" if progress["counts"] else " does not count")
                 )
+            self.out += [f"   {member} {why}" for member, why in raft.lost.items()]
+            if raft.refuses_votes:
+                self.out.append("   refuses its vote")
 
     # -- what a node does ---------------------------------------------------------------------------------------
 
@@ -223,6 +240,8 @@ class Transcript:
             text = f"voters {sorted(part.voters)}"
             text += f" and {sorted(part.outgoing)}" if part.outgoing else ""
             text += f", learners {sorted(part.learners)}" if part.learners else ""
+            known = ready.committed_configuration.log_ids
+            text += f", logs {[known[one] for one in sorted(known)]}" if known else ""
             self.out.append(f"{member} knows as committed: {text}")
 
     def _role(self, member: int) -> str:
