@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
+from hosts.fields import parse_port
 from topo import namespace
 from topo.errors import LabError, UsageError
 from topo.live import Live
@@ -125,9 +126,10 @@ def _address(text: str) -> tuple[str, int | None] | None:
         return None
     if not colon:
         return ip, None
-    if not port.isdigit() or not 0 < int(port) < 65536:
-        raise UsageError(f"{text}: {port!r} is no port")
-    return ip, int(port)
+    try:
+        return ip, parse_port(port)
+    except ValueError as error:
+        raise UsageError(f"{text}: {error}") from None
 
 
 def _host_by_name_or_address(live: Live, text: str) -> str:
