@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hosts.raft.message import Entry, EntryKind, HardState
-from hosts.storage import frames
+from hosts.storage import frames, sums
 from hosts.storage.disk import RealDisk, RealFile
 from hosts.storage.log import DiskLog, LogDamaged, LogError
 from hosts.storage.mark import MARK_NAME
@@ -289,6 +289,71 @@ def test_a_value_that_looks_like_a_frame_is_not_taken_for_one(tmp_path: Path) ->
     log.close()
     forget_mark_of_last_frame(tmp_path)
     _, end = last_frame(tmp_path)
+    flip(segment(tmp_path), end - 1)
+    log = DiskLog.open(tmp_path)
+    assert len(log.entries) == 5 and log.notes
+    log.close()
+
+
+def lookalikes(size: int, spacing: int = 16) -> bytes:
+    """What looks like a frame at every so manyth byte, each to the very end."""
+    parts = []
+    for at in range(0, size - 2 * spacing, spacing):
+        length = size - at - frames.FRAME_HEADER_BYTES
+        parts.append((frames.FRAME_MAGIC + length.to_bytes(4, "little") + b"chaincrc").ljust(spacing, b"\x02"))
+    return b"".join(parts).ljust(size, b"x")
+
+
+class Counted:
+    """Counts the bytes that checksums are made of."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.bytes = 0
+        real = frames.crc32c
+        for module in (frames, sums):
+            monkeypatch.setattr(module, "crc32c", self.count)
+        self._real = real
+
+    def count(self, data: bytes, begun: int = 0) -> int:
+        self.bytes += len(data)
+        return int(self._real(data, begun))
+
+
+@pytest.mark.parametrize("spacing", [16, 19, 38])
+def test_a_start_takes_time_in_proportion_to_the_log_whatever_clients_have_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spacing: int
+) -> None:
+    counted = Counted(monkeypatch)
+    ratios = []
+    for size in (64 << 10, 256 << 10, 1 << 20):
+        folder = tmp_path / str(size)
+        filled(folder, segment_bytes=2 * size)
+        log = DiskLog.open(folder, segment_bytes=2 * size)
+        log.append(None, [entry(6, data=lookalikes(size, spacing))])
+        log.close()
+        forget_mark_of_last_frame(folder)
+        _, end = last_frame(folder)
+        flip(segment(folder), end - 1)
+        counted.bytes = 0
+        log = DiskLog.open(folder, segment_bytes=2 * size)
+        ratios.append(counted.bytes / size)
+        assert len(log.entries) == 5 and log.notes, "a torn write, and nothing behind it"
+        log.close()
+    assert ratios[2] < 1.2 * ratios[0] and max(ratios) < 2 + 600 / spacing
+
+
+def test_a_frame_behind_many_lookalikes_is_found(tmp_path: Path) -> None:
+    """What was acknowledged is behind them: no torn write, but damage."""
+    filled(tmp_path)
+    log = DiskLog.open(tmp_path)
+    log.append(None, [entry(6, data=lookalikes(64 << 10))])
+    log.append(None, [entry(7)])
+    log.close()
+    offset, end = last_frame(tmp_path)
+    forget_mark_of_last_frame(tmp_path)
+    flip(segment(tmp_path), offset - 5)
+    with pytest.raises(LogDamaged, match=f"a valid one follows at byte {offset}"):
+        DiskLog.open(tmp_path)
     flip(segment(tmp_path), end - 1)
     log = DiskLog.open(tmp_path)
     assert len(log.entries) == 5 and log.notes
