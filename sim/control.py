@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 ANSWER_MS = 150
 """How long switches have to answer a register read, as in ``controller.controller``."""
 
+RETRY_MS = 200
+"""After a request that failed, as in ``controller.session``."""
+
 _PACKET_IN = struct.Struct(">HBBQ6s6s")
 _REGISTERS, _PROBE, _CONFIGURATION = 1, 2, 3
 
@@ -54,8 +57,8 @@ class Session:
         self.entries: tuple[Entry, ...] = ()
         self.unread = True
         """Whether its tables must be read before anything is written."""
-        self.busy = False
-        """Whether an update is under way."""
+        self.update = 0
+        """The number of the update under way, 0 if there is none."""
         self.half_done = False
         """Whether some entries of that update are written, and some are not."""
         self.dirty = False
@@ -85,6 +88,7 @@ class SimController:
         self._random = Random(f"controller/{world.plan.seed}/{life}")
         self.decisions = Decisions(network, self._now)
         self.sessions = {name: Session(one) for name, one in world.switches().items()}
+        self._updates = 0
         self._readings: dict[int, list[Reading]] = {}
         """Answers so far, by the number of the question."""
         for session in self.sessions.values():
@@ -207,8 +211,8 @@ class SimController:
 
     def _arbitrated(self, session: Session) -> None:
         """The switch has said whether this controller is its primary. A new primary reads before it writes."""
-        session.busy = session.half_done = session.dirty = False
-        session.unread = True
+        session.update, session.unread = 0, True
+        session.half_done = session.dirty = False
         session.asked.clear()
         session.standing = Standing.PROGRAMMING  # here from now on, so that the switch can choose
         if not self.leads(session):
@@ -226,32 +230,47 @@ class SimController:
         """What is desired may have changed."""
         if not session.here or session.standing is Standing.STANDBY:
             return
-        if session.busy:
+        if session.update:
             session.dirty = True
             return
-        session.busy, session.dirty = True, False
-        self._after(self._draw(10, 60) if session.unread else self._draw(0.3, 3), self._update, session, session.life)
+        self._updates += 1
+        session.update, session.dirty = self._updates, False
+        after = self._draw(10, 60) if session.unread else self._draw(0.3, 3)
+        self._after(after, self._update, session, session.update)
 
-    def _update(self, session: Session, life: int) -> None:
-        if not self._may_write(session, life):
+    def _update(self, session: Session, update: int) -> None:
+        if not self._may_write(session, update):
             return
         if session.unread:
             session.unread = False
             session.entries = session.switch.entries()
             self._tell(self.decisions.found, session.name, session.entries)
         writes = list(batches(diff(self.decisions.desired(session.name, self._now), session.entries)))
-        self._write(session, life, writes, 0)
+        self._write(session, update, writes, 0)
 
-    def _may_write(self, session: Session, life: int) -> bool:
-        """A switch takes nothing from whom it has not made its primary; what follows is the next ``_poll``'s."""
-        return session.busy and session.here and session.life == life and self.leads(session)
+    def _may_write(self, session: Session, update: int) -> bool:
+        """A switch takes nothing from whom it has not made its primary. What was begun is then given up, and tried
+        again a while later, unless ``_poll`` finds out more before."""
+        if session.update != update:
+            return False
+        if session.here and self.leads(session):
+            return True
+        self._give_up(session)
+        return False
 
-    def _write(self, session: Session, life: int, writes: list[tuple[Write, ...]], at: int) -> None:
+    def _give_up(self, session: Session) -> None:
+        """The update under way has failed, perhaps in part: the switch is read again."""
+        session.update, session.unread = 0, True
+        session.half_done = False
+        self.world.counts["failed updates"] += 1
+        self._after(round(RETRY_MS * MS), self._refresh, session)
+
+    def _write(self, session: Session, update: int, writes: list[tuple[Write, ...]], at: int) -> None:
         """One request; a large one is perhaps carried out in two halves."""
-        if not self._may_write(session, life):
+        if not self._may_write(session, update):
             return
         if at == len(writes):
-            session.busy = False
+            session.update = 0
             if not session.ready:
                 self.world.counts["switches programmed"] += 1
                 self.world.note("controller", f"{session.name} is programmed")
@@ -269,10 +288,8 @@ class SimController:
             for write in batch:
                 session.switch.write(write)
         except KeyError:
-            # An entry is not as it was believed to be: the request has failed, perhaps in part.
-            session.busy, session.unread = False, True
-            self.world.counts["failed updates"] += 1
-            self._refresh(session)
+            # An entry is not as it was believed to be.
+            self._give_up(session)
             return
         session.entries = apply(batch, session.entries)
         self.decisions.holds(session.name, session.entries)
@@ -280,7 +297,7 @@ class SimController:
         if session.half_done and self.doomed:
             self.world.stop_controller()
         self.world.counts["table updates"] += len(batch)
-        self._after(self._draw(0.3, 3), self._write, session, life, writes, at + 1)
+        self._after(self._draw(0.3, 3), self._write, session, update, writes, at + 1)
 
     # -- what switches tell -------------------------------------------------------------------------------------
 

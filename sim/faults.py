@@ -303,6 +303,8 @@ class Nemesis:
 
         def ask(core: Raft) -> None:
             membership = core.membership
+            if self.world.wiping.mends(number):
+                return
             if core.role is not Role.LEADER or core.id == node.member or core.changing_members or silenced:
                 return
             with suppress(Busy, ValueError):
@@ -356,6 +358,8 @@ class Nemesis:
         return grow
 
     def _ask_for_voters(self, number: int, voters: set[int], core: Raft) -> None:
+        if self.world.wiping.mends(number):
+            return
         places = {one: pack_address(self.world.member_addresses[one]) for one in voters}
         others = set(self.world.watches[number].members) - voters
         with suppress(NotLeader, Busy, ValueError):
@@ -394,8 +398,7 @@ class Nemesis:
         return calm
 
     def _change_members(self, number: int, random: Random, core: Raft) -> None:
-        victim = self.world.wiping.victim
-        if victim is not None and number in victim.watches:
+        if self.world.wiping.mends(number):
             return
         everyone = self.world.watches[number].members
         least = min(random.choice((1, 2, 2)), len(everyone))

@@ -33,6 +33,11 @@ class Wiping:
         """The groups in which a leader has named it."""
         self._began_anew = False
 
+    def mends(self, number: int) -> bool:
+        """Whether a member of a group is to be mended: until then nobody else changes its members, or it
+        would be gone before a leader has named it."""
+        return self.victim is not None and number in self.victim.watches
+
     def strike(self, random: Random) -> Callable[[], None] | None:
         """Delete the folder of a member that the others of its groups can spare. Returns what starts it again; None
         if there is no such member now."""
