@@ -14,7 +14,12 @@ from p4compiler.source import Location
 from p4compiler.storage import control_plane_name
 
 # Properties whose values mean something to v1model.
-OBJECT_PROPERTIES = ("implementation", "counters", "meters", "support_timeout")
+_KINDS = {
+    "implementation": ("action_profile", "action_selector"),
+    "counters": ("direct_counter",),
+    "meters": ("direct_meter",),
+}
+OBJECT_PROPERTIES = (*_KINDS, "support_timeout")
 EMPTY_RANGE = "this range holds no number: it ends before it begins"
 
 # What these say is in the entries' priorities already.
@@ -163,9 +168,18 @@ class Tables(Statements):
                 made.name = s.string_body(annotation) or "" if annotation is not None else ""
                 made.name = made.name or f"{table.name}.{property_.name}"
                 made.annotations = property_.annotations
+            self._fits_property(property_.name, made, value.loc)
             table.properties[property_.name] = made
         elif property_.name not in _OF_ENTRIES:
             self.diagnostics.warning(f"unknown table property '{property_.name}' is ignored", property_.loc)
+
+    def _fits_property(self, name: str, made: ir.Value, loc: Location) -> None:
+        kinds = _KINDS.get(name)
+        if kinds is None:
+            if not isinstance(made, ir.Const) or made.type != t.BOOL:
+                raise Fault(f"{name} is true or false", loc)
+        elif not isinstance(made, ir.ExternObject) or made.kind not in kinds:
+            raise Fault(f"'{name}' of a table is an object of type {' or '.join(kinds)}", loc)
 
     def _action_value(
         self, value: s.Expression, actions: dict[s.Declaration, ir.ActionObject]

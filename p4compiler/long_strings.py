@@ -12,6 +12,9 @@ from collections.abc import Callable
 from p4compiler.lexer import Kind, Token, tokenize_part
 from p4compiler.source import Location
 
+Directive = Callable[[list[Token], bool], bool]
+Expand = Callable[[list[Token], int], tuple[str, int] | None]
+
 _QUOTE = re.compile(r'\\.|"', re.DOTALL)
 
 
@@ -20,19 +23,24 @@ def begins_long_string(token: Token) -> bool:
     return token.kind is Kind.BAD and token.text.startswith('"')
 
 
-def read_long_string(
-    tokens: list[Token],
-    index: int,
-    directive: Callable[[list[Token], bool], bool],
-    expand: Callable[[list[Token], int], tuple[str, int] | None],
-) -> tuple[Token, int, bool]:
-    """The string that begins at `index`, where to go on, and whether lines are read there (they are here).
+def join_line(tokens: list[Token], index: int, directive: Directive, expand: Expand) -> bool:
+    """Joins the strings that begin between `index` and the end of its line; whether lines are read behind them."""
+    active = True
+    while active and tokens[index].kind not in (Kind.NEWLINE, Kind.END):
+        if begins_long_string(tokens[index]):
+            active = join(tokens, index, directive, expand)
+        index += 1
+    return active
+
+
+def join(tokens: list[Token], start: int, directive: Directive, expand: Expand) -> bool:
+    """Puts one token in place of all those of the string that begins at `start`; whether lines are read behind it.
 
     `directive` carries out the directive on a line, whether or not the lines before it are read, and returns whether
     those after it are. `expand` returns what the macro at an index becomes, and where to go on; None: it is no macro.
     A string that is never closed stays as it begins. The rest of the line behind the closing quote is tokenized anew.
     """
-    opening, index = tokens[index], index + 1
+    opening, index = tokens[start], start + 1
     text = opening.loc.source.text
     parts, taken, active, start_of_line = [opening.text], opening.loc.end, True, False
     while (token := tokens[index]).kind is not Kind.END:
@@ -47,13 +55,15 @@ def read_long_string(
         elif (close := _closing_quote(text, taken, token)) is not None:
             parts.append(text[taken : close + 1])
             loc = Location(opening.loc.source, opening.loc.start, close + 1)
-            tokens[index:end] = tokenize_part(loc.source, close + 1, tokens[end].loc.start)
-            return Token(Kind.STRING, "".join(parts), loc), index, active
+            rest = tokenize_part(loc.source, close + 1, tokens[end].loc.start)
+            tokens[start:end] = [Token(Kind.STRING, "".join(parts), loc), *rest]
+            return active
         else:
             becomes, after = expand(tokens, index) or (token.text, index + 1)
             parts += [text[taken : token.loc.start], becomes]
             taken, index = tokens[after - 1].loc.end, after
-    return opening, index, active
+    tokens[start + 1 : index] = []
+    return active
 
 
 def end_of_line(tokens: list[Token], index: int) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from p4compiler.conditions import evaluate_condition
 from p4compiler.lexer import Kind, Token, describe, tokenize
-from p4compiler.long_strings import begins_long_string, end_of_line, read_long_string
+from p4compiler.long_strings import begins_long_string, end_of_line, join, join_line
 from p4compiler.source import Diagnostics, Location, Source
 
 BUILTIN_INCLUDES = Path(__file__).parent / "include"
@@ -82,6 +82,14 @@ class Preprocessor:
         sections: list[_Section] = []
         active = True
         index, start_of_line = 0, True
+
+        def directive(line: list[Token], read: bool) -> bool:
+            """A directive on a line inside a string."""
+            if read and len(line) > 1 and line[1].text == "include":
+                self.diagnostics.error("a file cannot be included inside a string", line[1].loc)
+                return read
+            return self._directive(line, sections, read, path, source)
+
         while True:
             token = tokens[index]
             kind = token.kind
@@ -95,22 +103,14 @@ class Preprocessor:
                 index = end
             elif token.text == "@" and tokens[index + 1].text == "pragma":
                 start_of_line = False
+                if active:
+                    active = join_line(tokens, index, directive, self._macro_use)
                 index = self._pragma(tokens, index, active)
-            elif active and begins_long_string(token):
-                start_of_line = False
-
-                def directive(line: list[Token], read: bool) -> bool:
-                    if read and len(line) > 1 and line[1].text == "include":
-                        self.diagnostics.error("a file cannot be included inside a string", line[1].loc)
-                        return read
-                    return self._directive(line, sections, read, path, source)
-
-                string, index, active = read_long_string(tokens, index, directive, self._macro_use)
-                self._pending.append(string)
             else:
                 start_of_line = False
                 if active:
-                    self._pending.append(token)
+                    active = not begins_long_string(token) or join(tokens, index, directive, self._macro_use)
+                    self._pending.append(tokens[index])
                 index += 1
         for section in sections:
             self.diagnostics.error("this condition has no #endif", section.loc)

@@ -58,7 +58,7 @@ def normal(match: Match, key: KeyField, where: str) -> Match:
         if match.low > match.high:
             raise BadValue(f"{what}: the range {match.low}..{match.high} is empty")
         return match
-    raise BadValue(f"{what} is {key.kind}; {type(match).__name__} does not fit it")
+    raise BadValue(f"{what} is matched {key.kind}, not {type(match).__name__.lower()}")
 
 
 def prefix_mask(prefix_len: int, width: int) -> int:

@@ -179,6 +179,7 @@ class ConstEntry:
     priority: int
     runtime_priority: int | None = None
     const: bool = False
+    source: Source = Source()
 
 
 @dataclass(frozen=True)

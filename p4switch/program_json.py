@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,22 +76,40 @@ def parse_program(source: str | Path | Json) -> Program:
     for key in ("header_types", "headers", "parsers", "pipelines", "actions"):
         if key not in data:
             raise ProgramError(f"not a BMv2 JSON of a program: it has no {key!r}")
-    with malformed():
+    with malformed("__meta__"):
         version = list(data.get("__meta__", {}).get("version", [2, 0]))
         if version[0] != 2:
             raise ProgramError(f"BMv2 JSON version {'.'.join(map(str, version))} is not supported, only 2.x")
-        return _Reader(data).program()
+    reader = _Reader(data)
+    try:
+        with malformed():
+            return reader.program()
+    except ProgramError as error:
+        raise ProgramError(f"{reader.where}: {error}" if reader.where else str(error)) from error
 
 
 @contextmanager
-def malformed() -> Iterator[None]:
-    """Whatever a JSON of the wrong shape does to code that reads it becomes a ProgramError."""
+def malformed(part: str = "") -> Iterator[None]:
+    """Whatever a JSON of the wrong shape does to code that reads a part of it becomes a ProgramError in words."""
     try:
         yield
     except ProgramError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, StopIteration, RecursionError) as error:
-        raise ProgramError(f"malformed BMv2 JSON: {type(error).__name__}: {error}") from error
+        raise ProgramError(f"{part + ': ' if part else ''}malformed BMv2 JSON: {in_words(error)}") from error
+
+
+def in_words(error: Exception) -> str:
+    """What is wrong with a JSON that made Python say this."""
+    if isinstance(error, KeyError):
+        return f"there is no {error.args[0]!r}" if isinstance(error.args[0], str | int) else "something is missing"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, LookupError | StopIteration):
+        return "a list is too short"
+    if isinstance(error, ValueError):
+        return "a number is none, or a list has the wrong length"
+    return "an object, list, text, number, true, false or null stands where another of these belongs"
 
 
 def _by_name(tables: list[Table]) -> dict[str, Table]:
@@ -103,7 +121,8 @@ def _by_name(tables: list[Table]) -> dict[str, Table]:
     return found
 
 
-def _source(item: Json) -> Source:
+def source_of(item: Json) -> Source:
+    """Where in the P4 program an object of the JSON stands."""
     info = item.get("source_info") or {}
     return Source(info.get("filename", ""), int(info.get("line", 0)), info.get("source_fragment", ""))
 
@@ -141,15 +160,40 @@ def _entry(item: Json) -> ConstEntry:
         int(item.get("priority") or 0),
         None if priority is None else int(priority),
         bool(runtime.get("is_const")),
+        source_of(item),
     )
 
 
 class _Reader:
     def __init__(self, data: Json) -> None:
         self.data = data
-        self.types = {t["name"]: self._header_type(t) for t in data["header_types"]}
+        self.types: dict[str, HeaderType] = {}
+        self.headers: dict[str, Header] = {}
+        self.names: dict[int, str] = {}
+        self._path: list[str] = []
+
+    @property
+    def where(self) -> str:
+        """The part that is being read: `pipelines[0] (ingress), tables[2] (t)`."""
+        return ", ".join(self._path)
+
+    def _each(self, items: Iterable[Any] | None, what: str) -> Iterator[Any]:
+        """The items of a list, each the part that is being read while its reader has it."""
+        self._path.append(what)
+        for number, item in enumerate(items or ()):
+            name = item.get("name") if isinstance(item, Mapping) else None
+            self._path[-1] = f"{what}[{number}]" + (f" ({name})" if isinstance(name, str) else "")
+            yield item
+        self._path.pop()
+
+    def _items(self, key: str) -> Iterator[Any]:
+        return self._each(self.data.get(key), key)
+
+    def _read_headers(self) -> None:
+        self.types = {t["name"]: self._header_type(t) for t in self._items("header_types")}
         self.headers = {
-            h["name"]: Header(h["name"], h["id"], h["header_type"], bool(h.get("metadata"))) for h in data["headers"]
+            h["name"]: Header(h["name"], h["id"], h["header_type"], bool(h.get("metadata")))
+            for h in self._items("headers")
         }
         self.names = {h.id: h.name for h in self.headers.values()}
         for header in self.headers.values():
@@ -157,9 +201,6 @@ class _Reader:
                 raise ProgramError(f"header {header.name} is of an unknown type {header.type}")
             if not header.metadata and self.types[header.type].bits % 8:
                 raise ProgramError(f"header {header.name} does not fill whole bytes")
-
-    def _items(self, key: str) -> Sequence[Any]:
-        return self.data.get(key) or ()
 
     def _header_type(self, item: Json) -> HeaderType:
         fixed = sum(f[1] for f in item["fields"] if f[1] != "*")
@@ -188,11 +229,14 @@ class _Reader:
         return {one.id: one for one in lists}
 
     def program(self) -> Program:
-        controls = {p["name"]: self._control(p) for p in self.data["pipelines"]}
+        self._read_headers()
+        controls = {p["name"]: self._control(p) for p in self._items("pipelines")}
         empty = Control("", None, (), (), (), ())
         ingress, egress = controls.get("ingress", empty), controls.get("egress", empty)
-        parsers = self.data["parsers"]
-        deparsers = self.data.get("deparsers") or ()
+        parsers = [self._parser(p) for p in self._items("parsers")]
+        deparsers = [
+            Deparser(d["name"], tuple(d["order"]), tuple(d.get("primitives") or ())) for d in self._items("deparsers")
+        ]
         union_types = {u["name"]: u for u in self._items("header_union_types")}
         unions = {
             u["name"]: Union(
@@ -222,23 +266,19 @@ class _Reader:
             },
             errors={str(e[0]): int(e[1]) for e in self._items("errors")},
             enums={e["name"]: {str(x[0]): int(x[1]) for x in e["entries"]} for e in self._items("enums")},
-            parser=self._parser(parsers[0]) if parsers else Parser("", None, ()),
+            parser=parsers[0] if parsers else Parser("", None, ()),
             value_sets={
                 v["name"]: ValueSet(v["name"], _width(v["compressed_bitwidth"]), int(v.get("max_size", 0) or 0))
                 for v in self._items("parse_vsets")
             },
-            deparser=Deparser(
-                deparsers[0]["name"], tuple(deparsers[0]["order"]), tuple(deparsers[0].get("primitives") or ())
-            )
-            if deparsers
-            else Deparser("", (), ()),
+            deparser=deparsers[0] if deparsers else Deparser("", (), ()),
             actions={
                 int(a["id"]): Action(
                     a["name"],
                     int(a["id"]),
                     tuple(Param(p["name"], _width(p["bitwidth"])) for p in a["runtime_data"]),
                     tuple(a["primitives"]),
-                    _source(a),
+                    source_of(a),
                 )
                 for a in self._items("actions")
             },
@@ -276,25 +316,20 @@ class _Reader:
                 r["name"]: Register(r["name"], _size(r["size"]), _width(r["bitwidth"]), bool(r.get("signed")))
                 for r in self._items("register_arrays")
             },
-            digests={
-                int(d["id"]): FieldList(str(d["name"]), int(d["id"]), tuple(d["elements"]))
-                for d in self._items("learn_lists")
-            },
-            field_lists={
-                int(d["id"]): FieldList(str(d["name"]), int(d["id"]), tuple(d["elements"]))
-                for d in self._items("field_lists")
-            },
+            digests=self._field_lists("learn_lists"),
+            field_lists=self._field_lists("field_lists"),
             aliases={a[0]: (a[1][0], a[1][1]) for a in self._items("field_aliases")},
             tables=_by_name([t for c in (ingress, egress) for t in c.tables]),
             profiles={p.name: p for c in (ingress, egress) for p in c.profiles},
         )
 
     def _parser(self, item: Json) -> Parser:
-        return Parser(item["name"], item.get("init_state"), tuple(self._state(s) for s in item["parse_states"]))
+        states = tuple(self._state(s) for s in self._each(item["parse_states"], "parse_states"))
+        return Parser(item["name"], item.get("init_state"), states)
 
     def _state(self, item: Json) -> ParseState:
         transitions = []
-        for one in item["transitions"]:
+        for one in self._each(item["transitions"], "transitions"):
             kind = str(one.get("type") or ("default" if one["value"] == "default" else "hexstr"))
             if kind == "default" or one["value"] == "default":
                 transitions.append(Transition("default", 0, None, "", one["next_state"]))
@@ -309,19 +344,22 @@ class _Reader:
             tuple(item["parser_ops"]),
             tuple(item["transition_key"]),
             tuple(transitions),
-            _source(item),
+            source_of(item),
         )
 
     def _control(self, item: Json) -> Control:
         return Control(
             item["name"],
             item.get("init_table"),
-            tuple(self._table(t) for t in item["tables"]),
+            tuple(self._table(t) for t in self._each(item["tables"], "tables")),
             tuple(
-                Conditional(c["name"], c["expression"], c.get("true_next"), c.get("false_next"), _source(c))
-                for c in item.get("conditionals") or ()
+                Conditional(c["name"], c["expression"], c.get("true_next"), c.get("false_next"), source_of(c))
+                for c in self._each(item.get("conditionals"), "conditionals")
             ),
-            tuple(ActionCall(c["name"], c["action_id"], c.get("next_node")) for c in item.get("action_calls") or ()),
+            tuple(
+                ActionCall(c["name"], c["action_id"], c.get("next_node"))
+                for c in self._each(item.get("action_calls"), "action_calls")
+            ),
             tuple(
                 ActionProfile(
                     p["name"],
@@ -329,7 +367,7 @@ class _Reader:
                     p["selector"]["algo"] if p.get("selector") else "",
                     tuple(p["selector"]["input"]) if p.get("selector") else (),
                 )
-                for p in item.get("action_profiles") or ()
+                for p in self._each(item.get("action_profiles"), "action_profiles")
             ),
         )
 
@@ -347,7 +385,7 @@ class _Reader:
         return Table(
             name=item["name"],
             id=item["id"],
-            key=tuple(self._key(k) for k in item["key"]),
+            key=tuple(self._key(k) for k in self._each(item["key"], "key")),
             match_type=item["match_type"],
             kind=item.get("type", "simple"),
             profile=str(item.get("action_profile") or ""),
@@ -362,8 +400,8 @@ class _Reader:
             default_action_id=None if default.get("action_id") is None else int(default["action_id"]),
             default_params=tuple(_number(v) for v in default.get("action_data") or ()),
             default_const=bool(default.get("action_const")),
-            entries=tuple(map(_entry, item.get("entries") or ())),
-            source=_source(item),
+            entries=tuple(map(_entry, self._each(item.get("entries"), "entries"))),
+            source=source_of(item),
         )
 
     def _action_ids(self, names: Sequence[str]) -> tuple[int, ...]:

@@ -16,10 +16,13 @@ from p4switch.entities import (
     Match,
     Member,
     NoSuchEntry,
+    PipelineError,
+    ProgramError,
     TableFull,
     UnknownName,
 )
-from p4switch.program import Action, ActionProfile, Program, Table
+from p4switch.program import Action, ActionProfile, ConstEntry, Program, Table
+from p4switch.program_json import malformed
 
 
 @dataclass(frozen=True)
@@ -191,13 +194,23 @@ class TableState:
             self._own = (name, table.default_params)
         self.restore_default()
         first = max((e.priority for e in table.entries), default=0) + 1
-        for one in table.entries:
-            name = next(n for n, i in self.actions.items() if i == one.action_id)
-            match = tuple(normal(m, k, self.where) for m, k in zip(const_match(one, table), table.key, strict=True))
-            priority = first - one.priority if one.runtime_priority is None else one.runtime_priority
-            handle = self._add(match, name, one.params, priority if table.ordered else 0, const=True)
+        for number, one in enumerate(table.entries):
+            where = f"entries[{number}]{f' ({one.source})' if one.source.line else ''}"
+            try:
+                with malformed(self.where):
+                    handle = self._add_own(one, first)
+            except PipelineError as error:
+                raise ProgramError(f"{where}: {error}") from error
             if not one.const:
                 self._changeable.append(handle)
+
+    def _add_own(self, one: ConstEntry, first: int) -> int:
+        """Add an entry that the program gives. `first`: above all of BMv2's priorities, where the smallest wins."""
+        table = self.table
+        name = next(n for n, i in self.actions.items() if i == one.action_id)
+        match = tuple(normal(m, k, self.where) for m, k in zip(const_match(one, table), table.key, strict=True))
+        priority = first - one.priority if one.runtime_priority is None else one.runtime_priority
+        return self._add(match, name, one.params, priority if table.ordered else 0, const=True)
 
     def release(self, size: int) -> None:
         """Let the program's entries be changed, but for those that are const; the table may hold `size` of them."""

@@ -16,6 +16,8 @@ from p4compiler.source import Location
 from p4compiler.storage import SCALARS, STANDARD_METADATA, struct_type_name
 
 ERROR_WIDTH = 32
+MOST_HEADER_BITS = 1 << 16
+"""What p4switch holds; BMv2 has no limit of its own."""
 SCALARS_TYPE = "scalars_0"
 
 
@@ -73,6 +75,10 @@ class Output:
         self.add("header_types", scalars)
         for name, type_ in storage.scalars.items():
             scalars["fields"].append(self._field(name, type_))
+        bits = sum(width for _, width, _ in scalars["fields"])
+        if bits > MOST_HEADER_BITS:
+            text = f"the program's variables and metadata have {bits} bits together; at most {MOST_HEADER_BITS} are"
+            raise Fault(f"{text} supported", self.program.facts.program.end)
         self._pad(scalars["fields"])
         standard_type = self.program.standard_metadata.type
         assert isinstance(standard_type, t.Struct)
@@ -114,6 +120,8 @@ class Output:
         fields = self.flat_fields(type_)
         entry["fields"] = [self._field(n, f) for n, f in fields]
         bits = sum(_width(f) for _, f in fields)
+        if bits > MOST_HEADER_BITS:
+            raise Fault(f"'{name}' has {bits} bits; at most {MOST_HEADER_BITS} are supported", type_.declaration.loc)
         if type_.kind == "header":
             if bits % 8:
                 raise Fault(

@@ -53,6 +53,10 @@ class TableWriter:
 
     def _action(self, action: ir.ActionObject) -> int:
         data = [{"name": p.name, "bitwidth": _width(p.type)} for p in action.data]
+        for parameter, written in zip(action.data, data, strict=True):
+            if not written["bitwidth"]:
+                loc = next(p.loc for p in action.declaration.parameters if p.name == parameter.name)
+                raise Fault("a parameter that the control plane sets has at least one bit", loc)
         primitives = action_primitives(action.body, self.externs, self.block)
         entry: Json = {"name": action.name, "id": 0, "runtime_data": data, "primitives": primitives}
         return self.output.add("actions", entry)
@@ -80,14 +84,18 @@ class TableWriter:
         selector = made.kind == "action_selector"
         entry["type"] = "indirect_ws" if selector else "indirect"
         entry["action_profile"] = made.name
-        if all(p["name"] != made.name for p in profiles):
-            profiles.append(self._profile(table, made, selector))
+        profile = self._profile(table, made, selector)
+        other = next((p for p in profiles if p["name"] == made.name), None)
+        if other is None:
+            profiles.append({**profile, "id": self.output.number("action_profiles")})
+        elif other.get("selector") != profile.get("selector"):
+            raise Fault(f"'{made.name}' is the selector of another table, which chooses by other keys", table.loc)
         return False
 
     def _profile(self, table: ir.TableObject, made: ir.ExternObject, selector: bool) -> Json:
         size = made.arguments[1 if selector else 0]
         assert isinstance(size, ir.Const)
-        profile: Json = {"name": made.name, "id": self.output.number("action_profiles"), **source_info(made.loc)}
+        profile: Json = {"name": made.name, "id": 0, **source_info(made.loc)}
         profile["max_size"] = size.value
         if selector:
             algorithm = made.arguments[0]

@@ -10,7 +10,8 @@ from p4switch.codegen.layout import Layout, Names, Place, StackPlace, limbs
 from p4switch.codegen.nodes import Code, Load, Node
 from p4switch.codegen.text import comment, plain
 from p4switch.entities import ProgramError
-from p4switch.program import Action, Source
+from p4switch.program import Action
+from p4switch.program_json import in_words, source_of
 
 MOST_JUMPS_BACK = 1 << 20
 """A loop in an action ends after so many rounds."""
@@ -125,19 +126,23 @@ class Actions:
             try:
                 body = self._step(i, primitive, translator)
             except ProgramError as error:
-                raise ProgramError(f"action {action.name}: {error}") from None
+                raise ProgramError(f"{self._where(action, primitive)}: {error}") from None
             except (KeyError, IndexError, TypeError, ValueError) as error:
-                text = f"action {action.name}: malformed primitive {primitive.get('op')}: {error!r}"
-                raise ProgramError(text) from error
+                text = f"malformed primitive {primitive.get('op')}: {in_words(error)}"
+                raise ProgramError(f"{self._where(action, primitive)}: {text}") from error
             lines += ["{" + self._comment(primitive), *(f"    {line}" for line in body), "}"]
         if any(t >= len(action.primitives) for t in targets):
             lines.append(f"l{len(action.primitives)}:;")
         return lines
 
     @staticmethod
+    def _where(action: Action, primitive: Json) -> str:
+        place = source_of(primitive)
+        return f"action {action.name}{f' ({place})' if place.line else ''}"
+
+    @staticmethod
     def _comment(primitive: Json) -> str:
-        info = primitive.get("source_info") or {}
-        return comment(Source(info.get("filename", ""), info.get("line", 0), info.get("source_fragment", "")), "")
+        return comment(source_of(primitive), "")
 
     @staticmethod
     def _target(primitive: Json) -> int:

@@ -10,6 +10,7 @@ from p4switch.codegen.tables import Tables
 from p4switch.codegen.text import comment, plain
 from p4switch.entities import ProgramError
 from p4switch.program import ActionCall, Conditional, Control, Table
+from p4switch.program_json import malformed
 
 
 class Controls:
@@ -53,7 +54,9 @@ class _Function:
             lines.append("    (void)p;")
         for i, name in enumerate(order):
             following = order[i + 1] if i + 1 < len(order) else None
-            lines += ["", f"{self.labels[name]}:;", *(f"    {x}" for x in self._node(self.nodes[name], following))]
+            with malformed(f"{self.name}, {name}"):
+                node = self._node(self.nodes[name], following)
+            lines += ["", f"{self.labels[name]}:;", *(f"    {x}" for x in node)]
         return "\n".join([*lines, "", "done:;", "}", ""])
 
     def _order(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p4switch.program import ParseState, Program
+from p4switch.program_json import malformed
 
 
 def likely_offsets(program: Program) -> dict[str, int]:
@@ -14,7 +15,8 @@ def likely_offsets(program: Program) -> dict[str, int]:
     for name, at in ways:
         if name is None or name not in states:
             continue
-        end = _walk(states[name], at, program, found)
+        with malformed(f"parser state {name}"):
+            end = _walk(states[name], at, program, found)
         if end is None:
             continue
         for transition in states[name].transitions:

@@ -12,6 +12,7 @@ from p4switch.codegen.nodes import Load, literal, words_literal
 from p4switch.codegen.text import comment, plain
 from p4switch.entities import ProgramError
 from p4switch.program import MOST_HEADER_BITS, ParseState, Transition
+from p4switch.program_json import malformed
 
 CORE_ERRORS = (
     "NoError",
@@ -62,7 +63,8 @@ class ParserGenerator:
             f"    goto {self._label(self.parser.init_state)};",
         ]
         for number, state in enumerate(self.parser.states):
-            lines += ["", *self._state(number, state)]
+            with malformed(f"parser state {state.name}"):
+                lines += ["", *self._state(number, state)]
         lines += [
             "",
             "done:",

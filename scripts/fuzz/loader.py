@@ -19,6 +19,10 @@ from p4switch.program_json import parse_program
 from scripts.fuzz.cases import REPOSITORY, Corpus, Fault, Found, run_cases
 
 QUICK = ("-O0", "-std=gnu11", "-fPIC", "-pthread", "-w")
+PYTHON = re.compile(
+    r"[A-Z]\w+Error|Iteration|NoneType|hashable|subscript|iterable|literal|\(\) argument|'(int|str|dict)'"
+)
+"""What only Python says, and no user of the switch knows."""
 BUILT_SHARE = 30
 """One accepted JSON of so many is built and run: the C compiler takes most of a second."""
 VALUES: tuple[Any, ...] = (
@@ -89,13 +93,20 @@ class Mutator:
             owner[key] = [owner[key]] if chance.random() < 0.3 else value_of(chance)
 
 
+def refusal(error: PipelineError) -> str:
+    """The text of a refusal without names and numbers."""
+    if PYTHON.search(str(error)):
+        raise Fault(f"a user is told what Python says: {error}") from None
+    return re.sub(r"\d+|'[^']*'", "", str(error))[:100]
+
+
 def load_case(text: str, cache: Path, build: bool) -> str:
     """What it showed: the refusal without names and numbers."""
     try:
         program = parse_program(json.loads(text))
         generated = generate(program)
     except PipelineError as error:
-        return re.sub(r"\d+|'[^']*'", "", str(error))[:100]
+        return refusal(error)
     if build and sum(len(body) for body in generated.files.values()) < 3_000_000:
         try:
             with Pipeline.load(json.loads(text), cache=cache, flags=QUICK) as pipeline:
@@ -103,8 +114,8 @@ def load_case(text: str, cache: Path, build: bool) -> str:
                     pipeline.step(1, bytes(range(size)), 1000)
         except BuildError as error:
             raise Fault(re.sub(r"[0-9]+", "N", str(error))) from None
-        except PipelineError:
-            return "refused late"
+        except PipelineError as error:
+            return f"late: {refusal(error)}"
         return "built"
     return "accepted"
 

@@ -176,10 +176,20 @@ def test_a_range_over_zero_becomes_two_entries() -> None:
     [
         ("implementation = selector_;", "", "table 't' has an action selector, but no key that it chooses by"),
         ("implementation = profile;", "entries = { 1: go(1); }", "gets its entries at run time"),
+        (
+            "implementation = cells;",
+            "",
+            "'implementation' of a table is an object of type action_profile or action_sel",
+        ),
+        ("counters = profile;", "", "'counters' of a table is an object of type direct_counter"),
+        ("meters = 3;", "", "'meters' of a table is an object of type direct_meter"),
+        ("support_timeout = 1;", "", "support_timeout is true or false"),
     ],
 )
-def test_what_does_not_go_with_an_action_profile(properties: str, entries: str, message: str) -> None:
-    made = "action_profile(8) profile; action_selector(HashAlgorithm.crc16, 8, 8) selector_; "
+def test_what_does_not_go_with_a_table(properties: str, entries: str, message: str) -> None:
+    made = (
+        "action_profile(8) profile; action_selector(HashAlgorithm.crc16, 8, 8) selector_; register<bit<8>>(4) cells; "
+    )
     text = TABLE.format(key=TERNARY, properties=properties, entries=entries)
     diagnostics = Diagnostics()
     with pytest.raises(CompileFailed):

@@ -164,6 +164,7 @@ def test_file_that_includes_itself_ends(tmp_path: Path) -> None:
         ('"x\ny" + "z\nw"', '"x\ny" + "z\nw"'),
         ('"x\ny "z" w"\nv', '"x\ny " z " w" v'),
         ('#if 0\n"x\n#endif\n1', "1"),
+        ('@pragma name "a\n#define N\nb" + "c\nd"\ne', '@ name ( "a\n\nb" + "c\nd" ) e'),
         ('"x # y\n # if 0\n"\n#endif\n"', '"x # y\n\n\n\n"'),
     ],
 )
