@@ -157,6 +157,8 @@ class CallChecks(ExpressionChecks):
         if chosen is None:
             self.error("there is no such constructor", node)
             return t.UNKNOWN
+        if kind is CallKind.FUNCTION:
+            self.warn_if_deprecated(chosen, node)
         parameters = parameters_of(chosen, kind)
         ordered = self._order(parameters, arguments)
         if ordered is None:
@@ -315,7 +317,9 @@ class CallChecks(ExpressionChecks):
                 known = {k: v for k, v in solved.items() if v is not None}
                 wanted = t.substitute(formal, known)
                 self.error(f"parameter '{parameter.name}' of '{chosen.name}' is {wanted}, not {actual}", argument)
-            elif parameter.direction in ("out", "inout"):
+                continue
+            self.warn_of_overflow(argument, t.substitute(formal, {k: v for k, v in solved.items() if v is not None}))
+            if parameter.direction in ("out", "inout"):
                 self.require_writable(argument)
                 known = {k: v for k, v in solved.items() if v is not None}
                 wanted = t.substitute(formal, known)

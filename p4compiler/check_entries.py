@@ -77,14 +77,14 @@ class EntryChecks(StatementChecks):
         """The two warnings of the section; @noWarn before 'entries' turns them off."""
         entries = table.entries or ()
         seen: dict[int, s.Entry] = {}
-        told = set[int]()
+        told, quiet = set[int](), s.is_quiet(table.entries_annotations, "duplicate_priorities")
         for entry, number in zip(entries, numbers, strict=True):
-            if number in seen and number not in told and not is_quiet(table, "duplicate_priorities"):
+            if number in seen and number not in told and not quiet:
                 here = ("here", seen[number].loc)
                 self.diagnostics.warning(f"another entry has the same priority {number}", entry.loc, here)
                 told.add(number)
             seen.setdefault(number, entry)
-        if is_quiet(table, "entries_out_of_priority_order"):
+        if s.is_quiet(table.entries_annotations, "entries_out_of_priority_order"):
             return
         for entry, number, before in zip(entries[1:], numbers[1:], numbers, strict=False):
             if (number > before) if largest_wins else (number < before):
@@ -116,9 +116,5 @@ class EntryChecks(StatementChecks):
             wanted = wanted.underlying
         if not self.fits(actual, wanted):
             self.error(f"a value of type {actual} cannot be compared with a key of type {wanted}", item)
-
-
-def is_quiet(table: s.Table, warning: str) -> bool:
-    """Whether @noWarn before the entries names the warning; p4c writes hyphens where the specification does not."""
-    names = [s.string_body(a) or "" for a in table.entries_annotations if a.name == "noWarn"]
-    return warning in [name.replace("-", "_") for name in names]
+        else:
+            self.warn_of_overflow(item, wanted)

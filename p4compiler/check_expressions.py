@@ -67,6 +67,9 @@ class ExpressionChecks(OperatorChecks):
             return t.UNKNOWN
         declaration = found[0]
         self.facts.uses[expression] = declaration
+        if not isinstance(declaration, s.Function):
+            # Which of several functions of one name is meant, its arguments tell.
+            self.warn_if_deprecated(declaration, expression)
         if isinstance(declaration, s.Table):
             return t.Table(declaration)
         if isinstance(declaration, (s.Action, s.Function)):

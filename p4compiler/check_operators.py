@@ -39,6 +39,9 @@ class OperatorChecks(TypeChecks):
         if result is None:
             self.error(f"'{expression.operator}' does not apply to {left} and {right}", expression)
             return t.BOOL if expression.operator in _BOOLEAN else t.UNKNOWN
+        if expression.operator not in ("<<", ">>", "++"):
+            self.warn_of_overflow(expression.left, right)
+            self.warn_of_overflow(expression.right, left)
         return result
 
     def _constant_faults(self, expression: s.Binary, left: t.Type) -> None:
@@ -121,8 +124,10 @@ class OperatorChecks(TypeChecks):
             return t.UNKNOWN
         # A number with a width fits int too, but here gives the other one its width.
         if yes is not t.INT and self.fits(no, yes):
+            self.warn_of_overflow(expression.no, yes)
             return yes
         if self.fits(yes, no):
+            self.warn_of_overflow(expression.yes, no)
             return no
         self.error(f"the branches of '?' have the types {yes} and {no}", expression)
         return t.UNKNOWN
@@ -141,6 +146,8 @@ class OperatorChecks(TypeChecks):
             self.error(f"{source} cannot be cast to {target}", expression)
         elif target == t.BOOL and source is t.INT and self.constant_or_none(expression.operand) not in (0, 1, None):
             self.error("only 0 and 1 can be cast to bool", expression)
+        elif isinstance(expression.operand, (s.ListExpression, s.RecordExpression)):
+            self.warn_of_overflow(expression.operand, target)
         return target
 
     def _castable(self, source: t.Type, target: t.Type) -> bool:
@@ -189,6 +196,8 @@ class OperatorChecks(TypeChecks):
         if not self.fits(left, right) and not self.fits(right, left):
             self.error(f"the two sides of this keyset have the types {left} and {right}", expression)
             return t.Set(t.UNKNOWN)
+        self.warn_of_overflow(first, right)
+        self.warn_of_overflow(second, left)
         return t.Set(right if left is t.INT else left)
 
 

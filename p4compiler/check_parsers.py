@@ -53,7 +53,11 @@ class ParserChecks(TableChecks):
         transition = state.transition
         if isinstance(transition, s.Name):
             self._state_name(transition.name, transition, names)
-        elif transition is not None:
+        elif transition is None:
+            if not s.is_quiet(state.annotations, "parser_transition"):
+                text = f"state '{state.name}' has no transition, so it rejects; write 'transition reject;' or another"
+                self.diagnostics.warning(text, state.loc)
+        else:
             keys = [self._select_key(k) for k in transition.keys]
             for case in transition.cases:
                 self._state_name(case.state, case, names)

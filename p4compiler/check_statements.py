@@ -72,17 +72,25 @@ class StatementChecks(InstanceChecks):
             if result is None:
                 self.error(f"'{statement.operator}=' does not apply to {target} and {value}", statement)
                 return
+            if statement.operator not in ("<<", ">>"):
+                self.warn_of_overflow(statement.value, target)
             value = result
         self.require_assignable(value, target, statement.value)
 
     def require_fit(self, value: t.Type, target: t.Type, node: s.Node, how: str) -> None:
         if not self.fits(value, target):
             self.error(f"a value of type {value} cannot be {how} {target}", node)
+            return
+        expression = node.value if isinstance(node, s.Argument) else node
+        if isinstance(expression, s.Expression):
+            self.warn_of_overflow(expression, target)
 
     def require_assignable(self, value: t.Type, target: t.Type, node: s.Node, how: str = "assigned to") -> None:
         """As p4c does: an int becomes a type made of bit<N> or int<N> here, but not as argument, operand or field."""
         if not (value is t.INT and isinstance(target, t.NewType) and isinstance(target.base, t.Bits)):
             self.require_fit(value, target, node, how)
+        elif isinstance(node, s.Expression):
+            self.warn_of_overflow(node, target)
 
     def return_(self, statement: s.Return) -> None:
         if self.place is Place.STATE:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from p4compiler import syntax as s
 from p4compiler import type_rules
 from p4compiler import types as t
-from p4compiler.arithmetic import ConstantFault
+from p4compiler.arithmetic import ConstantFault, wrap
 from p4compiler.constants import ConstantEvaluator
 from p4compiler.facts import Facts
 from p4compiler.places import Place
@@ -123,6 +123,7 @@ class TypeChecks(ABC):
             return t.UNKNOWN
         declaration = found[-1]
         self.facts.uses[syntax] = declaration
+        self.warn_if_deprecated(declaration, syntax)
         if declaration in self.unfinished:
             self.error(f"'{syntax.name}' cannot be used inside of itself", syntax)
             return t.UNKNOWN
@@ -185,6 +186,14 @@ class TypeChecks(ABC):
             return fields
         bindings = t.bind(struct.declaration.type_parameters, struct.arguments)
         return {name: t.substitute(type_, bindings) for name, type_ in fields.items()}
+
+    def warn_if_deprecated(self, declaration: s.Declaration, node: s.Node) -> None:
+        """Of what is marked @deprecated("what to use"), wherever a program uses it."""
+        annotation = s.find_annotation(declaration.annotations, "deprecated")
+        if annotation is not None and not node.loc.source.system:
+            text = s.string_body(annotation)
+            hint = f": {text}" if text else ""
+            self.diagnostics.warning(f"'{declaration.name}' is deprecated{hint}", node.loc)
 
     # Constants
 
@@ -255,6 +264,45 @@ class TypeChecks(ABC):
         if len(source.items) != len(wanted) and not (source.open_ended and len(source.items) < len(wanted)):
             return False
         return all(self.fits(given, want) for given, want in zip(source.items, wanted, strict=False))
+
+    def warn_of_overflow(self, expression: s.Expression, target: t.Type) -> None:
+        """Names the constants in a value that an implicit cast to the type, which the value fits, changes."""
+        if isinstance(expression, (s.ListExpression, s.RecordExpression)):
+            for part, type_ in self._parts_of(expression, target):
+                self.warn_of_overflow(part, type_)
+            return
+        if isinstance(expression, (s.Masked, s.Range)):
+            sides = (
+                (expression.value, expression.mask)
+                if isinstance(expression, s.Masked)
+                else (expression.low, expression.high)
+            )
+            for side in sides:
+                self.warn_of_overflow(side, target)
+            return
+        plain = t.value_type(target)
+        if self.facts.types.get(expression) is not t.INT or not isinstance(plain, t.Bits):
+            return
+        value = self.constant_or_none(expression)
+        if isinstance(value, int) and (wrapped := wrap(value, plain)) != value:
+            self.diagnostics.warning(f"{value} does not fit in {target}: it becomes {wrapped}", expression.loc)
+
+    def _parts_of(
+        self, expression: s.ListExpression | s.RecordExpression, target: t.Type
+    ) -> list[tuple[s.Expression, t.Type]]:
+        """The parts of a list or record, each with the type that it has in the target."""
+        plain = t.strip(target)
+        if isinstance(expression, s.RecordExpression):
+            fields = self.field_types(plain) if isinstance(plain, t.Struct) else {}
+            return [(f.value, fields[f.name]) for f in expression.fields if f.name in fields]
+        types: list[t.Type] = []
+        if isinstance(plain, t.Struct):
+            types = list(self.field_types(plain).values())
+        elif isinstance(plain, t.Tuple):
+            types = list(plain.items)
+        elif isinstance(plain, (t.Stack, t.List)):
+            types = [plain.element if isinstance(plain, t.Stack) else plain.item] * len(expression.items)
+        return list(zip(expression.items, types, strict=False))
 
     # Type inference
 

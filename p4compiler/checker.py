@@ -103,11 +103,7 @@ class Checker(ParserChecks):
         self.facts.declared[declaration] = type_
         value = self.constant_or_none(declaration.value)
         if isinstance(value, int) and not isinstance(value, bool):
-            plain = t.value_type(type_)
-            wrapped = wrap(value, plain)
-            if wrapped != value:
-                self.diagnostics.warning(f"{value} does not fit in {type_}", declaration.value.loc)
-            value = wrapped
+            value = wrap(value, t.value_type(type_))
         if value is not None:
             self.facts.constants[declaration] = value
         self.declare(declaration)

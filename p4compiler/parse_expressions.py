@@ -508,12 +508,11 @@ class ExpressionParser:
                 raise SyntaxFault("a signed number has at least 1 bit", token.loc)
             limit = (1 << (width - 1)) if signed else (1 << width)
             if width > 0 and value >= limit:
-                kind = f"{'int' if signed else 'bit'}<{width}>"
-                if value >= (1 << width):
-                    self.diagnostics.warning(f"{value} does not fit in {kind}", token.loc)
+                kind, written = f"{'int' if signed else 'bit'}<{width}>", value
                 value &= (1 << width) - 1
                 if signed and value >= limit:
                     value -= 1 << width
+                self.diagnostics.warning(f"{written} does not fit in {kind}: it becomes {value}", token.loc)
         return s.IntLiteral(token.loc, value, width, signed)
 
     def _braces(self) -> s.Expression:

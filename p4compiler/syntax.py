@@ -546,6 +546,12 @@ def find_annotation(annotations: Sequence[Annotation], name: str) -> Annotation 
     return next((a for a in annotations if a.name == name), None)
 
 
+def is_quiet(annotations: Sequence[Annotation], warning: str) -> bool:
+    """Whether @noWarn names the warning; p4c writes hyphens where the specification has underscores."""
+    names = [string_body(a) or "" for a in annotations if a.name == "noWarn"]
+    return warning in [name.replace("-", "_") for name in names]
+
+
 def string_body(annotation: Annotation) -> str | None:
     """The text of `@name("text")`; neighbouring strings are joined."""
     if not annotation.body:

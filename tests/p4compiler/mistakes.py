@@ -105,6 +105,8 @@ DECLARATIONS = [
     "control c(); extern X<T> { X(); } X<c>() x;",
     "const bit<(1 / 0)> x = 1;",
     "const bit<true> x = 1;",
+    "const bit<8> x = 300;",
+    "@deprecated void g() { } void f() { g(); }",
     "void f() { int x; }",
     "void f() { string x; }",
     "void f() { match_kind x; }",
@@ -317,6 +319,8 @@ PROGRAMS = [
     # Headers
     replaced("header h_t { bit<8> a;", "header h_t { bit<7> a;"),
     ingress("two_t x; x.setValid();", before="header two_t { varbit<8> a; varbit<8> b; }"),
+    ingress("wide_t w; w.setValid();", before="header wide_t { bit<40000> a; bit<40000> b; }"),
+    ingress("bit<40000> a = 1; bit<40000> b = a + 1; hdr.h.a = (bit<8>) b;"),
     # Parsers
     replaced(PARSE, "transition select(hdr) { default: accept; }"),
     replaced(PARSE, f"transition select(hdr.h.c, hdr.h.c, hdr.h.c) {{ ({', '.join(['1 .. 65534'] * 3)}): accept; }}"),
@@ -348,6 +352,15 @@ PROGRAMS = [
     ),
     ingress("t.apply();", "table t { key = { hdr.h.a: lpm; hdr.h.b: lpm; } actions = { NoAction; } }"),
     ingress("t.apply();", "table t { actions = { NoAction; } color = 3; }"),
+    ingress("t.apply();", "table t { actions = { NoAction; } support_timeout = hdr.h.a == 1; }"),
+    ingress("t.apply();", "register<bit<8>>(4) r; table t { actions = { NoAction; } implementation = r; }"),
+    ingress("t.apply();", "action a(bit<0> n) { } table t { key = { hdr.h.a: exact; } actions = { a; } }"),
+    ingress(
+        "t.apply(); u.apply();",
+        "action_selector(HashAlgorithm.crc16, 4, 4) p; "
+        "table t { key = { hdr.h.a: exact; hdr.h.b: selector; } actions = { NoAction; } implementation = p; } "
+        "table u { key = { hdr.h.a: exact; hdr.h.c: selector; } actions = { NoAction; } implementation = p; }",
+    ),
     ingress(
         "t.apply(); u.apply();",
         "direct_counter(CounterType.packets) c; table t { actions = { NoAction; } counters = c; } "
