@@ -1,1 +1,1 @@
-"""Fuzzing of compiler, JSON loader, P4Runtime server and data plane; see `python -m scripts.fuzz -h`."""
+"""Fuzzing of language, compiler, JSON loader, P4Runtime server and data plane; see `python -m scripts.fuzz -h`."""

@@ -1,5 +1,6 @@
 """Fuzz what reads others' input, but for datagrams (``tests.hosts.fuzz``): ``python -m scripts.fuzz``.
 
+  language   random P4 programs: what an interpreter of the specification makes of packets (see scripts.fuzz.language)
   compiler   mutated P4 sources: compiled, or refused in words
   loader     mutated BMv2 JSONs: refused in words, or C that compiles and runs
   server     mutated P4Runtime requests: an answer in P4Runtime's terms
@@ -25,8 +26,10 @@ from pathlib import Path
 
 from scripts.fuzz import cases, compiler, dataplane, files, loader, server
 from scripts.fuzz.cases import REPOSITORY, Found
+from scripts.fuzz.language import run as language
 
 PARTS = {
+    "language": language.fuzz,
     "compiler": compiler.fuzz,
     "loader": loader.fuzz,
     "server": server.fuzz,
@@ -107,7 +110,7 @@ class Campaign:
             file = self.folder / "faults" / f"{part}-{name}"
             if not file.exists():
                 say(f"    {fault}\n    input: {file}")
-            file.write_text(f"{given}\n// {fault}\n" if part == "compiler" else f"{given}\n")
+            file.write_text(f"{given}\n// {fault}\n" if part in ("compiler", "language") else f"{given}\n")
         return len(found.faults)
 
 
