@@ -15,8 +15,9 @@ import msgpack
 from hosts import values
 from hosts.values import MAX_CONTAINERS, MAX_DEPTH, MAX_LARGE_BYTES, MAX_VALUE_BYTES, ValueFault
 
-AT_ONCE_BYTES = 1024
-"""A value of no more bytes is decoded to see whether it is one: nothing that so few can hold takes long."""
+AT_ONCE_BYTES = 8 << 10
+"""A value of no more bytes is decoded to see whether it is one: nothing that so few can hold takes longer than a
+step."""
 
 STEP_BYTES = 16 << 10
 """Looked through in one step, which takes about 2 ms at the most."""
@@ -68,6 +69,9 @@ class Check:
         """Objects that are still to come, in all and then in each open list or map; keys and values of a map."""
         self._maps = [False]
         self._containers = MAX_CONTAINERS
+        self._texts: list[bytes] = []
+        self._text_count = 0
+        """Objects with texts among them that have been counted, and have not been looked into."""
 
     def step(self) -> bool:
         """Look a little further. True at the end."""
@@ -94,7 +98,18 @@ class Check:
                 slow += SLOW_BYTES
                 self._read_long(window, at)
                 if self._at < self._text_end:
-                    return
+                    break
+        if self._texts:
+            self._look_into_texts()
+
+    def _look_into_texts(self) -> None:
+        packed = b"".join((b"\xdd", self._text_count.to_bytes(4, "big"), *self._texts))
+        self._texts.clear()
+        self._text_count = 0
+        try:
+            msgpack.unpackb(packed, unicode_errors="surrogatepass")
+        except ValueError as error:
+            raise ValueFault(f"not a value: {error}") from error
 
     def _read_short(self, window: bytes, start: int, limit: int) -> None:
         """As many objects without lists, maps and lengths as follow one another."""
@@ -113,10 +128,8 @@ class Check:
         if at > len(window):
             raise _cut_short()
         if text:
-            try:
-                msgpack.unpackb(b"\xdd" + count.to_bytes(4, "big") + window[start:at], unicode_errors="surrogatepass")
-            except ValueError as error:
-                raise ValueFault(f"not a value: {error}") from error
+            self._texts.append(window[start:at])
+            self._text_count += count
         self._at += at - start
         self._has_come(count)
 
@@ -204,14 +217,13 @@ class Check:
 class Checks:
     """Looks through several, one after the other; ``step`` as a Check's."""
 
-    def __init__(self, several: Iterable[bytes | memoryview]) -> None:
-        """Raises ValueFault for what is surely no value."""
-        found = (begin(data) for data in several)
-        self._checks = [check for check in found if check is not None]
+    def __init__(self, checks: list[Check]) -> None:
+        """``checks``: at least one."""
+        self._checks = checks
 
     def step(self) -> bool:
         """Look a little further. True at the end."""
-        if self._checks and self._checks[-1].step():
+        if self._checks[-1].step():
             self._checks.pop()
         return not self._checks
 
@@ -230,6 +242,12 @@ def begin(data: bytes | memoryview) -> Check | None:
         values.decode(data)
         return None
     return Check(data)
+
+
+def begin_all(several: Iterable[bytes | memoryview]) -> Checks | None:
+    """As ``begin``, for several."""
+    checks = [check for check in map(begin, several) if check is not None]
+    return Checks(checks) if checks else None
 
 
 def check(data: bytes | memoryview) -> None:

@@ -123,6 +123,11 @@ class ClientProtocol:
         """The nonce that requests should carry; with another one they are packed twice."""
         return self._nonce
 
+    @property
+    def session(self) -> int:
+        """The session's number, NO_SESSION_YET while there is none."""
+        return self._session
+
     def submit(self, request: Request, now: float, timeout_s: float | None = None) -> Call:
         """Begin a request, which fails if it has no result within ``timeout_s``. A session is opened first if there
         is none. Raises Refused if the request is too large, or too many are outstanding."""

@@ -197,7 +197,8 @@ class Outbox:
                 piece.resent = True
                 datagrams.append(self._send(message, piece, now))
         for message in self._messages.values():
-            while message.next_piece < message.end_of_span and self._in_flight < self._window:
+            end = message.end_of_span
+            while message.next_piece < end and self._in_flight < self._window:
                 message.make_pieces(message.next_piece + 1, self._fragment_bytes)
                 piece = message.pieces[message.next_piece]
                 message.next_piece += 1
@@ -227,11 +228,14 @@ class Outbox:
         size = self._fragment_bytes
         named = min(-(-status.highest // size), message.end_of_span)
         message.make_pieces(named, size)
-        unsent = message.pieces[message.next_piece : named]
+        looked_at = [*message.unsettled.values(), *message.pieces[message.next_piece : named]]
+        length, highest, has_gaps = len(message.payload), status.highest, bool(status.missing)
         newest = 0
-        for piece in [*message.unsettled.values(), *unsent]:
-            end = min(piece.offset + size, len(message.payload))
-            if piece.state is _State.ARRIVED or not status.covers(piece.offset, end):
+        for piece in looked_at:
+            end = min(piece.offset + size, length)
+            if end > highest or piece.state is _State.ARRIVED:
+                continue
+            if has_gaps and not status.covers(piece.offset, end):
                 continue
             if piece.state is _State.FLYING:
                 self._in_flight -= 1

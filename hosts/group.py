@@ -29,8 +29,8 @@ EFFORT = 64
 """What a flush does at the most, in small entries to apply: about a millisecond. Answering a request takes as long as
 a few of them, and so do many bytes."""
 
-MAX_UNAPPLIED = 65_536
-"""Committed entries that wait to be applied; with more, a leader is busy."""
+MAX_WAITING = 65_536
+"""Requests that wait to be committed, and committed entries that wait to be applied: with more, a leader is busy."""
 
 _NONCE_BYTES = 8
 _REJECT = int(Flag.REJECT)
@@ -251,12 +251,16 @@ class Group:
             return
         try:
             request = Request.unpack(payload)
-            candidate = Candidate(header, request, payload, address, request.begin_check())
+            checks = request.begin_check()
+            if checks is None:
+                self._admit(header, request, payload, address)
+                return
+            candidate = Candidate(header, request, payload, address, checks)
         except RequestFault as fault:
             self._reply(header, Reply(nonce, Outcome.BAD_REQUEST, body=str(fault).encode()), address)
             return
         if candidate.step():
-            self._admit(candidate)
+            self._decide(candidate)
         elif self._admission.has_room(len(payload)):
             self._admission.add(candidate)
         else:
@@ -282,26 +286,29 @@ class Group:
     def _look_through(self) -> None:
         candidate = self._admission.step()
         if candidate is not None:
-            self._admit(candidate)
+            self._decide(candidate)
 
-    def _admit(self, candidate: Candidate) -> None:
-        """Its values are looked through: into the log with it, or among the reads."""
-        header, request, address = candidate.header, candidate.request, candidate.address
+    def _decide(self, candidate: Candidate) -> None:
+        """All of a candidate has been looked through."""
+        if candidate.fault:
+            reply = Reply(candidate.request.nonce, Outcome.BAD_REQUEST, body=candidate.fault.encode())
+            self._reply(candidate.header, reply, candidate.address)
+        else:
+            self._admit(candidate.header, candidate.request, candidate.payload, candidate.address)
+
+    def _admit(self, header: Header, request: Request, payload: Encoded, address: Address) -> None:
+        """Into the log with a request, or among the reads."""
         try:
-            if candidate.fault:
-                raise RequestFault(candidate.fault)
             if request.operation in READS and not self._reads_through_log:
                 self._read(Reader(header, request, address))
                 return
             if request.operation in WRITES:
                 self._check_room(header)
-            if len(self._unapplied) >= MAX_UNAPPLIED:
-                raise Busy(f"{len(self._unapplied)} entries wait to be applied")
+            if len(self._waiting) >= MAX_WAITING or len(self._unapplied) >= MAX_WAITING:
+                raise Busy(f"{len(self._waiting)} requests and {len(self._unapplied)} entries wait")
             # Whether the session is known only the log can tell: a successor of this leader may have opened it.
-            command = pack_command(header.log_term, header.index, header.commit, candidate.payload)
+            command = pack_command(header.log_term, header.index, header.commit, payload)
             term, index = self.core.propose(command)
-        except RequestFault as fault:
-            self._reply(header, Reply(request.nonce, Outcome.BAD_REQUEST, body=str(fault).encode()), address)
         except NotLeader:
             self._reply(*self._not_leader(header, request.nonce, address))
         except Busy as busy:

@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 from hosts import values
-from hosts.checking import Checks
+from hosts.checking import Checks, begin_all
 from hosts.values import MAX_LARGE_BYTES, Value, ValueFault
 from hosts.wire import LARGE, Payload, Rope
 
@@ -139,18 +139,20 @@ class Request:
             return cls(nonce, operation, start=start, limit=limit)
         return cls(nonce, operation, key=bytes(tail))
 
-    def begin_check(self) -> Checks:
-        """What finds out whether key and value are values: done once, before a request enters the log. Raises
-        RequestFault if that is clear at once."""
+    def begin_check(self) -> Checks | None:
+        """What finds out whether key and value are values, None if they are: done once, before a request enters the
+        log. Raises RequestFault if it is clear at once that they are none."""
         if self.operation is Operation.OPEN_SESSION and self.key:
             raise RequestFault("opening a session takes no operands")
-        operands: list[Encoded] = []
-        if self.operation in (Operation.PUT, Operation.GET, Operation.DELETE):
-            operands.append(self.key)
-        if self.operation in (Operation.APPEND, Operation.PUT):
-            operands.append(self.value)
+        operands: tuple[Encoded, ...] = ()
+        if self.operation is Operation.APPEND:
+            operands = (self.value,)
+        elif self.operation is Operation.PUT:
+            operands = (self.key, self.value)
+        elif self.operation in (Operation.GET, Operation.DELETE):
+            operands = (self.key,)
         try:
-            return Checks(operands)
+            return begin_all(operands)
         except ValueFault as fault:
             raise RequestFault(str(fault)) from fault
 
@@ -158,7 +160,7 @@ class Request:
         """Raises RequestFault if key or value are none; all of ``begin_check`` at once."""
         checks = self.begin_check()
         try:
-            while not checks.step():
+            while checks is not None and not checks.step():
                 pass
         except ValueFault as fault:
             raise RequestFault(str(fault)) from fault

@@ -21,13 +21,16 @@ from hosts.fragments import Outbox
 from hosts.raft.config import MAX_ID
 from hosts.raft.message import NOBODY, Message, MessageType
 from hosts.reassembly import Inbox
+from hosts.replies import Replies, status_header
 from hosts.requests import MAX_REQUEST_BYTES, Encoded
 from hosts.seal import SEAL_BYTES, Seal
+from hosts.validation import AMPLIFICATION
 from hosts.wire import (
     FIRST_CLIENT_TYPE,
     HEADER_BYTES,
     LARGE,
     MAX_DATAGRAM,
+    PEER_PREFIX_BYTES,
     Fragment,
     FragmentStatus,
     Header,
@@ -51,8 +54,6 @@ DRAIN_S = 0.005
 MAX_PEER_OUTBOX_BYTES = 64 << 20
 """Messages to one address that wait; one of any size may wait alone."""
 
-MAX_CLIENT_OUTBOXES = 1024
-MAX_CLIENT_OUTBOX_BYTES = 64 << 20
 MESSAGE_OVERHEAD_BYTES = 1 << 20
 """An AppendEntries may carry this much beside the largest value."""
 
@@ -126,7 +127,7 @@ class Transport:
         self._peer_inbox = Inbox(reassembly_bytes, reassembly_bytes, largest)
         self._client_inbox = Inbox(reassembly_bytes, reassembly_bytes // 2, MAX_REQUEST_BYTES)
         self._peer_outboxes: dict[Address, Outbox] = {}
-        self._client_outboxes: dict[Address, Outbox] = {}
+        self._replies = Replies(self._put, surroundings.draw_message_id)
         self.socket = surroundings.open_socket(address)
 
     def close(self) -> None:
@@ -134,7 +135,7 @@ class Transport:
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Datagrams received and sent by type, dropped by reason."""
-        drops = self.drops + self._peer_inbox.drops + self._client_inbox.drops
+        drops = self.drops + self._replies.drops + self._peer_inbox.drops + self._client_inbox.drops
         return {
             "received": {MessageType(kind).name: count for kind, count in sorted(self.received.items())},
             "sent": {MessageType(kind).name: count for kind, count in sorted(self.sent.items())},
@@ -195,8 +196,9 @@ class Transport:
             if not self._seal.is_new(header.source, datagram):
                 self.drops["replayed"] += 1
                 return
-            if expected is None:
+            if expected is None and self._guests.get((header.group, header.source)) != address:
                 self._guests[header.group, header.source] = address
+                self._forget_strangers()
             datagram = datagram[:-SEAL_BYTES]
         payload: Encoded = datagram[HEADER_BYTES:]
         if header.is_fragment:
@@ -207,18 +209,22 @@ class Transport:
             payload = whole
         message = unpack_peer(header, payload, cluster=self._cluster)
         if message.type is MessageType.FRAGMENT_STATUS:
-            self._on_status(self._peer_outboxes, FragmentStatus.unpack(message.data), address)
+            outbox = self._peer_outboxes.get(address)
+            if outbox is not None:
+                outbox.on_status(FragmentStatus.unpack(message.data), address, self._clock())
+                self._pump(address, outbox)
         else:
             self._handlers.peer(header.group, message)
 
     def _take_client(self, header: Header, datagram: bytes, address: Address) -> None:
         payload = datagram[HEADER_BYTES:]
+        self._replies.heard(address, len(datagram), self._clock())
         if header.source != NOBODY or header.type == MessageType.CLIENT_REPLY:
             self.drops["not_a_request"] += 1
         elif header.group not in self._peers:
             self.drops["unknown_group"] += 1
         elif header.type == MessageType.CLIENT_FRAGMENT_STATUS:
-            self._on_status(self._client_outboxes, FragmentStatus.unpack(payload), address)
+            self._replies.on_status(FragmentStatus.unpack(payload), address, self._clock())
         elif not header.is_fragment:
             if header.flags & MORE:
                 self._take_batch(header, payload, address)
@@ -246,29 +252,32 @@ class Transport:
         now = self._clock()
         inbox.expire(now)
         received = inbox.receive(address, datagram[:HEADER_BYTES], fragment, now)
-        if received.status is not None:
-            body = received.status.pack()
-            if header.type < FIRST_CLIENT_TYPE:
-                kind, target = MessageType.FRAGMENT_STATUS, header.source
-                answer = Message(kind, self._member, target, header.term, data=body)
-                reply, body = pack_peer(answer, group=header.group, cluster=self._cluster)
-            else:
-                kind = MessageType.CLIENT_FRAGMENT_STATUS
-                reply = Header(kind, self._member, NOBODY, header.group, index=header.index, log_term=header.log_term)
-            self._put(kind, reply.pack() + body, address)
+        if received.status is not None and header.type < FIRST_CLIENT_TYPE:
+            # Without a key, whoever has this member's address may have sent it: that one is not to hear much more.
+            room = AMPLIFICATION * len(datagram) - HEADER_BYTES - PEER_PREFIX_BYTES
+            body = received.status.pack(room)
+            answer = Message(MessageType.FRAGMENT_STATUS, self._member, header.source, header.term, data=body)
+            reply, body = pack_peer(answer, group=header.group, cluster=self._cluster)
+            self._put(reply.type, reply.pack() + body, address)
+        elif received.status is not None:
+            self._replies.send_status(status_header(header, self._member), received.status, address, now)
         return received.payload
-
-    def _on_status(self, outboxes: dict[Address, Outbox], status: FragmentStatus, address: Address) -> None:
-        outbox = outboxes.get(address)
-        if outbox is not None:
-            outbox.on_status(status, address, self._clock())
-            self._pump(outboxes, address, outbox)
 
     # -- members ------------------------------------------------------------------------------------------------
 
     def set_members(self, group: int, addresses: Mapping[int, Address]) -> None:
         """Where the members of a group are from now on."""
         self._peers[group] = {member: place for member, place in addresses.items() if member != self._member}
+        for member in addresses:
+            self._guests.pop((group, member), None)
+        self._forget_strangers()
+
+    def _forget_strangers(self) -> None:
+        """Nothing is kept for addresses at which nobody is any more."""
+        known = {place for members in self._peers.values() for place in members.values()}
+        known.update(self._guests.values())
+        for address in [one for one in self._peer_outboxes if one not in known]:
+            del self._peer_outboxes[address]
 
     def tell_network(self, group: int, message: Message, address: Address) -> None:
         """Send a message that is for switches on its way to ``address``."""
@@ -305,10 +314,10 @@ class Transport:
     def _send_fragmented(self, header: Header, payload: Payload, address: Address) -> None:
         outbox = self._peer_outboxes.get(address)
         if outbox is None:
-            outbox = self._peer_outboxes[address] = self._new_outbox()
+            outbox = self._peer_outboxes[address] = Outbox(self._draw_message_id())
         if self._makes_room(outbox, header, len(payload)):
             outbox.add(header, payload, self._clock())
-            self._pump(self._peer_outboxes, address, outbox)
+            self._pump(address, outbox)
 
     def _makes_room(self, outbox: Outbox, header: Header, size: int) -> bool:
         """Forget what an older term left behind. False if the same is on its way already, or too much is."""
@@ -328,43 +337,23 @@ class Transport:
         return True
 
     def send_client(self, header: Header, payload: Payload, address: Address) -> None:
-        """Send a reply to a client's address: now if it is small, else in fragments."""
-        if HEADER_BYTES + len(payload) <= MAX_DATAGRAM:
-            self._put(header.type, header.pack() + payload[:], address)
-            return
-        outboxes = self._client_outboxes
-        outbox = outboxes.get(address)
-        if outbox is None:
-            held = sum(other.payload_bytes for other in outboxes.values())
-            if len(outboxes) >= MAX_CLIENT_OUTBOXES or held > MAX_CLIENT_OUTBOX_BYTES:
-                self.drops["outbox_full"] += 1
-                return
-            outbox = outboxes[address] = self._new_outbox()
-        for number, other in list(outbox.headers()):
-            if other == header:
-                outbox.remove(number)
-        if outbox.payload_bytes > MAX_CLIENT_OUTBOX_BYTES:
-            self.drops["outbox_full"] += 1
-            return
-        outbox.add(header, payload, self._clock())
-        self._pump(outboxes, address, outbox)
+        """Send a reply to a client's address."""
+        self._replies.send(header, payload, address, self._clock())
 
     def poll(self) -> None:
         """Send what is due again; to be called now and then, at least every tick."""
-        for outboxes in (self._peer_outboxes, self._client_outboxes):
-            for address, outbox in list(outboxes.items()):
-                self._pump(outboxes, address, outbox)
+        for address, outbox in self._peer_outboxes.items():
+            self._pump(address, outbox)
+        self._replies.poll(self._clock())
 
     @property
     def waits(self) -> bool:
         """Whether ``poll`` may have something to do."""
-        return bool(self._client_outboxes) or any(self._peer_outboxes.values())
+        return bool(self._replies) or any(self._peer_outboxes.values())
 
-    def _pump(self, outboxes: dict[Address, Outbox], address: Address, outbox: Outbox) -> None:
+    def _pump(self, address: Address, outbox: Outbox) -> None:
         for datagram in outbox.poll(self._clock()):
             self._put(datagram[1], datagram, address)
-        if not outbox and outboxes is self._client_outboxes:
-            outboxes.pop(address, None)
 
     def _put(self, kind: int, datagram: bytes, address: Address) -> None:
         if self._seal is not None and kind < FIRST_CLIENT_TYPE:
@@ -375,6 +364,3 @@ class Transport:
         except OSError:
             # A full buffer or no route: for Raft the same as a datagram lost on the way.
             self.drops["not_sent"] += 1
-
-    def _new_outbox(self) -> Outbox:
-        return Outbox(self._draw_message_id())

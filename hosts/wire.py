@@ -201,12 +201,14 @@ class FragmentStatus:
         at = bisect_right(self.missing, start, key=_END) if self.missing else 0
         return at == len(self.missing) or self.missing[at][0] >= end
 
-    def pack(self) -> bytes:
-        """As payload. Ranges beyond MAX_RANGES are left out, and ``highest`` lowered to the last one named."""
+    def pack(self, room: int | None = None) -> bytes:
+        """As payload. Ranges that do not fit ``room`` bytes, or are more than MAX_RANGES, are left out, and
+        ``highest`` is lowered to where the first of them begins."""
+        most = MAX_RANGES if room is None else min(MAX_RANGES, max(0, room - _STATUS.size) // _RANGE.size)
         missing, highest = self.missing, self.highest
-        if len(missing) > MAX_RANGES:
-            missing = missing[:MAX_RANGES]
-            highest = missing[-1][1]
+        if len(missing) > most:
+            highest = missing[most][0]
+            missing = missing[:most]
         ranges = b"".join(_RANGE.pack(start, end) for start, end in missing)
         return _STATUS.pack(self.message_id, self.total, highest) + ranges
 

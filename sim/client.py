@@ -45,6 +45,16 @@ class Client:
     def now(self) -> float:
         return self._events.now / SECOND
 
+    @property
+    def nonce(self) -> int:
+        """What its requests carry."""
+        return self._protocol.nonce
+
+    @property
+    def session(self) -> int:
+        """Its session's number, 0 while it has none."""
+        return self._protocol.session
+
     def counts(self) -> dict[str, int]:
         """What the protocol has counted."""
         return {name: count for name, count in self._protocol.counters.items() if name != "drops"} | {

@@ -24,6 +24,7 @@ from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
+from hosts.replies import CHALLENGE_BYTES
 from hosts.requests import Encoded
 from hosts.retries import Receiving
 from hosts.seal import Seal
@@ -52,6 +53,7 @@ SOCKET_DATAGRAMS = 2000
 TICK_US = TICK_MS * MS
 
 _NEVER = 1 << 62
+_REPLY = int(MessageType.CLIENT_REPLY)
 
 
 class SimSocket:
@@ -66,7 +68,9 @@ class SimSocket:
     def recvfrom(self, _size: int) -> tuple[bytes, Address]:
         if not self.waiting:
             raise BlockingIOError
-        return self.waiting.popleft()
+        datagram, address = self.waiting.popleft()
+        self._process.world.forger.taken(self._process, datagram, address)
+        return datagram, address
 
     def sendto(self, datagram: bytes, address: Address) -> None:
         self._process.put(datagram, address)
@@ -561,6 +565,8 @@ class Process:
     def put(self, datagram: bytes, address: Address) -> None:
         """The transport sends."""
         if self.alive:
+            self.world.forger.sending(self, datagram, address)
+            self.world.counts["challenges"] += len(datagram) == CHALLENGE_BYTES and datagram[1] == _REPLY
             self.world.network.send(self.node.host, self.node.address[1], address, datagram)
 
     def _touch(self, number: int) -> None:

@@ -27,6 +27,7 @@ from sim.control import SimController
 from sim.events import MS, SECOND, Events
 from sim.fabric import Fabric, SimSwitch
 from sim.faults import Nemesis
+from sim.forger import Forger
 from sim.hostile import Hostile, is_forged
 from sim.invariants import Watch
 from sim.network import Network
@@ -155,6 +156,7 @@ class World:
         self.clients: list[Client] = []
         self.wiping = Wiping(self)
         self.nemesis = Nemesis(self)
+        self.forger = Forger(self)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -175,6 +177,7 @@ class World:
             node.start()
         self._start_clients()
         hostile = Hostile(self)
+        self._receivers[self.forger.own_address] = self.forger.receive
         self.nemesis.plan_all()
         until = FAULTS_UNTIL_US
         self.events.run(until)
@@ -182,6 +185,7 @@ class World:
             until += SECOND
             self.events.run(until)
         hostile.stop()
+        self.forger.stop()
         self.nemesis.heal()
         self._check_liveness()
         self._await_mending()

@@ -349,8 +349,20 @@ def test_much_to_apply_is_applied_between_heartbeats() -> None:
     assert len(alone.take_replies()) == 1000
 
 
+def test_a_leader_with_too_many_requests_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hosts.group.MAX_WAITING", 3)
+    trio = Trio()
+    trio.elect(1)
+    session = trio.open(1)
+    for sequence in range(1, 6):
+        trio.ask(1, session, sequence, append(sequence), lowest=1)
+    assert [reply.outcome for _, reply in trio.take_replies()] == [Outcome.BUSY] * 2
+    trio.settle()
+    assert [reply.outcome for _, reply in trio.take_replies()] == [Outcome.OK] * 3
+
+
 def test_a_leader_far_behind_with_applying_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hosts.group.MAX_UNAPPLIED", 500)
+    monkeypatch.setattr("hosts.group.MAX_WAITING", 1000)
     alone = Trio(members=1)
     alone.elect(1)
     session = alone.open(1)
@@ -360,7 +372,7 @@ def test_a_leader_far_behind_with_applying_is_busy(monkeypatch: pytest.MonkeyPat
     alone.take_replies()
     alone.ask(1, session, 1001, append("too much"))
     ((_, reply),) = alone.take_replies()
-    assert reply.outcome is Outcome.BUSY and "wait to be applied" in reply.text
+    assert reply.outcome is Outcome.BUSY and "entries wait" in reply.text
     alone.settle()
     alone.take_replies()
     assert alone.do(1, session, 1001, append("now")).outcome is Outcome.OK
