@@ -7,9 +7,9 @@ whatever that is: reads of much, batches, fragments with gaps, repeats, and gues
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from hosts import values
 from hosts.batches import MORE, pack_batches
@@ -19,41 +19,85 @@ from hosts.raft.message import MessageType
 from hosts.requests import Operation, Request
 from hosts.validation import AMPLIFICATION
 from hosts.wire import Flag, Fragment, FragmentStatus, Header, pack_fragment
-from sim.client import Client
+from sim.events import Events
 from sim.violation import Violation
 
-if TYPE_CHECKING:
-    from sim.node import Process
-    from sim.world import World
+OWN_PORT = 47_000
+VICTIM_PORTS = range(47_001, 47_005)
+"""On the forger's host."""
 
-_OWN_PORT = 47_000
-_VICTIM_PORTS = range(47_001, 47_005)
 _GUESSES = 4
 _LOOK_AGAIN_US = 2_000_000
 
 
-class Forger:
-    """Has a client of its own, for a session that nodes know; all else it sends in the name of a victim."""
+class OwnClient(Protocol):
+    """A client of the forger's own, for a session that nodes know."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self._random = Random(f"forger/{world.plan.seed}")
+    @property
+    def nonce(self) -> int: ...
+
+    @property
+    def session(self) -> int: ...
+
+    def submit(
+        self, operation: Operation, patience_s: float, done: Callable[[Call], None], **operands: Any
+    ) -> None: ...
+
+    def receive(self, datagram: bytes, address: Address) -> None: ...
+
+
+class Victims:
+    """Addresses that never speak, with what nodes have taken in their name and sent to them."""
+
+    def __init__(self, ip: str, counts: Counter[str]) -> None:
+        self._addresses = {(ip, port) for port in VICTIM_PORTS}
+        self._counts = counts
+        self._heard: Counter[tuple[Hashable, Address]] = Counter()
+        self._told: Counter[tuple[Hashable, Address]] = Counter()
+
+    def taken(self, life: Hashable, datagram: bytes, address: Address) -> None:
+        """A node, in one of its lives, takes a datagram from its socket."""
+        if address in self._addresses:
+            self._heard[life, address] += len(datagram)
+
+    def sending(self, life: Hashable, datagram: bytes, address: Address) -> None:
+        """A node sends a datagram."""
+        if address not in self._addresses:
+            return
+        self._counts["bytes to victims"] += len(datagram)
+        self._told[life, address] += len(datagram)
+        heard, told = self._heard[life, address], self._told[life, address]
+        if told > AMPLIFICATION * heard:
+            raise Violation("no amplification", f"{told} bytes go to {address}, in whose name {heard} came")
+
+
+class Forger:
+    """All that it sends, but for its own client's requests, goes in the name of a victim. ``send`` takes the victim's
+    port, the node's address and the datagram; ``pause_us`` lies between two times on the average."""
+
+    def __init__(
+        self,
+        events: Events,
+        random: Random,
+        client: OwnClient,
+        group: int,
+        servers: Sequence[Address],
+        pause_us: int,
+        send: Callable[[int, Address, bytes], None],
+    ) -> None:
+        self._events = events
+        self._random = random
+        self._client = client
+        self._group = group
+        self._servers = servers
+        self._pause_us = pause_us
+        self._put = send
         self._going = True
-        topology = world.plan.topology
-        self._group = self._random.choice(topology.groups)
-        self._host = self._random.choice(topology.clients or topology.members)
-        self._servers = [world.member_addresses[member] for member in self._group.members]
-        self._client = Client(world, "forger", self._host, _OWN_PORT, self._group.id, self._servers, steer=True)
-        self.own_address = self._host, _OWN_PORT
-        """Host and port of its client."""
-        self.victims = {(str(topology.host(self._host).ip), port) for port in _VICTIM_PORTS}
-        self._heard: Counter[tuple[Process, Address]] = Counter()
-        self._told: Counter[tuple[Process, Address]] = Counter()
         self._sent: list[bytes] = []
         """The latest, to be sent once more."""
         self._seen: list[int] = [0, 1, 2]
         """Message ids that may be near others: those that its own client was sent."""
-        world.events.after(1, self._look)
+        events.after(1, self._look)
         self._next()
 
     def receive(self, datagram: bytes, address: Address) -> None:
@@ -65,28 +109,10 @@ class Forger:
     def stop(self) -> None:
         self._going = False
 
-    # -- what nodes take and send -----------------------------------------------------------------------------------
-
-    def taken(self, process: Process, datagram: bytes, address: Address) -> None:
-        """A node takes a datagram from its socket."""
-        if address in self.victims:
-            self._heard[process, address] += len(datagram)
-
-    def sending(self, process: Process, datagram: bytes, address: Address) -> None:
-        """A node sends a datagram."""
-        if address not in self.victims:
-            return
-        self.world.counts["bytes to victims"] += len(datagram)
-        self._told[process, address] += len(datagram)
-        heard, told = self._heard[process, address], self._told[process, address]
-        if told > AMPLIFICATION * heard:
-            text = f"{process.node.host} has sent {told} bytes to {address}, in whose name it has taken {heard}"
-            raise Violation("no amplification", text)
-
     # -- what it sends ----------------------------------------------------------------------------------------------
 
     def _next(self) -> None:
-        self.world.events.after(1 + self._random.randrange(2 * self.world.plan.hostile_us), self._send)
+        self._events.after(1 + self._random.randrange(2 * self._pause_us), self._send)
 
     def _look(self) -> None:
         """Keep the session."""
@@ -94,18 +120,17 @@ class Forger:
             self._client.submit(Operation.READ_LIST, 10.0, self._ended, start=0, limit=50)
 
     def _ended(self, _call: Call) -> None:
-        self.world.events.after(_LOOK_AGAIN_US, self._look)
+        self._events.after(_LOOK_AGAIN_US, self._look)
 
     def _send(self) -> None:
         if not self._going:
             return
-        port = self._random.choice(_VICTIM_PORTS)
+        port = self._random.choice(VICTIM_PORTS)
         target = self._random.choice(self._servers)
         if not self._sent or self._random.random() < 0.7:
             self._sent = list(self._forged())
         for datagram in self._sent:
-            self.world.counts["forged requests"] += 1
-            self.world.network.enter(self._host, port, target, datagram)
+            self._put(port, target, datagram)
         self._next()
 
     def _forged(self) -> Iterator[bytes]:
@@ -149,4 +174,4 @@ class Forger:
         return Request(nonce, Operation.GET, key=values.encode(self._random.choice("abcde")))
 
     def _header(self, index: int, flags: int = 0, kind: MessageType = MessageType.CLIENT_REQUEST) -> Header:
-        return Header(kind, group=self._group.id, index=index, log_term=self._client.session, flags=flags)
+        return Header(kind, group=self._group, index=index, log_term=self._client.session, flags=flags)

@@ -69,7 +69,7 @@ class SimSocket:
         if not self.waiting:
             raise BlockingIOError
         datagram, address = self.waiting.popleft()
-        self._process.world.forger.taken(self._process, datagram, address)
+        self._process.world.victims.taken(self._process, datagram, address)
         return datagram, address
 
     def sendto(self, datagram: bytes, address: Address) -> None:
@@ -565,7 +565,7 @@ class Process:
     def put(self, datagram: bytes, address: Address) -> None:
         """The transport sends."""
         if self.alive:
-            self.world.forger.sending(self, datagram, address)
+            self.world.victims.sending(self, datagram, address)
             self.world.counts["challenges"] += len(datagram) == CHALLENGE_BYTES and datagram[1] == _REPLY
             self.world.network.send(self.node.host, self.node.address[1], address, datagram)
 

@@ -27,7 +27,7 @@ from sim.control import SimController
 from sim.events import MS, SECOND, Events
 from sim.fabric import Fabric, SimSwitch
 from sim.faults import Nemesis
-from sim.forger import Forger
+from sim.forger import OWN_PORT, Forger, Victims
 from sim.hostile import Hostile, is_forged
 from sim.invariants import Watch
 from sim.network import Network
@@ -156,7 +156,8 @@ class World:
         self.clients: list[Client] = []
         self.wiping = Wiping(self)
         self.nemesis = Nemesis(self)
-        self.forger = Forger(self)
+        self._forgers_host = Random(f"forger's host/{plan.seed}").choice(topology.clients or topology.members)
+        self.victims = Victims(str(topology.host(self._forgers_host).ip), self.counts)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -177,7 +178,7 @@ class World:
             node.start()
         self._start_clients()
         hostile = Hostile(self)
-        self._receivers[self.forger.own_address] = self.forger.receive
+        forger = self._start_forger()
         self.nemesis.plan_all()
         until = FAULTS_UNTIL_US
         self.events.run(until)
@@ -185,7 +186,7 @@ class World:
             until += SECOND
             self.events.run(until)
         hostile.stop()
-        self.forger.stop()
+        forger.stop()
         self.nemesis.heal()
         self._check_liveness()
         self._await_mending()
@@ -210,6 +211,21 @@ class World:
                 host, address = group.members[leader], self.member_addresses[member]
                 if member != leader:
                     self.network.enter(host, plan.topology.port, address, header.pack() + payload)
+
+    def _start_forger(self) -> Forger:
+        plan, host = self.plan, self._forgers_host
+        random = Random(f"forger/{plan.seed}")
+        group = random.choice(plan.topology.groups)
+        servers = [self.member_addresses[member] for member in group.members]
+        client = Client(self, "forger", host, OWN_PORT, group.id, servers, steer=True)
+
+        def send(port: int, target: Address, datagram: bytes) -> None:
+            self.counts["forged requests"] += 1
+            self.network.enter(host, port, target, datagram)
+
+        forger = Forger(self.events, random, client, group.id, servers, plan.hostile_us, send)
+        self._receivers[host, OWN_PORT] = forger.receive
+        return forger
 
     def _start_clients(self) -> None:
         plan, topology = self.plan, self.plan.topology

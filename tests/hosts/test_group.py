@@ -362,7 +362,6 @@ def test_a_leader_with_too_many_requests_is_busy(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_leader_far_behind_with_applying_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hosts.group.MAX_WAITING", 1000)
     alone = Trio(members=1)
     alone.elect(1)
     session = alone.open(1)
@@ -370,6 +369,7 @@ def test_a_leader_far_behind_with_applying_is_busy(monkeypatch: pytest.MonkeyPat
         alone.ask(1, session, sequence, append(sequence))
     alone.settle(to_the_end=False)
     alone.take_replies()
+    monkeypatch.setattr("hosts.group.MAX_WAITING", 500)
     alone.ask(1, session, 1001, append("too much"))
     ((_, reply),) = alone.take_replies()
     assert reply.outcome is Outcome.BUSY and "entries wait" in reply.text
