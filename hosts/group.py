@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,8 +14,11 @@ from hosts.batches import Answers
 from hosts.config import Address
 from hosts.losses import problems
 from hosts.machine import Machine
-from hosts.places import addresses_in, tell
+from hosts.moves import Moves, corrected
+from hosts.places import addresses_in, shown, tell
+from hosts.raft.configuration import Configuration
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
+from hosts.raft.errors import InvalidChange, Unreachable
 from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
 from hosts.raft.snapshot import MemorySink, Sink, Snapshot
 from hosts.readers import Reader, Readers
@@ -66,6 +70,8 @@ class Ways:
     """Told where the members of a group are, before anything is sent to a new one."""
     tell: Callable[[int, Message], None] = lambda group, message: None
     """Takes what the network is told; the target is everybody."""
+    moved: Callable[[int], None] = lambda group: None
+    """Told when the group has committed where the members are that had moved."""
 
 
 class Group:
@@ -86,8 +92,10 @@ class Group:
         snapshots: Policy = NEVER,
         machine: Machine | None = None,
         name_of: Callable[[int], str] = str,
+        moves: Moves | None = None,
     ) -> None:
-        """``snapshots``: when to take one. ``machine``: an empty one. ``name_of``: how people call a member."""
+        """``addresses``: those of the cluster file. ``snapshots``: when to take one. ``machine``: an empty one.
+        ``name_of``: how people call a member. ``moves``: members that are not where the log says."""
         self.number = number
         self.core = core
         self.machine = machine if machine is not None else Machine()
@@ -103,6 +111,9 @@ class Group:
         """Committed, and waiting for the machine, or for their turn."""
         self.addresses = dict(addresses)
         """Of everyone whose address is known, members or not."""
+        self._in_file = dict(addresses)
+        self._doubted: set[tuple[int, Address]] = set()
+        self._moves = moves or Moves()
         self._until_told = 0
         self._ways = ways
         self._waiting: dict[int, Waiting] = {}
@@ -123,6 +134,8 @@ class Group:
         """A tick of the clock has passed."""
         self.core.tick()
         self._snapshots.tick()
+        if self._moves and self.core.role is Role.LEADER:
+            self._commit_moves()
         self._until_told -= 1
         if self._until_told <= 0:
             self._tell_network()
@@ -130,7 +143,7 @@ class Group:
     @property
     def idle_ticks(self) -> int:
         """The tick that may do something next, as the core's."""
-        idle = min(self.core.idle_ticks, self._snapshots.idle_ticks)
+        idle = 1 if self._moves else min(self.core.idle_ticks, self._snapshots.idle_ticks)
         return idle if self.core.role is not Role.LEADER else max(1, min(idle, self._until_told))
 
     @property
@@ -164,8 +177,7 @@ class Group:
         ready = core.ready()
         while ready is not None:
             if ready.configuration is not None:
-                self.addresses = addresses_in(ready.configuration, self.addresses)
-                self._ways.members(self.number, self.addresses)
+                self._learn_addresses(ready.configuration)
             for message in ready.messages:
                 self._ways.send(self.number, message)
             if ready.needs_disk or ready.after:
@@ -177,6 +189,9 @@ class Group:
                 self._snapshots.restore(ready.snapshot)
             self._unapplied += ready.committed
             if ready.committed_configuration is not None:
+                if self._moves and self._moves.is_settled(ready.committed_configuration):
+                    self._moves = Moves()
+                    self._ways.moved(self.number)
                 self._tell_network()
             if ready.reads:
                 self._readers.safe(ready.reads)
@@ -195,6 +210,30 @@ class Group:
             self._show()
         if (core.lost, core.refuses_votes) != self._found:
             self._show_problems()
+
+    def _learn_addresses(self, configuration: Configuration) -> None:
+        """Where everybody is. The log counts for more than the cluster file, unless the node was told otherwise."""
+        self.addresses = {**addresses_in(configuration, self.addresses), **self._moves.wrong_in(configuration)}
+        self._ways.members(self.number, self.addresses)
+        for member in sorted(configuration.addresses):
+            place, in_file = self.addresses.get(member), self._in_file.get(member)
+            if place is None or in_file in (None, place) or (member, place) in self._doubted:
+                continue
+            self._doubted.add((member, place))
+            self._ways.note(
+                f"group {self.number}: member {member} is at {shown(place)} by the group's configuration, and at "
+                f"{shown(in_file)} in the cluster file; the former counts. If it has moved, stop this node and run "
+                "'switchraft node readdress --config FILE'; else put the file right"
+            )
+
+    def _commit_moves(self) -> None:
+        """A leader that knows of members who have moved tells the others, by the log."""
+        configuration = self.core.configuration
+        wrong = self._moves.wrong_in(configuration)
+        if wrong and configuration.index <= self.core.commit_index:
+            voters, learners = corrected(configuration, wrong)
+            with contextlib.suppress(NotLeader, Busy, InvalidChange, Unreachable):  # the next tick is as good
+                self.core.change_membership(add=voters, learners=learners)
 
     def _apply(self) -> None:
         applied = []

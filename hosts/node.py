@@ -26,12 +26,14 @@ from hosts.config import TICK_MS, Cluster, ConfigError
 from hosts.control import ControlServer
 from hosts.group import Group, Ways
 from hosts.identity import NotOurs, claim
+from hosts.moves import Moves
 from hosts.ownership import give_to_invoking_user, make_folder
 from hosts.places import pack_address
 from hosts.raft.config import Config
 from hosts.raft.core import Raft
 from hosts.raft.message import Message
 from hosts.raft.snapshot import Snapshot
+from hosts.readdress import forget_moves, load_moves
 from hosts.requests import Encoded
 from hosts.retries import Receiving
 from hosts.seal import KeyFault, Seal, next_boot, read_key
@@ -149,7 +151,7 @@ class Node:
     def _open_logs(self, open_log: OpenLog, undo: contextlib.ExitStack) -> dict[int, Any]:
         logs: dict[int, Any] = {}
         for group in self.cluster.groups_of(self.member):
-            folder = self.folder / f"group-{group.id}"
+            folder = self._group_folder(group.id)
             try:
                 make_folder(folder)
                 logs[group.id] = open_log(folder)
@@ -206,6 +208,7 @@ class Node:
             lambda _: self._stager.sink(log.open_stage),
             self._transport.set_members,
             self._tell_network,
+            self._forget_moves,
         )
         group = Group(
             number,
@@ -215,10 +218,27 @@ class Node:
             reads_through_log=self.cluster.reads_through_log,
             snapshots=Policy(self.cluster.snapshot_entries, self.cluster.snapshot_mib << 20),
             name_of=self.cluster.name_of,
+            moves=self._load_moves(number),
         )
         if isinstance(log, DiskLog):
             log.forget_found()
         return group
+
+    def _load_moves(self, number: int) -> Moves:
+        try:
+            moves = load_moves(self._group_folder(number))
+        except (OSError, ValueError) as error:
+            raise NodeError(str(error)) from error
+        for member, move in sorted(moves.by_member.items()):
+            self._note(f"group {number}: member {member} has moved: {move}")
+        return moves
+
+    def _forget_moves(self, number: int) -> None:
+        with contextlib.suppress(OSError):  # what stays changes nothing that is committed since
+            forget_moves(self._group_folder(number))
+
+    def _group_folder(self, number: int) -> Path:
+        return self.folder / f"group-{number}"
 
     # -- the loop -----------------------------------------------------------------------------------------------
 

@@ -22,6 +22,11 @@ def unpack_address(packed: bytes) -> Address | None:
         return None
 
 
+def shown(address: Address) -> str:
+    """For people."""
+    return f"{address[0]}:{address[1]}"
+
+
 def addresses_in(configuration: Configuration, known: Mapping[int, Address]) -> dict[int, Address]:
     """``known``, and what the configuration says, which counts for more."""
     found = dict(known)

@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     }.items():
         group.command(action, help=text)(_changer(action))
     group.command("run")(run)
+    group.command("readdress")(readdress)
     app.add_typer(group, name="node")
 
 
@@ -36,17 +37,39 @@ def _changer(action: str) -> Callable[[list[str]], None]:
     return act
 
 
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="cluster.yaml; default: $SWITCHRAFT_CLUSTER.")
+]
+
+
 def run(
     index: Annotated[
         int | None, typer.Argument(metavar="[INDEX]", help="Which member, counted from 0 in the file's order.")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="cluster.yaml; default: $SWITCHRAFT_CLUSTER.")
-    ] = None,
+    config: ConfigOption = None,
     member: Annotated[int | None, typer.Option("--id", metavar="ID", help="Which member, by its id.")] = None,
 ) -> None:
     """Run a node here, in the foreground, until it is interrupted. Needs no lab."""
     from topo import nodeside
 
+    nodeside.run(config or _named_by_environment(), index, member)
+
+
+def readdress(
+    config: ConfigOption = None,
+    member: Annotated[
+        int | None, typer.Option("--id", metavar="ID", help="Only this member's; default: all that have data here.")
+    ] = None,
+) -> None:
+    """Tell stopped nodes, where their data is, the addresses that the cluster file gives members now.
+
+    For a network that was renumbered, or an address that was wrong from the beginning, once the members have
+    committed, or a snapshot holds, the former one. Run it on every host, then start the nodes."""
+    from topo import nodeside
+
+    nodeside.readdress(config or _named_by_environment(), member)
+
+
+def _named_by_environment() -> Path | None:
     environment = os.environ.get("SWITCHRAFT_CLUSTER")
-    nodeside.run(config or (Path(environment) if environment else None), index, member)
+    return Path(environment) if environment else None
