@@ -74,7 +74,8 @@ class StatementChecks(InstanceChecks):
                 return
             if statement.operator not in ("<<", ">>"):
                 self.warn_of_overflow(statement.value, target)
-            value = result
+            self.require_fit(result, target, statement, "assigned to")
+            return
         self.require_assignable(value, target, statement.value)
 
     def require_fit(self, value: t.Type, target: t.Type, node: s.Node, how: str) -> None:
