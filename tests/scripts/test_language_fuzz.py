@@ -10,7 +10,6 @@ import pytest
 from p4compiler import ir
 from p4compiler import syntax as s
 from p4compiler.elaborate_arguments import Arguments, is_constant
-from p4compiler.elaborate_expressions import Expressions
 from p4compiler.elaborate_statements import Statements
 from p4compiler.elaborate_values import Values
 from scripts.fuzz import language
@@ -64,10 +63,6 @@ def copied_in_reverse(self: Arguments, back: list) -> None:  # type: ignore[type
         self.assign(place, value)
 
 
-def not_protected(self: Expressions, values: list, position: int) -> None:  # type: ignore[type-arg]
-    return
-
-
 def exit_without_copies(self: Statements, statement: s.Statement) -> None:
     if isinstance(statement, s.Exit):
         self.emit(ir.Exit(statement.loc))
@@ -76,6 +71,28 @@ def exit_without_copies(self: Statements, statement: s.Statement) -> None:
 
 
 _statement = Statements._statement
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "fault", "seeds"),
+    [
+        (Values, "saved", not_saved, (50, 115)),
+        (Arguments, "_is_direct", never_copied, (39, 56)),
+        (Arguments, "copy_back", copied_in_reverse, (33, 39)),
+        (Statements, "_statement", exit_without_copies, (30, 40)),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else None,
+)
+def test_a_planted_fault_is_found(
+    owner: type, name: str, fault: object, seeds: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the generator has changed, other seeds find them: a hundred or two from 1 on are enough for each."""
+    assert list(run.run(seeds, tmp_path, run.Total())) == []
+    monkeypatch.setattr(owner, name, fault)
+    found = list(run.run(seeds, tmp_path, run.Total()))
+    assert [one.seed for one in found] == list(seeds)
+    assert all(one.difference.frame is not None for one in found), "the program must still compile"
+    assert run.command(seeds[0]) == f"python -m scripts.fuzz.language --first {seeds[0]} --seeds 1"
 
 
 # The interpreter, by examples of the specification
