@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -143,11 +142,12 @@ def test_a_silent_address_gets_three_times_what_it_sent(cluster: Any) -> None:
             try:
                 while True:
                     got += len(silent.recv(65_536))
+                    assert got <= AMPLIFICATION * len(request)
             except BlockingIOError:
                 return bool(cluster.status(leader)["counters"]["drops"].get("not_validated"))
 
         eventually(given_up, "the node gives up")
-        assert 0 < got <= AMPLIFICATION * len(request)
+        assert got > 0, "a challenge at least"
 
 
 def test_readers_that_answer_get_what_they_ask_for(cluster: Any) -> None:
@@ -163,7 +163,7 @@ def test_readers_that_answer_get_what_they_ask_for(cluster: Any) -> None:
 
 
 def test_an_answer_beyond_three_times_costs_a_round_trip_once(make_cluster: Callable[..., Any]) -> None:
-    """Not a retry, which a client waits 0.2 s for: no request of a whole series is sent twice."""
+    """The address is challenged once, not for each answer of a whole series."""
     made = make_cluster()
     made.start()
     made.leader()
@@ -172,7 +172,6 @@ def test_an_answer_beyond_three_times_costs_a_round_trip_once(make_cluster: Call
     with made.client() as client:
         for _ in range(50):
             assert client.get("k").value == [True, bytes(1000)]
-            time.sleep(0.001)
         leader = made.leader()
         sent = made.status(leader)["counters"]["sent"]["CLIENT_REPLY"]
         received = made.status(leader)["counters"]["received"]["CLIENT_FRAGMENT_STATUS"]
