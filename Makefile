@@ -25,7 +25,7 @@ FUZZ_MINUTES ?= 20
 DATAGRAMS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
-ROOMS := p4compiler p4switch controller hosts topo sim bench
+ROOMS := p4compiler p4switch controller hosts topo linearizability sim bench conformance
 # Where the lab's tools are; Debian has these folders on the PATH of root alone.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # The lab needs root; everything else runs as whoever calls make.
@@ -55,10 +55,10 @@ test-bmv2: setup
 	@SWITCHRAFT_ROOT="$(ROOT)" scripts/test.sh bmv2
 
 test-corpus: setup
-	@PYTHONPATH=. $(BIN)/python scripts/corpus.py $(if $(JSON),--json $(JSON)) $(if $(PART),--part $(PART)) $(P4C)
+	@$(BIN)/python -m conformance corpus $(if $(JSON),--json $(JSON)) $(if $(PART),--part $(PART)) $(P4C)
 
 # BMV2: the folder of p4c-bm2-ss and simple_switch_grpc, where they are not on the PATH.
-AGAINST = $(BIN)/python -m scripts.against_bmv2 $(if $(BMV2),--bmv2 $(BMV2)) $(if $(P4C),--p4c $(P4C))
+AGAINST = $(BIN)/python -m conformance bmv2 $(if $(BMV2),--bmv2 $(BMV2)) $(if $(P4C),--p4c $(P4C))
 test-bmv2-corpus: setup
 	@$(AGAINST) pairs
 	@$(AGAINST) features
@@ -66,13 +66,13 @@ test-bmv2-corpus: setup
 	@$(AGAINST) fuzz
 
 test-exercises: setup
-	@$(BIN)/python -m scripts.exercises $(TUTORIALS)
+	@$(BIN)/python -m conformance exercises $(TUTORIALS)
 
 fuzz: setup
-	@$(BIN)/python -m scripts.fuzz --minutes $(FUZZ_MINUTES)
+	@$(BIN)/python -m conformance fuzz --minutes $(FUZZ_MINUTES)
 
 test-recorded: setup
-	@$(BIN)/python -m scripts.against_bmv2 replay
+	@$(BIN)/python -m conformance bmv2 replay
 
 fuzz-nodes: setup
 	@$(BIN)/python -m tests.hosts.fuzz --datagrams $(DATAGRAMS)

@@ -1,1 +1,1 @@
-"""Benchmarks."""
+"""Benchmarks: ``python -m bench COMMAND``. consensus/ measures Raft, switch/ switches; `plot` draws."""

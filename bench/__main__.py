@@ -6,13 +6,14 @@ import argparse
 import sys
 
 from topo.errors import LabError, UsageError
-from topo.owner import Asked
+from topo.lab.supervisor import Asked
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of switchraft.")
     commands = parser.add_subparsers(dest="command", required=True)
-    from bench import bulk, catchup, commit, core, failover, switch
+    from bench.consensus import bulk, catchup, commit, core, failover
+    from bench.switch import comparison as switch
 
     commit.add_arguments(
         commands.add_parser("commit", help="commits per second and latency, beside etcd, in the lab (needs root)")
@@ -55,8 +56,8 @@ def _recovery(options: argparse.Namespace) -> int:
     """The exit code is 1 if a median misses its limit."""
     from rich.console import Console
 
-    from bench import recovery
-    from topo.options import Options
+    from bench.consensus import recovery
+    from topo.lab.options import Options
 
     try:
         runs = recovery.run(Options(switch=options.switch, compiler=options.compiler), options.rounds)

@@ -1,1 +1,12 @@
-"""The P4Runtime controller: desired entries, reconciliation, leader tracking, link probes."""
+"""The P4Runtime controller. In reading order:
+
+network                 what it is told: switches, hosts, links, groups, the program
+decisions               what it knows, and what follows from that; sans-IO, also what the simulator runs
+leaders, members, links, routes
+                        parts of that knowledge; pure
+desired                 what switches' tables ought to hold, and the writes that make them; pure
+controller, session     the clock, and a task for each switch, around `decisions`
+primacy                 its place among several controllers at one switch
+client, program         the connection to a switch, and the compiled program as P4Runtime wants it
+control_socket          what people ask it; `reads` answers without it, `names` and `log` are for people
+"""

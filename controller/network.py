@@ -15,10 +15,10 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from hosts.checked_file import Document, FileFault, read_text
-from hosts.fields import HostAddress, Port, Whole, parse_port
+from hosts.files.checked_file import Document, FileFault, read_text
+from hosts.files.fields import HostAddress, Port, Whole, parse_port
+from hosts.files.strict_yaml import Place
 from hosts.raft.config import MAX_ID
-from hosts.strict_yaml import Place
 from hosts.wire import DEFAULT_PORT
 
 MAX_GROUPS = 64

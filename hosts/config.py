@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from hosts.checked_file import Document, FileFault, UnreadableFile, read_text
-from hosts.fields import Address as Address
-from hosts.fields import HostAddress, MemberAddress, MemberId, Port, Whole, parse_member_address
-from hosts.fields import parse_address as parse_address
+from hosts.files.checked_file import Document, FileFault, UnreadableFile, read_text
+from hosts.files.fields import Address as Address
+from hosts.files.fields import HostAddress, MemberAddress, MemberId, Port, Whole, parse_member_address
+from hosts.files.fields import parse_address as parse_address
 from hosts.wire import DEFAULT_PORT
 
 TICK_MS = 10

@@ -9,21 +9,31 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
-from hosts.admission import Admission, Candidate
-from hosts.batches import Answers
+from hosts.addresses import addresses_in, shown, tell
 from hosts.config import Address
-from hosts.losses import problems
-from hosts.machine import Machine
-from hosts.moves import Moves, corrected
-from hosts.places import addresses_in, shown, tell
+from hosts.control.losses import problems
+from hosts.net.batches import Answers
 from hosts.raft.configuration import Configuration
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.errors import InvalidChange, Unreachable
 from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
 from hosts.raft.snapshot import MemorySink, Sink, Snapshot
-from hosts.readers import Reader, Readers
-from hosts.requests import KNOWS_EXPIRED, READS, WRITES, Encoded, Outcome, Reply, Request, RequestFault, pack_command
-from hosts.snapshotting import NEVER, Policy, Snapshots
+from hosts.service.admission import Admission, Candidate
+from hosts.service.machine import Machine
+from hosts.service.pending_reads import Reader, Readers
+from hosts.service.requests import (
+    KNOWS_EXPIRED,
+    READS,
+    WRITES,
+    Encoded,
+    Outcome,
+    Reply,
+    Request,
+    RequestFault,
+    pack_command,
+)
+from hosts.service.snapshots import NEVER, Policy, Snapshots
+from hosts.storage.moves import Moves, corrected
 from hosts.wire import Flag, Header, Payload
 
 TELL_TICKS = 100

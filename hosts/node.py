@@ -21,29 +21,30 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hosts import administration, config, inspection
+from hosts import config
+from hosts.addresses import pack_address
 from hosts.config import TICK_MS, Cluster, ConfigError
-from hosts.control import ControlServer
+from hosts.control import member_commands, views
+from hosts.control.socket import ControlServer
 from hosts.group import Group, Ways
-from hosts.identity import NotOurs, claim
-from hosts.moves import Moves
-from hosts.ownership import give_to_invoking_user, make_folder
-from hosts.places import pack_address
+from hosts.net.seal import KeyFault, Seal, next_boot, read_key
+from hosts.net.transport import Handlers, Transport
 from hosts.raft.config import Config
 from hosts.raft.core import Raft
 from hosts.raft.message import Message
 from hosts.raft.snapshot import Snapshot
-from hosts.readdress import forget_moves, load_moves
-from hosts.requests import Encoded
-from hosts.retries import Receiving
-from hosts.seal import KeyFault, Seal, next_boot, read_key
-from hosts.snapshotting import Policy, Unusable
-from hosts.stager import Stager
+from hosts.service.requests import Encoded
+from hosts.service.retries import Receiving
+from hosts.service.snapshots import Policy, Unusable
 from hosts.storage.errors import explain
+from hosts.storage.folder_owner import NotOurs, claim
 from hosts.storage.log import DiskLog, LogError
-from hosts.transport import Handlers, Transport
+from hosts.storage.log_writer import Unsaved, Writer
+from hosts.storage.moves import Moves
+from hosts.storage.readdress import forget_moves, load_moves
+from hosts.storage.snapshot_writer import Stager
+from hosts.storage.sudo_owner import give_to_invoking_user, make_folder
 from hosts.wire import Header
-from hosts.writer import Unsaved, Writer
 
 TICK_S = TICK_MS / 1000
 MAX_LATE_TICKS = 3
@@ -346,13 +347,13 @@ class Node:
     def _answer(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if request.get("cmd") == "status":
             return iter([self.status()])
-        if request.get("cmd") in administration.COMMANDS:
-            group = inspection.group_of(self._groups, request)
+        if request.get("cmd") in member_commands.COMMANDS:
+            group = views.group_of(self._groups, request)
             if isinstance(group, Group):
                 spares = self.cluster.group(group.number).spares
-                return iter([administration.answer(group, request, spares, self.cluster.port)])
+                return iter([member_commands.answer(group, request, spares, self.cluster.port)])
             return iter([group])
-        return inspection.answer(self._groups, request)
+        return views.answer(self._groups, request)
 
     def _note(self, text: str) -> None:
         self.notes(text)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from p4compiler.bmv2.lower import lower
-from p4compiler.checker import check
-from p4compiler.control_plane_names import check_names
-from p4compiler.elaborate import Program, elaborate
-from p4compiler.lexer import Token
-from p4compiler.parser import parse
-from p4compiler.preprocessor import Preprocessor
+from p4compiler.check.checker import check
+from p4compiler.elaborate.program import Program, elaborate
+from p4compiler.p4info.control_plane_names import check_names
 from p4compiler.source import Diagnostics, Source, deep_recursion
+from p4compiler.syntax.lexer import Token
+from p4compiler.syntax.parser import parse
+from p4compiler.syntax.preprocessor import Preprocessor
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Compiled:
 
     def p4info_text(self) -> str:
         """P4Info in protobuf's text format."""
-        from p4compiler.p4info import p4info_text
+        from p4compiler.p4info.writer import p4info_text
 
         return p4info_text(self.program)
 

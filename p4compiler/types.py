@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from p4compiler import syntax as s
+from p4compiler.syntax import tree as s
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,9 @@
-"""A v1model switch: BMv2 JSON to C, the packet loop, a P4Runtime server, and an STF runner."""
+"""A v1model switch. Knows nothing of Raft. From a program to packets:
+
+program, program_json   the BMv2 JSON as typed values, and reading it
+codegen/, runtime/      the program as C, and the C that is the same for all programs
+pipeline/               a loaded program: entries in, packets through `step`
+p4runtime/              the server around it
+options, run            ``python -m p4switch``, with simple_switch_grpc's flags
+stf/, trace/            packet tests without a network; a packet's way through a program
+"""

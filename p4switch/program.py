@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p4switch.entities import ProgramError
+from p4switch.pipeline.entities import ProgramError
 
 Json = Mapping[str, Any]
 

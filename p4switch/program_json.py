@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from p4switch.entities import ProgramError
+from p4switch.pipeline.entities import ProgramError
 from p4switch.program import (
     MATCH_KINDS,
     MOST_CELLS,

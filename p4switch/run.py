@@ -13,16 +13,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from p4switch.device import Device
-from p4switch.entities import Output, PipelineError
-from p4switch.native import build_ahead
 from p4switch.options import Options
-from p4switch.pipeline import Pipeline
-from p4switch.server import ListenError, Tls, start_server
-from p4switch.watching import Watching
+from p4switch.p4runtime.device import Device
+from p4switch.p4runtime.server import ListenError, Tls, start_server
+from p4switch.p4runtime.watching import Watching
+from p4switch.pipeline.entities import Output, PipelineError
+from p4switch.pipeline.native import build_ahead
+from p4switch.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from p4switch.loop import Loop
+    from p4switch.pipeline.loop import Loop
 
 
 class StartError(Exception):
@@ -39,14 +39,14 @@ class PacketPlane:
 
     def prepare(self) -> None:
         """Build the packet loop's library, unless it is there."""
-        from p4switch.native import build_loop
+        from p4switch.pipeline.native import build_loop
 
         build_loop(self._options.cache)
 
     def commit(self, pipeline: Pipeline) -> None:
         """Run this pipeline from the next packet on."""
         if self._loop is None:
-            from p4switch.loop import Loop
+            from p4switch.pipeline.loop import Loop
 
             options = self._options
             loop = Loop(pipeline, options.ports, options.cpu_port, options.pcap, cache=options.cache)
@@ -77,7 +77,7 @@ class PacketPlane:
 
     def now_us(self) -> int:
         """The time that packets see."""
-        from p4switch.loop import now_us
+        from p4switch.pipeline.loop import now_us
 
         return now_us()
 

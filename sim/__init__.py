@@ -1,1 +1,17 @@
-"""A deterministic simulator: the nodes' code, the compiled raft.p4, the controller's decisions, one seed."""
+"""A deterministic simulator: the nodes' code, the compiled raft.p4, the controller's decisions, one seed.
+
+run                   many seeds; ``python -m sim``
+plan                  what a seed decides before anything runs
+world                 one seed: everything put together, run, and judged
+node, disk            a member, around the node's own objects; its disk in memory
+client, workload      clients around the client's own protocol, and what they ask
+control               controllers around the controller's own decisions
+network, fabric, frames
+                      datagrams, and switches with the compiled program
+faults, wiping, hostile, forger
+                      what befalls the cluster
+invariants, sessions, violation
+                      what must hold after every step
+events, trace         simulated time, and what happened
+mutants, mutant_list  break the code, and see who notices
+"""

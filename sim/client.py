@@ -7,10 +7,10 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from hosts.calls import Call, Overloaded, Refused
-from hosts.client_protocol import ClientProtocol
+from hosts.client.calls import Call, Overloaded, Refused
+from hosts.client.protocol import ClientProtocol
 from hosts.config import Address
-from hosts.requests import Operation, Outcome, Request
+from hosts.service.requests import Operation, Outcome, Request
 from hosts.wire import HEADER_BYTES, Flag, Header
 from sim.events import SECOND
 from sim.violation import Violation

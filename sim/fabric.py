@@ -17,11 +17,11 @@ from controller.desired import Entry, Operation, Write
 from controller.names import DropReason
 from hosts.raft.message import MessageType
 from hosts.wire import Flag
-from p4switch.native import FLAGS
-from p4switch.pipeline import Exact, Lpm, Match, Pipeline
+from p4switch.pipeline.native import FLAGS
+from p4switch.pipeline.pipeline import Exact, Lpm, Match, Pipeline
 from sim.frames import PAYLOAD_AT, fold, word_sum
 from sim.violation import Violation
-from topo.configs import CPU_PORT
+from topo.lab.configs import CPU_PORT
 
 if TYPE_CHECKING:
     from sim.world import World

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from controller.desired import Operation, Write
 from controller.network import FEATURES
-from hosts.places import pack_address
+from hosts.addresses import pack_address
 from hosts.raft.core import Busy, InvalidChange, NotLeader, Raft, Role, Unreachable
 from sim.events import MS, SECOND
 from sim.plan import LEARNING, Fault, Kind

@@ -11,13 +11,13 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from random import Random
 from typing import Any, Protocol
 
-from hosts import values
-from hosts.batches import MORE, pack_batches
-from hosts.calls import Call
+from hosts.client.calls import Call
 from hosts.config import Address
+from hosts.net.batches import MORE, pack_batches
+from hosts.net.validation import AMPLIFICATION
 from hosts.raft.message import MessageType
-from hosts.requests import Operation, Request
-from hosts.validation import AMPLIFICATION
+from hosts.service import values
+from hosts.service.requests import Operation, Request
 from hosts.wire import Flag, Fragment, FragmentStatus, Header, pack_fragment
 from sim.events import Events
 from sim.violation import Violation

@@ -11,8 +11,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from hosts.config import Address
+from hosts.net.seal import SEAL_BYTES
 from hosts.raft.message import MessageType
-from hosts.seal import SEAL_BYTES
 from hosts.wire import FIRST_CLIENT_TYPE, HEADER_BYTES, Flag, Header
 from sim import frames
 from sim.frames import PAYLOAD_AT, Sender, fold, word_sum

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from hosts.machine import Answer
 from hosts.raft.configuration import Configuration
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.errors import NotLeader
@@ -19,7 +18,8 @@ from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.progress import Mode
 from hosts.raft.quorum import has_majority
 from hosts.raft.snapshot import Data, Snapshot
-from hosts.sessions import Limits, Sessions
+from hosts.service.machine import Answer
+from hosts.service.sessions import Limits, Sessions
 from hosts.storage.log import DiskLog
 from sim.sessions import Told
 from sim.violation import Violation

@@ -20,12 +20,23 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from p4switch.native import default_cache
+from p4switch.pipeline.native import default_cache
 from sim.mutant_list import Mutant, read
 from topo import paths
 from topo.paths import ROOT
 
-COPIED = ("hosts", "p4", "p4compiler", "p4switch", "controller", "sim", "topo", "tests", "pyproject.toml")
+COPIED = (
+    "hosts",
+    "p4",
+    "p4compiler",
+    "p4switch",
+    "controller",
+    "linearizability",
+    "sim",
+    "topo",
+    "tests",
+    "pyproject.toml",
+)
 TEST_TIMEOUT_S = 900
 
 

@@ -15,28 +15,28 @@ from queue import SimpleQueue
 from random import Random
 from typing import TYPE_CHECKING, cast
 
+from hosts.addresses import pack_address
 from hosts.config import TICK_MS, Address
 from hosts.group import Group, Ways
-from hosts.machine import Answer, Machine
+from hosts.net.replies import CHALLENGE_BYTES
+from hosts.net.seal import Seal
+from hosts.net.transport import Handlers, Surroundings, Transport
 from hosts.node import MAX_LATE_TICKS
-from hosts.places import pack_address
 from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
-from hosts.replies import CHALLENGE_BYTES
-from hosts.requests import Encoded
-from hosts.retries import Receiving
-from hosts.seal import Seal
-from hosts.sessions import Limits
-from hosts.snapshotting import Policy
-from hosts.stager import FileSink
+from hosts.service.machine import Answer, Machine
+from hosts.service.requests import Encoded
+from hosts.service.retries import Receiving
+from hosts.service.sessions import Limits
+from hosts.service.snapshots import Policy
 from hosts.storage.errors import LogError
 from hosts.storage.folders import make_durably
 from hosts.storage.log import LOG_ID_BYTES, DiskLog
-from hosts.transport import Handlers, Surroundings, Transport
+from hosts.storage.log_writer import Done, Unsaved, Work, write_all
+from hosts.storage.snapshot_writer import FileSink
 from hosts.wire import Header
-from hosts.writer import Done, Unsaved, Work, write_all
 from sim.disk import PowerLoss, SimDisk, SimFolders
 from sim.events import MS, SECOND
 from sim.invariants import Promised, Watch, Writing
@@ -176,7 +176,7 @@ class WatchedLog:
 
 
 class SnapshotThread:
-    """The thread that ``hosts.stager`` writes snapshots' data in, job by job, at the disk's pace."""
+    """The thread that ``hosts.storage.snapshot_writer`` writes snapshots' data in, job by job, at the disk's pace."""
 
     def __init__(self, process: Process) -> None:
         self._process = process

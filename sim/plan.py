@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from controller.network import FEATURES
-from hosts.sessions import Limits
+from hosts.service.sessions import Limits
 from sim.events import MS, SECOND
 from topo import topology
 from topo.topology import Group, Topology

@@ -13,7 +13,8 @@ from pathlib import Path
 from controller.names import DropReason
 from sim.plan import Kind
 from sim.world import Options, Result, run
-from topo import paths, program
+from topo import paths
+from topo.lab import program
 
 SHOWN_LINES = 60
 AHEAD = 16

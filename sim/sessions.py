@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from hosts.raft.message import Entry
-from hosts.requests import WRITES, Command, Operation, Outcome, Reply
+from hosts.service.requests import WRITES, Command, Operation, Outcome, Reply
 
 Fail = Callable[[str, str], None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from hosts.raft.message import MessageType
-from hosts.requests import Operation, Outcome
+from hosts.service.requests import Operation, Outcome
 from hosts.wire import HEADER_BYTES, PEER_PREFIX_BYTES, Flag, Header, WireError
 from sim.events import SECOND
 

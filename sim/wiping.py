@@ -8,7 +8,7 @@ from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING
 
-from hosts.places import pack_address
+from hosts.addresses import pack_address
 from hosts.raft.core import Busy, InvalidChange, NotLeader, Raft, Role, Unreachable
 from hosts.raft.quorum import majority
 from sim.events import MS

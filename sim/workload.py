@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from hosts import values
-from hosts.calls import Call
-from hosts.requests import Operation as Asked
+from hosts.client.calls import Call
+from hosts.service import values
+from hosts.service.requests import Operation as Asked
+from linearizability.linear import Operation
 from sim.client import Client
-from sim.linear import Operation
 
 if TYPE_CHECKING:
     from sim.world import World

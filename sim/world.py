@@ -14,14 +14,14 @@ from controller import network as controller_network
 from controller.decisions import Decisions
 from controller.desired import Write, diff
 from controller.network import FEATURES
-from hosts import values
-from hosts.calls import Call
+from hosts.client.calls import Call
 from hosts.config import Address
 from hosts.raft.core import Raft, Role
 from hosts.raft.message import EntryKind, Message, MessageType
-from hosts.requests import Operation
+from hosts.service import values
+from hosts.service.requests import Operation
 from hosts.wire import pack_peer
-from sim import linear
+from linearizability import linear
 from sim.client import Client, Hoarder
 from sim.control import SimController
 from sim.events import MS, SECOND, Events
@@ -37,7 +37,7 @@ from sim.trace import Trace, describe
 from sim.violation import Violation
 from sim.wiping import Wiping
 from sim.workload import KEYS, History, Hoard, Worker
-from topo import configs
+from topo.lab import configs
 
 ELECTION_TIMEOUTS_TO_COMMIT = 10
 """After the faults have ended, a new value commits within so many."""
@@ -111,8 +111,8 @@ def _narrow_limits(plan: Plan) -> Iterator[None]:
     """Groups have more to do than they do at a time, so early that it happens."""
     with (
         mock.patch("hosts.group.EFFORT", plan.effort),
-        mock.patch("hosts.checking.STEP_BYTES", plan.step_bytes),
-        mock.patch("hosts.checking.ASCII_BYTES", plan.step_bytes),
+        mock.patch("hosts.service.checking.STEP_BYTES", plan.step_bytes),
+        mock.patch("hosts.service.checking.ASCII_BYTES", plan.step_bytes),
     ):
         yield
 

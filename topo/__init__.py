@@ -1,4 +1,12 @@
-"""The Mininet lab, topology files, scenarios and the `switchraft` command."""
+"""The Mininet lab and the `switchraft` command.
+
+cli, commands/           the command; each subcommand imports what it needs when it runs
+topology, topologies/    what a lab consists of
+lab/                     the running lab
+views/                   what commands show
+soak/, demo              faults under load; the story on real packets
+paths, root, errors
+"""
 
 from __future__ import annotations
 

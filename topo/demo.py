@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 
 from hosts.raft.message import MessageType
 from hosts.wire import WireError
-from topo import namespace, pinging, status
-from topo.capturing import Capture
 from topo.errors import LabError
-from topo.lab import Lab
-from topo.live import Live
-from topo.options import Options
-from topo.owner import Asked, running
-from topo.sending import Route, append, ask, how
+from topo.lab import namespace
+from topo.lab.lab import Lab
+from topo.lab.options import Options
+from topo.lab.running_lab import Live
+from topo.lab.supervisor import Asked, running
+from topo.views import ping, status
+from topo.views.capture import Capture
+from topo.views.client_requests import Route, append, ask, how
 
 CLIENT = "h11"
 PATIENCE_S = 20.0
@@ -67,7 +68,7 @@ class Demo:
         self._back_again(lab, live)
 
     def _pings(self, live: Live) -> None:
-        pings = pinging.all_pairs(live)
+        pings = ping.all_pairs(live)
         if pings.received < len(pings.answers):
             lost = [f"{a}->{b}" for (a, b), ok in pings.answers.items() if not ok]
             raise Untrue(f"pings were lost: {', '.join(lost)}")
@@ -158,7 +159,7 @@ class Demo:
 
     def _committed_everywhere(self, live: Live) -> None:
         """Every member has applied every value sent, in the same order. A value whose client gave up may follow."""
-        from topo.applied import values_of
+        from topo.views.log import values_of
 
         def equal() -> list[Any] | None:
             lists = [values_of(live, name) for name in live.topology.members]

@@ -16,10 +16,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from hosts.checked_file import Document, FileFault, read_text
-from hosts.fields import MemberId, Whole, parse_host_address
+from hosts.files.checked_file import Document, FileFault, read_text
+from hosts.files.fields import MemberId, Whole, parse_host_address
+from hosts.files.strict_yaml import Place
 from hosts.raft.config import MAX_ID
-from hosts.strict_yaml import Place
 from hosts.wire import DEFAULT_PORT
 from topo.errors import FileError, UsageError
 from topo.paths import shown

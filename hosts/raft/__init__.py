@@ -1,1 +1,12 @@
-"""The sans-IO Raft core: no clock, socket, thread or global random; standard library only."""
+"""The sans-IO Raft core: no clock, socket, thread or global random; standard library only. In reading order:
+
+core                      step, tick, ready, advance: roles, terms, elections
+message, ready            what it takes and what it asks for; `validity`: what a message must look like
+election, quorum          ballots and majorities
+log                       the log in memory
+following, leadership     what a follower, and what a leader does; `replication`, `progress`: entries on their way
+reads                     linearizable reads without a log entry
+configuration, change     who the members are, and one change of that; `identities`: whose log answers
+snapshot                  the state machine in place of the log
+outbox, config, errors, status
+"""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from p4compiler import fold, ir
 from p4compiler import types as t
 from p4compiler.bmv2.controls import reachable
 from p4compiler.bmv2.expressions import Json, convert, read
 from p4compiler.bmv2.externs import Externs
 from p4compiler.bmv2.output import Output, source_info
-from p4compiler.elaborate_values import Fault
+from p4compiler.elaborate.values import Fault
+from p4compiler.ir import fold
+from p4compiler.ir import nodes as ir
 from p4compiler.source import Diagnostics, Location
 
 

@@ -6,14 +6,14 @@ of a hidden table without keys.
 
 from __future__ import annotations
 
-from p4compiler import ir
 from p4compiler.bmv2.expressions import Json, convert
 from p4compiler.bmv2.externs import Externs
 from p4compiler.bmv2.loops import bodies, is_loop
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.bmv2.primitives import action_primitives
 from p4compiler.bmv2.tables import TableWriter
-from p4compiler.elaborate_values import Fault, at
+from p4compiler.elaborate.values import Fault, at
+from p4compiler.ir import nodes as ir
 from p4compiler.source import Diagnostics, Location
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from p4compiler import ir
 from p4compiler import types as t
-from p4compiler.elaborate_values import Fault
+from p4compiler.elaborate.values import Fault
+from p4compiler.ir import nodes as ir
 
 Json = dict[str, Any]
 

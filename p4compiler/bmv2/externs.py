@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from p4compiler import ir
 from p4compiler import types as t
 from p4compiler.bmv2.expressions import Json, convert, data, hexstr, inner, operation, read, wrapped
 from p4compiler.bmv2.output import Output, source_info
-from p4compiler.elaborate_values import Fault
+from p4compiler.elaborate.storage import STANDARD_METADATA, struct_type_name
+from p4compiler.elaborate.values import Fault
+from p4compiler.ir import nodes as ir
 from p4compiler.source import Diagnostics
-from p4compiler.storage import STANDARD_METADATA, struct_type_name
 
 DEFAULT_SIZE = 1024
 MOST_CELLS = (1 << 31) - 2

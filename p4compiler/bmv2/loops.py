@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from p4compiler import fold, ir
 from p4compiler import types as t
-from p4compiler.storage import Storage
+from p4compiler.elaborate.storage import Storage
+from p4compiler.ir import fold
+from p4compiler.ir import nodes as ir
 
 _WAY = t.Bits(8)
 

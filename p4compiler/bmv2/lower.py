@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from p4compiler import elaborate
 from p4compiler import types as t
 from p4compiler.bmv2.checksums import ChecksumWriter, DeparserWriter
 from p4compiler.bmv2.controls import ControlWriter
@@ -13,9 +12,10 @@ from p4compiler.bmv2.externs import Externs
 from p4compiler.bmv2.loops import close_loops
 from p4compiler.bmv2.output import Output
 from p4compiler.bmv2.parsers import ParserWriter
-from p4compiler.elaborate_values import Fault, Values
+from p4compiler.elaborate import program as elaborate
+from p4compiler.elaborate.values import Fault, Values
+from p4compiler.ir.tidy import tidy
 from p4compiler.source import CompileFailed, Diagnostics
-from p4compiler.tidy import tidy
 
 
 def lower(program: elaborate.Program, name: str, diagnostics: Diagnostics) -> dict[str, Any]:

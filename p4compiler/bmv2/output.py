@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from p4compiler import ir
-from p4compiler import syntax as s
 from p4compiler import types as t
 from p4compiler.bmv2.expressions import Json
-from p4compiler.elaborate import Program
-from p4compiler.elaborate_values import Fault
-from p4compiler.fold import erase
+from p4compiler.elaborate.program import Program
+from p4compiler.elaborate.storage import SCALARS, STANDARD_METADATA, struct_type_name
+from p4compiler.elaborate.values import Fault
+from p4compiler.ir import nodes as ir
+from p4compiler.ir.fold import erase
 from p4compiler.source import Location
-from p4compiler.storage import SCALARS, STANDARD_METADATA, struct_type_name
+from p4compiler.syntax import tree as s
 
 ERROR_WIDTH = 32
 MOST_HEADER_BITS = 1 << 16

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from p4compiler import ir
 from p4compiler import types as t
 from p4compiler.bmv2.expressions import Json, convert, data, hexstr, inner, operation, place_name, read, wrapped
 from p4compiler.bmv2.externs import Externs
 from p4compiler.bmv2.output import source_info
-from p4compiler.elaborate_values import Fault, at
+from p4compiler.elaborate.values import Fault, at
+from p4compiler.ir import nodes as ir
 
 
 def copy_operation(place: object) -> tuple[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from p4compiler import ir
 from p4compiler import types as t
 from p4compiler.bmv2.expressions import Json, hexstr, read
 from p4compiler.bmv2.externs import Externs, table_size
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.bmv2.primitives import action_primitives
-from p4compiler.elaborate_values import Fault, at
+from p4compiler.elaborate.values import Fault, at
+from p4compiler.ir import nodes as ir
 
 
 class TableWriter:

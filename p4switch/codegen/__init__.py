@@ -1,4 +1,13 @@
-"""BMv2 JSON to C: one generator per emitted file, each including the one before it, so that all is one C unit."""
+"""BMv2 JSON to C: one generator per emitted file, each including the one before it, so that all is one C unit.
+
+layout, headers         where headers and fields live; extract and emit
+checksums, parser, actions, tables, controls, deparser, trace
+                        a C file each
+step                    a packet's way through the switch
+expressions, nodes, emission
+                        expressions to nodes, and nodes to C
+offsets, text           where headers most likely start; P4 names in comments and strings
+"""
 
 from __future__ import annotations
 
@@ -14,7 +23,7 @@ from p4switch.codegen.parser import ParserGenerator, value_set_widths
 from p4switch.codegen.step import Step, digest_width
 from p4switch.codegen.tables import Tables, key_offsets, mode
 from p4switch.codegen.trace import generate_trace
-from p4switch.entities import ProgramError
+from p4switch.pipeline.entities import ProgramError
 from p4switch.program import Program
 from p4switch.program_json import malformed
 

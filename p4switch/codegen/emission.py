@@ -21,7 +21,7 @@ from p4switch.codegen.nodes import (
     wide_limbs,
     words_literal,
 )
-from p4switch.entities import ProgramError
+from p4switch.pipeline.entities import ProgramError
 
 _RING = {"+": "+", "-": "-", "*": "*", "&": "&", "|": "|", "^": "^"}
 

@@ -26,7 +26,7 @@ from p4switch.codegen.nodes import (
     value_range,
     wide_limbs,
 )
-from p4switch.entities import ProgramError
+from p4switch.pipeline.entities import ProgramError
 
 Json = Mapping[str, Any]
 

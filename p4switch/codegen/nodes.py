@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from p4switch.codegen.layout import Place, limbs
-from p4switch.entities import ProgramError
+from p4switch.pipeline.entities import ProgramError
 
 U64 = (1 << 64) - 1
 MOST_BITS = 8192

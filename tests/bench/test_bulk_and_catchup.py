@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench import bulk, catchup
+from bench.consensus import bulk, catchup
 
 
 def test_a_large_value_and_a_snapshot_arrive() -> None:

@@ -13,11 +13,11 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from bench import etcd
-from bench.commit import Case, Results, panels, table
-from bench.core import run as run_cores
+from bench.consensus import etcd
+from bench.consensus.commit import Case, Results, panels, table
+from bench.consensus.core import run as run_cores
+from bench.consensus.window import cpu_s, quantile
 from bench.plot import picture
-from bench.window import cpu_s, quantile
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import measure, workload
-from bench.devices import BenchError, niceness_of
-from bench.report import drawn, tables
-from bench.results import Results, spread
-from bench.switch import Device, as_json, chosen_devices
+from bench.switch import measure, workload
+from bench.switch.comparison import Device, as_json, chosen_devices
+from bench.switch.devices import BenchError, niceness_of
+from bench.switch.report import drawn, tables
+from bench.switch.results import Results, spread
 
 REPOSITORY = Path(__file__).parents[2]
 RUN = {"rtt_p50_us": 30.0, "rtt_p99_us": 90.0, "no_loss_pps": 1e5, "little_loss_pps": 2e5, "overload_pps": 3e5}
@@ -149,7 +149,7 @@ def output_of(script: str, *words: object) -> str:
 def test_the_generator_sends_the_frames_that_it_was_given(tmp_path: Path, size: int, count: int) -> None:
     """Also those that the kernel cuts out of one datagram, but for the IP id and a UDP checksum, zero before."""
     script = (
-        "import sys, socket\nfrom pathlib import Path\nfrom bench import devices, measure, workload\n"
+        "import sys, socket\nfrom pathlib import Path\nfrom bench.switch import devices, measure, workload\n"
         "devices.enter_namespace()\nfolder, size, count = Path(sys.argv[1]), *map(int, sys.argv[2:])\n"
         "tool = devices.build_tool('traffic', folder)\n"
         "given = [workload.plain_frame(size, address) for address in range(count)]\n"
@@ -172,7 +172,8 @@ def test_the_generator_sends_the_frames_that_it_was_given(tmp_path: Path, size: 
 @pytest.mark.root
 def test_a_table_is_measured_with_different_frames(tmp_path: Path) -> None:
     script = (
-        "import json, sys\nfrom pathlib import Path\nfrom bench import devices\nfrom bench.switch import Bench\n"
+        "import json, sys\nfrom pathlib import Path\nfrom bench.switch import devices\n"
+        "from bench.switch.comparison import Bench\n"
         "devices.enter_namespace()\nprint(json.dumps(Bench(Path(sys.argv[1]), print).tables('lpm', 50)))"
     )
     figures = json.loads(output_of(script, tmp_path))
@@ -183,7 +184,7 @@ def test_a_table_is_measured_with_different_frames(tmp_path: Path) -> None:
 def test_table_updates_lose_no_packet_and_show_no_third_entry(tmp_path: Path) -> None:
     """At a rate that a busy machine can bear: what counts is that every packet is accounted for."""
     script = (
-        "import json, sys\nfrom pathlib import Path\nfrom bench import devices, updates\n"
+        "import json, sys\nfrom pathlib import Path\nfrom bench.switch import devices, updates\n"
         "devices.enter_namespace()\nfolder = Path(sys.argv[1])\ntool = devices.build_tool('traffic', folder)\n"
         "print(json.dumps(updates.measure(folder, tool, pps=5000, seconds=1.5)))"
     )

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from bench.loopback import NodeProcesses
-from hosts.client import Client
+from bench.consensus.loopback import NodeProcesses
+from hosts.client.blocking import Client
 
 DEADLINE_S = 60.0
 

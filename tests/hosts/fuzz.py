@@ -24,18 +24,18 @@ from collections.abc import Iterable
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, cast
 
-from hosts import values
 from hosts.config import Address
-from hosts.fragments import Outbox
 from hosts.group import Group, Ways
+from hosts.net.fragments import Outbox
+from hosts.net.seal import SEAL_BYTES, Seal
+from hosts.net.transport import Handlers, Surroundings, Transport
 from hosts.raft.config import Config
 from hosts.raft.core import Busy, ChangeInProgress, NotLeader, Raft, Ready, Role
 from hosts.raft.message import HardState, MessageType
 from hosts.raft.snapshot import Snapshot
-from hosts.requests import Operation, Reply, Request
-from hosts.seal import SEAL_BYTES, Seal
-from hosts.snapshotting import Policy
-from hosts.transport import Handlers, Surroundings, Transport
+from hosts.service import values
+from hosts.service.requests import Operation, Reply, Request
+from hosts.service.snapshots import Policy
 from hosts.wire import FIRST_CLIENT_TYPE, HEADER_BYTES, MAX_DATAGRAM, Flag, Header, WireError
 
 GROUP = 1

@@ -12,9 +12,9 @@ import threading
 import time
 from typing import Any, cast
 
-from bench.loopback import Loopback
+from bench.consensus.loopback import Loopback
 from hosts import config
-from hosts.client import Client, ClientError
+from hosts.client.blocking import Client, ClientError
 from hosts.node import Node
 from tests.hosts.fuzz import ADDRESSES, MEMBERS, Mesh, Recorded, mutate
 

@@ -15,16 +15,17 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
-from hosts import calls, values
-from hosts.batches import MORE, pack_batches, unpack_batch
-from hosts.calls import Call, ClientError
-from hosts.client_protocol import ClientProtocol
+from hosts.client import calls
+from hosts.client.calls import Call, ClientError
+from hosts.client.protocol import ClientProtocol
 from hosts.config import Address
-from hosts.fragments import Outbox
-from hosts.machine import Machine
+from hosts.net.batches import MORE, pack_batches, unpack_batch
+from hosts.net.fragments import Outbox
+from hosts.net.reassembly import Inbox
 from hosts.raft.message import Entry, EntryKind, MessageType
-from hosts.reassembly import Inbox
-from hosts.requests import MAX_REQUEST_BYTES, Operation, Outcome, Reply, Request, pack_command
+from hosts.service import values
+from hosts.service.machine import Machine
+from hosts.service.requests import MAX_REQUEST_BYTES, Operation, Outcome, Reply, Request, pack_command
 from hosts.wire import HEADER_BYTES, MAX_DATAGRAM, Flag, FragmentStatus, Header, unpack_fragment
 
 GROUP = 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from hosts import values
-from hosts.batches import MORE
 from hosts.config import Address
 from hosts.group import Group, Ways
+from hosts.net.batches import MORE
 from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import HardState, Message, MessageType
-from hosts.requests import Operation, Outcome, Reply, Request
+from hosts.service import values
+from hosts.service.requests import Operation, Outcome, Reply, Request
 from hosts.wire import Header
 
 CLIENT: Address = ("10.9.9.9", 40000)

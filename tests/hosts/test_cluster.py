@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from hosts import values
-from hosts.calls import NoLeader, Timeout
-from hosts.client import Client, ClientError
+from hosts.client.blocking import Client, ClientError
+from hosts.client.calls import NoLeader, Timeout
+from hosts.service import values
 from tests.hosts.conftest import eventually
 
 VALUES: list[Any] = [0, -1, -5, 3.5, "héllo", b"\x00\xff", None, {"a": [1, {"b": None}]}, 2**63, -(2**80), True, ""]

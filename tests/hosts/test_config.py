@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hosts import config
-from hosts.checked_file import MAX_BYTES
 from hosts.config import ConfigError
+from hosts.files.checked_file import MAX_BYTES
 
 GOOD = """\
 cluster: 7

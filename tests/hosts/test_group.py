@@ -7,16 +7,17 @@ from random import Random
 
 import pytest
 
-from hosts import admission, checking, inspection, values
-from hosts.batches import MORE, REJECT, unpack_batch
 from hosts.config import Address
+from hosts.control import views
 from hosts.group import EFFORT, Group, Ways
-from hosts.machine import Item, Machine
+from hosts.net.batches import MORE, REJECT, unpack_batch
 from hosts.raft.core import Config, Raft, Role
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.ready import Ready
-from hosts.requests import KNOWS_EXPIRED, Operation, Outcome, Reply, Request, pack_command
-from hosts.sessions import DEFAULT_LIMITS, Limits
+from hosts.service import admission, checking, values
+from hosts.service.machine import Item, Machine
+from hosts.service.requests import KNOWS_EXPIRED, Operation, Outcome, Reply, Request, pack_command
+from hosts.service.sessions import DEFAULT_LIMITS, Limits
 from hosts.wire import Header
 from tests.hosts.groups import NONCE, Trio, append, get, put
 
@@ -155,7 +156,7 @@ def test_the_raw_log_is_shown_while_its_beginning_goes() -> None:
     log = me.group.core.log
     for _ in range(200):
         log.append(Entry(1, log.last_index + 1, EntryKind.COMMAND, b""))
-    lines = inspection.raw_log(me.group)
+    lines = views.raw_log(me.group)
     shown = [next(lines)["index"] for _ in range(3)]
     # What a snapshot at 100 leaves.
     del log._entries[:100]
@@ -397,7 +398,7 @@ def test_reads_of_a_long_list_are_answered_between_heartbeats(through_log: bool)
 
 
 def test_keys_that_wait_to_be_read_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hosts.readers.MAX_READER_BYTES", 3000)
+    monkeypatch.setattr("hosts.service.pending_reads.MAX_READER_BYTES", 3000)
     trio = Trio()
     trio.elect(1)
     session = trio.open(1)

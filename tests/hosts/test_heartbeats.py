@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from hosts import values
-from hosts.client import Client
-from hosts.requests import Operation, Request
+from hosts.client.blocking import Client
+from hosts.service import values
+from hosts.service.requests import Operation, Request
 from hosts.wire import FragmentStatus, Header
 from tests.hosts.conftest import eventually
-from tests.hosts.test_checking import colliding_map, long_list, text
+from tests.hosts.service.test_checking import colliding_map, long_list, text
 
 MOST = values.MAX_VALUE_BYTES - 10
 BIG = values.encode(2**71)

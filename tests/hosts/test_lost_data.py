@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hosts.client import ClientError
+from hosts.client.blocking import ClientError
 from tests.hosts.conftest import LocalCluster, eventually
 
 

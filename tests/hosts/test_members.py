@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from hosts import administration, config
+from hosts import config
+from hosts.addresses import pack_address, unpack_address
 from hosts.config import ConfigError
-from hosts.places import pack_address, unpack_address
+from hosts.control import member_commands
 from hosts.raft.message import EVERYBODY, Message, MessageType
 from hosts.wire import Header, WireError, unpack_members, unpack_peer
 from tests.hosts.groups import ELECTION_TICKS, Trio
-from tests.hosts.test_seal import KEY, Member
+from tests.hosts.net.test_seal import KEY, Member
 
 ADDRESSES = {member: (f"10.0.0.{member}", 26410) for member in (1, 2, 3)}
 
@@ -56,7 +57,7 @@ def test_addresses_in_the_log() -> None:
 
 
 def ask(trio: Trio, asked: int, command: str, /, **fields: Any) -> dict[str, Any]:
-    return administration.answer(trio.groups[asked], {"cmd": command, **fields}, {}, 26410)
+    return member_commands.answer(trio.groups[asked], {"cmd": command, **fields}, {}, 26410)
 
 
 @pytest.fixture

@@ -17,14 +17,16 @@ from typing import Any
 
 import pytest
 
-from hosts import config, control, values
-from hosts.client import ClientError
-from hosts.control import ControlServer
+from hosts import config
+from hosts.client.blocking import ClientError
+from hosts.control import socket as control
+from hosts.control.socket import ControlServer
 from hosts.node import Node, NodeError
 from hosts.raft.core import Ready
 from hosts.raft.message import Entry, EntryKind, HardState
+from hosts.service import values
 from hosts.storage.log import DiskLog, LogError
-from hosts.writer import Writer, merge
+from hosts.storage.log_writer import Writer, merge
 
 
 class StallingLog:

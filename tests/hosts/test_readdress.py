@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from hosts import config, readdress
-from hosts.client import Client
-from hosts.identity import FILE as IDENTITY
-from hosts.moves import Move, Moves, corrected, moves_to
-from hosts.places import pack_address
+from hosts import config
+from hosts.addresses import pack_address
+from hosts.client.blocking import Client
 from hosts.raft.configuration import Configuration
 from hosts.raft.message import Entry, EntryKind, HardState
 from hosts.raft.quorum import Membership
-from hosts.readdress import CannotReaddress, load_moves
+from hosts.storage import readdress
+from hosts.storage.folder_owner import FILE as IDENTITY
 from hosts.storage.log import DiskLog
+from hosts.storage.moves import Move, Moves, corrected, moves_to
+from hosts.storage.readdress import CannotReaddress, load_moves
 from tests.hosts.conftest import DEADLINE_S, LocalCluster, eventually
 from tests.recorded.test_recorded import HERE, unpack
 

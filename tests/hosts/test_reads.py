@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from hosts import readers, values
-from hosts.calls import NoLeader
-from hosts.client import Client
+from hosts.client.blocking import Client
+from hosts.client.calls import NoLeader
 from hosts.raft.message import Message, MessageType
-from hosts.requests import Operation, Outcome, Request
+from hosts.service import pending_reads, values
+from hosts.service.requests import Operation, Outcome, Request
 from tests.hosts.groups import ELECTION_TICKS, NONCE, Trio, append, get, put
 
 BEATS = MessageType.APPEND_ENTRIES
@@ -201,7 +201,7 @@ def test_a_read_waits_until_its_index_is_applied() -> None:
 
 def test_reads_that_wait_are_bounded_in_bytes(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
     """One with a large key may wait, but not many of them, nor others beside them."""
-    monkeypatch.setattr(readers, "MAX_READER_BYTES", 1000)
+    monkeypatch.setattr(pending_reads, "MAX_READER_BYTES", 1000)
     trio.cut_off(1)
     for sequence, size in enumerate((5000, 10), 2):
         trio.ask(1, 2, sequence, get("k" * size))

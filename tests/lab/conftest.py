@@ -20,11 +20,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from topo import applied, counting, paths, record, status
+from topo import paths
 from topo.errors import LabError
-from topo.live import Live
-from topo.process import with_token
+from topo.lab import record
+from topo.lab.process import with_token
+from topo.lab.running_lab import Live
 from topo.topology import find
+from topo.views import counters, log, status
 
 BUILD = paths.ROOT / "build" / "test"
 PATIENCE_S = 60.0
@@ -112,7 +114,7 @@ class Lab(Shell):
 
     def values(self, node: str) -> list[Any]:
         """The JSON form of what a node has applied."""
-        return applied.values_of(self.live, node)
+        return log.values_of(self.live, node)
 
     def equal_values(self, nodes: tuple[str, ...] = ("h1", "h2", "h3")) -> list[Any]:
         """Wait until the nodes hold the same list."""
@@ -125,7 +127,7 @@ class Lab(Shell):
 
     def entries(self, switch: str, table: str) -> list[dict[str, Any]]:
         """A table's entries, each as its match fields and parameters together: from the switch itself."""
-        return [{**entry["match"], **entry["params"]} for entry in counting.tables(self.live, switch)[table]]
+        return [{**entry["match"], **entry["params"]} for entry in counters.tables(self.live, switch)[table]]
 
     def drops(self, switch: str) -> dict[str, int]:
         """Packets that a switch dropped, by reason."""

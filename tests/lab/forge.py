@@ -12,8 +12,8 @@ from scapy.packet import Packet, Raw
 
 from hosts.scapy_layer import Raft
 from hosts.wire import Header
-from topo.live import Live
-from topo.namespace import on_host
+from topo.lab.namespace import on_host
+from topo.lab.running_lab import Live
 
 
 def datagram(

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import Lab, wait
-from topo import configs, paths
-from topo.waiting import node_socket
+from topo import paths
+from topo.lab import configs
+from topo.lab.waiting import node_socket
 
 NOBODY = 65534
 

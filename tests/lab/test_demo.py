@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tests.lab.conftest import Shell, nothing_left
-from topo import record
+from topo.lab import record
 
 
 def test_the_demo(shell: Shell) -> None:

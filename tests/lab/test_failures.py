@@ -16,10 +16,10 @@ from hosts.raft.message import HardState, MessageType
 from hosts.storage.log import DiskLog
 from tests.lab.conftest import Lab, wait
 from topo import paths
-from topo.capturing import Capture
 from topo.errors import LabError
-from topo.namespace import on_host
-from topo.sending import Route, append, ask
+from topo.lab.namespace import on_host
+from topo.views.capture import Capture
+from topo.views.client_requests import Route, append, ask
 
 RATE_PER_S = 20
 

@@ -12,8 +12,8 @@ from hosts.raft.message import MAX_TERM, MessageType
 from hosts.wire import Header
 from tests.lab.conftest import Lab, wait
 from tests.lab.forge import datagram, send
-from topo import status
-from topo.capturing import Capture
+from topo.views import status
+from topo.views.capture import Capture
 
 COPIES = 5
 ATTEMPTS = 5

@@ -6,8 +6,8 @@ import threading
 from itertools import count
 
 from tests.lab.conftest import Lab, wait
-from topo.live import Live
-from topo.namespace import on_host
+from topo.lab.namespace import on_host
+from topo.lab.running_lab import Live
 
 ROUNDS = 20
 VALUES_PER_ROUND = 110
@@ -27,7 +27,7 @@ class Writer:
         self.thread.start()
 
     def _write(self) -> None:
-        from hosts.client import Client, ClientError
+        from hosts.client.blocking import Client, ClientError
 
         topology = self._live.topology
         group = topology.groups[0]

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from sim import linear
+from linearizability import linear
 from tests.lab.conftest import Lab, wait
-from topo import applied
 from topo.soak.history import Recorder, recording
 from topo.soak.load import Worker, habits
 from topo.soak.verdict import operations
+from topo.views import log
 
 THINK_S = 0.05
 RETRY_S = 60.0
@@ -107,7 +107,7 @@ def test_members_and_leaders_change_under_load(own_lab: Lab, tmp_path: Path) -> 
         wait("everybody's entries", lambda: set(members(lab)) == {1, 2, 3, newcomer})
         goes_on(recorder)
     hosts = ("h1", "h2", "h3", "h22")
-    wait("equal lists", lambda: len({str(applied.values_of(lab.live, host)) for host in hosts}) == 1)
+    wait("equal lists", lambda: len({str(log.values_of(lab.live, host)) for host in hosts}) == 1)
 
 
 def test_who_was_removed_is_quiet(own_lab: Lab) -> None:

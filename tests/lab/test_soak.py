@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.conftest import Lab, running
 from topo import topology
-from topo.membership import Members
+from topo.lab.membership import Members
 from topo.soak.conductor import Conductor, Wanted
 from topo.soak.history import read, recording
 from topo.soak.verdict import judge

@@ -18,11 +18,12 @@ import pytest
 
 from tests.lab.conftest import PATIENCE_S, Shell, nothing_left, wait
 from tests.topo.standin import EMBEDDED, simple_switch_grpc
-from topo import paths, program, record
-from topo.applied import values_of
-from topo.live import Live
-from topo.process import Process, end, readable, with_token
-from topo.record import Record
+from topo import paths
+from topo.lab import program, record
+from topo.lab.process import Process, end, readable, with_token
+from topo.lab.record import Record
+from topo.lab.running_lab import Live
+from topo.views.log import values_of
 
 
 def running_lab() -> Record:

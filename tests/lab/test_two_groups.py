@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from hosts.calls import Result
-from hosts.client import Client
+from hosts.client.blocking import Client
+from hosts.client.calls import Result
 from hosts.raft.message import HardState
 from hosts.storage.log import DiskLog
 from tests.lab.conftest import Lab, running, wait
-from topo import applied, counting, paths, status
-from topo.namespace import on_host
+from topo import paths
+from topo.lab.namespace import on_host
+from topo.views import counters, log, status
 
 AHEAD = 50
 TRIALS = 3
@@ -106,7 +107,7 @@ def undisturbed_once(trial: Callable[[], str]) -> None:
 
 
 def _values(lab: Lab, host: str, group: int) -> list[Any]:
-    return applied.values_of(lab.live, host, group)
+    return log.values_of(lab.live, host, group)
 
 
 def members(lab: Lab, group: int) -> list[str]:
@@ -168,7 +169,7 @@ def check_counters_and_leader(lab: Lab) -> None:
 
 
 def _redirects(lab: Lab, slot: str) -> int:
-    return int(counting.gather(lab.live)["s1"]["redirects"].get(slot, {"packets": 0})["packets"])
+    return int(counters.gather(lab.live)["s1"]["redirects"].get(slot, {"packets": 0})["packets"])
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from hosts.values import from_json, to_json
+from hosts.service.values import from_json, to_json
 from tests.lab.conftest import Lab, wait
 from topo import paths
-from topo.namespace import on_host
-from topo.sending import Route, append, ask
+from topo.lab.namespace import on_host
+from topo.views.client_requests import Route, append, ask
 
 LARGE = "".join(random.Random(3).choices(string.printable, k=1 << 20))
 

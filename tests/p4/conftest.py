@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from p4switch.pipeline import Exact, Lpm, Pipeline
+from p4switch.pipeline.pipeline import Exact, Lpm, Pipeline
 from tests.p4.triangle import (
     ADDRESS,
     CLIENT,

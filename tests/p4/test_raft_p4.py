@@ -11,7 +11,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import DEFAULT_PORT, Flag, Header
-from p4switch.pipeline import Exact
+from p4switch.pipeline.pipeline import Exact
 from tests.p4.triangle import (
     ADDRESS,
     CLIENT,

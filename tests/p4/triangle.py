@@ -11,7 +11,7 @@ from scapy.layers.l2 import Ether
 
 from hosts.raft.message import MessageType
 from hosts.wire import DEFAULT_PORT, Header
-from p4switch.pipeline import Exact, Match, Output, Pipeline
+from p4switch.pipeline.pipeline import Exact, Match, Output, Pipeline
 
 REPOSITORY = Path(__file__).parents[2]
 CPU_PORT = 510

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from p4compiler.checker import check
+from p4compiler.check.checker import check
+from p4compiler.check.facts import Facts
 from p4compiler.compile import Compiled, compile_text
-from p4compiler.facts import Facts
-from p4compiler.parser import parse
-from p4compiler.preprocessor import Preprocessor
 from p4compiler.source import CompileFailed, Diagnostics, Source
-from p4compiler.syntax import Program
+from p4compiler.syntax.parser import parse
+from p4compiler.syntax.preprocessor import Preprocessor
+from p4compiler.syntax.tree import Program
 
 HEAD = """
 #include <core.p4>

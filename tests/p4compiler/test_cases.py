@@ -12,9 +12,9 @@ import pytest
 
 from p4compiler.compile import Compiled, compile_file
 from p4compiler.source import CompileFailed, Diagnostics
-from p4switch.pipeline import Pipeline
-from p4switch.stf import Run
-from p4switch.stf_script import parse
+from p4switch.pipeline.pipeline import Pipeline
+from p4switch.stf.runner import Run
+from p4switch.stf.script import parse
 
 CASES = Path(__file__).parent / "cases"
 PROGRAMS = sorted(CASES.glob("*/*.p4"))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from p4compiler.check.priorities import entry_priorities, runtime_priorities
 from p4compiler.compile import compile_text
-from p4compiler.priorities import entry_priorities, runtime_priorities
 from p4compiler.source import CompileFailed, Diagnostic, Diagnostics
 from tests.p4compiler.short import with_ingress
 

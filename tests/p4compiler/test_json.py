@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from p4compiler.bmv2.parsers import expand_ranges, range_pieces
-from p4compiler.ir import KeyValue
+from p4compiler.ir.nodes import KeyValue
 from tests.p4compiler.short import HEAD, TAIL, compile_ok, with_ingress
 
 Json = dict[str, Any]

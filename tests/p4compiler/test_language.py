@@ -8,9 +8,9 @@ import pytest
 
 from p4compiler.compile import compile_file
 from p4compiler.source import Diagnostics
-from p4switch.pipeline import Pipeline
-from p4switch.stf import Run
-from p4switch.stf_script import parse
+from p4switch.pipeline.pipeline import Pipeline
+from p4switch.stf.runner import Run
+from p4switch.stf.script import parse
 
 PROGRAMS = Path(__file__).parent / "programs"
 

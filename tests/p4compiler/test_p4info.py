@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from p4compiler.names import aliases, assign_ids, name_hash
-from p4compiler.p4info import p4info, p4info_text
+from p4compiler.p4info.names import aliases, assign_ids, name_hash
+from p4compiler.p4info.writer import p4info, p4info_text
 from tests.p4compiler.short import HEAD, TAIL, compile_ok, with_ingress
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from p4compiler import syntax as s
+from p4compiler.syntax import tree as s
 from tests.p4compiler.short import errors, parse_text
 
 

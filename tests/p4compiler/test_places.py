@@ -15,9 +15,13 @@ from typing import Any
 
 import pytest
 
-from p4compiler import arithmetic, check_types, conditions, elaborate_values, parse_expressions
+from p4compiler import arithmetic
+from p4compiler.check import types as check_types
 from p4compiler.compile import compile_text
+from p4compiler.elaborate import values as elaborate_values
 from p4compiler.source import CompileFailed, Diagnostic, Diagnostics
+from p4compiler.syntax import conditions
+from p4compiler.syntax import expressions as parse_expressions
 from tests.p4compiler import test_diagnostics, test_rules
 from tests.p4compiler.mistakes import CHECKED, PROGRAMS, TEXTS, ingress
 

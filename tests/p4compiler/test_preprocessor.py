@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from p4compiler.preprocessor import Preprocessor
 from p4compiler.source import Diagnostics, Source
+from p4compiler.syntax.preprocessor import Preprocessor
 from tests.p4compiler.short import errors, parse_text, tokens_of
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from finsy.proto import p4r
 
-from p4switch.device import Device
-from p4switch.entities import Output
-from p4switch.pipeline import Pipeline
-from p4switch.server import start_server
+from p4switch.p4runtime.device import Device
+from p4switch.p4runtime.server import start_server
+from p4switch.pipeline.entities import Output
+from p4switch.pipeline.pipeline import Pipeline
 from tests.p4switch.client import Client, Names, connect, read_p4info
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ import random
 import sys
 from pathlib import Path
 
-from p4switch.pipeline import (
+from p4switch.pipeline.pipeline import (
     EntryExists,
     Exact,
     Group,
@@ -278,7 +278,7 @@ class Fuzz:
 
 
 if __name__ == "__main__":
-    from tests.p4switch.test_codegen_build import SANITIZED
+    from tests.p4switch.codegen.test_build import SANITIZED
 
     packets = int(sys.argv[2])
     try:

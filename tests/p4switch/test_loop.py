@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from p4switch.entities import BadValue
-from p4switch.loop import Loop
-from p4switch.pipeline import Exact, Pipeline, Replica
+from p4switch.pipeline.entities import BadValue
+from p4switch.pipeline.loop import Loop
+from p4switch.pipeline.pipeline import Exact, Pipeline, Replica
 from tests.p4switch.bmv2json import Programs, assign, call, drop, fld, hexstr, param, send_to
 
 pytestmark = pytest.mark.root

@@ -14,8 +14,8 @@ import pytest
 
 from tests.p4switch.client import Client, connect
 from tests.p4switch.conftest import CPU_PORT, Program
+from tests.p4switch.p4runtime.test_stream import enable, fields, frame, packet_out
 from tests.p4switch.test_process import Process
-from tests.p4switch.test_server_stream import enable, fields, frame, packet_out
 
 pytestmark = pytest.mark.root
 WAIT_S = 30

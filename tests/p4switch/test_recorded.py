@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.reference.inputs import Insert, make_round
-from scripts.reference.pairs import QUICK
-from scripts.reference.recording import Recorded, RecordingError, load, play
+from conformance.bmv2.inputs import Insert, make_round
+from conformance.bmv2.pairs import QUICK
+from conformance.bmv2.recording import Recorded, RecordingError, load, play
 
 NAMES = (
     "p4/raft",

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from p4switch import stf
-from p4switch.pipeline import Pipeline
-from p4switch.stf import Run
-from p4switch.stf_script import Add, Call, CheckCounter, Command, Expect, Packet, SetDefault, StfError, parse
+from p4switch.pipeline.pipeline import Pipeline
+from p4switch.stf import runner as stf
+from p4switch.stf.runner import Run
+from p4switch.stf.script import Add, Call, CheckCounter, Command, Expect, Packet, SetDefault, StfError, parse
 from tests.p4switch.bmv2json import Programs, assign, call, drop, fld, param, send_to
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from p4switch.entities import Replica
-from p4switch.journey import Narrator, value_text
-from p4switch.pipeline import Exact, Lpm, Pipeline
+from p4switch.pipeline.entities import Replica
+from p4switch.pipeline.pipeline import Exact, Lpm, Pipeline
 from p4switch.program_json import load_json
-from p4switch.stf import Run, compile_p4
-from p4switch.stf_script import Expect, NoPacket, Packet, parse
-from p4switch.tracing import MOST_EVENTS, Kind, Term, Tracer, packets
+from p4switch.stf.runner import Run, compile_p4
+from p4switch.stf.script import Expect, NoPacket, Packet, parse
+from p4switch.trace.events import MOST_EVENTS, Kind, Term, Tracer, packets
+from p4switch.trace.journey import Narrator, value_text
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = """

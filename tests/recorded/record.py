@@ -105,8 +105,8 @@ class Exchange:
 
     def write(self, group: int = 1) -> Json:
         from hosts.raft.message import MessageType
-        from hosts.requests import Operation, Request
-        from hosts.values import encode
+        from hosts.service.requests import Operation, Request
+        from hosts.service.values import encode
         from hosts.wire import Header
 
         client = self.client
@@ -168,14 +168,14 @@ def describe(cluster: Any, member: int, sessions: list[Json]) -> Json:
 
 def compacted(folder: Path) -> tuple[Path, Json]:
     """A member that came by a snapshot, has taken more since, and is the only one left."""
-    from bench.loopback import NodeProcesses
+    from bench.consensus.loopback import NodeProcesses
 
     folder.mkdir()
     (folder / "cluster.key").write_text(KEY_FILE)
     cluster = NodeProcesses(folder, 3, spares=1, extra="cluster: 77\nsnapshot_entries: 20\nkey_file: cluster.key")
     everyone = [*cluster.addresses, cluster.address(4)]
     cluster.start()
-    from hosts.client import Client
+    from hosts.client.blocking import Client
 
     with (
         Client(everyone, timeout_s=60) as first,
@@ -214,7 +214,7 @@ def compacted(folder: Path) -> tuple[Path, Json]:
 
 def plain(folder: Path) -> tuple[Path, Json]:
     """A member from the beginning on, without snapshots, that was killed; another has left."""
-    from bench.loopback import NodeProcesses
+    from bench.consensus.loopback import NodeProcesses
 
     folder.mkdir()
     extra = "cluster: 78\nsnapshot_entries: 0\nsnapshot_mib: 0"
@@ -317,7 +317,7 @@ def described_header(header: Any) -> Json:
 
 
 def record_datagrams() -> Json:
-    from hosts.seal import Seal, read_key
+    from hosts.net.seal import Seal, read_key
     from hosts.wire import Flag, Fragment, Header, pack_fragment, pack_peer
 
     with tempfile.NamedTemporaryFile("w") as file:
@@ -350,10 +350,10 @@ def record_datagrams() -> Json:
 
 
 def record_requests() -> Json:
-    from hosts.batches import pack_batches
+    from hosts.net.batches import pack_batches
     from hosts.raft.message import MessageType
-    from hosts.requests import Operation, Request
-    from hosts.values import encode
+    from hosts.service.requests import Operation, Request
+    from hosts.service.values import encode
     from hosts.wire import Flag, Header
 
     nonce = 2**64 - 2
@@ -389,10 +389,10 @@ def record_requests() -> Json:
 
 
 def record_replies() -> Json:
-    from hosts.batches import pack_batches
+    from hosts.net.batches import pack_batches
     from hosts.raft.message import MessageType
-    from hosts.requests import Outcome, Reply
-    from hosts.values import encode
+    from hosts.service.requests import Outcome, Reply
+    from hosts.service.values import encode
     from hosts.wire import Flag, Header
 
     replies = [Reply(5, Outcome.OK, 0, 12, 3, encode([True, "value"]))]

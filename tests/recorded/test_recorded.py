@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from hosts.batches import MORE, unpack_batch
-from hosts.client import Client
+from hosts.client.blocking import Client
+from hosts.net.batches import MORE, unpack_batch
+from hosts.net.seal import Seal, read_key
 from hosts.raft.message import Message, MessageType
 from hosts.raft.snapshot import Incoming, MemorySink
-from hosts.requests import Reply, Request
-from hosts.seal import Seal, read_key
+from hosts.service.requests import Reply, Request
 from hosts.wire import (
     HEADER_BYTES,
     FragmentStatus,

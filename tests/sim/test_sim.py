@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from hosts.net.seal import Seal
 from hosts.raft.leadership import Leadership
-from hosts.seal import Seal
-from hosts.sessions import Sessions
+from hosts.service.sessions import Sessions
 from hosts.storage.log import DiskLog
-from p4switch.entities import Output
-from p4switch.pipeline import Pipeline
+from p4switch.pipeline.entities import Output
+from p4switch.pipeline.pipeline import Pipeline
 from sim import plan
 from sim.run import EXPECTED, compile_program
 from sim.world import Options, run

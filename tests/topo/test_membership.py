@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from topo import membership
 from topo.errors import LabError
-from topo.live import Live
-from topo.membership import Members
+from topo.lab import membership
+from topo.lab.membership import Members
+from topo.lab.running_lab import Live
 
 Json = dict[str, Any]
 ADD = {"cmd": "member_add", "member": 4}

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from topo import paths, record
+from topo import paths
 from topo.errors import LabError
-from topo.process import TOKEN_VARIABLE, Child, Process, end, last_words, printed, with_token
-from topo.record import Record, Running
+from topo.lab import record
+from topo.lab.process import TOKEN_VARIABLE, Child, Process, end, last_words, printed, with_token
+from topo.lab.record import Record, Running
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(300)"]
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(300)"

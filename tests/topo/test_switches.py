@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.topo.standin import simple_switch_grpc
-from topo import switches, waiting
 from topo.errors import LabError
-from topo.process import Child
+from topo.lab import switches, waiting
+from topo.lab.process import Child
 from topo.topology import Switch
 
 PORTS = {1: "s2-eth1", 2: "s2-eth2"}

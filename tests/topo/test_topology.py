@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from topo import configs, paths, topology
+from topo import paths, topology
 from topo.errors import FileError, UsageError
+from topo.lab import configs
 
 GOOD = """\
 switches: [s1, s2]

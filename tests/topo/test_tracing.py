@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench import workload
-from p4switch.tracing import Filter
+from bench.switch import workload
+from p4switch.trace.events import Filter
 from topo.errors import UsageError
-from topo.tracing import choose
+from topo.views.trace import choose
 
 
 def matches(chosen: Filter, frame: bytes) -> bool:

@@ -9,8 +9,9 @@ import pytest
 
 from hosts.raft.message import Entry, EntryKind, HardState
 from hosts.storage.log import DiskLog
-from topo import applied, paths
+from topo import paths
 from topo.errors import LabError
+from topo.views import log as log_view
 
 
 @pytest.fixture
@@ -25,9 +26,9 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_whole_log(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    applied.verify("h1", group=None, as_json=False)
+    log_view.verify("h1", group=None, as_json=False)
     assert "group-1: whole: 1 segments" in capsys.readouterr().out
-    applied.verify("h1", group=1, as_json=True)
+    log_view.verify("h1", group=1, as_json=True)
     report = json.loads(capsys.readouterr().out)["logs"]["group-1"]
     assert (report["entries"], report["last_index"], report["damage"]) == (8, 8, None)
     assert report["hard_state"] == {"current_term": 3, "voted_for": 2}
@@ -39,13 +40,13 @@ def test_damage_is_an_error(log: Path, capsys: pytest.CaptureFixture[str]) -> No
     data[150] ^= 1
     segment.write_bytes(data)
     with pytest.raises(LabError, match=f"h1, group-1: .*{segment.name}"):
-        applied.verify("h1", group=None, as_json=False)
+        log_view.verify("h1", group=None, as_json=False)
     with pytest.raises(LabError):
-        applied.verify("h1", group=None, as_json=True)
+        log_view.verify("h1", group=None, as_json=True)
     assert segment.name in json.loads(capsys.readouterr().out)["logs"]["group-1"]["damage"]
 
 
 @pytest.mark.parametrize(("node", "group"), [("h9", None), ("h1", 7)])
 def test_no_such_log(log: Path, node: str, group: int | None) -> None:
     with pytest.raises(LabError, match="holds no log"):
-        applied.verify(node, group=group, as_json=False)
+        log_view.verify(node, group=group, as_json=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from topo.errors import UsageError
-from topo.whereabouts import choose
+from topo.views.destination import choose
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 
 def change(**request: Any) -> None:
     """Have the lab do something, and print what it did."""
-    from topo.live import Live
+    from topo.lab.running_lab import Live
 
     print(Live.find().change(request))
 

@@ -20,20 +20,20 @@ def add_to(app: typer.Typer) -> None:
 
 def list_features(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """What switches can do for Raft, and whether they do. Each goes without the others; Raft needs none of them."""
-    from topo import features
+    from topo.views import features
 
     features.show(as_json)
 
 
 def on(name: NameArgument, switch: SwitchOption = None) -> None:
     """Put a feature back. It lasts until the controller is started anew."""
-    from topo import features
+    from topo.views import features
 
     features.change(name, True, switch)
 
 
 def off(name: NameArgument, switch: SwitchOption = None) -> None:
     """Take a feature away: packets just pass then. It lasts until the controller is started anew."""
-    from topo import features
+    from topo.views import features
 
     features.change(name, False, switch)

@@ -32,24 +32,24 @@ def lab(
     keep: Annotated[bool, typer.Option("--keep", help="Carry on with the last lab's node data.")] = False,
 ) -> None:
     """Build the lab: network, switches, controller and nodes; then open Mininet's prompt."""
-    from topo import owner
-    from topo.options import Options
+    from topo.lab import supervisor
+    from topo.lab.options import Options
 
     if nodes not in ("auto", "manual"):
         raise UsageError(f"unknown choice --nodes {nodes}: choose auto or manual")
     options = Options(topology, switch, compiler, nodes, keep)
     if detach:
-        owner.detached(options)
+        supervisor.detached(options)
         print("The lab is up. Look: switchraft status. End it: switchraft stop")
     else:
-        owner.in_foreground(options)
+        supervisor.in_foreground(options)
 
 
 def stop() -> None:
     """End the lab and leave nothing behind, also after a crash."""
-    from topo import stopping
+    from topo.lab import stop
 
-    print(stopping.stop())
+    print(stop.stop())
 
 
 def demo(switch: SwitchOption = "auto", compiler: CompilerOption = None) -> None:

@@ -22,27 +22,27 @@ def add_to(app: typer.Typer) -> None:
 
 def add(host: HostArgument, group: GroupOption = None) -> None:
     """Start a node on a host if none runs there, and make it a member once it has caught up."""
-    from topo import membership
+    from topo.lab import membership
 
     membership.add(host, group)
 
 
 def remove(host: HostArgument, group: GroupOption = None) -> None:
     """Make a member none any more; also the leader."""
-    from topo import membership
+    from topo.lab import membership
 
     membership.remove(host, group)
 
 
 def list_members(group: GroupOption = None, as_json: JsonOption = False) -> None:
     """Who the members are, as their leader sees it."""
-    from topo import membership
+    from topo.lab import membership
 
     membership.show(group, as_json=as_json)
 
 
 def transfer(host: HostArgument, group: GroupOption = None) -> None:
     """Hand leadership to a member."""
-    from topo import membership
+    from topo.lab import membership
 
     membership.transfer(host, group)

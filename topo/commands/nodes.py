@@ -50,9 +50,9 @@ def run(
     member: Annotated[int | None, typer.Option("--id", metavar="ID", help="Which member, by its id.")] = None,
 ) -> None:
     """Run a node here, in the foreground, until it is interrupted. Needs no lab."""
-    from topo import nodeside
+    from topo.lab import run_node
 
-    nodeside.run(config or _named_by_environment(), index, member)
+    run_node.run(config or _named_by_environment(), index, member)
 
 
 def readdress(
@@ -65,9 +65,9 @@ def readdress(
 
     For a network that was renumbered, or an address that was wrong from the beginning, once the members have
     committed, or a snapshot holds, the former one. Run it on every host, then start the nodes."""
-    from topo import nodeside
+    from topo.lab import run_node
 
-    nodeside.readdress(config or _named_by_environment(), member)
+    run_node.readdress(config or _named_by_environment(), member)
 
 
 def _named_by_environment() -> Path | None:

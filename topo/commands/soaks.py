@@ -36,7 +36,7 @@ def soak(
     linearizable, nothing acknowledged lost, and soon after each heal served again."""
     import random
 
-    from topo.options import Options
+    from topo.lab.options import Options
     from topo.soak import command
     from topo.soak.conductor import Wanted
     from topo.soak.resizing import parse_sizes

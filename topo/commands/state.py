@@ -17,21 +17,21 @@ def add_to(app: typer.Typer) -> None:
 
 def status(watch: WatchOption = False, as_json: JsonOption = False) -> None:
     """Nodes with their terms and logs, switches, links, the controller."""
-    from topo import showing, status
-    from topo.live import Live
+    from topo.lab.running_lab import Live
+    from topo.views import output, status
 
-    showing.show(lambda: status.gather(Live.find()), status.render, watch=watch, as_json=as_json)
+    output.show(lambda: status.gather(Live.find()), status.render, watch=watch, as_json=as_json)
 
 
 def leader(as_json: JsonOption = False) -> None:
     """Who leads, and to whom the switches steer. Exit code 1 where a group has no leader."""
-    from topo import showing, status
     from topo.errors import LabError
-    from topo.live import Live
+    from topo.lab.running_lab import Live
+    from topo.views import output, status
 
     found = status.leaders(Live.find())
     if as_json:
-        showing.print_json(found)
+        output.print_json(found)
     for group in found:
         if group["leader"] is None:
             raise LabError(f"group {group['group']} has no leader now")
@@ -43,10 +43,10 @@ def leader(as_json: JsonOption = False) -> None:
 
 def counters(watch: WatchOption = False, as_json: JsonOption = False) -> None:
     """What each switch has counted: messages by type, drops by reason, redirects, ports."""
-    from topo import counting, showing
-    from topo.live import Live
+    from topo.lab.running_lab import Live
+    from topo.views import counters, output
 
-    showing.show(lambda: counting.gather(Live.find()), counting.render, watch=watch, as_json=as_json)
+    output.show(lambda: counters.gather(Live.find()), counters.render, watch=watch, as_json=as_json)
 
 
 def tables(
@@ -54,10 +54,10 @@ def tables(
     as_json: JsonOption = False,
 ) -> None:
     """The entries that a switch holds, read from the switch itself."""
-    from topo import counting, showing
-    from topo.live import Live
+    from topo.lab.running_lab import Live
+    from topo.views import counters, output
 
-    showing.show(lambda: counting.tables(Live.find(), switch), counting.render_tables, watch=False, as_json=as_json)
+    output.show(lambda: counters.tables(Live.find(), switch), counters.render_tables, watch=False, as_json=as_json)
 
 
 def log(
@@ -68,12 +68,12 @@ def log(
     as_json: JsonOption = False,
 ) -> None:
     """The values that a node has applied, in order."""
-    from topo import applied
     from topo.errors import UsageError
+    from topo.views import log
 
     if raw and verify:
         raise UsageError("--raw and --verify exclude each other")
     if verify:
-        applied.verify(node, group=group, as_json=as_json)
+        log.verify(node, group=group, as_json=as_json)
         return
-    applied.show(node, raw=raw, group=group, as_json=as_json)
+    log.show(node, raw=raw, group=group, as_json=as_json)

@@ -19,18 +19,18 @@ def execute(
     command: Annotated[list[str], typer.Argument(metavar="[--] COMMAND...")],
 ) -> None:
     """Run a command in a host's namespace."""
-    from topo import executing
+    from topo.views import exec
 
-    executing.execute(host, command)
+    exec.execute(host, command)
 
 
 def ping(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Let every host ping every other."""
-    from topo import pinging
+    from topo.views import ping
 
-    pinging.show(as_json)
+    ping.show(as_json)
 
 
 def capture(
@@ -41,9 +41,9 @@ def capture(
     everything: Annotated[bool, typer.Option("--all", help="Not only Raft's packets.")] = False,
 ) -> None:
     """Show packets on an interface, Raft's header decoded, until interrupted."""
-    from topo import capturing
+    from topo.views import capture
 
-    capturing.show(interface, count, seconds, write, everything)
+    capture.show(interface, count, seconds, write, everything)
 
 
 def trace(
@@ -58,11 +58,11 @@ def trace(
 
     For a program instead of a switch: --port N --hex BYTES [--entries FILE.stf] [-I FOLDER], without a network.
     """
-    from topo import tracing
     from topo.errors import UsageError
+    from topo.views import trace
 
     if what.endswith((".p4", ".json")):
-        raise typer.Exit(tracing.offline([what, *context.args]))
+        raise typer.Exit(trace.offline([what, *context.args]))
     if context.args:
         raise UsageError(f"{context.args[0]} goes with a program, not with a switch: try --filter, --count")
-    tracing.live(what, wanted, count)
+    trace.live(what, wanted, count)

@@ -50,11 +50,11 @@ def send(
     as_json: JsonOption = False,
 ) -> None:
     """Append a value to the replicated list."""
-    from topo import sending
+    from topo.views import client_requests
 
     parsed = _parse(value, as_str, as_hex, file)
-    route = sending.Route(origin, target, cluster, timeout, group)
-    sending.show(route, sending.append(parsed), as_json)
+    route = client_requests.Route(origin, target, cluster, timeout, group)
+    client_requests.show(route, client_requests.append(parsed), as_json)
 
 
 def put(
@@ -71,11 +71,11 @@ def put(
     as_json: JsonOption = False,
 ) -> None:
     """Store a value under a key."""
-    from topo import sending
+    from topo.views import client_requests
 
     parsed = _parse(value, as_str, as_hex, file)
-    route = sending.Route(origin, target, cluster, timeout, group)
-    sending.show(route, sending.put(key, parsed), as_json)
+    route = client_requests.Route(origin, target, cluster, timeout, group)
+    client_requests.show(route, client_requests.put(key, parsed), as_json)
 
 
 def get(
@@ -88,10 +88,10 @@ def get(
     as_json: JsonOption = False,
 ) -> None:
     """Read the value under a key. Exit code 1 if there is none."""
-    from topo import sending
+    from topo.views import client_requests
 
-    route = sending.Route(origin, target, cluster, timeout, group)
-    sending.show(route, sending.get(key), as_json)
+    route = client_requests.Route(origin, target, cluster, timeout, group)
+    client_requests.show(route, client_requests.get(key), as_json)
 
 
 def delete(
@@ -104,10 +104,10 @@ def delete(
     as_json: JsonOption = False,
 ) -> None:
     """Remove a key."""
-    from topo import sending
+    from topo.views import client_requests
 
-    route = sending.Route(origin, target, cluster, timeout, group)
-    sending.show(route, sending.delete(key), as_json)
+    route = client_requests.Route(origin, target, cluster, timeout, group)
+    client_requests.show(route, client_requests.delete(key), as_json)
 
 
 def client(
@@ -117,10 +117,10 @@ def client(
     timeout: TimeoutOption = TIMEOUT_S,
 ) -> None:
     """Send one value by addresses alone, as at a host's prompt: client -s 10.0.1.11 -d 10.0.1.1 -da 1"""
-    from topo import sending
+    from topo.views import client_requests
 
     parsed = _parse(data, False, False, None)
-    sending.show_from(source, destination, parsed, timeout)
+    client_requests.show_from(source, destination, parsed, timeout)
 
 
 def _parse(text: str | None, as_str: bool, as_hex: bool, file: Path | None) -> object:
@@ -144,6 +144,6 @@ def _parse(text: str | None, as_str: bool, as_hex: bool, file: Path | None) -> o
             return bytes.fromhex(text.removeprefix("0x"))
         except ValueError as error:
             raise UsageError(f"{text!r} is not hexadecimal") from error
-    from hosts.values import parse_text
+    from hosts.service.values import parse_text
 
     return text if as_str else parse_text(text)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from hosts.client import ClientError
+from hosts.client.blocking import ClientError
 from topo import paths
 from topo.errors import LabError
-from topo.live import Live
-from topo.options import Options
-from topo.owner import Asked, print_line, running
+from topo.lab.options import Options
+from topo.lab.running_lab import Live
+from topo.lab.supervisor import Asked, print_line, running
 from topo.soak.conductor import Conductor, Wanted
 from topo.soak.history import History, read, recording
 from topo.soak.resizing import check_sizes

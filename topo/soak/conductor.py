@@ -9,14 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
-from topo import applied, paths
+from topo import paths
 from topo.errors import LabError
-from topo.live import Live
+from topo.lab.running_lab import Live
 from topo.soak.crowd import Crowd
 from topo.soak.faults import KINDS, Deck, Json, Plan, kill_any, leader_of, look
 from topo.soak.history import Call, Fault, Recorder
 from topo.soak.load import Worker, habits, read_everything
 from topo.soak.resizing import Resizer, hosts_for
+from topo.views import log
 
 THINK_S = 0.12
 WARM_UP_S = 0.5
@@ -228,7 +229,7 @@ class Conductor:
         """What the nodes have applied, once that is equal; if it does not become so, as it is."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            lists = {name: applied.values_of(self._live, name) for name in self._members}
+            lists = {name: log.values_of(self._live, name) for name in self._members}
             first, *others = lists.values()
             if all(one == first for one in others) or time.monotonic() > deadline:
                 return lists

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from topo import paths
 from topo.errors import LabError
-from topo.live import Live
+from topo.lab.running_lab import Live
 from topo.soak.history import Recorder, read, recording
 from topo.soak.load import Worker, crowd_habits
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from topo.errors import LabError
-from topo.live import Live
+from topo.lab.running_lab import Live
 
 Json = dict[str, Any]
 HEAL: Json = {"cmd": "heal"}

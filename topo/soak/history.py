@@ -21,9 +21,9 @@ END = "end"
 
 @dataclass(frozen=True)
 class Call:
-    """An operation of a client, as in ``sim.operations``. ``ended`` None: no answer until ``over``, when the client
-    gave up; it may still have been carried out. ``through``: the member or service that was asked first;
-    ``served_by``: the member that answered."""
+    """An operation of a client, as in ``linearizability.operations``. ``ended`` None: no answer until ``over``,
+    when the client gave up; it may still have been carried out. ``through``: the member or service that was
+    asked first; ``served_by``: the member that answered."""
 
     client: str
     kind: str

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from hosts.calls import Result
-from hosts.client import Client, ClientError
+from hosts.client.blocking import Client, ClientError
+from hosts.client.calls import Result
 from hosts.config import Address
-from topo import namespace
-from topo.live import Live
-from topo.process import LAST_LINES
+from topo.lab import namespace
+from topo.lab.process import LAST_LINES
+from topo.lab.running_lab import Live
 from topo.soak.history import END, Call, Recorder
 
 KEYS = ("k1", "k2", "k3", "k4", "k5")

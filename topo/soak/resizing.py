@@ -9,10 +9,10 @@ from itertools import cycle
 from random import Random
 from typing import Any
 
-from topo import membership
 from topo.errors import LabError, UsageError
-from topo.live import Live
-from topo.membership import Members
+from topo.lab import membership
+from topo.lab.membership import Members
+from topo.lab.running_lab import Live
 from topo.soak.history import Recorder, Size
 from topo.topology import Topology
 

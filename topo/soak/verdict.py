@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sim import linear
+from linearizability import linear
 from topo.soak.history import END, Call, Fault, History
 
 HEALED_S = 3.0

@@ -1,0 +1,9 @@
+"""What Raft costs and gives: commits, fail-over, catching up, large values, recovery; beside other systems.
+
+commit, failover, catchup, bulk, recovery, core
+           one benchmark each
+systems    what is compared, with `etcd`, `pysyncobj`; `grounds` and `loopback` say where they run
+load, etcd_load, pulse, pysyncobj_node
+           processes that put load on them
+window     what a load measures
+"""

@@ -1,0 +1,179 @@
+"""A large value, and a snapshot of many values, arrive whole, and no process takes much more memory than the state.
+
+Three nodes on loopback. While one member is away, a client writes a state of ``--snapshot-gib``, in values of
+``--part-kib``; then the member comes back and gets all that as a snapshot. Every value is random bytes made from its
+key's number, and read back from the member that came back, which is made leader for that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from typing import Any
+
+from bench.consensus.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, show
+from hosts.client.blocking import Client
+
+MIB = 1 << 20
+PROCESS_MIB = 128
+"""An idle node, with what its allocator keeps: about 60 MiB of it are the interpreter and its modules."""
+
+COPIES_OF_A_VALUE = 4
+"""A large value may be there so often for a moment: in fragments, put together, in the log."""
+
+SHARE = 1.3
+"""Memory for the state against its bytes: also the log of the last quarter, kept until the next snapshot."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--value-mib", type=int, default=64)
+    parser.add_argument("--snapshot-gib", type=float, default=1.0)
+    parser.add_argument("--part-kib", type=int, default=1024, help="of each of the values that make up the snapshot")
+    parser.add_argument("--folder", help="where the nodes write (default: the temporary folder)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def main(options: argparse.Namespace) -> int:
+    """The exit code is 1 if something did not arrive, or took too much memory."""
+    try:
+        size = round(options.snapshot_gib * (1 << 30))
+        figures = run(options.value_mib * MIB, size, options.part_kib << 10, options.folder)
+    except Stuck as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    show(figures, options.json)
+    return 0 if figures["holds"] else 1
+
+
+def content(number: int, size: int) -> bytes:
+    """The value under key ``number``."""
+    return random.Random(number).randbytes(size)
+
+
+def run(
+    value_bytes: int, snapshot_bytes: int, part_bytes: int, folder: str | None = None, extra: str = ""
+) -> dict[str, Any]:
+    """The figures; "holds" says whether all arrived within the memory allowed. ``extra``: more lines of the cluster
+    file. Raises Stuck."""
+    with Loopback(extra, folder) as cluster:
+        cluster.start()
+        value, value_holds = _value(cluster, value_bytes)
+        snapshot, snapshot_holds = _snapshot(cluster, snapshot_bytes, part_bytes, value_bytes)
+        return {**value, **snapshot, "holds": value_holds and snapshot_holds}
+
+
+def _memory(cluster: Loopback, what: str = "VmHWM") -> str:
+    return ", ".join(f"{cluster.memory_bytes(one, what) / MIB:.0f}" for one in sorted(cluster.processes))
+
+
+def _value(cluster: Loopback, size: int) -> tuple[dict[str, Any], bool]:
+    """A value of ``size`` bytes through the log to all members, and back: the figures, and whether all is well."""
+    leader = cluster.leader()
+    before = cluster.group_status(leader)
+    with cluster.client(timeout_s=PATIENCE_S) as client:
+        client.put("warm", 1)
+        value = content(0, size)
+        began = time.monotonic()
+        written = client.put("large", value)
+        wrote = time.monotonic() - began
+        cluster.wait(lambda: all(_applied(cluster, one) >= written.index for one in MEMBERS), "all have applied it")
+        everywhere = time.monotonic() - began
+        began = time.monotonic()
+        same = client.get("large").value == [True, value]
+        read = time.monotonic() - began
+        client.delete("large")
+    after = cluster.group_status(leader)
+    allowed = (PROCESS_MIB * MIB + COPIES_OF_A_VALUE * size) // MIB
+    most = max(cluster.memory_bytes(one, "VmHWM") for one in MEMBERS) // MIB
+    quiet = bool(before and after and (before["term"], before["leader"]) == (after["term"], after["leader"]))
+    return {
+        "value, MiB": size / MIB,
+        "acknowledged after s": wrote,
+        "applied by all after s": everywhere,
+        "read back after s": read,
+        "value is the same": same,
+        "no election meanwhile": quiet,
+        "nodes' most resident memory, MiB": _memory(cluster),
+        "allowed for the value, MiB": allowed,
+    }, same and quiet and most <= allowed
+
+
+def _snapshot(cluster: Loopback, size: int, part: int, value_bytes: int) -> tuple[dict[str, Any], bool]:
+    leader = cluster.leader()
+    away = next(member for member in MEMBERS if member != leader)
+    cluster.kill(away)
+    keys = max(1, size // part)
+    began = time.monotonic()
+    with cluster.client(timeout_s=PATIENCE_S) as client:
+        _write(client, keys, part)
+    wrote = time.monotonic() - began
+    written = cluster.wait(lambda: _snapshot_of_all(cluster, leader), "the leader has taken a snapshot", 600)
+    began = time.monotonic()
+    cluster.start(away)
+    patience = PATIENCE_S + size / (1 << 20)
+    cluster.wait(lambda: _applied(cluster, away) >= written["commit"], "the snapshot has arrived", patience)
+    took = time.monotonic() - began
+    arrived = cluster.group_status(away)
+    after = cluster.group_status(leader)
+    quiet = bool(after and after["role"] == "leader" and after["term"] == written["term"])
+    most = max(cluster.memory_bytes(one, "VmHWM") for one in MEMBERS)
+    now = _memory(cluster, "VmRSS")
+    same = _read_back(cluster, away, keys, part)
+    allowed = int((PROCESS_MIB + COPIES_OF_A_VALUE * value_bytes / MIB) * MIB + SHARE * size)
+    disk = max(cluster.disk_bytes(one) for one in MEMBERS)
+    return {
+        "state, MiB": keys * part / MIB,
+        "written in s": wrote,
+        "snapshot at entry": arrived["snapshot"] if arrived else 0,
+        "arrived after s": took,
+        "MiB/s": keys * part / MIB / took,
+        "all values are the same": same,
+        "no election while it came": quiet,
+        "nodes' resident memory, MiB": now,
+        "nodes' most resident memory by then, MiB": _memory(cluster),
+        "allowed, MiB": allowed // MIB,
+        "largest disk use, MiB": disk // MIB,
+    }, bool(same and quiet and most <= allowed and arrived and arrived["snapshot"])
+
+
+def _write(client: Client, keys: int, part: int) -> None:
+    for number in range(1, keys + 1):
+        client.put(number, content(number, part))
+
+
+def _read_back(cluster: Loopback, member: int, keys: int, part: int) -> bool:
+    """From ``member`` itself, as the leader."""
+
+    def leads() -> bool:
+        status = cluster.group_status(member)
+        if status and status["role"] == "leader":
+            return True
+        old = cluster.leader()
+        cluster.ask(old, cmd="transfer", member=member)
+        time.sleep(0.5)
+        return False
+
+    cluster.wait(leads, f"member {member} leads")
+    with cluster.client(timeout_s=PATIENCE_S) as client:
+        for number in range(1, keys + 1):
+            result = client.get(number)
+            if result.value != [True, content(number, part)] or result.served_by != member:
+                return False
+    return True
+
+
+def _snapshot_of_all(cluster: Loopback, member: int) -> dict[str, Any] | None:
+    """Its status, once it has a snapshot of all that is applied."""
+    status = cluster.group_status(member)
+    if status and status["snapshot"] == status["applied"]:
+        return status
+    cluster.ask(member, cmd="snapshot")
+    time.sleep(0.5)
+    return None
+
+
+def _applied(cluster: Loopback, member: int) -> int:
+    status = cluster.group_status(member)
+    return int(status["applied"]) if status else -1

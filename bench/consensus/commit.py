@@ -1,0 +1,215 @@
+"""Commits per second, durable: one client process, this project beside other systems, in the same place in turn."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.consensus import etcd, grounds, pysyncobj
+from bench.consensus.grounds import Ground, Timing
+from bench.consensus.pysyncobj import PySyncObj
+from bench.consensus.systems import Etcd, Loaded, Switchraft
+from bench.plot import Bar, Panel, picture
+from topo.errors import LabError, UsageError
+
+OTHERS = ("etcd", "pysyncobj")
+FIGURES = ("commits_per_s", "p50_ms", "p99_ms", "client_us", "servers_us")
+DIGITS = (0, 2, 2, 0, 0)
+EVERYTHING = {"nodes": [3, 5, 7], "groups": [1, 8], "size": [16, 64, 1024, 65536], "outstanding": [1, 8, 64, 256]}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured again in every round."""
+
+    system: str
+    nodes: int
+    groups: int
+    size: int
+    outstanding: int
+
+
+@dataclass
+class Results:
+    """Each case's runs, and what is to be said beside them."""
+
+    runs: dict[Case, list[dict[str, float]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def median(self, case: Case, figure: str) -> float:
+        return statistics.median(run[figure] for run in self.runs[case])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--nodes", type=_numbers, default=[3], metavar="N[,N]", help="3, 5, 7")
+    parser.add_argument(
+        "--groups", type=_numbers, default=[1], metavar="N[,N]", help="they share the load; one request each at least"
+    )
+    parser.add_argument("--size", type=_numbers, default=[64], metavar="BYTES[,BYTES]", help="of a value")
+    parser.add_argument(
+        "--outstanding", type=_numbers, default=[1, 64], metavar="N[,N]", help="requests on their way"
+    )
+    parser.add_argument("--everything", action="store_true", help=f"in place of these: {_words(EVERYTHING)}")
+    parser.add_argument(
+        "--with", dest="others", default="etcd", metavar="NAME[,NAME]", help=f"{', '.join(OTHERS)}; or none"
+    )
+    parser.add_argument(
+        "--check-perf", choices=("s", "m", "l", "xl"), help="run `etcdctl check perf`, too (a minute)"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="alternating runs, of which the median is shown")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each run")
+    parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
+    parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
+    parser.add_argument("--json", action="store_true", help="every run's figures, for programs")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw a picture, too")
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _words(lists: dict[str, list[int]]) -> str:
+    return ", ".join(f"{name} {','.join(map(str, numbers))}" for name, numbers in lists.items())
+
+
+def main(options: argparse.Namespace) -> int:
+    progress = Console(stderr=True, highlight=False, soft_wrap=True)
+    if options.everything:
+        for name, numbers in EVERYTHING.items():
+            setattr(options, name, numbers)
+    try:
+        others = _others(options.others, progress.print)
+        results = run(options, others, progress.print)
+        if "pysyncobj" in others:
+            results.notes.append(pysyncobj.CONDITIONS)
+    except (LabError, UsageError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    if options.plot:
+        options.plot.write_text(picture(list(panels(results))), encoding="utf-8")
+    if options.json:
+        print(json.dumps([{**asdict(case), "runs": runs} for case, runs in results.runs.items()], indent=2))
+        return 0
+    where = "loopback" if options.loopback else f"lab, {options.switch} switch"
+    title = f"{where}; one Python client, durable; us: of CPU; median (min-max) of {options.rounds} alternating runs"
+    Console(width=160).print(table(results, title))
+    for note in results.notes:
+        print(note)
+    return 0
+
+
+def _others(text: str, say: Callable[[str], None]) -> list[str]:
+    """Those of ``text`` that can be run. Raises UsageError."""
+    names = [name for name in text.split(",") if name and name != "none"]
+    for name in names:
+        if name not in OTHERS:
+            raise UsageError(f"--with {name}: choose {', '.join(OTHERS)}, or none")
+    if "etcd" in names and not etcd.installed():
+        say(etcd.INSTALL)
+        names.remove("etcd")
+    if "pysyncobj" in names and not pysyncobj.installed():
+        say(pysyncobj.INSTALL)
+        names.remove("pysyncobj")
+    return names
+
+
+def run(options: argparse.Namespace, others: Sequence[str], say: Callable[[str], None]) -> Results:
+    """Measure everything that was asked for. Raises LabError, UsageError."""
+    results = Results()
+    for nodes in options.nodes:
+        for groups in options.groups:
+            with grounds.open(options.loopback, nodes, groups, Timing(), options.switch, say) as ground:
+                systems = list(_systems(ground, others if groups == 1 else ()))
+                for number in range(options.rounds):
+                    for system in systems:
+                        _round(system, nodes, groups, options, results, f"{number + 1}/{options.rounds}", say)
+                if options.check_perf and etcd.installed("etcdctl") and "etcd" in others and groups == 1:
+                    results.notes.append(_check_perf(ground, options.check_perf, nodes))
+    return results
+
+
+def _systems(ground: Ground, others: Sequence[str]) -> Iterator[Loaded]:
+    yield Switchraft(ground)
+    if "etcd" in others:
+        yield Etcd(ground, Timing())
+    if "pysyncobj" in others:
+        yield PySyncObj(ground)
+
+
+def _round(
+    system: Loaded,
+    nodes: int,
+    groups: int,
+    options: argparse.Namespace,
+    results: Results,
+    number: str,
+    say: Callable[[str], None],
+) -> None:
+    try:
+        system.start()
+        for size in options.size:
+            for outstanding in options.outstanding:
+                case = Case(system.name, nodes, groups, size, outstanding)
+                figures = system.load(outstanding, size, options.seconds)
+                results.runs.setdefault(case, []).append(figures)
+                say(
+                    f"round {number}: {system.name}, {nodes} nodes, {groups} groups, {size} B, "
+                    f"{outstanding} outstanding: {figures['commits_per_s']:.0f}/s, p50 {figures['p50_ms']:.2f} ms"
+                )
+    finally:
+        system.stop()
+
+
+def _check_perf(ground: Ground, load: str, nodes: int) -> str:
+    system = Etcd(ground, Timing())
+    try:
+        system.start()
+        return f"etcdctl check perf --load={load}, {nodes} nodes: {system.check_perf(load)}"
+    finally:
+        system.stop()
+
+
+def table(results: Results, title: str) -> Table:
+    """Medians, and in brackets minimum and maximum; and how switchraft's medians compare to etcd's."""
+    shown = Table("nodes", "groups", "bytes", "outstanding", "system", title=title)
+    for name in ("commits/s", "p50 ms", "p99 ms", "client us", "servers us", "of etcd: rate, p50"):
+        shown.add_column(name, justify="right")
+    for case in sorted(results.runs, key=lambda one: (one.nodes, one.groups, one.size, one.outstanding)):
+        cells = []
+        for figure, digits in zip(FIGURES, DIGITS, strict=True):
+            values = [run[figure] for run in results.runs[case]]
+            least, middle, most = min(values), statistics.median(values), max(values)
+            spread = f" ({least:.{digits}f}-{most:.{digits}f})" if len(values) > 1 else ""
+            cells.append(f"{middle:.{digits}f}{spread}")
+        place = (str(case.nodes), str(case.groups), str(case.size), str(case.outstanding), case.system)
+        shown.add_row(*place, *cells, _compared(results, case))
+    return shown
+
+
+def _compared(results: Results, case: Case) -> str:
+    other = Case("etcd", case.nodes, case.groups, case.size, case.outstanding)
+    if case.system == "etcd" or other not in results.runs:
+        return ""
+    rate, p50 = (results.median(case, one) / results.median(other, one) for one in ("commits_per_s", "p50_ms"))
+    return f"{rate:.2f}x, {p50:.2f}x"
+
+
+def panels(results: Results) -> Iterator[Panel]:
+    """For the picture: rate and latency, a bar for each case."""
+    for figure, title in (("commits_per_s", "commits/s"), ("p50_ms", "p50 in ms")):
+        yield Panel(title, list(_bars(results.runs.items(), figure)))
+
+
+def _bars(runs: Iterable[tuple[Case, list[dict[str, float]]]], figure: str) -> Iterator[Bar]:
+    for case, figures in runs:
+        values = [one[figure] for one in figures]
+        label = f"{case.system}: {case.nodes} nodes, {case.groups} groups, {case.size} B, {case.outstanding} at once"
+        yield Bar(label, case.system, statistics.median(values), min(values), max(values))

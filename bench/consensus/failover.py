@@ -1,0 +1,188 @@
+"""How long nothing is committed after the leader was killed (kill -9), beside etcd; and whether load costs a leader.
+
+A client begins a put every 10 ms. What counts is the time from the kill to the first answer to a put that was begun
+after it. The killed member comes back, and has time to catch up, before the next kill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.consensus import etcd, grounds
+from bench.consensus.grounds import Ground, Timing
+from bench.consensus.systems import Etcd, Switchraft, System
+from bench.consensus.window import quantile
+from topo import paths
+from topo.errors import LabError, UsageError
+
+PATIENCE_S = 60.0
+SETTLE_S = 1.0
+"""Between a member's return and the next kill; a random part of the same length comes on top."""
+
+LIMIT_S = 0.8
+ETCD_DEFAULTS = Timing(100, 1000)
+
+
+class Pulse:
+    """The client's process, and what it tells."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._told: list[tuple[float, float]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            began, answered = line.split()
+            self._told.append((float(began), float(answered)))
+
+    def first_after(self, moment: float) -> float:
+        """When the first put was answered that was begun after a moment. Raises LabError if none is for long."""
+        deadline = time.monotonic() + PATIENCE_S
+        seen = 0
+        while time.monotonic() < deadline:
+            told = self._told[seen:]
+            seen += len(told)
+            for began, answered in told:
+                if began > moment:
+                    return answered
+            if self._process.poll() is not None:
+                raise LabError("the client has ended; its words are above")
+            time.sleep(0.005)
+        raise LabError(f"nothing was committed within {PATIENCE_S:.0f} s")
+
+
+@contextmanager
+def pulse(ground: Ground, system: System) -> Iterator[Pulse]:
+    """A client of ``system`` for as long as the block runs."""
+    command = ground.at_client([sys.executable, "-m", "bench.consensus.pulse", *system.pulse_words()])
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=paths.ROOT)
+    try:
+        one = Pulse(process)
+        one.first_after(0.0)
+        yield one
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
+
+
+def kills(ground: Ground, system: System, count: int, say: Callable[[str], None]) -> list[float]:
+    """Seconds without a commit, for each kill of whoever leads."""
+    found: list[float] = []
+    try:
+        system.start()
+        with pulse(ground, system) as client:
+            for number in range(count):
+                time.sleep(SETTLE_S * (1 + random.random()))
+                client.first_after(time.monotonic())
+                leader = _leader(system)
+                moment = time.monotonic()
+                system.kill(leader)
+                found.append(client.first_after(moment) - moment)
+                say(f"{system.name}: kill {number + 1}/{count} of member {leader}: {found[-1]:.3f} s")
+                system.revive(leader)
+    finally:
+        system.stop()
+    return found
+
+
+def _leader(system: System) -> int:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        leader, _ = system.leadership()
+        if leader is not None:
+            return leader
+        time.sleep(0.05)
+    raise LabError(f"{system.name}: no leader within {PATIENCE_S:.0f} s")
+
+
+def load(system: System, minutes: float, outstanding: int) -> tuple[float, int]:
+    """Commits per second over that time, and how many elections (terms) it saw."""
+    try:
+        system.start()
+        _, before = system.leadership()
+        figures = system.load(outstanding, 64, minutes * 60)
+        _, after = system.leadership()
+    finally:
+        system.stop()
+    return figures["commits_per_s"], after - before
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kills", type=int, default=20, help="of the leader, for each system and setting")
+    parser.add_argument("--without-etcd", action="store_true")
+    parser.add_argument("--load-minutes", type=float, default=0.0, help="then full load for so long: no elections?")
+    parser.add_argument("--outstanding", type=int, default=256, help="requests on their way, under load")
+    parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
+    parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
+    parser.add_argument("--json", action="store_true", help="every kill's figure, for programs")
+
+
+def main(options: argparse.Namespace) -> int:
+    """The exit code is 1 if a limit is missed: 0.8 s, etcd's median, no election under load."""
+    progress = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        found, loaded = run(options, progress.print)
+    except (LabError, UsageError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps({"seconds": found, "load": loaded}, indent=2))
+    else:
+        if found:
+            Console(width=110).print(table(found))
+        if loaded is not None:
+            print(f"{options.load_minutes:g} minutes of load: {loaded[0]:.0f} commits/s, {loaded[1]} elections")
+    medians = {name: statistics.median(times) for name, times in found.items() if times}
+    ours = next((one for name, one in medians.items() if name.startswith("switchraft")), 0.0)
+    return int(
+        ours > LIMIT_S or any(ours > one for one in medians.values()) or (loaded is not None and loaded[1] > 0)
+    )
+
+
+def run(
+    options: argparse.Namespace, say: Callable[[str], None]
+) -> tuple[dict[str, list[float]], tuple[float, int] | None]:
+    """Seconds by system and setting, and what ``load`` gives. Raises LabError, UsageError."""
+    timing = Timing()
+    found: dict[str, list[float]] = {}
+    with grounds.open(options.loopback, 3, 1, timing, options.switch, say) as ground:
+        runs: list[tuple[Timing, System]] = [(timing, Switchraft(ground))] if options.kills else []
+        if not options.without_etcd and options.kills:
+            if etcd.installed():
+                runs += [(one, Etcd(ground, one)) for one in (timing, ETCD_DEFAULTS)]
+            else:
+                say(etcd.INSTALL)
+        for one, system in runs:
+            name = f"{system.name}, {one.heartbeat}/{one.election_timeout} ms"
+            found[name] = kills(ground, system, options.kills, say)
+        loaded = None
+        if options.load_minutes:
+            loaded = load(Switchraft(ground), options.load_minutes, options.outstanding)
+    return found, loaded
+
+
+def table(found: dict[str, list[float]]) -> Table:
+    shown = Table("system, heartbeat/election timeout", "kills", title="leader killed: seconds to the next commit")
+    for name in ("median", "least", "p90", "most"):
+        shown.add_column(name, justify="right")
+    for name, times in found.items():
+        ordered = sorted(times)
+        figures = (statistics.median(ordered), ordered[0], quantile(ordered, 0.9), ordered[-1])
+        shown.add_row(name, str(len(times)), *(f"{figure:.3f}" for figure in figures))
+    return shown

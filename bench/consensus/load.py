@@ -1,0 +1,54 @@
+"""One client process that keeps a number of puts outstanding for a while, and prints what it saw as JSON.
+
+Run by ``bench.consensus.commit`` beside the members; also by hand:
+``python -m bench.consensus.load --server 127.0.0.1:26411 --outstanding 64 --seconds 5``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from bench.consensus.window import Window, key, parser, tell, window_of
+from hosts.client.blocking import Client
+from hosts.config import Address
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--server", action="append", required=True, help="ADDRESS:PORT; may be repeated")
+    arguments.add_argument("--bind", help="the client's own address")
+    arguments.add_argument("--group", type=int, nargs="+", default=[1], help="several share what is outstanding")
+    options = arguments.parse_args()
+    servers = [(address, int(port)) for address, _, port in (text.rpartition(":") for text in options.server)]
+    window = window_of(options)
+    each = max(1, options.outstanding // len(options.group))
+    threads = [
+        threading.Thread(target=run, args=(servers, group, options.bind, each, options.value_bytes, window))
+        for group in options.group[1:]
+    ]
+    for thread in threads:
+        thread.start()
+    run(servers, options.group[0], options.bind, each, options.value_bytes, window)
+    for thread in threads:
+        thread.join()
+    tell(window.figures())
+
+
+def run(servers: list[Address], group: int, bind: str | None, outstanding: int, size: int, window: Window) -> None:
+    """Load one group until the window ends."""
+    value = bytes(size)
+
+    def pairs() -> Iterator[tuple[bytes, bytes]]:
+        number = 0
+        while window.open():
+            yield key(number), value
+            number += 1
+
+    with Client(servers, group, bind=bind) as client:
+        for result in client.put_many(pairs(), outstanding):
+            window.answered(result.elapsed_s)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Fuzzers of language, compiler, JSON loader, P4Runtime server and data plane: `python -m conformance fuzz -h`."""

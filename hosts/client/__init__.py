@@ -1,0 +1,10 @@
+"""The client library: ``from hosts.client import Client``.
+
+protocol   what is sent, repeated and believed; sans-IO
+calls      requests on their way to an answer, and what is known of those that are asked
+blocking   `Client`: a socket and a clock around the protocol
+"""
+
+from hosts.client.blocking import Client
+
+__all__ = ["Client"]

@@ -1,0 +1,470 @@
+"""The client's protocol without socket, clock or randomness of its own: datagrams and time in, datagrams and results
+out. ``hosts.client`` puts a socket around it, the simulator its network.
+
+    call = protocol.submit(request, now)
+    for datagram, address in protocol.datagrams_to_send(): ...
+    protocol.receive(datagram, address, now)    # for each that has come
+    protocol.handle_timer(now)                  # once ``timer`` has passed
+    for call in protocol.take_finished(): result(call)
+
+After every input, ``datagrams_to_send`` may have something. Requests that get no answer are repeated under the same
+session and sequence, and so are carried out at most once. Times are seconds of any monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from random import Random
+
+from hosts.addresses import unpack_address
+from hosts.client.calls import Call, ClientError, Refused, Servers, SessionExpired, result, too_late
+from hosts.config import Address
+from hosts.net.batches import MORE, pack_batches, unpack_batch
+from hosts.net.fragments import Outbox
+from hosts.net.reassembly import Inbox
+from hosts.raft.message import NOBODY, MessageType
+from hosts.service import values
+from hosts.service.requests import (
+    KNOWS_EXPIRED,
+    MAX_REQUEST_BYTES,
+    WRITES,
+    Operation,
+    Outcome,
+    Reply,
+    Request,
+    RequestFault,
+    unpack_result,
+)
+from hosts.service.sessions import MAX_OUTSTANDING
+from hosts.wire import HEADER_BYTES, MAX_DATAGRAM, Flag, FragmentStatus, Header, WireError, unpack_fragment
+
+DEFAULT_TIMEOUT_S = 10.0
+INBOX_BYTES = 96 << 20
+"""Bytes of large answers that have come in part."""
+
+MAX_REDIRECTS = 3
+"""Answers "ask that one" that are followed at once; later ones only after a while."""
+
+IDLE_S = 60.0
+"""From one look to the next while nothing waits for an answer, in seconds."""
+
+NO_SESSION_YET = 0
+
+
+class ClientProtocol:
+    """One client of one group. ``servers`` are asked in turn until one leads."""
+
+    def __init__(
+        self,
+        servers: Iterable[Address],
+        group: int,
+        random: Random,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        steer: bool = True,
+    ) -> None:
+        """``steer`` False asks switches to leave requests at the addressed node. Raises ClientError if there is
+        nobody to ask."""
+        self.servers = Servers(list(servers))
+        self.counters: Counter[str] = Counter()
+        """What people may want to know: drops (datagrams that were no answer to anything that this client waits for),
+        retries, large requests, expired sessions, and answers that were no result."""
+        self._group = group
+        self._timeout_s = timeout_s
+        self._flags = 0 if steer else int(Flag.NO_STEER)
+        self._random = random
+        self._nonce = self._draw_nonce()
+        self._session = NO_SESSION_YET
+        self._opening: Call | None = None
+        """The request for a session, while it waits for its answer."""
+        self._queued: list[Call] = []
+        """Calls that wait for a session, or for room in it."""
+        self._next_sequence = self._lowest = 1
+        self._calls: dict[tuple[int, int], Call] = {}
+        """Calls on their way, by session and sequence."""
+        self._gathered: list[Call] = []
+        """Small ones that have just begun, and go together."""
+        self._outgoing: list[tuple[bytes, Address]] = []
+        self._finished: list[Call] = []
+        self._outbox = Outbox(random.getrandbits(64))
+        self._inbox = Inbox(INBOX_BYTES, INBOX_BYTES, MAX_REQUEST_BYTES + (1 << 20))
+        self._next_check = 0.0
+
+    # -- out ----------------------------------------------------------------------------------------------------
+
+    def datagrams_to_send(self) -> Sequence[tuple[bytes, Address]]:
+        """The datagrams to send now, each with its address. What was submitted since the last call goes together."""
+        if self._gathered:
+            self._send_gathered()
+        if not self._outgoing:
+            return ()
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def take_finished(self) -> Sequence[Call]:
+        """The calls that are done, each once."""
+        if not self._finished:
+            return ()
+        finished, self._finished = self._finished, []
+        return finished
+
+    @property
+    def timer(self) -> float:
+        """When ``handle_timer`` wants to be called."""
+        resend = self._outbox.next_timeout()
+        return self._next_check if resend is None else min(self._next_check, resend)
+
+    # -- in -----------------------------------------------------------------------------------------------------
+
+    @property
+    def nonce(self) -> int:
+        """The nonce that requests should carry; with another one they are packed twice."""
+        return self._nonce
+
+    @property
+    def session(self) -> int:
+        """The session's number, NO_SESSION_YET while there is none."""
+        return self._session
+
+    def submit(self, request: Request, now: float, timeout_s: float | None = None) -> Call:
+        """Begin a request, which fails if it has no result within ``timeout_s``. A session is opened first if there
+        is none. Raises Refused if the request is too large, or too many are outstanding."""
+        if len(self._queued) >= self._room():
+            raise Refused(f"at most {MAX_OUTSTANDING} requests may be outstanding; collect some first")
+        try:
+            payload = request.pack()
+        except RequestFault as fault:
+            raise Refused(str(fault)) from fault
+        deadline = now + (self._timeout_s if timeout_s is None else timeout_s)
+        call = Call(request, NO_SESSION_YET, 0, now, deadline, payload)
+        self._begin(call, now)
+        return call
+
+    def receive(self, datagram: bytes, address: Address, now: float) -> None:
+        """A datagram has come from ``address``."""
+        if self._gathered:
+            self._send_gathered()
+        try:
+            self._take(datagram, address, now)
+        except (WireError, RequestFault, values.ValueFault):
+            self._drop()
+
+    def handle_timer(self, now: float) -> None:
+        """Time has passed: repeat what got no answer, give up what has waited too long."""
+        if self._gathered:
+            self._send_gathered()
+        self._pump(now)
+        if now >= self._next_check:
+            self._check(now)
+
+    def could_not_send(self, address: Address, reason: str) -> None:
+        """A datagram has not left: as if it were lost on the way, but people may want to know."""
+        self.servers.spoke(address, f"cannot be reached ({reason})")
+
+    # -- sessions -----------------------------------------------------------------------------------------------
+
+    def _begin(self, call: Call, now: float) -> None:
+        """Send a call under the present session, or have it wait for one."""
+        if call.request.nonce != self._nonce:
+            call.request = replace(call.request, nonce=self._nonce)
+            call.payload = call.request.pack()
+        if self._session and not self._queued and self._room():
+            self._start(call, now)
+            return
+        self._queued.append(call)
+        self._look_again_at(call.deadline)
+        if not self._session:
+            opening = self._opening or self._open(now)
+            opening.deadline = max(opening.deadline, call.deadline)
+
+    def _room(self) -> int:
+        """For how many more calls the session has."""
+        return MAX_OUTSTANDING - (self._next_sequence - self._lowest)
+
+    def _start(self, call: Call, now: float) -> None:
+        call.session, call.sequence = self._session, self._next_sequence
+        self._next_sequence += 1
+        self._calls[call.session, call.sequence] = call
+        self._send(call, now)
+
+    def _start_queued(self, now: float) -> None:
+        """As many as the session has room for."""
+        room = self._room()
+        started, self._queued = self._queued[:room], self._queued[room:]
+        for call in started:
+            self._start(call, now)
+
+    def _open(self, now: float) -> Call:
+        request = Request(self._nonce, Operation.OPEN_SESSION)
+        opening = Call(request, NO_SESSION_YET, self._nonce, now, now, request.pack())
+        self._opening = self._calls[opening.session, opening.sequence] = opening
+        self._send(opening, now)
+        return opening
+
+    def _opened(self, opening: Call, now: float) -> None:
+        """The request for a session is done: those that waited for it begin, or fail as it has."""
+        self._opening = None
+        try:
+            self._session = int(result(opening).value)
+        except ClientError as failure:
+            for call in self._queued:
+                call.failure = failure
+            self._finished += self._queued
+            self._queued = []
+            return
+        self._next_sequence = self._lowest = 1
+        self._start_queued(now)
+
+    def _forget_session(self, call: Call) -> None:
+        """A call's session is known no more. The next one has another nonce: under the same one, a session that is
+        known after all would be found again, with the replies to sequences that are now used anew."""
+        if call.session == self._session:
+            self.counters["sessions expired"] += 1
+            self._session = NO_SESSION_YET
+            self._nonce = self._draw_nonce()
+            self._next_sequence = self._lowest = 1
+
+    def _draw_nonce(self) -> int:
+        return self._random.getrandbits(64) or 1
+
+    # -- sending ------------------------------------------------------------------------------------------------
+
+    def _send(self, call: Call, now: float) -> None:
+        call.sent(self.servers.current, now)
+        self._look_again_at(min(call.next_send, call.deadline))
+        if not _is_small(call):
+            self._send_fragments(call, now)
+        elif call.tries == 1 and call.session:
+            self._gathered.append(call)
+        else:
+            self._put(self._header(call).pack() + call.payload, call.asked)
+
+    def _send_gathered(self) -> None:
+        """In few datagrams. They are of one session, and for one address: both change only between."""
+        gathered, self._gathered = self._gathered, []
+        first = gathered[0]
+        if len(gathered) == 1:
+            self._put(self._header(first).pack() + first.payload, first.asked)
+            return
+        for index, more, payload in pack_batches([(call.sequence, call.payload) for call in gathered]):
+            header = self._header(first, index, more)
+            self._put(header.pack() + payload, first.asked)
+
+    def _send_fragments(self, call: Call, now: float) -> None:
+        if call.message_id is not None and call.message_id in self._outbox:
+            self._outbox.restart(call.message_id, now)
+        else:
+            self.counters["large requests"] += 1
+            call.message_id = self._outbox.add(self._header(call), call.payload, now)
+        self._pump(now)
+
+    def _header(self, call: Call, sequence: int | None = None, more: int = 0) -> Header:
+        return Header(
+            MessageType.CLIENT_REQUEST,
+            group=self._group,
+            term=KNOWS_EXPIRED,
+            index=call.sequence if sequence is None else sequence,
+            log_term=call.session,
+            commit=self._lowest if call.session == self._session else 0,
+            flags=self._flags | more,
+        )
+
+    def _put(self, datagram: bytes, address: Address) -> None:
+        self._outgoing.append((datagram, address))
+
+    def _pump(self, now: float) -> None:
+        for datagram in self._outbox.poll(now):
+            self._put(datagram, self.servers.current)
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    def _look_again_at(self, when: float) -> None:
+        self._next_check = min(self._next_check, when)
+
+    def _check(self, now: float) -> None:
+        """Deal with calls whose time has come."""
+        self._inbox.expire(now)
+        self._give_up_late(now)
+        due = [call for call in self._calls.values() if now >= call.next_send]
+        quiet = [call for call in due if call.expects]
+        for call in quiet:
+            call.silences += 1
+        if any(call.asked == self.servers.current for call in quiet):
+            self.servers.fell_silent(self.servers.current, now)
+            self.servers.turn()
+        for call in due:
+            former = call.asked
+            if call.expects and former != self.servers.current and _is_small(call):
+                # Most often just a datagram was lost, and who was asked still is the right one.
+                self._put(self._header(call).pack() + call.payload, former)
+            self._send(call, now)
+        self.counters["retries"] += len(due)
+        times = [min(call.next_send, call.deadline) for call in self._calls.values()]
+        self._next_check = min((*times, *(call.deadline for call in self._queued)), default=now + IDLE_S)
+
+    def _give_up_late(self, now: float) -> None:
+        if self._opening is not None:
+            for call in self._queued:
+                call.busy = self._opening.busy
+        waiting = [*self._calls.values(), *self._queued]
+        for call in [call for call in waiting if now >= call.deadline]:
+            if call is self._opening:
+                # Those who waited for it are late as well, and say so themselves.
+                self._opening = None
+                del self._calls[call.session, call.sequence]
+            else:
+                call.failure = too_late(call, self.servers, now)
+                self._end(call, now)
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
+    def _drop(self) -> None:
+        self.counters["drops"] += 1
+
+    def _take(self, datagram: bytes, address: Address, now: float) -> None:
+        header = Header.unpack(datagram)
+        payload = datagram[HEADER_BYTES:]
+        if header.group != self._group or header.source == NOBODY:
+            self._drop()
+        elif header.type == MessageType.CLIENT_REPLY and header.flags & MORE and not header.is_fragment:
+            for sequence, part in unpack_batch(payload):
+                call = self._calls.get((header.log_term, sequence))
+                if call is None:
+                    self._drop()
+                else:
+                    self._on_reply(call, header.source, Reply.unpack(part), address, now)
+        else:
+            self._take_one(header, payload, datagram, address, now)
+
+    def _take_one(self, header: Header, payload: bytes, datagram: bytes, address: Address, now: float) -> None:
+        call = self._calls.get((header.log_term, header.index))
+        if call is None:
+            self._drop()
+        elif header.type == MessageType.CLIENT_FRAGMENT_STATUS:
+            status = FragmentStatus.unpack(payload)
+            if status.message_id == call.message_id:
+                call.heard_of(now)
+                self._outbox.on_status(status, address, now)
+                self._pump(now)
+        elif header.type == MessageType.CLIENT_REPLY:
+            if header.is_fragment:
+                payload = self._gather(call, header, datagram, address, now)
+            if payload:
+                self._on_reply(call, header.source, Reply.unpack(payload), address, now)
+        else:
+            self._drop()
+
+    def _gather(self, call: Call, header: Header, datagram: bytes, address: Address, now: float) -> bytes:
+        """Part of a large answer: what it completes, or nothing yet."""
+        call.heard_of(now)
+        fragment = unpack_fragment(datagram[HEADER_BYTES:])
+        received = self._inbox.receive(address, datagram[:HEADER_BYTES], fragment, now)
+        if received.status is not None:
+            kind = MessageType.CLIENT_FRAGMENT_STATUS
+            answer = Header(kind, NOBODY, header.source, self._group, index=header.index, log_term=header.log_term)
+            self._put(answer.pack() + received.status.pack(), address)
+        return bytes(received.payload or b"")
+
+    def _on_reply(self, call: Call, source: int, reply: Reply, address: Address, now: float) -> None:
+        if reply.nonce != call.request.nonce:
+            self._drop()
+            return
+        outcome = reply.outcome
+        call.busy = outcome is Outcome.BUSY
+        if outcome is not Outcome.OK:
+            self.counters[f"answers: {outcome.name.lower()}"] += 1
+        if outcome is Outcome.NOT_LEADER:
+            self._on_not_leader(call, unpack_address(reply.body), address, now)
+        elif outcome is Outcome.LOST_LEADERSHIP:
+            call.in_doubt = True
+            self._postpone(call, address, "leads no more", now)
+        elif outcome is Outcome.BUSY:
+            self._postpone(call, address, f"is busy: {reply.text}", now)
+        else:
+            self._on_final_reply(call, source, reply, address, now)
+
+    def _on_final_reply(self, call: Call, source: int, reply: Reply, address: Address, now: float) -> None:
+        """An answer that no other will follow. Raises RequestFault or ValueFault for a result that is none."""
+        if reply.outcome is Outcome.OK:
+            call.value = unpack_result(call.request, reply.body)
+        self.servers.spoke(address)
+        self.servers.spoke(call.asked)
+        call.served_by, call.address, call.answered = source, address, now
+        if reply.outcome in (Outcome.UNKNOWN_SESSION, Outcome.SESSION_EXPIRED):
+            self._on_no_session(call, reply, now)
+        else:
+            call.reply = reply
+            self._end(call, now)
+
+    def _on_not_leader(self, call: Call, leader: Address | None, address: Address, now: float) -> None:
+        if leader is None:
+            if call.asked == self.servers.current:
+                self.servers.turn()
+            self._postpone(call, address, "knows no leader", now)
+        elif not self.servers.follow(leader, now):
+            if call.asked == self.servers.current:
+                self.servers.turn()
+            self._postpone(call, address, f"follows {leader[0]}:{leader[1]}, which does not answer", now)
+        elif leader != call.asked and call.refusals < MAX_REDIRECTS:
+            self.servers.spoke(address, f"follows {leader[0]}:{leader[1]}")
+            call.refusals += 1
+            self._send(call, now)
+        else:
+            self._postpone(call, address, f"follows {leader[0]}:{leader[1]}", now)
+
+    def _postpone(self, call: Call, address: Address, said: str, now: float) -> None:
+        self.servers.spoke(address, said)
+        self._stop_sending(call)
+        call.refused(now, self._random.uniform(0.5, 1.0))
+        self._look_again_at(call.next_send)
+
+    def _on_no_session(self, call: Call, reply: Reply, now: float) -> None:
+        if call is self._opening:
+            self._postpone(call, call.address, f"does not open a session: {reply.text}", now)
+            return
+        self._forget_session(call)
+        if _is_safe_to_repeat(call, reply.outcome):
+            self._stop_sending(call)
+            del self._calls[call.session, call.sequence]
+            call.start_over()
+            self._begin(call, now)
+        else:
+            call.failure = SessionExpired(
+                f"{reply.text}; whether this request was carried out before that is not known"
+            )
+            self._end(call, now)
+
+    def _stop_sending(self, call: Call) -> None:
+        if call.message_id is not None:
+            self._outbox.remove(call.message_id)
+            call.message_id = None
+
+    def _end(self, call: Call, now: float) -> None:
+        """A call is done."""
+        if not call.session and call is not self._opening:
+            self._queued.remove(call)
+        else:
+            del self._calls[call.session, call.sequence]
+        self._stop_sending(call)
+        if call is self._opening:
+            self._opened(call, now)
+            return
+        self._finished.append(call)
+        if call.session == self._session and call.sequence == self._lowest:
+            while self._lowest < self._next_sequence and (self._session, self._lowest) not in self._calls:
+                self._lowest += 1
+            if self._queued:
+                self._start_queued(now)
+
+
+def _is_small(call: Call) -> bool:
+    """Whether it goes in one datagram."""
+    return HEADER_BYTES + len(call.payload) <= MAX_DATAGRAM
+
+
+def _is_safe_to_repeat(call: Call, outcome: Outcome) -> bool:
+    """Whether a request without a session may go again under a new one: it was not carried out, or does not matter if
+    it was. A single try says nothing, for the network may have doubled it."""
+    return outcome is Outcome.SESSION_EXPIRED or call.request.operation not in WRITES

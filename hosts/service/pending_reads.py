@@ -1,0 +1,97 @@
+"""Clients that wait for a read which takes no log entry (thesis, section 6.4).
+
+A read is asked of the core, which numbers it. It is safe once a quorum has answered a round that began after that,
+and is answered once everything up to the index that the core names is applied. What a leader that has lost its term
+was asked and had not made safe is given up; what was safe stays so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hosts.config import Address
+from hosts.service.requests import Request
+from hosts.service.values import MAX_LARGE_BYTES
+from hosts.wire import Header
+
+MAX_READERS = 65_536
+MAX_READER_BYTES = MAX_LARGE_BYTES
+"""Beyond this many of them, or bytes of their keys, a leader is busy; a key of any size may wait alone."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """A client's read that is not answered yet."""
+
+    header: Header
+    request: Request
+    address: Address
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """What a retry has in common with it."""
+        return self.header.log_term, self.header.index, self.request.nonce
+
+
+class Readers:
+    """All that wait in a group. Numbers are the core's, and never come twice."""
+
+    def __init__(self) -> None:
+        self._asked: dict[int, Reader] = {}
+        self._safe: deque[tuple[int, Reader]] = deque()
+        self._by_key: dict[tuple[int, int, int], Reader] = {}
+        self._bytes = 0
+        self._term = 0
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def find(self, session: int, sequence: int, nonce: int) -> Reader | None:
+        """The read that this would be a retry of."""
+        return self._by_key.get((session, sequence, nonce))
+
+    def have_room(self, reader: Reader) -> bool:
+        """Whether another one may be added."""
+        fits = len(self._by_key) < MAX_READERS and self._bytes + len(reader.request.key) <= MAX_READER_BYTES
+        return fits or not self._by_key
+
+    def add(self, number: int, term: int, reader: Reader) -> None:
+        """The leader of ``term`` was asked. ``expire`` must have been called for an earlier term's."""
+        self._term = term
+        self._asked[number] = reader
+        self._by_key[reader.key] = reader
+        self._bytes += len(reader.request.key)
+
+    def safe(self, reads: Iterable[tuple[int, int]]) -> None:
+        """Take in Ready.reads, pairs of number and index."""
+        for number, index in reads:
+            reader = self._asked.pop(number, None)
+            if reader is not None:
+                self._safe.append((index, reader))
+
+    def are_due(self, applied_index: int) -> bool:
+        """Whether ``take_due`` has one that may be answered now."""
+        return bool(self._safe) and self._safe[0][0] <= applied_index
+
+    def take_due(self) -> Reader:
+        """The one that has been safe for longest; it waits no longer."""
+        reader = self._safe.popleft()[1]
+        self._forget(reader)
+        return reader
+
+    def expire(self, leads: bool, term: int) -> list[Reader]:
+        """Those that will never be safe because this member ``leads`` no more, or in another term; they wait no
+        longer."""
+        if not self._asked or (leads and term == self._term):
+            return []
+        lost = list(self._asked.values())
+        self._asked.clear()
+        for reader in lost:
+            self._forget(reader)
+        return lost
+
+    def _forget(self, reader: Reader) -> None:
+        del self._by_key[reader.key]
+        self._bytes -= len(reader.request.key)

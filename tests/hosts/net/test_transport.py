@@ -1,0 +1,178 @@
+"""What datagrams make a node's transport send, keep, and spend its time on."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hosts.config import Address
+from hosts.net.transport import DRAIN_S
+from hosts.net.validation import AMPLIFICATION
+from hosts.raft.message import Entry, EntryKind, Message, MessageType
+from hosts.service.requests import Operation, Request
+from hosts.wire import HEADER_BYTES, Flag, Fragment, FragmentStatus, Header, pack_fragment
+from tests.hosts.conftest import eventually
+from tests.hosts.net.test_seal import ADDRESSES, KEY, Member
+
+FRAGMENT = Header(MessageType.APPEND_ENTRIES, 1, 2, 1, term=7, flags=int(Flag.FRAGMENT))
+REQUEST = Header(MessageType.CLIENT_REQUEST, group=1, index=3, log_term=5)
+
+
+def gaps(header: Header, count: int, data: bytes = b"x") -> list[bytes]:
+    """Fragments of a message with a gap before each."""
+    step = len(data) + 8
+    return [pack_fragment(header, Fragment(9, 8 + step * at, 1 << 20, data)) for at in range(count)]
+
+
+def sizes(member: Member) -> dict[Address, int]:
+    """Bytes sent to each address since the last time."""
+    found: dict[Address, int] = {}
+    for datagram, address in member.socket.sent:
+        found[address] = found.get(address, 0) + len(datagram)
+    member.socket.sent.clear()
+    return found
+
+
+def test_who_writes_a_members_address_has_little_sent_to_it() -> None:
+    """Without a key a stranger's fragments are taken for the member's; what is told of them stays small."""
+    two = Member(2, None)
+    for datagram in gaps(FRAGMENT, 150):
+        two.take(datagram)
+        told = sizes(two)
+        assert 0 < told[ADDRESSES[1]] <= AMPLIFICATION * len(datagram)
+    large = gaps(FRAGMENT, 90, bytes(1000))
+    two.take(*large)
+    last = two.socket.sent[-1][0][HEADER_BYTES + 16 :]
+    assert len(FragmentStatus.unpack(last).missing) > 80, "of a member's own fragments all is told"
+
+
+def test_with_a_key_nothing_is_sent_there_at_all() -> None:
+    two = Member(2)
+    assert two.take(*gaps(FRAGMENT, 150)) == {"bad_mac": 150}
+    assert sizes(two) == {}
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_clients_messages_from_a_members_address_are_a_strangers(key: bytes | None) -> None:
+    two = Member(2, key)
+    reply = Header(MessageType.CLIENT_REPLY, 2, 0, 1, index=3, log_term=5)
+    request = REQUEST.pack() + Request(7, Operation.READ_LIST, start=0, limit=9).pack()
+    two.take(request)
+    two.transport.send_client(reply, bytes(72_800), ADDRESSES[1])
+    assert sizes(two)[ADDRESSES[1]] <= AMPLIFICATION * len(request)
+
+
+def test_time_spent_on_what_has_come_is_bounded() -> None:
+    """However much has come, and however long each takes: then something else has its turn, and then the rest."""
+    two = Member(2)
+    now = 0.0
+
+    def slow(*_: object) -> None:
+        nonlocal now
+        now += DRAIN_S / 3
+
+    two.transport._clock = lambda: now
+    object.__setattr__(two.transport._handlers, "request", slow)
+    request = REQUEST.pack() + Request(7, Operation.GET, b"\x01").pack()
+    two.take(*[request] * 100)
+    assert len(two.socket.waiting) == 96
+    while two.socket.waiting:
+        before = len(two.socket.waiting)
+        two.take()
+        assert before - 4 <= len(two.socket.waiting) < before
+
+
+def test_nothing_is_kept_for_who_is_no_member_any_more() -> None:
+    one = Member(1)
+    entry = Entry(7, 1, EntryKind.COMMAND, bytes(10_000))
+    for member, address in ((2, ADDRESSES[2]), (3, ADDRESSES[3]), (3, ("10.0.0.33", 26410))):
+        one.transport.set_members(1, {1: ADDRESSES[1], 2: ADDRESSES[2], member: address})
+        one.send(Message(MessageType.APPEND_ENTRIES, 1, member, 7, entries=(entry,), round=1))
+    assert set(one.transport._peer_outboxes) == {ADDRESSES[2], ("10.0.0.33", 26410)}
+    one.transport.set_members(1, {1: ADDRESSES[1]})
+    assert one.transport._peer_outboxes == {} and not one.transport.waits
+
+
+def test_guests_are_forgotten_once_they_are_members() -> None:
+    """Who has the key and is not known yet is answered where it was heard last, and only there."""
+    one = Member(1)
+    vote = Message(MessageType.REQUEST_VOTE, 9, 1, 7, index=5, log_term=3, round=1)
+    nine = Member(9)
+    nine.transport._peers[1] = {1: ADDRESSES[1]}
+    entry = Entry(7, 1, EntryKind.COMMAND, bytes(10_000))
+    for number in range(50):
+        (datagram,) = nine.send(vote)
+        one.socket.waiting.append((datagram, ("10.0.9.9", number)))
+        one.transport.drain()
+        one.send(Message(MessageType.APPEND_ENTRIES, 1, 9, 7, entries=(entry,), round=1))
+    assert one.transport._guests == {(1, 9): ("10.0.9.9", 49)}
+    assert set(one.transport._peer_outboxes) == {("10.0.9.9", 49)}
+    one.transport.set_members(1, {1: ADDRESSES[1], 9: ("10.0.9.9", 49)})
+    assert one.transport._guests == {} and set(one.transport._peer_outboxes) == {("10.0.9.9", 49)}
+
+
+# -- a cluster ------------------------------------------------------------------------------------------------------
+
+
+def test_a_silent_address_gets_three_times_what_it_sent(cluster: Any) -> None:
+    """A read of much, whose answer is never acknowledged: all that comes, until the node has given up."""
+    with cluster.client() as client, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        for number in range(10):
+            client.append(str(number) * 8000)
+        assert len(client.read_list().value) == 10
+        leader = cluster.leader()
+        header = Header(
+            MessageType.CLIENT_REQUEST,
+            group=1,
+            index=900,
+            log_term=client._protocol.session,
+            flags=int(Flag.NO_STEER),
+        )
+        request = header.pack() + Request(client._protocol.nonce, Operation.READ_LIST, start=0, limit=99).pack()
+        silent.setblocking(False)
+        silent.sendto(request, cluster.address(leader))
+        got = 0
+
+        def given_up() -> bool:
+            nonlocal got
+            try:
+                while True:
+                    got += len(silent.recv(65_536))
+                    assert got <= AMPLIFICATION * len(request)
+            except BlockingIOError:
+                return bool(cluster.status(leader)["counters"]["drops"].get("not_validated"))
+
+        eventually(given_up, "the node gives up")
+        assert got > 0, "a challenge at least"
+
+
+def test_readers_that_answer_get_what_they_ask_for(cluster: Any) -> None:
+    """Whatever the size of the answer: the first one, and those after it."""
+    chance = random.Random(4)
+    values = [chance.randbytes(size) for size in (10, 100, 300, 1000, 1300, 2000, 70_000, 900_000)]
+    for first in values:
+        with cluster.client() as client:
+            client.put("k", first)
+        with cluster.client() as client:
+            assert client.get("k").value == [True, first]
+            assert client.get("k").value == [True, first]
+
+
+def test_an_answer_beyond_three_times_costs_a_round_trip_once(make_cluster: Callable[..., Any]) -> None:
+    """The address is challenged once, not for each answer of a whole series."""
+    made = make_cluster()
+    made.start()
+    made.leader()
+    with made.client() as client:
+        client.put("k", bytes(1000))
+    with made.client() as client:
+        for _ in range(50):
+            assert client.get("k").value == [True, bytes(1000)]
+        leader = made.leader()
+        sent = made.status(leader)["counters"]["sent"]["CLIENT_REPLY"]
+        received = made.status(leader)["counters"]["received"]["CLIENT_FRAGMENT_STATUS"]
+        assert 1 <= received <= 3 and sent >= 50

@@ -1,0 +1,10 @@
+"""What the `switchraft` command shows, a module for each command.
+
+status, log, counters, features
+            what nodes, switches and the controller hold
+capture, trace, ping, exec
+            packets on an interface, a packet's way through a switch, reachability, a command on a host
+client_requests, destination
+            put, get and the like: the request, and from where and to whom it goes
+output      printing for people and programs
+"""

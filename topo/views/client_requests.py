@@ -1,0 +1,150 @@
+"""A client's request from the command line, and its answer for people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hosts.service.values import Value, ValueFault, describe_type, to_json
+from topo.errors import LabError, UsageError
+from topo.views.destination import Way, choose
+from topo.views.log import value_text
+from topo.views.output import print_json
+
+if TYPE_CHECKING:
+    from hosts.client.blocking import Client
+    from hosts.client.calls import Result
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an answer means: one line for people, ``value`` and ``facts`` for programs."""
+
+    text: str
+    value: Value
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What to ask, and how to tell the answer."""
+
+    call: Callable[[Client], Result]
+    tell: Callable[[Result], Told]
+
+
+@dataclass(frozen=True)
+class Route:
+    """As on the command line: host to speak from, host or address to speak to, a cluster file instead of a lab, and
+    which group."""
+
+    origin: str | None = None
+    target: str | None = None
+    cluster: Path | None = None
+    seconds: float = 10.0
+    group: int | None = None
+
+
+def append(value: Value) -> Errand:
+    """Append ``value`` to the list."""
+
+    def tell(result: Result) -> Told:
+        return Told(f"{_shown(value)} is value {result.value} of the list", value, {"position": result.value})
+
+    return Errand(lambda client: client.append(value), tell)
+
+
+def put(key: str, value: Value) -> Errand:
+    """Store ``value`` under ``key``."""
+
+    def tell(result: Result) -> Told:
+        known = "replaced" if result.value else "new"
+        return Told(f"{key} = {_shown(value)}, {known}", value, {"key": key, "existed": result.value})
+
+    return Errand(lambda client: client.put(key, value), tell)
+
+
+def get(key: str) -> Errand:
+    """Read what is under ``key``; raises LabError if nothing is."""
+
+    def tell(result: Result) -> Told:
+        there, value = result.value
+        if not there:
+            raise LabError(f"there is no key {key!r}")
+        return Told(f"{key} = {_shown(value)}", value, {"key": key})
+
+    return Errand(lambda client: client.get(key), tell)
+
+
+def delete(key: str) -> Errand:
+    """Remove ``key``; raises LabError if it is not there."""
+
+    def tell(result: Result) -> Told:
+        if not result.value:
+            raise LabError(f"there is no key {key!r}")
+        return Told(f"{key} is deleted", None, {"key": key})
+
+    return Errand(lambda client: client.delete(key), tell)
+
+
+def ask(route: Route, errand: Errand) -> tuple[Way, Result]:
+    """Ask as ``route`` says; this thread moves into the origin's namespace. Raises LabError where no answer comes,
+    UsageError for an impossible value."""
+    way = choose(route.origin, route.target, route.cluster, route.group)
+    return way, ask_on(way, errand, route.seconds)
+
+
+def ask_on(way: Way, errand: Errand, seconds: float) -> Result:
+    """Ask from where this thread is. Raises as ``ask``."""
+    from hosts.client.blocking import Client, ClientError
+
+    try:
+        with Client(way.servers, way.group, bind=way.source, timeout_s=seconds) as client:
+            return errand.call(client)
+    except ValueFault as error:
+        raise UsageError(str(error)) from error
+    except ClientError as error:
+        raise LabError(str(error)) from error
+
+
+def show(route: Route, errand: Errand, as_json: bool) -> None:
+    """Ask, and print the answer. Raises LabError."""
+    way, result = ask(route, errand)
+    _print(way, result, errand.tell(result), as_json)
+
+
+def show_from(source: str, destination: str, value: Value, seconds: float) -> None:
+    """As ``send``, by addresses alone: from an address of this host. Raises LabError."""
+    way = choose(source, destination, None)
+    errand = append(value)
+    result = ask_on(way, errand, seconds)
+    _print(way, result, errand.tell(result), as_json=False)
+
+
+def _print(way: Way, result: Result, told: Told, as_json: bool) -> None:
+    if not as_json:
+        print(f"{told.text}; {how(way, result)}")
+        return
+    print_json(
+        {
+            "value": to_json(told.value),
+            "type": describe_type(told.value),
+            **told.facts,
+            "index": result.index,
+            "term": result.term,
+            "served_by": way.name(result.address[0]),
+            "ms": round(result.elapsed_s * 1000, 3),
+        }
+    )
+
+
+def how(way: Way, result: Result) -> str:
+    """Where and how fast a request was carried out."""
+    by = way.name(result.address[0])
+    return f"index {result.index}, term {result.term}, served by {by}, {result.elapsed_s * 1000:.1f} ms"
+
+
+def _shown(value: Value) -> str:
+    return f"{value_text(to_json(value))} ({describe_type(value)})"

@@ -1,0 +1,172 @@
+"""What runs, who leads and what has committed: gathered from the lab's record, the nodes and the controller."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from topo.errors import LabError
+from topo.lab.running_lab import Live
+from topo.views.features import describe
+
+GROUP_FIELDS = ("role", "term", "leader", "commit", "applied", "last_index")
+
+
+def gather(live: Live) -> dict[str, Any]:
+    """Everything that ``switchraft status --json`` prints."""
+    started = {process.name for process in live.record.processes}
+    with ThreadPoolExecutor() as pool:
+        links = pool.submit(_or_error, lambda: {"ok": True, **live.links()})
+        controller = pool.submit(_or_error, lambda: live.ask_controller({"cmd": "status"}))
+        nodes = {
+            name: pool.submit(_or_error, lambda name=name: live.ask_node(name, {"cmd": "status"}))
+            for name in live.topology.nodes
+            if name in live.topology.members or name in started
+        }
+        links.result()
+        record = Live.find().record
+        running = {process.name: process for process in record.processes}
+
+        def state(name: str) -> str:
+            process = running.get(name)
+            if process is None:
+                return "not started" if "error" in nodes[name].result() else "by hand"
+            return process.state if process.alive or process.state.startswith("dead") else "dead"
+
+        told = controller.result()
+        return {
+            "topology": record.topology,
+            "switch": record.switch,
+            "lab_pid": record.lab.pid,
+            "nodes": {name: {"state": state(name), **_node(answer.result())} for name, answer in nodes.items()},
+            "switches": {
+                switch.name: {"state": state(switch.name), **told.get("switches", {}).get(switch.name, {})}
+                for switch in live.topology.switches
+            },
+            "controller": {"state": state("controller"), "error": told.get("error")},
+            "groups": told.get("groups", []),
+            "links": told.get("links", []),
+            "features": told.get("features", {}),
+            "broken": {key: value for key, value in links.result().items() if key != "ok"},
+        }
+
+
+def leaders(live: Live) -> list[dict[str, Any]]:
+    """For each group: who says that it leads, in which term, and to whom the switches steer."""
+    whole = gather(live)
+    steered = {group["group"]: group for group in whole["groups"]}
+    found = []
+    for group in live.topology.groups:
+        claims = [
+            (entry["term"], name)
+            for name, node in whole["nodes"].items()
+            for entry in node.get("groups", [])
+            if entry["group"] == group.id and entry["role"] == "leader" and node["state"] != "paused"
+        ]
+        term, leader = max(claims, default=(None, None))
+        route = steered.get(group.id, {})
+        hosts = {**live.topology.spares, **group.members}
+        found.append(
+            {
+                "group": group.id,
+                "leader": leader,
+                "term": term,
+                "steered_to": route.get("host"),
+                "switches": {
+                    name: {"leader": hosts.get(entry["leader"]), "term": entry["term"]}
+                    for name, entry in route.get("switches", {}).items()
+                },
+            }
+        )
+    return found
+
+
+def _node(answer: dict[str, Any]) -> dict[str, Any]:
+    if "error" in answer:
+        return {"error": answer["error"]}
+    return {key: value for key, value in answer.items() if key != "ok"}
+
+
+def _or_error(call: Any) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = call()
+        return answer
+    except (LabError, OSError, ValueError, KeyError) as error:
+        return {"error": str(error)}
+
+
+def render(whole: dict[str, Any]) -> RenderableType:
+    """The same for people."""
+    parts: list[RenderableType] = [_nodes_table(whole), _switches_table(whole)]
+    for group in whole["groups"]:
+        steered = f"{group['host']} (term {group['term']})" if group.get("host") else "no leader known"
+        parts.append(Text(f"Group {group['group']}: switches steer clients to {steered}, service {group['service']}"))
+    for name, node in whole["nodes"].items():
+        for entry in node.get("groups", []):
+            parts += [
+                Text(f"Group {entry['group']}, as {name} sees it: {problem}", style="bold red")
+                for problem in entry.get("problems", [])
+            ]
+    controller = whole["controller"]
+    if controller["state"] != "running":
+        parts.append(Text(f"Controller: {controller['state']}", style="bold red"))
+    elif controller["error"]:
+        parts.append(Text(f"Controller: {controller['error']}", style="bold red"))
+    away = [f"{name} {text}" for name, at in whole["features"].items() if (text := describe(at)) != "on"]
+    if away:
+        parts.append(Text(f"Features: {'; '.join(away)}", style="bold yellow"))
+    down = [f"{link['a']}-{link['b']}" for link in whole["links"] if not link["up"]]
+    if down:
+        parts.append(Text(f"Links that the controller holds for down: {', '.join(down)}", style="bold yellow"))
+    for what, broken in whole["broken"].items():
+        if broken:
+            listed = ", ".join(broken) if isinstance(broken, list) else str(broken)
+            parts.append(Text(f"Broken by hand ({what}): {listed}", style="bold yellow"))
+    return Group(*parts)
+
+
+def _nodes_table(whole: dict[str, Any]) -> Table:
+    table = Table(title=f"{whole['topology']}, {whole['switch']} switches", title_justify="left")
+    for heading in ("node", "state", "group", *GROUP_FIELDS):
+        table.add_column({"last_index": "last"}.get(heading, heading), no_wrap=True)
+    names = {
+        entry["group"]: name
+        for name, node in whole["nodes"].items()
+        for entry in node.get("groups", [])
+        if entry["role"] == "leader"
+    }
+    ids = {
+        (entry["group"], node["id"]): name
+        for name, node in whole["nodes"].items()
+        for entry in node.get("groups", [])
+    }
+    for name, node in whole["nodes"].items():
+        if "groups" not in node:
+            table.add_row(name, Text(node["state"], style="red"))
+            continue
+        for entry in node["groups"]:
+            cells = [_cell(field, entry.get(field), entry["group"], ids) for field in GROUP_FIELDS]
+            style = "bold green" if names.get(entry["group"]) == name else ""
+            table.add_row(name, node["state"], str(entry["group"]), *cells, style=style)
+    return table
+
+
+def _cell(field: str, value: Any, group: int, ids: dict[tuple[int, int], str]) -> str:
+    if field == "leader":
+        return ids.get((group, value), str(value)) if value else "-"
+    return "-" if value is None else str(value)
+
+
+def _switches_table(whole: dict[str, Any]) -> Table:
+    table = Table()
+    for heading in ("switch", "state", "programmed", "entries", "problem"):
+        table.add_column(heading)
+    for name, switch in whole["switches"].items():
+        programmed = {True: "yes", False: "no"}.get(switch.get("programmed"), "?")
+        cells = (name, switch["state"], programmed, str(switch.get("entries", "?")), switch.get("problem") or "")
+        table.add_row(*cells, style="" if switch["state"] == "running" and programmed == "yes" else "red")
+    return table
