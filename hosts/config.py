@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,6 +45,17 @@ class Group:
     spares: Mapping[int, Address] = field(default_factory=dict)
 
 
+class Reads(Enum):
+    """How a leader makes sure that it still leads before it answers a read (thesis, section 6.4)."""
+
+    QUORUM = "quorum"
+    """By a round of heartbeats that a majority answers."""
+    LEASE = "lease"
+    """By such a round not long ago: while clocks run at almost one speed, nobody else can lead yet."""
+    LOG = "log"
+    """By an entry in the log, as for a write."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """What a cluster file says. Times are in milliseconds."""
@@ -65,8 +77,8 @@ class Cluster:
     """Log entries after which a snapshot takes their place, 0 for however many; or so many MiB of them:"""
     snapshot_mib: int = DEFAULT_SNAPSHOT_MIB
     """0 for however large. With both 0 there are no snapshots."""
-    reads_through_log: bool = False
-    """Whether reads take a log entry each, like writes, and not a round of heartbeats."""
+    reads: Reads = Reads.QUORUM
+    """What makes a read linearizable."""
 
     @property
     def member_ids(self) -> list[int]:
@@ -147,7 +159,7 @@ class _ClusterFile(BaseModel):
     key_file: NonEmpty | None = None
     snapshot_entries: Annotated[Whole, Field(ge=0)] = DEFAULT_SNAPSHOT_ENTRIES
     snapshot_mib: Annotated[Whole, Field(ge=0, le=65_536)] = DEFAULT_SNAPSHOT_MIB
-    reads: Literal["quorum", "log"] = "quorum"
+    reads: Literal["quorum", "lease", "log"] = "quorum"
 
     def cluster_of(self, folder: Path) -> Cluster:
         groups = tuple(
@@ -171,7 +183,7 @@ class _ClusterFile(BaseModel):
             key_file=None if self.key_file is None else folder / self.key_file,
             snapshot_entries=self.snapshot_entries,
             snapshot_mib=self.snapshot_mib,
-            reads_through_log=self.reads == "log",
+            reads=Reads(self.reads),
         )
 
 

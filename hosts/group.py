@@ -19,6 +19,7 @@ from hosts.raft.errors import InvalidChange, Unreachable
 from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
 from hosts.raft.snapshot import MemorySink, Sink, Snapshot
 from hosts.service.admission import Admission, Candidate
+from hosts.service.checking import STEPS, Steps
 from hosts.service.machine import Machine
 from hosts.service.pending_reads import Reader, Readers
 from hosts.service.requests import (
@@ -43,6 +44,18 @@ EFFORT = 64
 """What a flush does at the most, in small entries to apply: about a millisecond. Answering a request takes as long as
 a few of them, and so do many bytes."""
 
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much is done between two looks at the socket and the clock: by a flush, and of a value by one step."""
+
+    effort: int = EFFORT
+    steps: Steps = STEPS
+
+
+PACE = Pace()
+
+
 MAX_WAITING = 65_536
 """Requests that wait to be committed, and committed entries that wait to be applied: with more, a leader is busy."""
 
@@ -64,24 +77,34 @@ Farewell: TypeAlias = tuple[Header, Reply, Address]
 """What was asked, the answer, and to whom it goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """How a group reaches the outside: other members, the disk, clients, people."""
+def _no_ticks() -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupOutputs:
+    """Whom a group calls: other members, the disk, clients, people."""
 
     send: Callable[[int, Message], None]
+    """Takes a message to another member."""
     write: Callable[[int, Ready], None]
+    """Makes a Ready's part durable; ``Group.durable`` is called then."""
     reply: Callable[[Header, Payload, Address], None]
+    """Takes an answer to a client."""
     note: Callable[[str], None]
+    """Takes a line for people."""
     save: Callable[[int, Snapshot], None] = lambda group, snapshot: None
     """Makes a snapshot durable; ``Group.saved`` is called then, or ``Group.not_saved``."""
-    sink: Callable[[int], Sink] = lambda group: MemorySink()
-    """A place for the data of a snapshot that is made here."""
-    members: Callable[[int, Mapping[int, Address]], None] = lambda group, addresses: None
+    stage: Callable[[int], Sink] = lambda group: MemorySink()
+    """Makes a place for the data of a snapshot that is made here."""
+    learned: Callable[[int, Mapping[int, Address]], None] = lambda group, addresses: None
     """Told where the members of a group are, before anything is sent to a new one."""
-    tell: Callable[[int, Message], None] = lambda group, message: None
+    tell_network: Callable[[int, Message], None] = lambda group, message: None
     """Takes what the network is told; the target is everybody."""
     moved: Callable[[int], None] = lambda group: None
     """Told when the group has committed where the members are that had moved."""
+    overdue_ticks: Callable[[], int] = _no_ticks
+    """How many ticks have passed on the clock and have not been given to the group yet."""
 
 
 class Group:
@@ -96,26 +119,29 @@ class Group:
         number: int,
         core: Raft,
         addresses: dict[int, Address],
-        ways: Ways,
+        outputs: GroupOutputs,
         *,
         reads_through_log: bool = False,
         snapshots: Policy = NEVER,
         machine: Machine | None = None,
         name_of: Callable[[int], str] = str,
         moves: Moves | None = None,
+        pace: Pace = PACE,
     ) -> None:
         """``addresses``: those of the cluster file. ``snapshots``: when to take one. ``machine``: an empty one.
-        ``name_of``: how people call a member. ``moves``: members that are not where the log says."""
+        ``name_of``: how people call a member. ``moves``: members that are not where the log says.
+        ``pace``: how much a flush does."""
         self.number = number
         self.core = core
+        self._pace = pace
         self.machine = machine if machine is not None else Machine()
         self._snapshots = Snapshots(
             core,
             self.machine,
             snapshots,
-            lambda taken: ways.save(number, taken),
-            lambda: ways.sink(number),
-            lambda text: ways.note(f"group {number}: {text}"),
+            lambda taken: outputs.save(number, taken),
+            lambda: outputs.stage(number),
+            lambda text: outputs.note(f"group {number}: {text}"),
         )
         self._unapplied: deque[Entry] = deque()
         """Committed, and waiting for the machine, or for their turn."""
@@ -125,7 +151,7 @@ class Group:
         self._doubted: set[tuple[int, Address]] = set()
         self._moves = moves or Moves()
         self._until_told = 0
-        self._ways = ways
+        self._outputs = outputs
         self._waiting: dict[int, Waiting] = {}
         self._asked: dict[int, dict[tuple[int, int], int]] = {}
         """By session, then by sequence and nonce: the index of the entry that waits."""
@@ -177,7 +203,7 @@ class Group:
         self._unwritten -= 1
         self.core.advance(ready)
         for message in ready.after:
-            self._ways.send(self.number, message)
+            self._outputs.send(self.number, message)
 
     def flush(self) -> None:
         """Do what the core wants done: send and write all of it; apply, answer and look through some of it."""
@@ -189,11 +215,11 @@ class Group:
             if ready.configuration is not None:
                 self._learn_addresses(ready.configuration)
             for message in ready.messages:
-                self._ways.send(self.number, message)
+                self._outputs.send(self.number, message)
             if ready.needs_disk or ready.after:
                 # Messages that depend on the disk keep their place in the queue behind what they depend on.
                 self._unwritten += 1
-                self._ways.write(self.number, ready)
+                self._outputs.write(self.number, ready)
             if ready.snapshot is not None:
                 self._unapplied.clear()
                 self._snapshots.restore(ready.snapshot)
@@ -201,7 +227,7 @@ class Group:
             if ready.committed_configuration is not None:
                 if self._moves and self._moves.is_settled(ready.committed_configuration):
                     self._moves = Moves()
-                    self._ways.moved(self.number)
+                    self._outputs.moved(self.number)
                 self._tell_network()
             if ready.reads:
                 self._readers.safe(ready.reads)
@@ -215,7 +241,7 @@ class Group:
         if self._farewells:
             self._say_farewells()
         for reply in self._answers.take():
-            self._ways.reply(*reply)
+            self._outputs.reply(*reply)
         if (core.role, core.current_term, core.leader) != self._shown:
             self._show()
         if (core.lost, core.refuses_votes) != self._found:
@@ -224,13 +250,13 @@ class Group:
     def _learn_addresses(self, configuration: Configuration) -> None:
         """Where everybody is. The log counts for more than the cluster file, unless the node was told otherwise."""
         self.addresses = {**addresses_in(configuration, self.addresses), **self._moves.wrong_in(configuration)}
-        self._ways.members(self.number, self.addresses)
+        self._outputs.learned(self.number, self.addresses)
         for member in sorted(configuration.addresses):
             place, in_file = self.addresses.get(member), self._in_file.get(member)
             if place is None or in_file in (None, place) or (member, place) in self._doubted:
                 continue
             self._doubted.add((member, place))
-            self._ways.note(
+            self._outputs.note(
                 f"group {self.number}: member {member} is at {shown(place)} by the group's configuration, and at "
                 f"{shown(in_file)} in the cluster file; the former counts. If it has moved, stop this node and run "
                 "'switchraft node readdress --config FILE'; else put the file right"
@@ -248,7 +274,7 @@ class Group:
     def _apply(self) -> None:
         applied = []
         effort = 0
-        while self._unapplied and effort < EFFORT:
+        while self._unapplied and effort < self._pace.effort:
             entry = self._unapplied.popleft()
             answer = self.machine.apply(entry)
             applied.append(entry)
@@ -289,7 +315,7 @@ class Group:
         message = Message(
             MessageType.CONFIGURATION, core.id, EVERYBODY, core.current_term, configuration.index, data=data
         )
-        self._ways.tell(self.number, message)
+        self._outputs.tell_network(self.number, message)
 
     # -- clients ------------------------------------------------------------------------------------------------
 
@@ -300,7 +326,7 @@ class Group:
             return
         try:
             request = Request.unpack(payload)
-            checks = request.begin_check()
+            checks = request.begin_check(self._pace.steps)
             if checks is None:
                 self._admit(header, request, payload, address)
                 return
@@ -381,11 +407,11 @@ class Group:
             raise Busy(f"{len(self._readers)} reads are waiting")
         # A term that has ended since the last flush takes its readers with it.
         self._give_up_readers()
-        self._readers.add(self.core.read(), self.core.current_term, reader)
+        self._readers.add(self.core.read(self._outputs.overdue_ticks()), self.core.current_term, reader)
 
     def _answer_readers(self) -> None:
         effort = 0
-        while effort < EFFORT and self._readers.are_due(self.machine.applied_index):
+        while effort < self._pace.effort and self._readers.are_due(self.machine.applied_index):
             reader = self._readers.take_due()
             reply = self.machine.read(reader.header.log_term, reader.request)
             self._reply(reader.header, reply, reader.address)
@@ -432,7 +458,7 @@ class Group:
         self._farewells.append(iter(farewells))
 
     def _say_farewells(self) -> None:
-        some = list(islice(self._farewells[0], max(1, EFFORT // 4)))
+        some = list(islice(self._farewells[0], max(1, self._pace.effort // 4)))
         for farewell in some:
             self._reply(*farewell)
         if not some:
@@ -460,7 +486,7 @@ class Group:
             commit=asked.commit,
             flags=0 if reply.outcome is Outcome.OK else _REJECT,
         )
-        self._ways.reply(header, reply.payload(), address)
+        self._outputs.reply(header, reply.payload(), address)
 
     # -- people -------------------------------------------------------------------------------------------------
 
@@ -485,14 +511,14 @@ class Group:
         core, (lost, refuses_votes) = self.core, self._found
         self._found = dict(core.lost), core.refuses_votes
         for problem in problems(core, self._name_of, known=lost, refusal_known=refuses_votes):
-            self._ways.note(f"group {self.number}: {problem}")
+            self._outputs.note(f"group {self.number}: {problem}")
 
     def _show(self) -> None:
         core, (role, term, leader) = self.core, self._shown
         self._shown = (core.role, core.current_term, core.leader)
         if core.role is Role.LEADER and (role, term) != (core.role, core.current_term):
-            self._ways.note(f"group {self.number}: leads in term {core.current_term}")
+            self._outputs.note(f"group {self.number}: leads in term {core.current_term}")
         elif core.role is not Role.LEADER and role is Role.LEADER:
-            self._ways.note(f"group {self.number}: leads no more (term {core.current_term})")
+            self._outputs.note(f"group {self.number}: leads no more (term {core.current_term})")
         elif core.leader not in (NOBODY, core.id) and (leader, term) != (core.leader, core.current_term):
-            self._ways.note(f"group {self.number}: follows member {core.leader} in term {core.current_term}")
+            self._outputs.note(f"group {self.number}: follows member {core.leader} in term {core.current_term}")

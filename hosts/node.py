@@ -22,38 +22,23 @@ from pathlib import Path
 from typing import Any
 
 from hosts import config
-from hosts.addresses import pack_address
 from hosts.config import TICK_MS, Cluster, ConfigError
 from hosts.control import member_commands, views
 from hosts.control.socket import ControlServer
-from hosts.group import Group, Ways
+from hosts.group import Group
+from hosts.member import Member, MemberOutputs
 from hosts.net.seal import KeyFault, Seal, next_boot, read_key
-from hosts.net.transport import Handlers, Transport
-from hosts.raft.config import Config
-from hosts.raft.core import Raft
-from hosts.raft.message import Message
-from hosts.raft.snapshot import Snapshot
-from hosts.service.requests import Encoded
-from hosts.service.retries import Receiving
-from hosts.service.snapshots import Policy, Unusable
+from hosts.service.snapshots import Unusable
 from hosts.storage.errors import explain
 from hosts.storage.folder_owner import NotOurs, claim
 from hosts.storage.log import DiskLog, LogError
-from hosts.storage.log_writer import Unsaved, Writer
+from hosts.storage.log_writer import Writer
 from hosts.storage.moves import Moves
 from hosts.storage.readdress import forget_moves, load_moves
 from hosts.storage.snapshot_writer import Stager
 from hosts.storage.sudo_owner import give_to_invoking_user, make_folder
-from hosts.wire import Header
 
 TICK_S = TICK_MS / 1000
-MAX_LATE_TICKS = 3
-"""Ticks made up for after a delay. A process that was stopped for longer treats the time as not passed: it first
-hears what the others have to say before its own timers may run out."""
-
-SNAPSHOT_PACE_TICKS = 4
-"""A chunk of 256 KiB takes a leader's processor for about 5 ms: an eighth of the time at most, while it has other
-work."""
 
 WORK_S = 0.004
 """Spent at a time on what takes long, before the socket and the clock are looked at again."""
@@ -87,19 +72,22 @@ class Node:
         self.notes: Callable[[str], None] = self._print
         self._started = time.monotonic()
         self._going = True
-        self._groups: dict[int, Group] = {}
+        self._next_tick = time.monotonic() + TICK_S
         self._epoll = select.epoll()
         with contextlib.ExitStack() as undo:
             undo.callback(self._epoll.close)
-            self._transport = self._open_transport(self._open_seal())
+            self._member = self._open_member(self._open_seal())
+            self._groups, self._transport = self._member.groups, self._member.transport
             undo.callback(self._transport.close)
-            logs = self._open_logs(open_log, undo)
-            self._writer = Writer(dict(logs))
+            self._logs = self._open_logs(open_log, undo)
+            self._writer = Writer(dict(self._logs))
             undo.callback(self._writer.close, STOP_S)
             self._stager = Stager(self._writer.wake)
             undo.callback(self._stager.close, STOP_S)
-            for number, log in logs.items():
-                self._groups[number] = self._make_group(number, log)
+            for group, log in self._logs.items():
+                self._member.begin(group, log, random.Random(os.urandom(16)), moves=self._load_moves(group))
+                if isinstance(log, DiskLog):
+                    log.forget_found()
             self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             try:
                 self._control = ControlServer(self.folder / "control.sock", self._epoll, self._answer)
@@ -125,21 +113,17 @@ class Node:
         except OSError as error:
             raise NodeError(f"cannot be written: {explain(error, self.folder / 'boot')}") from error
 
-    def _open_transport(self, seal: Seal | None) -> Transport:
-        peers = {
-            group.id: {one: place for one, place in {**group.members, **group.spares}.items() if one != self.member}
-            for group in self.cluster.groups_of(self.member)
-        }
+    def _open_member(self, seal: Seal | None) -> Member:
+        outputs = MemberOutputs(
+            write=lambda group, ready: self._writer.write(group, ready),
+            save=lambda group, snapshot: self._writer.save(group, snapshot),
+            stage=lambda group: self._stager.sink(self._logs[group].open_stage),
+            note=self._note,
+            moved=self._forget_moves,
+            overdue_ticks=self._overdue_ticks,
+        )
         try:
-            return Transport(
-                self.member,
-                self.address,
-                self.cluster.id,
-                peers,
-                self.cluster.reassembly_mib << 20,
-                Handlers(self._on_peer, self._on_request, self._on_large_request),
-                seal=seal,
-            )
+            return Member(self.cluster, self.member, outputs, joins=self.joins, seal=seal)
         except OSError as error:
             where = f"{self.address[0]}:{self.address[1]}"
             advice = {
@@ -176,55 +160,6 @@ class Node:
         except OSError as error:
             raise NodeError(f"cannot be written: {explain(error, folder)}") from error
 
-    def _make_group(self, number: int, log: Any) -> Group:
-        born = self.cluster.group(number)
-        members = {} if self.joins or self.member in born.spares else dict(born.members)
-        core = Raft(
-            Config(
-                id=self.member,
-                members=frozenset(members),
-                election_timeout_ticks=-(-self.cluster.election_timeout_ms // TICK_MS),
-                election_spread_ticks=-(-self.cluster.election_timeout_ms // (2 * TICK_MS)),
-                heartbeat_ticks=-(-self.cluster.heartbeat_ms // TICK_MS),
-                addresses={member: pack_address(address) for member, address in members.items()},
-                snapshot_pace_ticks=SNAPSHOT_PACE_TICKS,
-                log_id=log.log_id,
-            ),
-            log.hard_state,
-            log.entries,
-            random.Random(os.urandom(16)),
-            getattr(log, "snapshot", None),
-            Receiving(
-                lambda: self._stager.sink(log.open_stage),
-                lambda text: self._note(f"group {number}: {text}"),
-                lambda: int(time.monotonic() / TICK_S),
-            ).sink,
-        )
-        ways = Ways(
-            self._transport.send_peer,
-            self._writer.write,
-            self._transport.send_client,
-            self._note,
-            self._writer.save,
-            lambda _: self._stager.sink(log.open_stage),
-            self._transport.set_members,
-            self._tell_network,
-            self._forget_moves,
-        )
-        group = Group(
-            number,
-            core,
-            {**born.members, **born.spares},
-            ways,
-            reads_through_log=self.cluster.reads_through_log,
-            snapshots=Policy(self.cluster.snapshot_entries, self.cluster.snapshot_mib << 20),
-            name_of=self.cluster.name_of,
-            moves=self._load_moves(number),
-        )
-        if isinstance(log, DiskLog):
-            log.forget_found()
-        return group
-
     def _load_moves(self, number: int) -> Moves:
         try:
             moves = load_moves(self._group_folder(number))
@@ -248,10 +183,10 @@ class Node:
         transport, groups = self._transport, list(self._groups.values())
         udp, disk = transport.socket.fileno(), self._writer.wakeup
         control, poll, clock = self._control, self._epoll.poll, time.monotonic
-        next_tick = clock() + TICK_S
+        self._next_tick = clock() + TICK_S
         busy = False
         while self._going:
-            for fd, _ in poll(0.0 if busy else max(0.0, next_tick - clock())):
+            for fd, _ in poll(0.0 if busy else max(0.0, self._next_tick - clock())):
                 if fd == udp:
                     transport.drain()
                 elif fd == disk:
@@ -259,19 +194,23 @@ class Node:
                 elif control.owns(fd):
                     control.handle()
             now = clock()
-            if now >= next_tick:
-                late = int((now - next_tick) / TICK_S)
-                if late * TICK_S > PAUSE_S:
-                    self._note(f"was not running for {late * TICK_S:.1f} s")
-                ticks = 1 + min(late, MAX_LATE_TICKS)
-                next_tick += TICK_S * (1 + late)
-                for _ in range(ticks):
-                    for group in groups:
-                        group.tick()
-                transport.poll()
+            if now >= self._next_tick:
+                self._give_ticks(now)
             for group in groups:
                 group.flush()
             busy = self._go_on(now + WORK_S)
+
+    def _overdue_ticks(self) -> int:
+        late = time.monotonic() - self._next_tick
+        return 0 if late < 0 else 1 + int(late / TICK_S)
+
+    def _give_ticks(self, now: float) -> None:
+        late = int((now - self._next_tick) / TICK_S)
+        if late * TICK_S > PAUSE_S:
+            self._note(f"was not running for {late * TICK_S:.1f} s")
+        delay = self._member.after_delay(1 + late)
+        self._next_tick += TICK_S * (1 + late)
+        self._member.tick(delay.given, delay.dropped)
 
     def _go_on(self, until: float) -> bool:
         """Flush groups that have more to do than they did. True if some still have when time is up."""
@@ -297,37 +236,14 @@ class Node:
         os.close(self._wake)
 
     def _take_written(self) -> None:
-        for number, work in self._writer.take_done():
-            if isinstance(work, Snapshot):
-                self._groups[number].saved(work)
-            elif isinstance(work, Unsaved):
-                self._groups[number].not_saved(work.snapshot, work.why)
-            else:
-                self._groups[number].durable(work)
+        for group, work in self._writer.take_done():
+            self._member.done(group, work)
         failure = self._writer.failure or self._stager.failure
         if failure is not None:
             raise NodeError(
                 f"stopped, because nothing more can be made durable: {failure}. What was acknowledged is there: once "
                 "that is mended, start this member again"
             ) from failure
-
-    def _on_peer(self, group: int, message: Message) -> None:
-        self._groups[group].step(message)
-
-    def _on_request(self, header: Header, payload: Encoded, address: tuple[str, int]) -> None:
-        self._groups[header.group].request(header, payload, address)
-
-    def _tell_network(self, number: int, message: Message) -> None:
-        """By way of the service address, which only switches know, or else of another member."""
-        service = self.cluster.group(number).service
-        others = [place for one, place in sorted(self._groups[number].addresses.items()) if one != self.member]
-        if service is not None:
-            self._transport.tell_network(number, message, (service, self.cluster.port))
-        elif others:
-            self._transport.tell_network(number, message, others[0])
-
-    def _on_large_request(self, header: Header, start: bytes, address: tuple[str, int]) -> bool:
-        return self._groups[header.group].refuse(header, start, address)
 
     # -- people -------------------------------------------------------------------------------------------------
 

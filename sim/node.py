@@ -15,26 +15,23 @@ from queue import SimpleQueue
 from random import Random
 from typing import TYPE_CHECKING, cast
 
-from hosts.addresses import pack_address
 from hosts.config import TICK_MS, Address
-from hosts.group import Group, Ways
+from hosts.group import Group, Pace
+from hosts.member import Member, MemberOutputs, Tuning
 from hosts.net.replies import CHALLENGE_BYTES
 from hosts.net.seal import Seal
-from hosts.net.transport import Handlers, Surroundings, Transport
-from hosts.node import MAX_LATE_TICKS
-from hosts.raft.config import Config
+from hosts.net.transport import Surroundings
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
+from hosts.service.checking import Steps
 from hosts.service.machine import Answer, Machine
 from hosts.service.requests import Encoded
-from hosts.service.retries import Receiving
 from hosts.service.sessions import Limits
-from hosts.service.snapshots import Policy
 from hosts.storage.errors import LogError
 from hosts.storage.folders import make_durably
 from hosts.storage.log import LOG_ID_BYTES, DiskLog
-from hosts.storage.log_writer import Done, Unsaved, Work, write_all
+from hosts.storage.log_writer import Done, Work, write_all
 from hosts.storage.snapshot_writer import FileSink
 from hosts.wire import Header
 from sim.disk import PowerLoss, SimDisk, SimFolders
@@ -46,7 +43,6 @@ if TYPE_CHECKING:
     from sim.world import World
 
 KEY = bytes(range(32))
-REASSEMBLY_BYTES = 8 << 20
 SOCKET_DATAGRAMS = 2000
 """What a socket's buffer holds while its process does not look."""
 
@@ -341,6 +337,42 @@ def _wants_room(error: LogError, *, for_the_log: bool) -> bool:
     return is_full and for_the_log == ("/log-" in str(error))
 
 
+class _SimMember(Member):
+    """Shows the watch what is sent, and what arrives."""
+
+    def __init__(self, process: Process) -> None:
+        node, plan = process.node, process.world.plan
+        self._process = process
+        super().__init__(
+            plan.cluster,
+            node.member,
+            process.outputs,
+            joins=node.joins,
+            seal=Seal(KEY, plan.topology.cluster, boot=node.lives) if plan.sealed else None,
+            surroundings=process.surroundings,
+            tuning=Tuning(
+                core={**plan.core_options, "lease_ticks": plan.lease_ticks},
+                keep_entries=plan.kept_entries,
+                pace=Pace(plan.effort, Steps(plan.step_bytes, plan.step_bytes)),
+                make_core=WatchedRaft,
+            ),
+        )
+
+    def step(self, group: int, message: Message) -> None:
+        if message.target != self.number:
+            raise Violation("misdelivered is dropped", f"{self._process.node.host} takes {message}")
+        self._process.touch(group)
+        super().step(group, message)
+
+    def request(self, header: Header, payload: Encoded, address: Address) -> None:
+        self._process.touch(header.group)
+        super().request(header, payload, address)
+
+    def send(self, group: int, message: Message) -> None:
+        self._process.node.watches[group].sending(message)
+        super().send(group, message)
+
+
 class Process:
     """One life of a node."""
 
@@ -361,70 +393,43 @@ class Process:
         self.writing: list[tuple[int, Work]] = []
         self._socket = SimSocket(self)
         self._snapshot_thread = cast("SimpleQueue[Callable[[], None] | None]", SnapshotThread(self))
-        addresses = world.member_addresses
-        members = {number: {m: addresses[m] for m in watch.members} for number, watch in node.watches.items()}
-        self._transport = Transport(
-            node.member,
-            node.address,
-            world.plan.topology.cluster,
-            {n: {m: a for m, a in group.items() if m != node.member} for n, group in members.items()},
-            REASSEMBLY_BYTES,
-            Handlers(self._on_peer, self._on_request, self._on_large_request),
-            Surroundings(
-                lambda: self._events.now / SECOND,
-                lambda _address: cast(socket.socket, self._socket),
-                lambda: self._random.getrandbits(64),
-            ),
-            Seal(KEY, world.plan.topology.cluster, boot=node.lives) if world.plan.sealed else None,
-        )
-        ways = Ways(
-            self._send,
-            self._write,
-            self._transport.send_client,
-            self._note,
-            save=self._write,
-            sink=self._sink,
-            members=self._transport.set_members,
-            tell=self._tell_network,
-        )
-        often = Policy(world.plan.snapshot_entries, keep_entries=world.plan.kept_entries)
-        self.groups = {
-            number: Group(
-                number,
-                self._core(number),
-                members[number],
-                ways,
-                snapshots=often,
-                machine=WatchedMachine(world.plan.limits, node.watches[number], node.member),
-            )
-            for number in members
-        }
+        self._member = _SimMember(self)
+        self._transport = self._member.transport
+        for number, log in logs.items():
+            random = Random(f"core/{world.plan.seed}/{node.member}/{node.lives}/{number}")
+            machine = WatchedMachine(world.plan.limits, node.watches[number], node.member)
+            core = self._member.begin(number, log.log, random, machine=machine).core
+            assert isinstance(core, WatchedRaft)
+            core.watch = node.watches[number]
+        self.groups = self._member.groups
         self._pairs = {number: (group, node.watches[number]) for number, group in self.groups.items()}
         self._all = tuple(self._pairs.values())
         self._touched = self._all
         """Groups that something has happened to since they were flushed."""
-        self._truncations = dict.fromkeys(members, 0)
-        self._leads = dict.fromkeys(members, False)
+        self._truncations = dict.fromkeys(logs, 0)
+        self._leads = dict.fromkeys(logs, False)
         self._turn()
 
-    def _core(self, number: int) -> Raft:
-        node, plan, log = self.node, self.world.plan, self.logs[number].log
-        config = Config(
-            id=node.member,
-            members=frozenset() if node.joins else frozenset(node.watches[number].members),
-            log_id=log.log_id,
-            election_timeout_ticks=-(-plan.topology.election_timeout_ms // 10),
-            election_spread_ticks=-(-plan.topology.election_timeout_ms // 20),
-            heartbeat_ticks=-(-plan.topology.heartbeat_ms // 10),
-            lease_ticks=plan.lease_ticks,
-            addresses={m: pack_address(self.world.member_addresses[m]) for m in node.watches[number].members},
-            **plan.core_options,
+    @property
+    def surroundings(self) -> Surroundings:
+        """The transport's socket, clock and randomness."""
+        return Surroundings(
+            lambda: self._events.now / SECOND,
+            lambda _address: cast(socket.socket, self._socket),
+            lambda: self._random.getrandbits(64),
         )
-        random = Random(f"core/{plan.seed}/{node.member}/{node.lives}/{number}")
-        receiving = Receiving(lambda: self._sink(number), self._note, lambda: self._events.now // TICK_US)
-        core = WatchedRaft(config, log.hard_state, log.entries, random, log.snapshot, receiving.sink)
-        core.watch = node.watches[number]
-        return core
+
+    @property
+    def outputs(self) -> MemberOutputs:
+        """The disk, the trace and the clock."""
+        return MemberOutputs(
+            write=self._write,
+            save=self._write,
+            stage=self._sink,
+            note=self._note,
+            moved=lambda _: None,
+            overdue_ticks=self._overdue_ticks,
+        )
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -447,7 +452,7 @@ class Process:
         if self._paused or not self.alive:
             return
         self._catch_up()
-        self._touch(number)
+        self.touch(number)
         ask(self.groups[number].core)
         if self._random.random() < self.world.plan.turn_at_once:
             self._turn()
@@ -473,15 +478,11 @@ class Process:
             return
         self._paused = False
         self._wake_at = _NEVER
-        late = (self._events.now - self._epoch) // self._tick_us - self._ticks
-        skipped = max(0, late - 1 - MAX_LATE_TICKS)
-        for group, _ in self._all:
-            # Datagrams come first, so even for ticks that are made up for later.
-            group.core.clock_slipped()
-        self._touched = self._all
+        # As the node's loop does: datagrams first.
         self._transport.drain()
-        self._epoch += skipped * self._tick_us
-        self._catch_up()
+        delay = self._member.after_delay(self._overdue_ticks())
+        self._epoch += delay.dropped * self._tick_us
+        self._give_ticks(delay.given, delay.dropped)
         self._transport.drain()
         if self._write_is_done:
             self._write_is_done = False
@@ -489,20 +490,20 @@ class Process:
         if self.alive:
             self._turn()
 
+    def _overdue_ticks(self) -> int:
+        return (self._events.now - self._epoch) // self._tick_us - self._ticks
+
     def _catch_up(self, but: int = 0) -> None:
-        """Give the ticks that have passed since the last turn, ``but`` so many."""
-        passed = (self._events.now - self._epoch) // self._tick_us - but
-        missing = passed - self._ticks
-        if missing <= 0:
-            return
-        self._ticks = passed
+        """Give the ticks that have passed since the last turn, ``but`` so many. They are not late: nothing would have
+        come of them before."""
+        missing = self._overdue_ticks() - but
+        if missing > 0:
+            self._give_ticks(missing, 0)
+
+    def _give_ticks(self, given: int, dropped: int) -> None:
+        self._ticks += given
         self._touched = self._all
-        for group, _ in self._all:
-            tick = group.tick
-            for _ in range(missing):
-                tick()
-        if self._transport.waits:
-            self._transport.poll()
+        self._member.tick(given, dropped)
 
     def _turn(self) -> None:
         """Flush what has been touched, let the watch look, and plan the next tick that matters."""
@@ -540,8 +541,8 @@ class Process:
         self._wake_at = _NEVER
         if self._paused:
             return
-        if self._socket.waiting and not self.world.plan.lease_ticks:
-            # The loop looks at the clock after the socket. With leases no tick may be overdue: see ``Raft.read``.
+        if self._socket.waiting:
+            # The loop looks at the clock after the socket.
             self._catch_up(but=1)
             self._transport.drain()
         self._catch_up()
@@ -569,34 +570,11 @@ class Process:
             self.world.counts["challenges"] += len(datagram) == CHALLENGE_BYTES and datagram[1] == _REPLY
             self.world.network.send(self.node.host, self.node.address[1], address, datagram)
 
-    def _touch(self, number: int) -> None:
+    def touch(self, number: int) -> None:
+        """Something has happened to a group: it is flushed in the next turn."""
         pair = self._pairs[number]
         if pair not in self._touched:
             self._touched += (pair,)
-
-    def _on_peer(self, group: int, message: Message) -> None:
-        if message.target != self.node.member:
-            raise Violation("misdelivered is dropped", f"{self.node.host} takes {message}")
-        self._touch(group)
-        self.groups[group].step(message)
-
-    def _on_request(self, header: Header, payload: Encoded, address: Address) -> None:
-        self._touch(header.group)
-        self.groups[header.group].request(header, payload, address)
-
-    def _on_large_request(self, header: Header, start: bytes, address: Address) -> bool:
-        return self.groups[header.group].refuse(header, start, address)
-
-    def _send(self, number: int, message: Message) -> None:
-        self.node.watches[number].sending(message)
-        self._transport.send_peer(number, message)
-
-    def _tell_network(self, number: int, message: Message) -> None:
-        """By way of the service address, which only switches know, as the node does."""
-        topology = self.world.plan.topology
-        service = next(group.service for group in topology.groups if group.id == number)
-        if service is not None:
-            self._transport.tell_network(number, message, (str(service), topology.port))
 
     def _note(self, text: str) -> None:
         self.world.note(self.node.host, text)
@@ -664,13 +642,8 @@ class Process:
             return
         self.writing = []
         for number, work in done:
-            self._touch(number)
-            if isinstance(work, Snapshot):
-                self.groups[number].saved(work)
-            elif isinstance(work, Unsaved):
-                self.groups[number].not_saved(work.snapshot, work.why)
-            else:
-                self.groups[number].durable(work)
+            self.touch(number)
+            self._member.done(number, work)
         if self._queue:
             self._begin_write()
 

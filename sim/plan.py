@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from controller.network import FEATURES
+from hosts.config import Cluster, Reads
+from hosts.config import Group as ClusterGroup
 from hosts.service.sessions import Limits
 from sim.events import MS, SECOND
 from topo import topology
@@ -19,6 +22,7 @@ FAULTS_FROM_US = 2 * SECOND
 FAULTS_UNTIL_US = 48 * SECOND
 END_US = 60 * SECOND
 LEAST_OPERATIONS = 400
+REASSEMBLY_MIB = 8
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
 NUMBERS_OF_WIPES = (0, 0, 0, 1, 3)
@@ -131,9 +135,34 @@ class Plan:
     flushes: int
     """How often a group that is busy is flushed in a turn, beyond the first time."""
     effort: int
-    """``hosts.group.EFFORT``."""
+    """Of a flush: ``hosts.group.Pace``."""
     step_bytes: int
     """Of a value, looked through in a step."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """What all members read as their cluster file."""
+        found = self.topology
+        return Cluster(
+            id=found.cluster,
+            port=found.port,
+            heartbeat_ms=found.heartbeat_ms,
+            election_timeout_ms=found.election_timeout_ms,
+            data=Path("/nodes"),
+            reassembly_mib=REASSEMBLY_MIB,
+            groups=tuple(
+                ClusterGroup(
+                    group.id,
+                    None if group.service is None else str(group.service),
+                    {member: (str(found.host(host).ip), found.port) for member, host in group.members.items()},
+                )
+                for group in found.groups
+            ),
+            names={member: host for group in found.groups for member, host in group.members.items()},
+            snapshot_entries=self.snapshot_entries,
+            snapshot_mib=0,
+            reads=Reads.LEASE if self.lease_ticks else Reads.QUORUM,
+        )
 
     @property
     def election_us(self) -> int:
@@ -215,9 +244,9 @@ def draw(seed: int) -> Plan:
 
 
 def _longest_lease(topology: Topology, tick_us: dict[int, int]) -> int:
-    """In ticks, by what the core demands of clocks."""
+    """In ticks, by what the core demands of clocks, for members that may hear each other while a tick is due."""
     timeout = -(-topology.election_timeout_ms // 10)
-    return min((timeout - 1) * min(tick_us.values()) // max(tick_us.values()) - 1, timeout - 3)
+    return min((timeout - 2) * min(tick_us.values()) // max(tick_us.values()) - 1, timeout - 4)
 
 
 def _draw_topology(random: Random, size: int) -> Topology:

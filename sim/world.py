@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from unittest import mock
 
 from controller import network as controller_network
 from controller.decisions import Decisions
@@ -83,8 +81,7 @@ def run(seed: int, options: Options, *, trace: bool = False) -> Result:
     world = World(plan, options, trace=trace)
     result = Result(seed, world.counts, "", plan.describe())
     try:
-        with _narrow_limits(plan):
-            world.run()
+        world.run()
     except Violation as violation:
         result.failure, result.rule = str(violation), violation.rule
         world.trace.note(world.events.now, "FAILED", str(violation))
@@ -104,17 +101,6 @@ def _frames(error: BaseException) -> list[str]:
     import traceback
 
     return traceback.format_exception(error)
-
-
-@contextmanager
-def _narrow_limits(plan: Plan) -> Iterator[None]:
-    """Groups have more to do than they do at a time, so early that it happens."""
-    with (
-        mock.patch("hosts.group.EFFORT", plan.effort),
-        mock.patch("hosts.service.checking.STEP_BYTES", plan.step_bytes),
-        mock.patch("hosts.service.checking.ASCII_BYTES", plan.step_bytes),
-    ):
-        yield
 
 
 class World:

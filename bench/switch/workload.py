@@ -45,7 +45,7 @@ def compile_raft(folder: Path) -> Compiled:
 
 
 def compile_l3(folder: Path, match: str = "lpm", size: int = 1024) -> Compiled:
-    return compile_program(REPOSITORY / "bench" / "l3.p4", folder, "-D", f"MATCH={match}", "-D", f"SIZE={size}")
+    return compile_program(Path(__file__).with_name("l3.p4"), folder, "-D", f"MATCH={match}", "-D", f"SIZE={size}")
 
 
 # Frames ----------------------------------------------------------------------------------------

@@ -240,7 +240,7 @@ def _cluster(path: Path) -> None:
         "cluster": cluster.id, "port": cluster.port, "data": str(cluster.data), "names": dict(cluster.names),
         "heartbeat_ms": cluster.heartbeat_ms, "election_timeout_ms": cluster.election_timeout_ms,
         "reassembly_mib": cluster.reassembly_mib, "snapshot_entries": cluster.snapshot_entries,
-        "snapshot_mib": cluster.snapshot_mib, "reads": "log" if cluster.reads_through_log else "quorum",
+        "snapshot_mib": cluster.snapshot_mib, "reads": cluster.reads.value,
         "key_file": None if cluster.key_file is None else str(cluster.key_file),
         "groups": [
             {"id": group.id, "service": group.service,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import msgpack
 
@@ -23,7 +24,18 @@ STEP_BYTES = 16 << 10
 """Looked through in one step, which takes about 2 ms at the most."""
 
 ASCII_BYTES = 256 << 10
-"""The same for text, as long as it is ASCII."""
+"""Of a text, as long as it is ASCII, looked through in one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How many bytes one step looks through at the most: of any kind, and of a text that is ASCII."""
+
+    any_bytes: int = STEP_BYTES
+    ascii_bytes: int = ASCII_BYTES
+
+
+STEPS = Steps()
 
 SLOW_BYTES = 16
 """An object with a length in front of it takes as long as so many bytes of others."""
@@ -60,8 +72,9 @@ _LONG = {
 class Check:
     """Looks through what should be one value. ``step`` raises ValueFault as soon as it is none."""
 
-    def __init__(self, data: bytes | memoryview) -> None:
+    def __init__(self, data: bytes | memoryview, steps: Steps = STEPS) -> None:
         self._data = data
+        self._steps = steps
         self._at = 0
         self._text_end = 0
         """Of a text that is being looked through."""
@@ -86,14 +99,14 @@ class Check:
         return True
 
     def _read_objects(self) -> None:
-        start, slow = self._at, 0
-        window = bytes(self._data[start : start + STEP_BYTES + _MOST_HEAD])
+        start, slow, most = self._at, 0, self._steps.any_bytes
+        window = bytes(self._data[start : start + most + _MOST_HEAD])
         if not window:
             raise _cut_short()
-        while self._missing and self._at - start + slow < STEP_BYTES and self._at - start < len(window):
+        while self._missing and self._at - start + slow < most and self._at - start < len(window):
             at = self._at - start
             if _WIDTHS[window[at]]:
-                self._read_short(window, at, STEP_BYTES - slow)
+                self._read_short(window, at, most - slow)
             else:
                 slow += SLOW_BYTES
                 self._read_long(window, at)
@@ -171,10 +184,10 @@ class Check:
         self._has_come(1)
 
     def _read_text(self) -> None:
-        piece = bytes(self._data[self._at : min(self._at + ASCII_BYTES, self._text_end)])
+        piece = bytes(self._data[self._at : min(self._at + self._steps.ascii_bytes, self._text_end)])
         if not piece.isascii():
-            if self._text_end - self._at > STEP_BYTES:
-                piece = _whole_characters(piece[:STEP_BYTES])
+            if self._text_end - self._at > self._steps.any_bytes:
+                piece = _whole_characters(piece[: self._steps.any_bytes])
             try:
                 piece.decode("utf-8", "surrogatepass")
             except UnicodeDecodeError as error:
@@ -228,7 +241,7 @@ class Checks:
         return not self._checks
 
 
-def begin(data: bytes | memoryview) -> Check | None:
+def begin(data: bytes | memoryview, steps: Steps = STEPS) -> Check | None:
     """What is to be done to know whether ``data`` is a value, None if it is one. Raises ValueFault if it is none, as
     far as that is seen at once; no longer value than ``values.encode`` makes is one."""
     most = MAX_LARGE_BYTES if data[:1] == _BIN32 else MAX_VALUE_BYTES
@@ -241,12 +254,12 @@ def begin(data: bytes | memoryview) -> Check | None:
     if len(data) <= AT_ONCE_BYTES:
         values.decode(data)
         return None
-    return Check(data)
+    return Check(data, steps)
 
 
-def begin_all(several: Iterable[bytes | memoryview]) -> Checks | None:
+def begin_all(several: Iterable[bytes | memoryview], steps: Steps = STEPS) -> Checks | None:
     """As ``begin``, for several."""
-    checks = [check for check in map(begin, several) if check is not None]
+    checks = [check for check in (begin(one, steps) for one in several) if check is not None]
     return Checks(checks) if checks else None
 
 

@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 from hosts.service import values
-from hosts.service.checking import Checks, begin_all
+from hosts.service.checking import STEPS, Checks, Steps, begin_all
 from hosts.service.values import MAX_LARGE_BYTES, Value, ValueFault
 from hosts.wire import LARGE, Payload, Rope
 
@@ -139,7 +139,7 @@ class Request:
             return cls(nonce, operation, start=start, limit=limit)
         return cls(nonce, operation, key=bytes(tail))
 
-    def begin_check(self) -> Checks | None:
+    def begin_check(self, steps: Steps = STEPS) -> Checks | None:
         """What finds out whether key and value are values, None if they are: done once, before a request enters the
         log. Raises RequestFault if it is clear at once that they are none."""
         if self.operation is Operation.OPEN_SESSION and self.key:
@@ -152,7 +152,7 @@ class Request:
         elif self.operation in (Operation.GET, Operation.DELETE):
             operands = (self.key,)
         try:
-            return begin_all(operands)
+            return begin_all(operands, steps)
         except ValueFault as fault:
             raise RequestFault(str(fault)) from fault
 

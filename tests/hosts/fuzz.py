@@ -25,7 +25,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, cast
 
 from hosts.config import Address
-from hosts.group import Group, Ways
+from hosts.group import Group, GroupOutputs
 from hosts.net.fragments import Outbox
 from hosts.net.seal import SEAL_BYTES, Seal
 from hosts.net.transport import Handlers, Surroundings, Transport
@@ -102,16 +102,18 @@ class Member:
             snapshot_chunk_bytes=3000,
             addresses=dict.fromkeys(MEMBERS, b""),
         )
-        ways = Ways(
-            self.transport.send_peer,
-            lambda group, ready: self._written.append((group, ready)),
-            self.transport.send_client,
-            lambda text: None,
-            lambda group, snapshot: self._written.append((group, snapshot)),
-            tell=lambda group, message: self.transport.tell_network(group, message, ADDRESSES[number % 3 + 1]),
+        outputs = GroupOutputs(
+            send=self.transport.send_peer,
+            write=lambda group, ready: self._written.append((group, ready)),
+            reply=self.transport.send_client,
+            note=lambda text: None,
+            save=lambda group, snapshot: self._written.append((group, snapshot)),
+            tell_network=lambda group, message: self.transport.tell_network(
+                group, message, ADDRESSES[number % 3 + 1]
+            ),
         )
         core = Raft(config, HardState(), (), random.Random(chance.getrandbits(64)))
-        self.group = Group(GROUP, core, ADDRESSES, ways, snapshots=Policy(40))
+        self.group = Group(GROUP, core, ADDRESSES, outputs, snapshots=Policy(40))
 
     def _on_request(self, header: Header, payload: bytes, address: Address) -> None:
         self.group.request(header, payload, address)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from hosts.config import Address
-from hosts.group import Group, Ways
+from hosts.group import Group, GroupOutputs
 from hosts.net.batches import MORE
 from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready, Role
@@ -44,14 +44,14 @@ class Trio:
                 max_apply_bytes=max_apply_bytes,
             )
             core = Raft(config, HardState(), (), random.Random(member))
-            ways = Ways(
-                lambda _, message: self._mail.append(message),
-                lambda _, ready, member=member: self._disks.append((member, ready)),
-                lambda header, payload, _, member=member: self._take_reply(member, header, bytes(payload[:])),
-                lambda text: None,
-                tell=lambda _, message: self.told.append(message),
+            outputs = GroupOutputs(
+                send=lambda _, message: self._mail.append(message),
+                write=lambda _, ready, member=member: self._disks.append((member, ready)),
+                reply=lambda header, payload, _, member=member: self._take_reply(member, header, bytes(payload[:])),
+                note=lambda text: None,
+                tell_network=lambda _, message: self.told.append(message),
             )
-            self.groups[member] = Group(1, core, addresses, ways, reads_through_log=reads_through_log)
+            self.groups[member] = Group(1, core, addresses, outputs, reads_through_log=reads_through_log)
 
     def _take_reply(self, member: int, header: Header, payload: bytes) -> None:
         if header.flags & MORE:

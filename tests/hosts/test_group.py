@@ -9,7 +9,7 @@ import pytest
 
 from hosts.config import Address
 from hosts.control import views
-from hosts.group import EFFORT, Group, Ways
+from hosts.group import EFFORT, Group, GroupOutputs
 from hosts.net.batches import MORE, REJECT, unpack_batch
 from hosts.raft.core import Config, Raft, Role
 from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
@@ -38,9 +38,9 @@ class Lone:
         self.heard = True
         self._sent: list[Message] = []
         self._written: list[Ready] = []
-        ways = Ways(self._send, self._write, self._reply, lambda text: None)
+        outputs = GroupOutputs(send=self._send, write=self._write, reply=self._reply, note=lambda text: None)
         core = Raft(Config(1, frozenset((1, 2, 3))), HardState(), (), Random(1))
-        self.group = Group(1, core, dict(ADDRESSES), ways, machine=Machine(limits))
+        self.group = Group(1, core, dict(ADDRESSES), outputs, machine=Machine(limits))
 
     def _send(self, group: int, message: Message) -> None:
         self._sent.append(message)

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from hosts.group import Group, Ways
+from hosts.group import Group, GroupOutputs
 from hosts.raft.core import Config, Raft
 from hosts.raft.message import HardState
 from hosts.raft.snapshot import Data, MemorySink, Snapshot
@@ -96,15 +96,15 @@ class Disk:
         self.notes: list[str] = []
         self.kept: list[Snapshot] = []
         core = Raft(Config(1, frozenset({1})), HardState(), (), Random(1))
-        ways = Ways(
-            lambda _, message: None,
-            lambda _, ready: self.group.durable(ready),
-            lambda *reply: None,
-            self.notes.append,
+        outputs = GroupOutputs(
+            send=lambda _, message: None,
+            write=lambda _, ready: self.group.durable(ready),
+            reply=lambda *reply: None,
+            note=self.notes.append,
             save=self.save,
-            sink=lambda _: Refusing(lambda: self.stages),
+            stage=lambda _: Refusing(lambda: self.stages),
         )
-        self.group = Group(7, core, {1: ("10.0.0.1", 1)}, ways, snapshots=Policy(entries=10))
+        self.group = Group(7, core, {1: ("10.0.0.1", 1)}, outputs, snapshots=Policy(entries=10))
         while not core.leader:
             self.tick(1)
 
