@@ -3,13 +3,14 @@
 run                   many seeds; ``python -m sim``
 plan                  what a seed decides before anything runs
 world                 one seed: everything put together, run, and judged
+scene                 what all its parts share
 node, disk            a member, around the node's own objects; its disk in memory
 client, workload      clients around the client's own protocol, and what they ask
-control               controllers around the controller's own decisions
+control, control_plane
+                      controllers around the controller's own decisions, and which one rules
 network, fabric, frames
                       datagrams, and switches with the compiled program
-faults, wiping, hostile, forger
-                      what befalls the cluster
+faults/               what befalls the cluster
 invariants, sessions, violation
                       what must hold after every step
 events, trace         simulated time, and what happened

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hosts.client.calls import Call, Overloaded, Refused
 from hosts.client.protocol import ClientProtocol
@@ -13,10 +13,9 @@ from hosts.config import Address
 from hosts.service.requests import Operation, Outcome, Request
 from hosts.wire import HEADER_BYTES, Flag, Header
 from sim.events import SECOND
+from sim.network import Network
+from sim.scene import Scene
 from sim.violation import Violation
-
-if TYPE_CHECKING:
-    from sim.world import World
 
 _FLAGS_AT = 2
 
@@ -29,15 +28,25 @@ class Client:
     protocol = ClientProtocol
 
     def __init__(
-        self, world: World, name: str, host: str, port: int, group: int, servers: list[Address], *, steer: bool
+        self,
+        scene: Scene,
+        network: Network,
+        name: str,
+        host: str,
+        port: int,
+        group: int,
+        servers: list[Address],
+        *,
+        steer: bool,
     ) -> None:
-        self.world = world
+        self._counts = scene.counts
+        self._network = network
         self.name = name
         self.host = host
         self.port = port
         self.group = group
-        self._events = world.events
-        self._protocol = self.protocol(servers, group, Random(f"client/{world.plan.seed}/{name}"), steer=steer)
+        self._events = scene.events
+        self._protocol = self.protocol(servers, group, Random(f"client/{scene.plan.seed}/{name}"), steer=steer)
         self._done: dict[Call, Done] = {}
         self._wake_at = 1 << 62
 
@@ -69,15 +78,15 @@ class Client:
 
     def receive(self, datagram: bytes, address: Address) -> None:
         """A datagram arrives."""
-        self.world.counts["answers together"] += _is_batch(datagram)
+        self._counts["answers together"] += _is_batch(datagram)
         self._protocol.receive(datagram, address, self.now)
         self._settle()
 
     def _settle(self) -> None:
         """Send what the protocol has to say, tell of what is done, and look again when it wants to."""
         for datagram, address in self._protocol.datagrams_to_send():
-            self.world.counts["requests together"] += _is_batch(datagram)
-            self.world.network.send(self.host, self.port, address, datagram)
+            self._counts["requests together"] += _is_batch(datagram)
+            self._network.send(self.host, self.port, address, datagram)
         for call in self._protocol.take_finished():
             self._check(call)
             self._done.pop(call)(call)
@@ -94,11 +103,11 @@ class Client:
 
     def _check(self, call: Call) -> None:
         """Nobody tells a client that keeps to the rules that it does not."""
-        self.world.counts["calls refused for the answers that are kept"] += _keeps_too_much(call)
+        self._counts["calls refused for the answers that are kept"] += _keeps_too_much(call)
         if isinstance(call.failure, Refused):
             raise Violation("sessions", f"{self.name} cannot open one: {call.failure}")
         if call.reply is not None:
-            self.world.counts["answered"] += 1
+            self._counts["answered"] += 1
             if call.reply.outcome is not Outcome.OK:
                 told = f"{call.reply.outcome.name} of {call.request}: {call.reply.text}"
                 raise Violation("sessions", f"{self.name} is told {told}")

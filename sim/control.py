@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from controller import members
 from controller.decisions import (
@@ -30,10 +30,8 @@ from controller.leaders import Heard, Reading
 from controller.links import Probe
 from controller.network import Network
 from sim.events import MS, SECOND
-from sim.fabric import SimSwitch
-
-if TYPE_CHECKING:
-    from sim.world import World
+from sim.fabric import Fabric, SimSwitch
+from sim.scene import Scene
 
 ANSWER_MS = 150
 """How long switches have to answer a register read, as in ``controller.controller``."""
@@ -75,19 +73,36 @@ class Session:
         return self.standing is Standing.READY and self.here
 
 
+class Rivals(Protocol):
+    """What a controller's life depends on beside itself."""
+
+    slowness: float
+    """How many times longer everything takes."""
+
+    def primary(self, switch: SimSwitch) -> SimController | None:
+        """Which controller rules a switch."""
+
+    def stop_controller(self) -> None:
+        """Kill the first controller."""
+
+
 class SimController:
     """One life of a controller."""
 
-    def __init__(self, world: World, network: Network, life: int, election_id: int) -> None:
-        self.world = world
+    def __init__(
+        self, scene: Scene, fabric: Fabric, rivals: Rivals, network: Network, life: int, election_id: int
+    ) -> None:
+        self._scene = scene
+        self._fabric = fabric
+        self._rivals = rivals
         self.election_id = election_id
         self.alive = True
         self.doomed = False
         """Whether it is to crash in the middle of its next update of a switch."""
-        self._events = world.events
-        self._random = Random(f"controller/{world.plan.seed}/{life}")
+        self._events = scene.events
+        self._random = Random(f"controller/{scene.plan.seed}/{life}")
         self.decisions = Decisions(network, self._now)
-        self.sessions = {name: Session(one) for name, one in world.switches().items()}
+        self.sessions = {name: Session(one) for name, one in fabric.switches.items()}
         self._updates = 0
         self._readings: dict[int, list[Reading]] = {}
         """Answers so far, by the number of the question."""
@@ -104,18 +119,18 @@ class SimController:
         self.alive = False
         for session in self.sessions.values():
             if session.here and session.half_done:
-                self.world.counts["updates left half done"] += 1
+                self._scene.counts["updates left half done"] += 1
 
     def leads(self, session: Session) -> bool:
         """Whether this controller is the primary of a switch."""
-        return self.world.primary(session.switch) is self
+        return self._rivals.primary(session.switch) is self
 
     def set_feature(self, name: str, on: bool) -> None:
         """Take a feature out of all switches, or put it back."""
         self._tell(self.decisions.set_feature, name, on)
 
     def _draw(self, low_ms: float, high_ms: float) -> int:
-        slow = self.world.controller_slowness
+        slow = self._rivals.slowness
         return round(self._random.uniform(low_ms, high_ms) * MS * slow)
 
     def _after(self, delay_us: int, job: object, *arguments: object) -> None:
@@ -136,7 +151,7 @@ class SimController:
             self._do(output)
 
     def _count(self, network: Network, links: object, led: dict[int, Leadership]) -> None:
-        counts, decisions = self.world.counts, self.decisions
+        counts, decisions = self._scene.counts, self.decisions
         counts["members followed"] += decisions.network != network
         counts["routes changed"] += decisions.view.links != links
         for group, leadership in decisions.leaders.items():
@@ -145,10 +160,10 @@ class SimController:
 
     def _do(self, output: Output) -> None:
         if isinstance(output, Note):
-            self.world.note("controller", output.text)
+            self._scene.note("controller", output.text)
         elif isinstance(output, Refresh):
             if output.event:
-                self.world.note("controller", output.event)
+                self._scene.note("controller", output.event)
             for session in self.sessions.values():
                 self._refresh(session)
         elif isinstance(output, AskRegisters):
@@ -156,9 +171,9 @@ class SimController:
         elif isinstance(output, AskPackets):
             self._after(self._draw(1, 20), self._read_packets)
         elif isinstance(output, SendProbe):
-            self.world.send_probe(self.sessions[output.switch].switch, output.probe.port, output.probe.pack())
+            self._fabric.send_probe(self.sessions[output.switch].switch, output.probe.port, output.probe.pack())
         elif isinstance(output, Reread):
-            self.world.counts["switches read again"] += 1
+            self._scene.counts["switches read again"] += 1
             self.sessions[output.switch].unread = True
             self._refresh(self.sessions[output.switch])
 
@@ -176,7 +191,7 @@ class SimController:
 
     def _ask_switch(self, session: Session, slot: int) -> None:
         if session.ready:
-            self.world.tick_switch(session.switch, slot)
+            self._fabric.tick(session.switch, slot)
 
     def _registers_read(self, asked: AskRegisters) -> None:
         for session in self.sessions.values():
@@ -262,7 +277,7 @@ class SimController:
         """The update under way has failed, perhaps in part: the switch is read again."""
         session.update, session.unread = 0, True
         session.half_done = False
-        self.world.counts["failed updates"] += 1
+        self._scene.counts["failed updates"] += 1
         self._after(round(RETRY_MS * MS), self._refresh, session)
 
     def _write(self, session: Session, update: int, writes: list[tuple[Write, ...]], at: int) -> None:
@@ -272,8 +287,8 @@ class SimController:
         if at == len(writes):
             session.update = 0
             if not session.ready:
-                self.world.counts["switches programmed"] += 1
-                self.world.note("controller", f"{session.name} is programmed")
+                self._scene.counts["switches programmed"] += 1
+                self._scene.note("controller", f"{session.name} is programmed")
                 self._move(session, Standing.READY)
             if session.dirty or session.unread:
                 self._refresh(session)
@@ -283,7 +298,7 @@ class SimController:
             half = len(batch) // 2
             writes[at : at + 1] = [batch[:half], batch[half:]]
             batch = writes[at]
-            self.world.counts["updates cut in half"] += 1
+            self._scene.counts["updates cut in half"] += 1
         try:
             for write in batch:
                 session.switch.write(write)
@@ -295,8 +310,8 @@ class SimController:
         self.decisions.holds(session.name, session.entries)
         session.half_done = at + 1 < len(writes)
         if session.half_done and self.doomed:
-            self.world.stop_controller()
-        self.world.counts["table updates"] += len(batch)
+            self._rivals.stop_controller()
+        self._scene.counts["table updates"] += len(batch)
         self._after(self._draw(0.3, 3), self._write, session, update, writes, at + 1)
 
     # -- what switches tell -------------------------------------------------------------------------------------

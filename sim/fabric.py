@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from controller.desired import Entry, Operation, Write
 from controller.names import DropReason
@@ -20,11 +21,9 @@ from hosts.wire import Flag
 from p4switch.pipeline.native import FLAGS
 from p4switch.pipeline.pipeline import Exact, Lpm, Match, Pipeline
 from sim.frames import PAYLOAD_AT, fold, word_sum
+from sim.scene import Scene
 from sim.violation import Violation
 from topo.lab.configs import CPU_PORT
-
-if TYPE_CHECKING:
-    from sim.world import World
 
 _STAMP = struct.Struct(">QHH")
 _REDIRECTABLE = bytes([MessageType.CLIENT_REQUEST])
@@ -122,16 +121,29 @@ def _match(value: int | tuple[int, int]) -> Match:
     return Exact(value) if isinstance(value, int) else Lpm(*value)
 
 
+class Listener(Protocol):
+    """Who hears what switches tell their controller."""
+
+    def packet_in(self, switch: SimSwitch, frame: bytes) -> None:
+        """A frame for the CPU port."""
+
+    def digest(self, switch: SimSwitch, fields: tuple[int, ...]) -> None:
+        """A digest."""
+
+
 class Fabric:
     """All switches and links of the topology."""
 
-    def __init__(self, world: World, program: Path, optimize: str) -> None:
-        self.world = world
-        self._events = world.events
-        topology = world.plan.topology
+    def __init__(self, scene: Scene, program: Path, optimize: str, to_host: Callable[[str, bytes], None]) -> None:
+        """``to_host`` takes a frame that leaves the last switch for a host."""
+        self.listener: Listener | None = None
+        self._to_host = to_host
+        self._scene = scene
+        self._events = scene.events
+        topology = scene.plan.topology
         template = _load(program, optimize)
         self.switches = {
-            switch.name: SimSwitch(switch.name, number, template, world.counts)
+            switch.name: SimSwitch(switch.name, number, template, scene.counts)
             for number, switch in enumerate(topology.switches)
         }
         self._ports: dict[tuple[str, int], tuple[str, int]] = {}
@@ -143,9 +155,9 @@ class Fabric:
         self.cut: Counter[tuple[str, int]] = Counter()
         """Directions of links that lose everything, by sending end."""
         self.late_links = 0.0
-        self._random = Random(f"fabric/{world.plan.seed}")
+        self._random = Random(f"fabric/{scene.plan.seed}")
 
-    def from_host(self, host: str, frame: bytes, *, hostile: bool = False) -> None:
+    def from_host(self, host: str, frame: bytes, hostile: bool) -> None:
         """A frame enters at a host's port. The guard must let pass what members themselves send."""
         switch, port = self._edges[host]
         one = self.switches[switch]
@@ -159,7 +171,7 @@ class Fabric:
 
     def _never_changed(self, frame: bytes) -> bool:
         """Whether a message's group still has the members of its birth."""
-        watch = self.world.watches.get(int.from_bytes(frame[PAYLOAD_AT + 6 : PAYLOAD_AT + 8], "big"))
+        watch = self._scene.watches.get(int.from_bytes(frame[PAYLOAD_AT + 6 : PAYLOAD_AT + 8], "big"))
         return watch is not None and watch.configuration is None
 
     def enter(self, switch: str, port: int, frame: bytes) -> None:
@@ -170,37 +182,39 @@ class Fabric:
             name, port, frame = todo.pop()
             one = self.switches[name]
             if not one.up:
-                self.world.counts["met a dead switch"] += 1
+                self._scene.counts["met a dead switch"] += 1
                 continue
             output = one.pipeline.step(port, frame, now - one.started_us)
             one.left += len(output.packets)
             for egress, left in output.packets:
                 if egress == CPU_PORT:
-                    self.world.packet_in(one, left)
+                    if self.listener is not None:
+                        self.listener.packet_in(one, left)
                     continue
                 if port != CPU_PORT:
                     self._check_unforged(one, port, frame, left)
                 host = self._hosts.get((name, egress))
                 if host is not None:
-                    self.world.network.from_switch(host, left)
+                    self._to_host(host, left)
                     continue
                 end = self._ports.get((name, egress))
                 if end is None or self.cut[name, egress]:
-                    self.world.counts["lost on a cut link"] += 1
+                    self._scene.counts["lost on a cut link"] += 1
                 elif self.late_links and self._random.random() < self.late_links:
                     self._events.after(self._random.randrange(30_000), self.enter, *end, left)
                 else:
                     todo.append((*end, left))
             for _, fields in output.digests:
-                self.world.trace.add(_STAMP.pack(now, one.number, 0), repr(fields).encode())
+                self._scene.trace.add(_STAMP.pack(now, one.number, 0), repr(fields).encode())
                 self._check_learned(one, *fields)
-                self.world.digest(one, fields)
+                if self.listener is not None:
+                    self.listener.digest(one, fields)
 
     def _check_learned(self, one: SimSwitch, group: int, slot: int, leader: int, term: int) -> None:
         """Only who leads is learned: what a candidate or a stranger says must not mute the live leader."""
-        watch = self.world.watches.get(group)
+        watch = self._scene.watches.get(group)
         led = watch is not None and watch.leaders.get(term) == leader
-        if self.world.guarded and not led and term != self.world.plan.earlier_term:
+        if self._scene.guarded and not led and term != self._scene.plan.earlier_term:
             raise Violation("only leaders are learned", f"{one.name} slot {slot}: {leader} in term {term} of {group}")
 
     def tick(self, one: SimSwitch, slot: int) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING
 
 from hosts.config import Address
 from hosts.wire import FIRST_CLIENT_TYPE
 from sim import frames
 from sim.frames import Sender
-
-if TYPE_CHECKING:
-    from sim.world import World
+from sim.scene import Scene
 
 KEPT = 64
 """Frames that a late duplicate may be of."""
@@ -22,6 +20,10 @@ CLIENT_LATE_US = 150_000
 """Less than a client's patience: a copy comes while it waits for the answer to its first try."""
 
 _STAMP = struct.Struct(">QHH")
+
+
+Deliver = Callable[[str, int, bytes, Address], None]
+IntoSwitches = Callable[[str, bytes, bool], None]
 
 
 def is_for_clients(datagram: bytes) -> bool:
@@ -57,13 +59,18 @@ class Conditions:
 class Network:
     """From host to host. With switches, frames pass them at the moment they are sent, and arrive later."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.conditions = Conditions(world.plan.trouble, world.plan.client_trouble)
+    def __init__(self, scene: Scene, deliver: Deliver) -> None:
+        """``deliver`` takes what arrives: host, port, datagram, and from whom."""
+        self.into_switches: IntoSwitches | None = None
+        """Takes a frame at a host's port of a switch, and whether it is hostile; None: there are no switches."""
+        self._deliver = deliver
+        self._trace = scene.trace
+        self._counts = scene.counts
+        self.conditions = Conditions(scene.plan.trouble, scene.plan.client_trouble)
         self.unhappy = self.conditions.any
-        self._random = Random(f"network/{world.plan.seed}")
-        self._events = world.events
-        topology = world.plan.topology
+        self._random = Random(f"network/{scene.plan.seed}")
+        self._events = scene.events
+        topology = scene.plan.topology
         self._senders = {h.name: Sender(str(h.ip), h.mac, h.gateway_mac) for h in topology.hosts}
         self._hosts = {str(host.ip): host.name for host in topology.hosts}
         self._numbers = {host.name: number for number, host in enumerate(topology.hosts)}
@@ -90,42 +97,41 @@ class Network:
         conditions = self.conditions
         if (
             conditions.cut
-            and not (conditions.cut_after_switches and self.world.fabric is not None)
+            and not (conditions.cut_after_switches and self.into_switches is not None)
             and (host, self._hosts.get(target[0])) in conditions.cut
         ):
-            self.world.counts["cut off"] += 1
+            self._counts["cut off"] += 1
             return
-        fabric = self.world.fabric
-        if fabric is None:
+        if self.into_switches is None:
             there = self._hosts.get(target[0])
             if there is not None:
                 self._leave(host, there, (self._senders[host].ip, port), target[1], datagram)
             return
         # A client's requests may be redirected, so their UDP checksum shows whether the switch kept it right.
         frame = frames.pack(self._senders[host], port, target, datagram, checksum=is_for_clients(datagram))
-        fabric.from_host(host, frame)
+        self.into_switches(host, frame, False)
 
     def from_switch(self, host: str, frame: bytes) -> None:
         """A frame leaves the last switch for a host."""
         found = frames.unpack(frame)
         if found is None:
-            self.world.counts["bad UDP checksums"] += 1
+            self._counts["bad UDP checksums"] += 1
             return
         source, target, datagram = found
         sender = self._hosts.get(source[0])
         conditions = self.conditions
         if conditions.cut and conditions.cut_after_switches and (sender, host) in conditions.cut:
-            self.world.counts["cut off"] += 1
+            self._counts["cut off"] += 1
             return
         if self._hosts.get(target[0]) != host:
-            self.world.counts["not for this host"] += 1
+            self._counts["not for this host"] += 1
             return
         self._leave(sender or "", host, source, target[1], datagram)
 
     def raw(self, host: str, frame: bytes) -> None:
         """A host sends bytes that need not be a datagram."""
-        if self.world.fabric is not None:
-            self.world.fabric.from_host(host, frame, hostile=True)
+        if self.into_switches is not None:
+            self.into_switches(host, frame, True)
 
     # -- to a host ------------------------------------------------------------------------------------------------
 
@@ -139,15 +145,15 @@ class Network:
             return
         if self.conditions.clients and is_for_clients(datagram) and random() < self.conditions.clients:
             if random() < 0.5:
-                self.world.counts["lost for clients"] += 1
+                self._counts["lost for clients"] += 1
                 return
-            self.world.counts["doubled for clients"] += 1
+            self._counts["doubled for clients"] += 1
             copy = delay + int(random() * CLIENT_LATE_US)
             self._events.after(copy, self._arrive, host, source, port, datagram)
         self._events.after(delay, self._arrive, host, source, port, datagram)
 
     def _trouble(self, host: str, source: Address, port: int, datagram: bytes, delay: int) -> None:
-        conditions, random, counts = self.conditions, self._random, self.world.counts
+        conditions, random, counts = self.conditions, self._random, self._counts
         which = random.random() * self.unhappy
         if which < conditions.loss:
             counts["lost"] += 1
@@ -167,8 +173,7 @@ class Network:
         self._events.after(delay, self._arrive, host, source, port, datagram)
 
     def _arrive(self, host: str, source: Address, port: int, datagram: bytes) -> None:
-        world = self.world
-        world.trace.add(_STAMP.pack(self._events.now, self._numbers[host], port), datagram)
-        if world.trace.wanted:
-            world.trace.datagram(self._events.now, self._hosts.get(source[0], source[0]), host, datagram)
-        world.deliver(host, port, datagram, source)
+        self._trace.add(_STAMP.pack(self._events.now, self._numbers[host], port), datagram)
+        if self._trace.wanted:
+            self._trace.datagram(self._events.now, self._hosts.get(source[0], source[0]), host, datagram)
+        self._deliver(host, port, datagram, source)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from random import Random
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from hosts.config import TICK_MS, Address
 from hosts.group import Group, Pace
@@ -36,11 +36,11 @@ from hosts.storage.snapshot_writer import FileSink
 from hosts.wire import Header
 from sim.disk import PowerLoss, SimDisk, SimFolders
 from sim.events import MS, SECOND
+from sim.faults.forger import Victims
 from sim.invariants import Promised, Watch, Writing
+from sim.network import Network
+from sim.scene import Scene
 from sim.violation import Violation
-
-if TYPE_CHECKING:
-    from sim.world import World
 
 KEY = bytes(range(32))
 SOCKET_DATAGRAMS = 2000
@@ -65,7 +65,7 @@ class SimSocket:
         if not self.waiting:
             raise BlockingIOError
         datagram, address = self.waiting.popleft()
-        self._process.world.victims.taken(self._process, datagram, address)
+        self._process.node.victims.taken(self._process, datagram, address)
         return datagram, address
 
     def sendto(self, datagram: bytes, address: Address) -> None:
@@ -199,21 +199,25 @@ class SnapshotThread:
 class Node:
     """A member with its disks, through all its lives."""
 
-    def __init__(self, world: World, member: int, host: str, address: Address) -> None:
-        self.world = world
+    def __init__(
+        self, scene: Scene, network: Network, victims: Victims, member: int, host: str, address: Address
+    ) -> None:
+        self.scene = scene
+        self.network = network
+        self.victims = victims
         self.member = member
         self.host = host
         self.address = address
-        self.watches = {number: watch for number, watch in world.watches.items() if member in watch.members}
-        disk_random = Random(f"disk/{world.plan.seed}/{member}")
+        self.watches = {number: watch for number, watch in scene.watches.items() if member in watch.members}
+        disk_random = Random(f"disk/{scene.plan.seed}/{member}")
         self.disks = {number: SimDisk(disk_random, f"{host}/group-{number}") for number in self.watches}
-        self._folders = SimFolders(Random(f"folders/{world.plan.seed}/{member}"))
-        self._log_ids = Random(f"log ids/{world.plan.seed}/{member}")
+        self._folders = SimFolders(Random(f"folders/{scene.plan.seed}/{member}"))
+        self._log_ids = Random(f"log ids/{scene.plan.seed}/{member}")
         self._disk_random = disk_random
         self.joins = False
         """Whether it is started as one that begins with nothing."""
         self.lives = 0
-        self.disk_us = world.plan.disk_us
+        self.disk_us = scene.plan.disk_us
         self.process: Process | None = None
         self._writing: dict[int, Writing | None] = {}
         self.doom: Callable[[], None] | None = None
@@ -226,12 +230,12 @@ class Node:
         try:
             logs = self.open_logs()
         except LogError as error:
-            self.world.note(self.host, f"does not start: {error}")
+            self.scene.note(self.host, f"does not start: {error}")
             return
         self.lives += 1
         if self.lives > 1:
-            self.world.counts["node restarts"] += 1
-        self.world.note(self.host, "starts")
+            self.scene.counts["node restarts"] += 1
+        self.scene.note(self.host, "starts")
         self.process = Process(self, logs)
 
     def open_logs(self) -> dict[int, WatchedLog]:
@@ -242,7 +246,7 @@ class Node:
             try:
                 log = DiskLog(
                     disk,
-                    segment_bytes=self.world.plan.segment_bytes,
+                    segment_bytes=self.scene.plan.segment_bytes,
                     draw_log_id=lambda: self._log_ids.randbytes(LOG_ID_BYTES),
                 )
             except LogError as error:
@@ -273,14 +277,14 @@ class Node:
         else:
             for disk in self.disks.values():
                 disk.kill_process()
-        self.world.counts["power losses" if power else "kills"] += 1
-        self.world.note(self.host, "loses power" if power else "is killed")
+        self.scene.counts["power losses" if power else "kills"] += 1
+        self.scene.note(self.host, "loses power" if power else "is killed")
 
     def wipe(self, random: Random, *, keep: bool = False) -> None:
         """End the life, and delete the folders unless they are to be kept."""
         self.crash(power=False, random=random)
         if not keep:
-            self.world.note(self.host, "loses its folders")
+            self.scene.note(self.host, "loses its folders")
             self.disks = {
                 number: SimDisk(self._disk_random, f"{self.host}/group-{number}") for number in self.watches
             }
@@ -293,7 +297,7 @@ class Node:
         for number, disk in self.disks.items():
             before = disk.torn_writes
             disk.lose_power()
-            self.world.counts["torn writes"] += disk.torn_writes - before
+            self.scene.counts["torn writes"] += disk.torn_writes - before
             if not self._folders.exists(self._folder(number)):
                 disk.vanish()
 
@@ -301,14 +305,14 @@ class Node:
         self.process = self.doom = None
         process.alive = False
         for reason, count in process.drops().items():
-            self.world.counts[f"refused: {reason}"] += count
+            self.scene.counts[f"refused: {reason}"] += count
 
     def _interrupt(self, process: Process) -> None:
         """Begin what would have been written, until the fuse burns through."""
         try:
             process.write_all()
         except PowerLoss:
-            self.world.counts["writes cut short"] += 1
+            self.scene.counts["writes cut short"] += 1
         except LogError:
             pass
         self._remember(process)
@@ -326,8 +330,8 @@ class Node:
         self._has_ended(process)
         for disk in self.disks.values():
             disk.kill_process()
-        self.world.counts["disk errors"] += 1
-        self.world.note(self.host, f"stops: {error}")
+        self.scene.counts["disk errors"] += 1
+        self.scene.note(self.host, f"stops: {error}")
 
 
 def _wants_room(error: LogError, *, for_the_log: bool) -> bool:
@@ -341,7 +345,7 @@ class _SimMember(Member):
     """Shows the watch what is sent, and what arrives."""
 
     def __init__(self, process: Process) -> None:
-        node, plan = process.node, process.world.plan
+        node, plan = process.node, process.node.scene.plan
         self._process = process
         super().__init__(
             plan.cluster,
@@ -378,13 +382,14 @@ class Process:
 
     def __init__(self, node: Node, logs: dict[int, WatchedLog]) -> None:
         self.node = node
-        self.world = world = node.world
+        self._scene = scene = node.scene
+        self._plan = scene.plan
         self.alive = True
         self.logs = logs
-        self._events = world.events
-        self._random = Random(f"node/{world.plan.seed}/{node.member}/{node.lives}")
-        self._tick_us = world.plan.tick_us[node.member]
-        self._epoch = world.events.now
+        self._events = scene.events
+        self._random = Random(f"node/{scene.plan.seed}/{node.member}/{node.lives}")
+        self._tick_us = scene.plan.tick_us[node.member]
+        self._epoch = scene.events.now
         self._ticks = 0
         self._wake_at = _NEVER
         self._paused = False
@@ -396,8 +401,8 @@ class Process:
         self._member = _SimMember(self)
         self._transport = self._member.transport
         for number, log in logs.items():
-            random = Random(f"core/{world.plan.seed}/{node.member}/{node.lives}/{number}")
-            machine = WatchedMachine(world.plan.limits, node.watches[number], node.member)
+            random = Random(f"core/{scene.plan.seed}/{node.member}/{node.lives}/{number}")
+            machine = WatchedMachine(scene.plan.limits, node.watches[number], node.member)
             core = self._member.begin(number, log.log, random, machine=machine).core
             assert isinstance(core, WatchedRaft)
             core.watch = node.watches[number]
@@ -440,7 +445,7 @@ class Process:
             waiting.append((datagram, address))
         if self._paused:
             return
-        if self._random.random() < self.world.plan.turn_at_once:
+        if self._random.random() < self._plan.turn_at_once:
             self._catch_up()
             self._transport.drain()
             self._turn()
@@ -454,7 +459,7 @@ class Process:
         self._catch_up()
         self.touch(number)
         ask(self.groups[number].core)
-        if self._random.random() < self.world.plan.turn_at_once:
+        if self._random.random() < self._plan.turn_at_once:
             self._turn()
         else:
             self._wake_after(self._ticks + 1)
@@ -511,9 +516,9 @@ class Process:
         for group, watch in touched:
             group.flush()
             if group.busy:
-                self.world.counts["busy groups"] += 1
-                self.world.counts["candidates"] += group.candidates
-                for _ in range(self.world.plan.flushes):
+                self._scene.counts["busy groups"] += 1
+                self._scene.counts["candidates"] += group.candidates
+                for _ in range(self._plan.flushes):
                     group.flush()
             core = group.core
             if core.role is Role.LEADER or core.commit_index > len(watch.committed):
@@ -553,22 +558,22 @@ class Process:
     def _count(self, group: Group) -> None:
         core, number = group.core, group.number
         if core.log.truncations != self._truncations[number]:
-            self.world.counts["truncations"] += core.log.truncations - self._truncations[number]
+            self._scene.counts["truncations"] += core.log.truncations - self._truncations[number]
             self._truncations[number] = core.log.truncations
         leads = core.role is Role.LEADER
         if leads != self._leads[number]:
             self._leads[number] = leads
             if not leads:
-                self.world.counts["depositions"] += 1
+                self._scene.counts["depositions"] += 1
 
     # -- what the node's parts tell each other --------------------------------------------------------------------
 
     def put(self, datagram: bytes, address: Address) -> None:
         """The transport sends."""
         if self.alive:
-            self.world.victims.sending(self, datagram, address)
-            self.world.counts["challenges"] += len(datagram) == CHALLENGE_BYTES and datagram[1] == _REPLY
-            self.world.network.send(self.node.host, self.node.address[1], address, datagram)
+            self.node.victims.sending(self, datagram, address)
+            self._scene.counts["challenges"] += len(datagram) == CHALLENGE_BYTES and datagram[1] == _REPLY
+            self.node.network.send(self.node.host, self.node.address[1], address, datagram)
 
     def touch(self, number: int) -> None:
         """Something has happened to a group: it is flushed in the next turn."""
@@ -577,7 +582,7 @@ class Process:
             self._touched += (pair,)
 
     def _note(self, text: str) -> None:
-        self.world.note(self.node.host, text)
+        self._scene.note(self.node.host, text)
 
     # -- the disk: snapshots' data, and the log in its own thread -------------------------------------------------
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hosts.client.calls import Call
 from hosts.service import values
 from hosts.service.requests import Operation as Asked
 from linearizability.linear import Operation
 from sim.client import Client
-
-if TYPE_CHECKING:
-    from sim.world import World
+from sim.scene import Scene
 
 KEYS = ("a", "b", "c", "d", "e")
 LARGE_BYTES = (2_000, 5_000, 20_000)
@@ -51,27 +49,27 @@ class Worker:
 
     counted = "operations"
 
-    def __init__(self, world: World, client: Client, history: History, width: int, think_us: int) -> None:
-        self.world = world
+    def __init__(self, scene: Scene, client: Client, history: History, width: int, think_us: int) -> None:
+        self._scene = scene
         self.client = client
         self.history = history
-        self._random = Random(f"workload/{world.plan.seed}/{client.name}")
+        self._random = Random(f"workload/{scene.plan.seed}/{client.name}")
         self._values = 0
         self._think_us = think_us
         for _ in range(width):
             self._think(1)
 
     def _think(self, things: int) -> None:
-        self.world.events.after(1 + round(things * self._random.expovariate(1) * self._think_us), self._begin)
+        self._scene.events.after(1 + round(things * self._random.expovariate(1) * self._think_us), self._begin)
 
     def _begin(self) -> None:
-        if not self.world.quiet:
+        if not self._scene.quiet:
             burst = Burst(self._random.choice(BURSTS))
             for _ in range(burst.size):
                 self._ask(burst)
 
     def _ask(self, burst: Burst) -> None:
-        self.world.counts[self.counted] += 1
+        self._scene.counts[self.counted] += 1
         self._ask_for_something(burst)
 
     def _ask_for_something(self, burst: Burst) -> None:
@@ -89,7 +87,7 @@ class Worker:
         elif kind == "delete":
             self._submit(burst, kind, key, None, Asked.DELETE, key=values.encode(key))
         else:
-            length = self.world.list_length[self.client.group]
+            length = self._scene.list_length[self.client.group]
             start = random.choice((0, max(0, length - 5), length))
             limit = random.choice((5, 50))
             self._submit(burst, kind, None, (start, limit), Asked.READ_LIST, start=start, limit=limit)
@@ -97,13 +95,13 @@ class Worker:
     def _value(self) -> str:
         self._values += 1
         text = f"{self.client.name}.{self._values}"
-        if self._random.random() < self.world.plan.large_values:
+        if self._random.random() < self._scene.plan.large_values:
             text += "." * self._random.choice(LARGE_BYTES)
         return text
 
     def _submit(self, burst: Burst, kind: str, key: Any, argument: Any, asked: Asked, /, **operands: Any) -> None:
         operation = self.history.begin(self.client.name, kind, key, argument)
-        patience = self.world.plan.patience_s
+        patience = self._scene.plan.patience_s
 
         def done(call: Call) -> None:
             self._done(burst, operation, call)
@@ -112,14 +110,14 @@ class Worker:
 
     def _done(self, burst: Burst, operation: Operation, call: Call) -> None:
         if call.reply is None:
-            self.world.counts["unanswered"] += 1
+            self._scene.counts["unanswered"] += 1
         else:
             result = call.value
             if isinstance(result, list):
                 result = (result[0], result[1])
             self.history.end(operation, result)
             if operation.kind == "append":
-                length = self.world.list_length
+                length = self._scene.list_length
                 length[self.client.group] = max(length[self.client.group], result + 1)
         burst.open -= 1
         if not burst.open:

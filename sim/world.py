@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from controller import network as controller_network
 from controller.decisions import Decisions
 from controller.desired import Write, diff
-from controller.network import FEATURES
 from hosts.client.calls import Call
 from hosts.config import Address
 from hosts.raft.core import Raft, Role
@@ -21,21 +19,19 @@ from hosts.service.requests import Operation
 from hosts.wire import pack_peer
 from linearizability import linear
 from sim.client import Client, Hoarder
-from sim.control import SimController
-from sim.events import MS, SECOND, Events
+from sim.control_plane import ControlPlane
+from sim.events import MS, SECOND
 from sim.fabric import Fabric, SimSwitch
-from sim.faults import Nemesis
-from sim.forger import OWN_PORT, Forger, Victims
-from sim.hostile import Hostile, is_forged
-from sim.invariants import Watch
+from sim.faults.forger import OWN_PORT, Forger, Victims
+from sim.faults.hostile import Hostile, is_forged
+from sim.faults.nemesis import Nemesis
 from sim.network import Network
 from sim.node import Node
 from sim.plan import END_US, FAULTS_UNTIL_US, LEARNING, LEAST_OPERATIONS, Plan, draw
-from sim.trace import Trace, describe
+from sim.scene import Scene
+from sim.trace import describe
 from sim.violation import Violation
-from sim.wiping import Wiping
 from sim.workload import KEYS, History, Hoard, Worker
-from topo.lab import configs
 
 ELECTION_TIMEOUTS_TO_COMMIT = 10
 """After the faults have ended, a new value commits within so many."""
@@ -46,9 +42,6 @@ MENDING_US = 30 * SECOND
 LONGEST_US = 180 * SECOND
 EARLIER_LIFE_US = 800 * MS
 """By then the switches are programmed."""
-
-LATE_DIGEST_US = 50 * MS
-"""By then the next heartbeat has passed."""
 
 _HOARDER_PORT = 49_999
 _PROBE_PORT = 50_000
@@ -108,54 +101,40 @@ class World:
 
     def __init__(self, plan: Plan, options: Options, *, trace: bool) -> None:
         self.plan = plan
-        self.events = Events()
-        self.counts: Counter[str] = Counter()
-        self.trace = Trace(trace)
-        self.quiet = False
-        self.guarded = plan.switches and "member_guard" in plan.features
+        self.scene = scene = Scene(plan, trace=trace)
+        self.events, self.counts, self.trace = scene.events, scene.counts, scene.trace
+        self.watches, self.member_addresses = scene.watches, scene.member_addresses
         topology = plan.topology
-        self.watches = {
-            group.id: Watch(group.id, sorted(group.members), self.counts, plan.limits) for group in topology.groups
-        }
-        self.member_addresses: dict[int, Address] = {
-            member: (str(topology.host(host).ip), topology.port)
-            for group in topology.groups
-            for member, host in group.members.items()
-        }
-        self.network = Network(self)
-        self.fabric = Fabric(self, options.program, options.optimize) if plan.switches else None
-        self.controller: SimController | None = None
-        self.rival: SimController | None = None
-        """A second controller, of a higher election id."""
-        self.controller_lives = 0
-        self.controller_slowness = 1.0
-        self.digest_loss = 0.0
-        self.list_length: Counter[int] = Counter()
-        self._digest_random = Random(f"digests/{plan.seed}")
+        self.network = Network(scene, self._deliver)
+        self.fabric: Fabric | None = None
+        if plan.switches:
+            self.fabric = Fabric(scene, options.program, options.optimize, self.network.from_switch)
+            self.network.into_switches = self.fabric.from_host
+        self.control = ControlPlane(scene, self.fabric)
+        self._forgers_host = Random(f"forger's host/{plan.seed}").choice(topology.clients or topology.members)
+        self.victims = Victims(str(topology.host(self._forgers_host).ip), self.counts)
         hosts = {topology.member_id(name): name for name in topology.members}
         self.nodes = {
-            member: Node(self, member, hosts[member], address) for member, address in self.member_addresses.items()
+            member: Node(scene, self.network, self.victims, member, hosts[member], address)
+            for member, address in self.member_addresses.items()
         }
         self._nodes_by_host = {node.host: node for node in self.nodes.values()}
         self._receivers: dict[tuple[str, int], Callable[[bytes, Address], None]] = {}
         self.histories = {group.id: History() for group in topology.groups}
         self.clients: list[Client] = []
-        self.wiping = Wiping(self)
-        self.nemesis = Nemesis(self)
-        self._forgers_host = Random(f"forger's host/{plan.seed}").choice(topology.clients or topology.members)
-        self.victims = Victims(str(topology.host(self._forgers_host).ip), self.counts)
+        self.nemesis = Nemesis(scene, self.nodes, self.network, self.fabric, self.control)
 
     # -- running ------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """All of it. Raises Violation."""
-        self.note("plan", self.plan.describe())
+        self.scene.note("plan", self.plan.describe())
         for trait in self.plan.traits():
             self.counts[f"seeds {trait}"] += 1
         if self.fabric is not None:
             for switch in self.fabric.switches.values():
                 switch.start(0)
-            self.start_controller()
+            self.control.start_controller()
         if self.plan.earlier_term:
             self.events.run(EARLIER_LIFE_US)
             self._earlier_life()
@@ -163,7 +142,7 @@ class World:
         for node in self.nodes.values():
             node.start()
         self._start_clients()
-        hostile = Hostile(self)
+        hostile = Hostile(self.scene, self.network, self.fabric, self.nodes)
         forger = self._start_forger()
         self.nemesis.plan_all()
         until = FAULTS_UNTIL_US
@@ -177,7 +156,7 @@ class World:
         self._check_liveness()
         self._await_mending()
         self.events.run(max(END_US - 4 * SECOND, self.events.now + SECOND))
-        self.quiet = True
+        self.scene.quiet = True
         self.events.run(max(END_US, self.events.now + 4 * SECOND))
         if self.counts["operations"] < LEAST_OPERATIONS:
             raise Violation("enough to do", f"{self.counts['operations']} operations only")
@@ -203,7 +182,7 @@ class World:
         random = Random(f"forger/{plan.seed}")
         group = random.choice(plan.topology.groups)
         servers = [self.member_addresses[member] for member in group.members]
-        client = Client(self, "forger", host, OWN_PORT, group.id, servers, steer=True)
+        client = Client(self.scene, self.network, "forger", host, OWN_PORT, group.id, servers, steer=True)
 
         def send(port: int, target: Address, datagram: bytes) -> None:
             self.counts["forged requests"] += 1
@@ -227,16 +206,19 @@ class World:
                 servers = [(str(group.service), topology.port), *servers]
             steer = random.random() < 0.8
             host, port = hosts[number % len(hosts)], 40_000 + number
-            client = self._client(Client(self, f"c{number + 1}", host, port, group.id, servers, steer=steer))
-            Worker(self, client, self.histories[group.id], width, think_us)
+            client = self._client(Client, f"c{number + 1}", host, port, group.id, servers, steer=steer)
+            Worker(self.scene, client, self.histories[group.id], width, think_us)
         if plan.hoarder_think_us:
             group = topology.groups[0]
             servers = [self.member_addresses[member] for member in group.members]
-            hoarder = self._client(Hoarder(self, "hoarder", hosts[0], _HOARDER_PORT, group.id, servers, steer=True))
-            Hoard(self, hoarder, self.histories[group.id], 4, plan.hoarder_think_us)
+            hoarder = self._client(Hoarder, "hoarder", hosts[0], _HOARDER_PORT, group.id, servers, steer=True)
+            Hoard(self.scene, hoarder, self.histories[group.id], 4, plan.hoarder_think_us)
 
-    def _client(self, client: Client) -> Client:
-        self._receivers[client.host, client.port] = client.receive
+    def _client(
+        self, kind: type[Client], name: str, host: str, port: int, group: int, servers: list[Address], *, steer: bool
+    ) -> Client:
+        client = kind(self.scene, self.network, name, host, port, group, servers, steer=steer)
+        self._receivers[host, port] = client.receive
         self.clients.append(client)
         return client
 
@@ -254,7 +236,7 @@ class World:
                 port = _PROBE_PORT + 100 * number % 10_000 + at
                 name = f"probe {number}.{member}"
                 servers = [self.member_addresses[member]]
-                client = self._client(Client(self, name, host, port, number, servers, steer=False))
+                client = self._client(Client, name, host, port, number, servers, steer=False)
                 operation = self.histories[number].begin(name, "append", None, name)
                 wanted[name] = number
                 client.submit(Operation.APPEND, 1e9, self._ending(number, operation), value=values.encode(name))
@@ -283,12 +265,13 @@ class World:
     def _await_mending(self) -> None:
         """A member that has lost its data is named by a leader, and comes back as a newcomer."""
         until = self.events.now + MENDING_US
-        while self.wiping.victim is not None:
+        wiping = self.nemesis.wiping
+        while wiping.victim is not None:
             self.events.run(self.events.now + 100 * MS)
             if self.events.now > until:
                 raise Violation(
                     "a wiped member is named and mended",
-                    f"{self.wiping.victim.host}; " + "; ".join(map(self._roles, self.wiping.victim.watches)),
+                    f"{wiping.victim.host}; " + "; ".join(map(self._roles, wiping.victim.watches)),
                 )
 
     def _ending(
@@ -340,9 +323,9 @@ class World:
 
     def _check_switches(self) -> None:
         """Every switch holds what the controller wants, and the controller knows who leads."""
-        if self.controller is None:
+        if self.control.controller is None:
             return
-        decisions = self.controller.decisions
+        decisions = self.control.controller.decisions
         for switch in self.switches().values():
             until = self.events.now + SECOND  # what was decided just now is still being written
             while wrong := self._wrong_entries(decisions, switch):
@@ -395,15 +378,11 @@ class World:
 
     # -- what its parts tell each other ---------------------------------------------------------------------------
 
-    def note(self, who: str, text: str) -> None:
-        """Something worth a line in the trace."""
-        self.trace.note(self.events.now, who, text)
-
-    def deliver(self, host: str, port: int, datagram: bytes, source: Address) -> None:
+    def _deliver(self, host: str, port: int, datagram: bytes, source: Address) -> None:
         """A datagram has arrived at a host."""
         node = self._nodes_by_host.get(host)
         if node is not None and port == self.plan.topology.port:
-            if is_forged(datagram) and self.guarded:
+            if is_forged(datagram) and self.scene.guarded:
                 raise Violation("the guard holds", f"a forged message reached {host}: {describe(datagram)}")
             if node.process is not None:
                 node.process.receive(datagram, source)
@@ -413,76 +392,5 @@ class World:
             receiver(datagram, source)
 
     def switches(self) -> dict[str, SimSwitch]:
+        """All switches, by name."""
         return self.fabric.switches if self.fabric is not None else {}
-
-    def start_controller(self) -> None:
-        """Begin a life of the controller; nothing if there is one, or nothing to control."""
-        if self.fabric is None or self.controller is not None:
-            return
-        self.controller_lives += 1
-        if self.controller_lives > 1:
-            self.counts["controller restarts"] += 1
-        self.controller = self._new_controller(1000)
-        self.note("controller", "starts")
-
-    def start_rival(self) -> None:
-        """A second controller takes the switches over from the first, which stands by."""
-        if self.fabric is not None and self.rival is None:
-            self.controller_lives += 1
-            self.rival = self._new_controller(2000)
-            self.note("controller", "another one takes over")
-
-    def stop_rival(self) -> None:
-        """The second controller goes, and the first is the primary again."""
-        if self.rival is not None:
-            self.note("controller", "the other one is killed")
-            self.rival.crash()
-            self.rival = None
-
-    def _new_controller(self, election_id: int) -> SimController:
-        network = controller_network.parse(configs.network(self.plan.topology))
-        network = replace(network, features=tuple(name for name in FEATURES if name in self.plan.features))
-        return SimController(self, network, self.controller_lives, election_id)
-
-    def primary(self, switch: SimSwitch) -> SimController | None:
-        """The controller that rules a switch: of those that are connected the one of the highest election id."""
-        for controller in (self.rival, self.controller):
-            if controller is not None and controller.sessions[switch.name].here:
-                return controller
-        return None
-
-    def stop_controller(self) -> None:
-        if self.controller is not None:
-            self.note("controller", "is killed")
-            self.controller.crash()
-            self.controller = None
-
-    def packet_in(self, switch: SimSwitch, frame: bytes) -> None:
-        """A switch sends a packet to the controller."""
-        primary = self.primary(switch)
-        if primary is not None:
-            primary.packet_in(switch, frame)
-
-    def digest(self, switch: SimSwitch, fields: tuple[int, ...]) -> None:
-        """A switch tells of a leader, if the controller listens."""
-        self.counts["digests"] += 1
-        random = self._digest_random
-        primary = self.primary(switch)
-        if primary is None or random.random() < 0.02 + self.digest_loss:
-            self.counts["lost digests"] += 1
-            return
-        late = round(random.uniform(0.2, 4) * MS * self.controller_slowness)
-        self.counts["late digests"] += late > LATE_DIGEST_US
-        self.events.after(late, self._hear_digest, primary, switch, fields)
-
-    def _hear_digest(self, controller: SimController, switch: SimSwitch, fields: tuple[int, ...]) -> None:
-        if controller.alive:
-            controller.digest(switch, fields)
-
-    def tick_switch(self, switch: SimSwitch, slot: int) -> None:
-        assert self.fabric is not None
-        self.fabric.tick(switch, slot)
-
-    def send_probe(self, switch: SimSwitch, port: int, frame: bytes) -> None:
-        assert self.fabric is not None
-        self.fabric.send_probe(switch, port, frame)

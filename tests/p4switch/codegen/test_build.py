@@ -121,7 +121,7 @@ def test_many_processes_build_once(tmp_path: Path) -> None:
     compiler.chmod(0o755)
     code = f"""
 from pathlib import Path
-from p4switch.pipeline import Pipeline
+from p4switch.pipeline.pipeline import Pipeline
 from tests.p4switch.everything import everything
 pipeline = Pipeline.load(everything().json(), cache=Path({str(tmp_path / "cache")!r}))
 print(len(pipeline.step(0, b"abc", 0).packets))

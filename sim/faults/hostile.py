@@ -6,19 +6,19 @@ key, none may be taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
-from typing import TYPE_CHECKING
 
 from hosts.config import Address
 from hosts.net.seal import SEAL_BYTES
 from hosts.raft.message import MessageType
 from hosts.wire import FIRST_CLIENT_TYPE, HEADER_BYTES, Flag, Header
 from sim import frames
+from sim.fabric import Fabric
 from sim.frames import PAYLOAD_AT, Sender, fold, word_sum
-
-if TYPE_CHECKING:
-    from sim.world import World
+from sim.network import Network
+from sim.node import Node
+from sim.scene import Scene
 
 MARK = 0xBAD0_BAD0_BAD0_BAD0
 """The round of forged messages."""
@@ -31,11 +31,14 @@ class Hostile:
     """Sends something every now and then. On a plain network a member's address is what the others know it by; so
     there nothing comes under it unless they have a key."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self._random = Random(f"hostile/{world.plan.seed}")
+    def __init__(self, scene: Scene, network: Network, fabric: Fabric | None, nodes: Mapping[int, Node]) -> None:
+        self._scene = scene
+        self._network = network
+        self._fabric = fabric
+        self._nodes = nodes
+        self._random = Random(f"hostile/{scene.plan.seed}")
         self._going = True
-        self._cluster = world.plan.topology.cluster
+        self._cluster = scene.plan.topology.cluster
         self._next()
 
     def stop(self) -> None:
@@ -43,47 +46,47 @@ class Hostile:
 
     def _next(self) -> None:
         if self._going:
-            self.world.events.after(1 + self._random.randrange(2 * self.world.plan.hostile_us), self._send)
+            self._scene.events.after(1 + self._random.randrange(2 * self._scene.plan.hostile_us), self._send)
 
     def _send(self) -> None:
         if not self._going:
             return
-        self.world.counts["hostile packets"] += 1
-        topology = self.world.plan.topology
+        self._scene.counts["hostile packets"] += 1
+        topology = self._scene.plan.topology
         host = topology.host(self._random.choice(topology.clients or topology.members))
         group = self._random.choice(topology.groups)
         member = self._random.choice(list(group.members))
-        target = self.world.member_addresses[member]
-        if self.world.fabric is None:
+        target = self._scene.member_addresses[member]
+        if self._fabric is None:
             forged = self._forged(group.id, member)
             choices = [(host.name, target, datagram) for datagram in (bytes(2), bytes(50), b"\x01" * 60, forged)]
-            if self.world.plan.sealed:
-                choices += [(self.world.nodes[forged[_SOURCE_AT]].host, target, forged), *self._altered()]
+            if self._scene.plan.sealed:
+                choices += [(self._nodes[forged[_SOURCE_AT]].host, target, forged), *self._altered()]
             who, there, datagram = self._random.choice(choices)
-            self.world.network.enter(who, topology.port, there, datagram)
+            self._network.enter(who, topology.port, there, datagram)
         elif self._random.random() < 0.05:
             self._bad_packet_out()
         else:
             sender = Sender(str(host.ip), host.mac, host.gateway_mac)
-            self.world.network.raw(host.name, self._frame(sender, group.id, member, target))
+            self._network.raw(host.name, self._frame(sender, group.id, member, target))
         self._next()
 
     def _altered(self) -> Iterator[tuple[str, Address, bytes]]:
         """A message of a member's with a bit of its header turned, or for another member than it was."""
         random = self._random
-        kept = [one for one in self.world.network.sent if one[3][1] < FIRST_CLIENT_TYPE]
+        kept = [one for one in self._network.sent if one[3][1] < FIRST_CLIENT_TYPE]
         if not kept:
             return
         host, _, target, datagram = random.choice(kept)
         # Without a counter of its own it would be a replay, and for that alone be refused.
         datagram = datagram[:-SEAL_BYTES] + random.randbytes(SEAL_BYTES)
         yield host, target, _with(datagram, 8 + random.randrange(HEADER_BYTES - 8), 1 << random.randrange(8))
-        other = random.choice(list(self.world.member_addresses))
+        other = random.choice(list(self._scene.member_addresses))
         if other != datagram[_TARGET_AT]:
-            yield host, self.world.member_addresses[other], _with(datagram, _TARGET_AT, datagram[_TARGET_AT] ^ other)
+            yield host, self._scene.member_addresses[other], _with(datagram, _TARGET_AT, datagram[_TARGET_AT] ^ other)
 
     def _bad_packet_out(self) -> None:
-        fabric = self.world.fabric
+        fabric = self._fabric
         assert fabric is not None
         switch = self._random.choice(list(fabric.switches))
         kind = self._random.choice((2, 9))
@@ -109,15 +112,15 @@ class Hostile:
 
     def _another(self, group: int, member: int) -> int:
         """Another member of the group, or where there is none, of any."""
-        others = [other for other in self.world.watches[group].members if other != member]
-        return self._random.choice(others or [other for other in self.world.member_addresses if other != member])
+        others = [other for other in self._scene.watches[group].members if other != member]
+        return self._random.choice(others or [other for other in self._scene.member_addresses if other != member])
 
     def _frame(self, sender: Sender, group: int, member: int, target: tuple[str, int]) -> bytes:
         random, port = self._random, target[1]
         forged = self._forged(group, member)
         # Claims a member's address as well, so that hosts would take it.
         source = self._another(group, member)
-        impostor = Sender(self.world.member_addresses[source][0], sender.mac, sender.gateway_mac)
+        impostor = Sender(self._scene.member_addresses[source][0], sender.mac, sender.gateway_mac)
 
         def whole(datagram: bytes = forged, who: Sender = sender, to: tuple[str, int] = target) -> bytearray:
             return bytearray(frames.pack(who, port, to, datagram, checksum=False))
@@ -152,7 +155,7 @@ class Hostile:
         elif choice == 12:
             frame[20] = 0x20
             _fix(frame)
-        elif self.world.guarded:
+        elif self._scene.guarded:
             frame = whole(who=impostor)
         return bytes(frame)
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import cycle
 from random import Random
-from typing import TYPE_CHECKING
 
 from controller.desired import Operation, Write
 from controller.network import FEATURES
 from hosts.addresses import pack_address
 from hosts.raft.core import Busy, InvalidChange, NotLeader, Raft, Role, Unreachable
+from sim.control_plane import ControlPlane
 from sim.events import MS, SECOND
+from sim.fabric import Fabric, SimSwitch
+from sim.faults.wiping import Wiping
+from sim.network import Network
+from sim.node import Node, Process
 from sim.plan import LEARNING, Fault, Kind
-
-if TYPE_CHECKING:
-    from sim.node import Node, Process
-    from sim.world import World
+from sim.scene import Scene
 
 Undo = Callable[[], None]
 
@@ -30,8 +31,20 @@ READ_EVERY = 64
 class Nemesis:
     """Begins faults and ends them. Several may last at the same time; ``heal`` ends all that is left."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(
+        self,
+        scene: Scene,
+        nodes: Mapping[int, Node],
+        network: Network,
+        fabric: Fabric | None,
+        control: ControlPlane,
+    ) -> None:
+        self._scene = scene
+        self._nodes = nodes
+        self._network = network
+        self._fabric = fabric
+        self._control = control
+        self.wiping = Wiping(scene, nodes)
         self._open: list[Undo] = []
         self._healed = False
         self._looks = 0
@@ -57,7 +70,7 @@ class Nemesis:
             Kind.ALONE: self._alone,
             Kind.ABSENT_LEARNER: self._absent_learner,
             Kind.ABSENT_SUCCESSORS: self._absent_successors,
-            Kind.WIPE: world.wiping.strike,
+            Kind.WIPE: self.wiping.strike,
             Kind.LINK: self._link,
             Kind.SWITCH: self._switch,
             Kind.CONTROLLER: self._controller,
@@ -70,15 +83,15 @@ class Nemesis:
 
     def plan_all(self) -> None:
         """Put the plan's faults among the events."""
-        for fault in self.world.plan.faults:
-            self.world.events.at(fault.at_us, self._strike, fault)
-        self.world.events.after(SECOND, self._read)
+        for fault in self._scene.plan.faults:
+            self._scene.events.at(fault.at_us, self._strike, fault)
+        self._scene.events.after(SECOND, self._read)
 
     def _strike(self, fault: Fault) -> None:
         if self._healed:
             return
-        self.world.counts["faults"] += 1
-        self.world.counts[f"fault: {fault.kind.value}"] += 1
+        self._scene.counts["faults"] += 1
+        self._scene.counts[f"fault: {fault.kind.value}"] += 1
         random = Random(fault.draw)
         undo = self._begin[fault.kind](random)
         if undo is None:
@@ -90,36 +103,38 @@ class Nemesis:
                 undo()
 
         self._open.append(undo)
-        self.world.events.after(fault.lasts_us, end)
+        self._scene.events.after(fault.lasts_us, end)
 
     def heal(self) -> None:
         """All faults end, everything that is down starts, and nothing happens any more."""
         self._healed = True
-        self.world.note("faults", "all end")
+        self._scene.note("faults", "all end")
         while self._open:
             self._open.pop()()
-        world = self.world
-        world.network.conditions.end()
-        world.network.changed()
-        for node in world.nodes.values():
-            node.disk_us = world.plan.disk_us
+        self._network.conditions.end()
+        self._network.changed()
+        for node in self._nodes.values():
+            node.disk_us = self._scene.plan.disk_us
             node.start()
-        for switch in world.switches().values():
+        for switch in self._switches():
             if not switch.up:
-                switch.start(world.events.now)
-        if world.fabric is not None:
-            world.fabric.cut.clear()
-            world.fabric.late_links = 0.0
-        world.start_controller()
+                switch.start(self._scene.events.now)
+        if self._fabric is not None:
+            self._fabric.cut.clear()
+            self._fabric.late_links = 0.0
+        self._control.start_controller()
+
+    def _switches(self) -> list[SimSwitch]:
+        return list(self._fabric.switches.values()) if self._fabric is not None else []
 
     def _note(self, text: str) -> None:
-        self.world.note("faults", text)
+        self._scene.note("faults", text)
 
     # -- whom -----------------------------------------------------------------------------------------------------
 
     def _victim(self, random: Random) -> Node:
         """Often a leader: there it hurts."""
-        nodes = list(self.world.nodes.values())
+        nodes = list(self._nodes.values())
         leaders = [
             node
             for node in nodes
@@ -130,7 +145,7 @@ class Nemesis:
     # -- members --------------------------------------------------------------------------------------------------
 
     def _crash(self, random: Random, *, power: bool) -> Undo:
-        nodes = list(self.world.nodes.values())
+        nodes = list(self._nodes.values())
         chosen = nodes if random.random() < 0.1 else [self._victim(random)]
         while_writing = random.random() < 0.6
 
@@ -210,18 +225,18 @@ class Nemesis:
             process.asked(number, partial(self._hand_over, number, random))
 
     def _hand_over(self, number: int, random: Random, core: Raft) -> None:
-        successor = random.choice(self.world.watches[number].members)
+        successor = random.choice(self._scene.watches[number].members)
         self._offer(number, successor, core)
 
     def _offer(self, number: int, successor: int, core: Raft) -> None:
         try:
             core.transfer(successor)
         except Unreachable:
-            self.world.counts["refused for silence"] += 1
+            self._scene.counts["refused for silence"] += 1
         except (NotLeader, ValueError):
             return
         else:
-            self.world.counts["transfers"] += 1
+            self._scene.counts["transfers"] += 1
             self._note(f"group {number}: member {core.id} hands over to member {successor}")
 
     def _while(self, every_us: int, look: Callable[[], None]) -> Undo:
@@ -231,7 +246,7 @@ class Nemesis:
         def again() -> None:
             if going:
                 look()
-                self.world.events.after(every_us, again)
+                self._scene.events.after(every_us, again)
 
         def end() -> None:
             nonlocal going
@@ -244,7 +259,7 @@ class Nemesis:
         """The process that leads the group in its highest term."""
         leading = [
             (node.process.groups[number].core.current_term, node.member, node.process)
-            for node in self.world.nodes.values()
+            for node in self._nodes.values()
             if node.process is not None
             and number in node.process.groups
             and node.process.groups[number].core.role is Role.LEADER
@@ -253,7 +268,7 @@ class Nemesis:
 
     def _some_group(self, random: Random, least: int) -> int:
         """A group that was born with so many members at least: the first one was."""
-        return random.choice([n for n, watch in self.world.watches.items() if len(watch.members) >= least])
+        return random.choice([n for n, watch in self._scene.watches.items() if len(watch.members) >= least])
 
     def _absent_successors(self, random: Random) -> Undo | None:
         """As many members as a quorum can do without fall silent, and the leader is told to hand over to one after
@@ -264,7 +279,7 @@ class Nemesis:
             return None
         core = leader.groups[number].core
         others = sorted(core.membership.voters - {core.id})
-        absent = [self.world.nodes[one] for one in random.sample(others, len(others) // 2)]
+        absent = [self._nodes[one] for one in random.sample(others, len(others) // 2)]
         if not absent:
             return None
         undo = self._silence(absent)
@@ -297,13 +312,13 @@ class Nemesis:
     def _absent_learner(self, random: Random) -> Undo | None:
         """A member becomes a learner; as soon as it holds everything it falls silent, and just then it is to vote."""
         number = self._some_group(random, 2)
-        node = self.world.nodes[random.choice(self.world.watches[number].members)]
+        node = self._nodes[random.choice(self._scene.watches[number].members)]
         place = {node.member: pack_address(node.address)}
         silenced: list[Undo] = []
 
         def ask(core: Raft) -> None:
             membership = core.membership
-            if self.world.wiping.mends(number):
+            if self.wiping.mends(number):
                 return
             if core.role is not Role.LEADER or core.id == node.member or core.changing_members or silenced:
                 return
@@ -314,7 +329,7 @@ class Nemesis:
                     silenced.append(self._silence([node]))
                     self._note(f"group {number}: learner {node.member} falls silent, and is to vote")
                     core.change_membership(add=place)
-                    self.world.counts["absent learners"] += 1
+                    self._scene.counts["absent learners"] += 1
 
         def look() -> None:
             leader = self._leader_of(number)
@@ -333,12 +348,12 @@ class Nemesis:
     def _alone(self, random: Random) -> Undo:
         """A group shrinks to one voter, whether or not that leads, and when the fault ends it grows again."""
         number = self._some_group(random, 2)
-        everyone = self.world.watches[number].members
+        everyone = self._scene.watches[number].members
         wanted = {random.choice(everyone)}
 
         def ask(core: Raft) -> None:
             if core.membership.voters == wanted and not core.membership.outgoing:
-                self.world.watches[number].ask_to_read(core)
+                self._scene.watches[number].ask_to_read(core)
             elif not core.changing_members:
                 self._ask_for_voters(number, wanted, core)
 
@@ -358,17 +373,17 @@ class Nemesis:
         return grow
 
     def _ask_for_voters(self, number: int, voters: set[int], core: Raft) -> None:
-        if self.world.wiping.mends(number):
+        if self.wiping.mends(number):
             return
-        places = {one: pack_address(self.world.member_addresses[one]) for one in voters}
-        others = set(self.world.watches[number].members) - voters
+        places = {one: pack_address(self._scene.member_addresses[one]) for one in voters}
+        others = set(self._scene.watches[number].members) - voters
         with suppress(NotLeader, Busy, ValueError):
             core.change_membership(places, others)
             self._note(f"group {number}: member {core.id} is to make {sorted(voters)} the voters")
 
     def _members(self, random: Random) -> None:
         """Whoever leads is told to change the members: one goes, comes back, or learns only; several at once, too."""
-        for node in self.world.nodes.values():
+        for node in self._nodes.values():
             process = node.process
             if process is None:
                 continue
@@ -380,13 +395,13 @@ class Nemesis:
         """Whoever is elected meanwhile is told to change the members before it has committed anything."""
 
         def elected(core: Raft) -> None:
-            process = self.world.nodes[core.id].process
+            process = self._nodes[core.id].process
             if process is not None:
                 number = next(n for n, group in process.groups.items() if group.core is core)
                 change = partial(self._change_members, number, random)
-                self.world.events.after(random.randrange(300), process.asked, number, change)
+                self._scene.events.after(random.randrange(300), process.asked, number, change)
 
-        watches = self.world.watches.values()
+        watches = self._scene.watches.values()
         for watch in watches:
             watch.elected = elected
         self._transfer(random)
@@ -398,14 +413,14 @@ class Nemesis:
         return calm
 
     def _change_members(self, number: int, random: Random, core: Raft) -> None:
-        if self.world.wiping.mends(number):
+        if self.wiping.mends(number):
             return
-        everyone = self.world.watches[number].members
+        everyone = self._scene.watches[number].members
         least = min(random.choice((1, 2, 2)), len(everyone))
         voters = random.sample(everyone, random.randint(least, len(everyone)))
         others = [one for one in everyone if one not in voters]
         learners = [one for one in others if random.random() < 0.4]
-        places = {one: pack_address(self.world.member_addresses[one]) for one in everyone}
+        places = {one: pack_address(self._scene.member_addresses[one]) for one in everyone}
         try:
             core.change_membership(
                 {one: places[one] for one in voters},
@@ -415,7 +430,7 @@ class Nemesis:
         except (NotLeader, InvalidChange):
             return
         except Unreachable:
-            self.world.counts["refused for silence"] += 1
+            self._scene.counts["refused for silence"] += 1
             return
         except Busy:
             if random.random() < 0.3:
@@ -426,7 +441,7 @@ class Nemesis:
     # -- the network ----------------------------------------------------------------------------------------------
 
     def _cut(self, pairs: list[tuple[str, str]], random: Random, text: str) -> Undo:
-        conditions = self.world.network.conditions
+        conditions = self._network.conditions
         conditions.cut_after_switches = random.random() < 0.5
         for pair in pairs:
             conditions.cut[pair] = conditions.cut.get(pair, 0) + 1
@@ -445,10 +460,8 @@ class Nemesis:
     def _isolate(self, random: Random) -> Undo:
         alone = self._victim(random).host
         # From everyone, or only from the other members: then clients still ask it.
-        hosts = [host.name for host in self.world.plan.topology.hosts]
-        others = [
-            one for one in random.choice((hosts, [node.host for node in self.world.nodes.values()])) if one != alone
-        ]
+        hosts = [host.name for host in self._scene.plan.topology.hosts]
+        others = [one for one in random.choice((hosts, [node.host for node in self._nodes.values()])) if one != alone]
         pairs = [(alone, other) for other in others] + [(other, alone) for other in others]
         look = self._leads_no_more(alone)
         mend = self._cut(pairs, random, f"{alone} is cut off from {', '.join(others)}")
@@ -461,7 +474,7 @@ class Nemesis:
 
     def _leads_no_more(self, host: str) -> Undo:
         """A check for the end of a cut: whoever hears no quorum for an election timeout of its clock steps down."""
-        process = next(node.process for node in self.world.nodes.values() if node.host == host)
+        process = next(node.process for node in self._nodes.values() if node.host == host)
         if process is None:
             return lambda: None
         began = process.ticks
@@ -477,7 +490,7 @@ class Nemesis:
                 core = process.groups[number].core
                 leads = core.role is Role.LEADER and core.current_term == term
                 if leads and not core.membership.is_quorum({core.id}) and passed > core.config.election_timeout_ticks:
-                    self.world.watches[number].fail(
+                    self._scene.watches[number].fail(
                         "check-quorum", f"member {core.id} leads on in term {term}, cut off for {passed} ticks"
                     )
 
@@ -487,11 +500,11 @@ class Nemesis:
         """A leader hears the others late: answers of long ago arrive while others elect, or have been told to take
         over. Perhaps they do not hear it at all."""
         alone = self._victim(random)
-        others = [node.host for node in self.world.nodes.values() if node is not alone]
-        slow = self.world.network.conditions.slow
+        others = [node.host for node in self._nodes.values() if node is not alone]
+        slow = self._network.conditions.slow
         if any(host == alone.host for _, host in slow):
             return lambda: None
-        late_us = round(self.world.plan.election_us * random.uniform(0.3, 1.1))
+        late_us = round(self._scene.plan.election_us * random.uniform(0.3, 1.1))
         for other in others:
             slow[other, alone.host] = late_us
         self._note(f"{alone.host} hears the others {late_us // MS} ms late")
@@ -514,7 +527,7 @@ class Nemesis:
 
     def _one_way(self, random: Random) -> Undo:
         alone = self._victim(random).host
-        others = [node.host for node in self.world.nodes.values() if node.host != alone]
+        others = [node.host for node in self._nodes.values() if node.host != alone]
         others = random.sample(others, random.randint(1, len(others)))
         out = random.random() < 0.5
         pairs = [(alone, other) if out else (other, alone) for other in others]
@@ -523,13 +536,13 @@ class Nemesis:
         )
 
     def _halves(self, random: Random) -> Undo:
-        hosts = [host.name for host in self.world.plan.topology.hosts]
+        hosts = [host.name for host in self._scene.plan.topology.hosts]
         side = set(random.sample(hosts, len(hosts) // 2))
         pairs = [(a, b) for a in hosts for b in hosts if (a in side) != (b in side)]
         return self._cut(pairs, random, f"{', '.join(sorted(side))} are parted from the rest")
 
     def _worse(self, name: str, most: float, random: Random, late_us: int = 0) -> Undo:
-        network = self.world.network
+        network = self._network
         conditions = network.conditions
         more = random.uniform(0.05, most)
         setattr(conditions, name, getattr(conditions, name) + more)
@@ -554,23 +567,23 @@ class Nemesis:
         return self._worse("misdeliver", 0.2, random)
 
     def _delay(self, random: Random) -> Undo:
-        if self.world.fabric is not None:
-            self.world.fabric.late_links = random.choice((0.0, 0.1, 0.4))
+        if self._fabric is not None:
+            self._fabric.late_links = random.choice((0.0, 0.1, 0.4))
         return self._worse("late", 0.5, random, late_us=random.choice((5, 50, 400, 2000)) * MS)
 
     def _replay(self, random: Random) -> None:
         """Datagrams of a while ago turn up once more, at their first switch or at their end."""
-        network = self.world.network
+        network = self._network
         kept = list(network.sent)
         for host, port, target, datagram in random.sample(kept, min(len(kept), 30)):
-            self.world.events.after(random.randrange(200 * MS), network.enter, host, port, target, datagram)
-            self.world.counts["replayed"] += 1
+            self._scene.events.after(random.randrange(200 * MS), network.enter, host, port, target, datagram)
+            self._scene.counts["replayed"] += 1
 
     # -- the switches ---------------------------------------------------------------------------------------------
 
     def _link(self, random: Random) -> Undo | None:
-        fabric = self.world.fabric
-        links = self.world.plan.topology.links
+        fabric = self._fabric
+        links = self._scene.plan.topology.links
         if fabric is None or not links:
             return None
         link = random.choice(links)
@@ -586,48 +599,49 @@ class Nemesis:
         return mend
 
     def _switch(self, random: Random) -> Undo:
-        switch = random.choice(list(self.world.switches().values()))
+        switch = random.choice(self._switches())
         down_us = 0 if random.random() < 0.5 else 1
         self._note(f"switch {switch.name} {'goes down' if down_us else 'restarts'}")
         if switch.up:
             switch.stop()
-            self.world.counts["switch restarts"] += 1
+            self._scene.counts["switch restarts"] += 1
 
         def up() -> None:
             if not switch.up:
-                switch.start(self.world.events.now)
+                switch.start(self._scene.events.now)
 
         if not down_us:
-            self.world.events.after(random.randrange(20 * MS, 200 * MS), up)
+            self._scene.events.after(random.randrange(20 * MS, 200 * MS), up)
         return up
 
     def _controller(self, random: Random) -> Undo:
         """Killed at once, or in the middle of the next update."""
-        controller = self.world.controller
+        controller = self._control.controller
         if controller is not None and random.random() < 0.5:
             controller.doomed = True
         else:
-            self.world.stop_controller()
+            self._control.stop_controller()
 
         def restart() -> None:
             if controller is not None:
                 controller.doomed = False
-            self.world.start_controller()
+            self._control.start_controller()
 
         return restart
 
     def _takeover(self, random: Random) -> Undo:
         """The first controller stands by until the second has gone."""
-        self.world.start_rival()
-        return self.world.stop_rival
+        self._control.start_rival()
+        return self._control.stop_rival
 
     def _foreign_write(self, random: Random) -> Undo | None:
         """Somebody has a member's switch name a leader of an earlier term, unknown to the controller."""
-        if not self.world.plan.features >= LEARNING:
+        if not self._scene.plan.features >= LEARNING:
             return None  # the switch does not learn, and so cannot tell that its entry is wrong
-        group = random.choice(self.world.plan.topology.groups)
-        host = self.world.plan.topology.host(group.members[random.choice(sorted(group.members))])
-        switch = self.world.switches()[host.switch]
+        group = random.choice(self._scene.plan.topology.groups)
+        host = self._scene.plan.topology.host(group.members[random.choice(sorted(group.members))])
+        assert self._fabric is not None
+        switch = self._fabric.switches[host.switch]
         for entry in switch.entries():
             params = dict(entry.params)
             if entry.table != "groups" or dict(entry.match)["group"] != group.id or not params["term"]:
@@ -638,26 +652,26 @@ class Nemesis:
         return None
 
     def _slow_controller(self, random: Random) -> Undo:
-        self.world.controller_slowness = random.choice((5.0, 30.0, 100.0))
-        self._note(f"the controller is {self.world.controller_slowness:.0f} times slower")
+        self._control.slowness = random.choice((5.0, 30.0, 100.0))
+        self._note(f"the controller is {self._control.slowness:.0f} times slower")
 
         def recover() -> None:
-            self.world.controller_slowness = 1.0
+            self._control.slowness = 1.0
 
         return recover
 
     def _lost_digests(self, random: Random) -> Undo:
-        self.world.digest_loss = random.choice((0.5, 1.0))
+        self._control.digest_loss = random.choice((0.5, 1.0))
         self._note("digests are lost")
 
         def recover() -> None:
-            self.world.digest_loss = 0.0
+            self._control.digest_loss = 0.0
 
         return recover
 
     def _feature(self, random: Random) -> Undo | None:
         """Taken out of all switches at run time, and put back. A controller that starts later has it on."""
-        controller = self.world.controller
+        controller = self._control.controller
         name = random.choice([name for name in FEATURES if name != "member_guard"])
         if controller is None or name not in controller.decisions.features:
             return None
@@ -675,10 +689,10 @@ class Nemesis:
     def _read(self) -> None:
         """Linearizable reads of the core, now and then; more often while several believe to lead."""
         self._looks += 1
-        for number, watch in self.world.watches.items():
+        for number, watch in self._scene.watches.items():
             leaders = [
                 node.process
-                for node in self.world.nodes.values()
+                for node in self._nodes.values()
                 if node.process is not None
                 and number in node.process.groups
                 and node.process.groups[number].core.role is Role.LEADER
@@ -686,4 +700,4 @@ class Nemesis:
             if len(leaders) > 1 or self._looks % READ_EVERY == 0:
                 for process in leaders:
                     process.asked(number, watch.ask_to_read)
-        self.world.events.after(LOOK_US, self._read)
+        self._scene.events.after(LOOK_US, self._read)

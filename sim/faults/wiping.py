@@ -6,17 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from random import Random
-from typing import TYPE_CHECKING
 
 from hosts.addresses import pack_address
 from hosts.raft.core import Busy, InvalidChange, NotLeader, Raft, Role, Unreachable
 from hosts.raft.quorum import majority
 from sim.events import MS
 from sim.invariants import Watch
-
-if TYPE_CHECKING:
-    from sim.node import Node, Process
-    from sim.world import World
+from sim.node import Node, Process
+from sim.scene import Scene
 
 LOOK_US = 150 * MS
 """Between two looks of the operator at what the leaders say."""
@@ -25,8 +22,9 @@ LOOK_US = 150 * MS
 class Wiping:
     """One member at a time: what is lost with two of them nobody can know."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, scene: Scene, nodes: Mapping[int, Node]) -> None:
+        self._scene = scene
+        self._nodes = nodes
         self.victim: Node | None = None
         """Whose folder was deleted, and who is not mended yet."""
         self._named: set[int] = set()
@@ -41,19 +39,19 @@ class Wiping:
     def strike(self, random: Random) -> Callable[[], None] | None:
         """Delete the folder of a member that the others of its groups can spare. Returns what starts it again; None
         if there is no such member now."""
-        nodes = [node for node in self.world.nodes.values() if self._can_be_spared(node)]
+        nodes = [node for node in self._nodes.values() if self._can_be_spared(node)]
         if self.victim is not None or not nodes:
             return None
         self.victim = node = random.choice(nodes)
         self._named.clear()
         self._began_anew = False
-        self.world.counts["members wiped"] += 1
+        self._scene.counts["members wiped"] += 1
         for watch in node.watches.values():
             watch.wiped(node.member)
         node.wipe(random)
         if random.random() < 0.7:
             node.start()
-        self.world.events.after(LOOK_US, self._look, random)
+        self._scene.events.after(LOOK_US, self._look, random)
         return node.start
 
     def _can_be_spared(self, node: Node) -> bool:
@@ -77,7 +75,7 @@ class Wiping:
 
     def _leader(self, number: int) -> tuple[Process, Raft] | None:
         """A group's leader of the highest term, if it knows what is committed."""
-        processes = [node.process for node in self.world.nodes.values() if node.process is not None]
+        processes = [node.process for node in self._nodes.values() if node.process is not None]
         cores = [(one, one.groups[number].core) for one in processes if number in one.groups]
         leaders = [(process, core) for process, core in cores if core.role is Role.LEADER]
         if not leaders:
@@ -95,13 +93,13 @@ class Wiping:
         if all(leaders.values()):
             self._act(node, {number: found for number, found in leaders.items() if found is not None}, random)
         if self.victim is not None:
-            self.world.events.after(LOOK_US, self._look, random)
+            self._scene.events.after(LOOK_US, self._look, random)
 
     def _act(self, node: Node, leaders: Mapping[int, tuple[Process, Raft]], random: Random) -> None:
         for number, (_, core) in leaders.items():
             if node.member in core.lost and number not in self._named:
                 self._named.add(number)
-                self.world.counts["wiped members named"] += 1
+                self._scene.counts["wiped members named"] += 1
         if self._began_anew:
             self._add(node, leaders)
         elif self._named == leaders.keys() and random.random() < 0.3:
@@ -114,14 +112,14 @@ class Wiping:
             self._ask(leaders[number][0], number, lambda core: core.change_membership(remove=(one,)))
         if present or any(core.changing_members for _, core in leaders.values()):
             return
-        self.world.note("operator", f"{node.host} begins with nothing")
+        self._scene.note("operator", f"{node.host} begins with nothing")
         node.wipe(random, keep=random.random() < 0.3)
         node.joins = self._began_anew = True
         node.start()
 
     def _add(self, node: Node, leaders: Mapping[int, tuple[Process, Raft]]) -> None:
         one, done = node.member, True
-        place = pack_address(self.world.member_addresses[one])
+        place = pack_address(self._scene.member_addresses[one])
         for number, (process, core) in leaders.items():
             configuration = core.committed_configuration
             back = configuration.log_ids.get(one) == node.watches[number].log_ids[one]
@@ -131,7 +129,7 @@ class Wiping:
         if done:
             for watch in node.watches.values():
                 watch.mended(one)
-            self.world.counts["wiped members mended"] += 1
+            self._scene.counts["wiped members mended"] += 1
             self.victim = None
             node.joins = False
 

@@ -1,0 +1,7 @@
+"""What befalls the cluster.
+
+nemesis   faults of members, disks, network, switches and controller, as the plan has drawn them
+wiping    a member's folder is deleted, and an operator mends that
+hostile   garbage and forged messages
+forger    requests under another one's address, so that the answers hit that one
+"""
