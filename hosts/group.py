@@ -212,25 +212,7 @@ class Group:
             self._look_through()
         ready = core.ready()
         while ready is not None:
-            if ready.configuration is not None:
-                self._learn_addresses(ready.configuration)
-            for message in ready.messages:
-                self._outputs.send(self.number, message)
-            if ready.needs_disk or ready.after:
-                # Messages that depend on the disk keep their place in the queue behind what they depend on.
-                self._unwritten += 1
-                self._outputs.write(self.number, ready)
-            if ready.snapshot is not None:
-                self._unapplied.clear()
-                self._snapshots.restore(ready.snapshot)
-            self._unapplied += ready.committed
-            if ready.committed_configuration is not None:
-                if self._moves and self._moves.is_settled(ready.committed_configuration):
-                    self._moves = Moves()
-                    self._outputs.moved(self.number)
-                self._tell_network()
-            if ready.reads:
-                self._readers.safe(ready.reads)
+            self._carry_out(ready)
             ready = core.ready()
         if self._unapplied and not self._snapshots.loading:
             self._apply()
@@ -246,6 +228,28 @@ class Group:
             self._show()
         if (core.lost, core.refuses_votes) != self._found:
             self._show_problems()
+
+    def _carry_out(self, ready: Ready) -> None:
+        """All that a Ready asks for, but for applying."""
+        if ready.configuration is not None:
+            self._learn_addresses(ready.configuration)
+        for message in ready.messages:
+            self._outputs.send(self.number, message)
+        if ready.needs_disk or ready.after:
+            # Messages that depend on the disk keep their place in the queue behind what they depend on.
+            self._unwritten += 1
+            self._outputs.write(self.number, ready)
+        if ready.snapshot is not None:
+            self._unapplied.clear()
+            self._snapshots.restore(ready.snapshot)
+        self._unapplied += ready.committed
+        if ready.committed_configuration is not None:
+            if self._moves and self._moves.is_settled(ready.committed_configuration):
+                self._moves = Moves()
+                self._outputs.moved(self.number)
+            self._tell_network()
+        if ready.reads:
+            self._readers.safe(ready.reads)
 
     def _learn_addresses(self, configuration: Configuration) -> None:
         """Where everybody is. The log counts for more than the cluster file, unless the node was told otherwise."""

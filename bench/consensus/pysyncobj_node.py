@@ -71,7 +71,7 @@ def run(store: Any, outstanding: int, size: int, window: Window) -> None:
             number += 1
         began = time.monotonic()
 
-        def answered(result: Any, error: Any) -> None:
+        def answered(_result: Any, error: Any) -> None:
             if not error:
                 window.answered(time.monotonic() - began)
             begin()

@@ -107,7 +107,7 @@ class Device:
 
     # Packets -----------------------------------------------------------------------------------
 
-    def step(self, port: int, frame: bytes, now_us: int, random: int = 0) -> Output:
+    def step(self, port: int, frame: bytes, _now_us: int, _random: int = 0) -> Output:
         """Time and randomness are its own."""
         return Output(tuple(self.switch.send([(port, frame)])[0]))
 
@@ -263,10 +263,10 @@ class Device:
         config = self.read(meter_entry=entry)[0].meter_entry.config
         return MeterRates(config.cir, config.cburst, config.pir, config.pburst)
 
-    def register(self, name: str, index: int) -> int:
+    def register(self, _name: str, _index: int) -> int:
         raise Refused("BMv2 has no registers over P4Runtime")
 
-    def set_register(self, name: str, index: int, value: int) -> None:
+    def set_register(self, _name: str, _index: int, _value: int) -> None:
         raise Refused("BMv2 has no registers over P4Runtime")
 
     # Packet replication ------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class Found:
 
 @contextmanager
 def time_limit(seconds: int) -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         raise Hang(f"no end after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, stop)

@@ -172,33 +172,11 @@ class Transport:
             self.drops["malformed"] += 1
 
     def _take_peer(self, header: Header, datagram: bytes, address: Address) -> None:
-        if header.target != self._member:
-            for_network = header.type == MessageType.CONFIGURATION
-            self.drops["for_the_network" if for_network else "misdelivered"] += 1
-            return
-        members = self._peers.get(header.group)
-        if members is None:
-            self.drops["unknown_group"] += 1
-            return
-        expected = members.get(header.source)
-        if expected is None:
-            # The own configuration may be too old to know it. Only the key tells such a one from an impostor.
-            if self._seal is None or not 0 < header.source <= MAX_ID:
-                self.drops["not_member"] += 1
-                return
-        elif expected != address:
-            self.drops["wrong_address"] += 1
+        reason = self._refusal(header, datagram, address)
+        if reason:
+            self.drops[reason] += 1
             return
         if self._seal is not None:
-            if len(datagram) < HEADER_BYTES + SEAL_BYTES or not self._seal.is_right(datagram):
-                self.drops["bad_mac"] += 1
-                return
-            if not self._seal.is_new(header.source, datagram):
-                self.drops["replayed"] += 1
-                return
-            if expected is None and self._guests.get((header.group, header.source)) != address:
-                self._guests[header.group, header.source] = address
-                self._forget_strangers()
             datagram = datagram[:-SEAL_BYTES]
         payload: Encoded = datagram[HEADER_BYTES:]
         if header.is_fragment:
@@ -215,6 +193,30 @@ class Transport:
                 self._pump(address, outbox)
         else:
             self._handlers.peer(header.group, message)
+
+    def _refusal(self, header: Header, datagram: bytes, address: Address) -> str:
+        """Why a peer message is none for this member, "" if it is one."""
+        if header.target != self._member:
+            return "for_the_network" if header.type == MessageType.CONFIGURATION else "misdelivered"
+        members = self._peers.get(header.group)
+        if members is None:
+            return "unknown_group"
+        expected = members.get(header.source)
+        if expected is not None and expected != address:
+            return "wrong_address"
+        if self._seal is None:
+            return "" if expected is not None else "not_member"
+        # The own configuration may be too old to know the sender. Only the key tells such a one from an impostor.
+        if not 0 < header.source <= MAX_ID:
+            return "not_member"
+        if len(datagram) < HEADER_BYTES + SEAL_BYTES or not self._seal.is_right(datagram):
+            return "bad_mac"
+        if not self._seal.is_new(header.source, datagram):
+            return "replayed"
+        if expected is None and self._guests.get((header.group, header.source)) != address:
+            self._guests[header.group, header.source] = address
+            self._forget_strangers()
+        return ""
 
     def _take_client(self, header: Header, datagram: bytes, address: Address) -> None:
         payload = datagram[HEADER_BYTES:]

@@ -629,7 +629,7 @@ class Nemesis:
 
         return restart
 
-    def _takeover(self, random: Random) -> Undo:
+    def _takeover(self, _random: Random) -> Undo:
         """The first controller stands by until the second has gone."""
         self._control.start_rival()
         return self._control.stop_rival

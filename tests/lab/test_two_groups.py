@@ -157,10 +157,14 @@ def raise_term(lab: Lab, group: int, term: int) -> None:
 
 def check_counters_and_leader(lab: Lab) -> None:
     """Each group by itself, where a person looks."""
-    told = lab.run("leader")
     for group in GROUPS:
-        leader, term, _ = led(lab, group)
-        assert f"group {group}: {leader} leads in term {term}" in told
+
+        def is_told(group: int = group) -> bool:
+            leader, term, _ = led(lab, group)
+            return f"group {group}: {leader} leads in term {term}" in lab.run("leader")
+
+        wait(f"the leader of group {group} told", is_told)
+        leader = led(lab, group)[0]
         other = next(host for host in members(lab, group) if host != leader)
         slot = str(GROUPS.index(group))
         before = _redirects(lab, slot)

@@ -34,7 +34,7 @@ class Asked(BaseException):
 def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     """A lab that runs inside the ``with`` block and is gone after it, whatever happens. Raises LabError."""
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(_number: int, _frame: FrameType | None) -> None:
         raise Asked
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGHUP)}

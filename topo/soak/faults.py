@@ -173,7 +173,7 @@ def pause_switch(at: Scene) -> Plan:
     return Plan(f"pause switch {name}", _switch("pause", name), _switch("resume", name), (1.0, 4.0))
 
 
-def restart_controller(at: Scene) -> Plan:
+def restart_controller(_at: Scene) -> Plan:
     return Plan("kill the controller", _controller("kill"), _controller("start"))
 
 

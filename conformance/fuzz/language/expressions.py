@@ -241,7 +241,7 @@ class Expressions:
     def _called(self, scope: Scope, type_: g.Type, depth: int) -> g.Expr | None:
         return self.call(scope, type_, depth)
 
-    def _peek(self, scope: Scope, type_: g.Type, depth: int) -> g.Expr | None:
+    def _peek(self, scope: Scope, type_: g.Type, _depth: int) -> g.Expr | None:
         """What only a parser can look at: the packet, and a stack's last element."""
         if scope.kind != "parser" or not self.chance(0.3):
             return None
@@ -283,11 +283,11 @@ class Expressions:
     def _not(self, scope: Scope, depth: int) -> g.Expr | None:
         return g.Unary(g.BOOL, "!", self.boolean(scope, depth - 1))
 
-    def _valid(self, scope: Scope, depth: int) -> g.Expr | None:
+    def _valid(self, scope: Scope, _depth: int) -> g.Expr | None:
         headers = [path for path in scope.paths() if isinstance(path.type, (g.Header, g.Union_))]
         return g.IsValid(g.BOOL, self.with_indexes(scope, self.pick(headers))) if headers else None
 
-    def _equal(self, scope: Scope, depth: int) -> g.Expr | None:
+    def _equal(self, scope: Scope, _depth: int) -> g.Expr | None:
         """Of whole structs, headers or stacks."""
         wholes = [path for path in scope.paths() if not g.is_scalar(path.type)]
         if not wholes:

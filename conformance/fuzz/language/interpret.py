@@ -453,16 +453,16 @@ class Interpreter:
             return True
         return True
 
-    def _break(self, statement: g.Break) -> None:
+    def _break(self, _statement: g.Break) -> None:
         raise _Break
 
-    def _continue(self, statement: g.Continue) -> None:
+    def _continue(self, _statement: g.Continue) -> None:
         raise _Continue
 
     def _return(self, statement: g.Return) -> None:
         raise _Return(UNDEFINED if statement.value is None else self.value(statement.value))
 
-    def _exit(self, statement: g.Exit) -> None:
+    def _exit(self, _statement: g.Exit) -> None:
         raise Exited
 
     def _run(self, statement: g.Run) -> None:

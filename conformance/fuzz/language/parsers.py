@@ -64,7 +64,7 @@ class Parsers(Statements):
                 body.append(g.Extract(g.Field(kind, g.Field(type_, g.Var(headers, "hdr"), name), member)))
         return body
 
-    def _extraction(self, scope: Scope, headers: g.Struct) -> list[g.Stmt]:
+    def _extraction(self, scope: Scope, _headers: g.Struct) -> list[g.Stmt]:
         if self.chance(0.5):
             return []
         if self.chance(0.2):

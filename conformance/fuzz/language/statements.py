@@ -37,7 +37,7 @@ class Statements(Expressions):
 
     # Variables
 
-    def declare(self, scope: Scope, nesting: int = 0) -> list[g.Stmt]:
+    def declare(self, scope: Scope, _nesting: int = 0) -> list[g.Stmt]:
         type_ = self.pick(self.types) if self.types and self.chance(0.3) else self.scalar_type()
         if isinstance(type_, g.Union_):
             return []
@@ -69,7 +69,7 @@ class Statements(Expressions):
 
     # Assignments
 
-    def _assign(self, scope: Scope, nesting: int) -> list[g.Stmt]:
+    def _assign(self, scope: Scope, _nesting: int) -> list[g.Stmt]:
         paths = [p for p in scope.paths(writable=True) if g.is_scalar(p.type) or self.chance(0.2)]
         if not paths:
             return []
@@ -78,7 +78,7 @@ class Statements(Expressions):
         assert target is not None
         return [g.Assign(target, None, self.expr(scope, type_, self.depth()))]
 
-    def _update(self, scope: Scope, nesting: int) -> list[g.Stmt]:
+    def _update(self, scope: Scope, _nesting: int) -> list[g.Stmt]:
         target = self.writable(scope, self.scalar_type())
         if target is None or isinstance(target.type, g.Bool):
             return []
@@ -87,7 +87,7 @@ class Statements(Expressions):
         type_ = amount if operator in ("<<", ">>") else target.type
         return [g.Assign(target, operator, self.expr(scope, type_, self.depth() - 1))]
 
-    def _validity(self, scope: Scope, nesting: int) -> list[g.Stmt]:
+    def _validity(self, scope: Scope, _nesting: int) -> list[g.Stmt]:
         headers = [p for p in scope.paths(writable=True) if isinstance(p.type, g.Header)]
         if not headers:
             return []
@@ -98,7 +98,7 @@ class Statements(Expressions):
         filled = [g.Assign(g.Field(t, header, n), None, self.leaf(scope, t)) for n, t in header.type.fields]
         return [g.SetValid(header, True), *filled]
 
-    def _guarded(self, scope: Scope, nesting: int) -> list[g.Stmt]:
+    def _guarded(self, scope: Scope, _nesting: int) -> list[g.Stmt]:
         """A field of a header is read if the header is valid."""
         headers = [p for p in scope.paths() if isinstance(p.type, g.Header)]
         if not headers:
@@ -112,7 +112,7 @@ class Statements(Expressions):
         value = converted(g.Field(type_, header, name), target.type)
         return [g.If(g.IsValid(g.BOOL, header), [g.Assign(target, None, value)], [])]
 
-    def _shift(self, scope: Scope, nesting: int) -> list[g.Stmt]:
+    def _shift(self, scope: Scope, _nesting: int) -> list[g.Stmt]:
         stacks = [p for p in scope.paths(writable=True) if isinstance(p.type, g.Stack)]
         if not stacks:
             return []
@@ -132,12 +132,12 @@ class Statements(Expressions):
 
     # Calls
 
-    def _call(self, scope: Scope, nesting: int) -> list[g.Stmt]:
+    def _call(self, scope: Scope, _nesting: int) -> list[g.Stmt]:
         results = sorted({f.result for f in scope.functions}, key=repr)
         made = self.call(scope, self.pick(results), self.depth()) if results else None
         return [g.CallStatement(made)] if made is not None else []
 
-    def _run(self, scope: Scope, nesting: int) -> list[g.Stmt]:
+    def _run(self, scope: Scope, _nesting: int) -> list[g.Stmt]:
         actions = [action for action in scope.actions if self.affordable(action.name, scope)]
         if not actions:
             return []
@@ -148,7 +148,7 @@ class Statements(Expressions):
         self.pay(self.costs[action.name], scope)
         return [g.Run(action, arguments)]
 
-    def _apply(self, scope: Scope, nesting: int) -> list[g.Stmt]:
+    def _apply(self, scope: Scope, _nesting: int) -> list[g.Stmt]:
         instances = [pair for pair in scope.instances if self.affordable(pair[1].name, scope)]
         if not instances:
             return []
@@ -254,7 +254,7 @@ class Statements(Expressions):
 
     # Leaving
 
-    def _leave(self, scope: Scope, nesting: int) -> list[g.Stmt]:
+    def _leave(self, scope: Scope, _nesting: int) -> list[g.Stmt]:
         """If something, then away from here."""
         ways: list[g.Stmt] = []
         if scope.loops:

@@ -167,6 +167,6 @@ _PLAIN = {
 }
 
 
-def cast(source: g.Type, target: g.Type, value: int) -> int:
+def cast(_source: g.Type, target: g.Type, value: int) -> int:
     """Section "Explicit casts": between bool and bit<1>, signs at equal width, widths at equal sign."""
     return wrap(target, value) if not isinstance(target, g.Bool) else int(value != 0)
