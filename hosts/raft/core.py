@@ -45,7 +45,6 @@ from hosts.raft.outbox import Outbox
 from hosts.raft.quorum import Membership
 from hosts.raft.ready import Ready
 from hosts.raft.snapshot import Data, MemorySink, Sink, Snapshot
-from hosts.raft.status import status_of
 from hosts.raft.validity import entries_fit, in_range
 
 __all__ = [
@@ -190,7 +189,29 @@ class Raft:
 
     def status(self) -> dict[str, Any]:
         """For people: plain values that json can write."""
-        status = status_of(self)
+        log, configuration = self.log, self.configuration
+        membership = configuration.membership
+        status: dict[str, Any] = {
+            "id": self.id,
+            "role": self.role.value,
+            "term": self.current_term,
+            "voted_for": self.voted_for if self.voted_for != NO_VOTE else NOBODY,
+            "leader": self.leader,
+            "members": sorted(membership.everyone()),
+            "voters": sorted(membership.voters),
+            "outgoing": sorted(membership.outgoing),
+            "learners": sorted(membership.learners),
+            "configuration": configuration.index,
+            "last_index": log.last_index,
+            "last_term": log.last_term,
+            "durable_index": log.durable_index,
+            "commit": log.commit_index,
+            "applied": log.applied_index,
+            "first_index": log.base_index + 1,
+            "snapshot": log.snapshot.index if log.snapshot is not None else 0,
+            "lost": {str(member): why for member, why in self.lost.items()},
+            "refuses_votes": self.refuses_votes,
+        }
         if self._leadership is not None:
             status.update(self._leadership.status())
         return status

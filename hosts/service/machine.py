@@ -10,9 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hosts.raft.message import Entry, EntryKind
-from hosts.raft.snapshot import Data
 from hosts.service import values
-from hosts.service.machine_snapshot import Dump, Loading
 from hosts.service.requests import WRITES, Command, Encoded, Operation, Outcome, Reply, Request, RequestFault
 from hosts.service.sessions import DEFAULT_LIMITS, NO_SESSION, Limits, Sessions
 from hosts.wire import LARGE
@@ -70,27 +68,13 @@ class Machine:
 
     # -- snapshots ----------------------------------------------------------------------------------------------
 
-    def dump(self) -> bytes:
-        """All of it at once. Members that have applied the same entries dump the same bytes."""
-        dump = Dump(self)
-        try:
-            return b"".join(dump)
-        finally:
-            dump.close()
-
-    def load(self, data: Data) -> None:
-        """Become what was dumped, at once. Raises ValueError for anything else; then nothing has changed."""
-        loading = self.begin_loading(data)
-        while not loading.step():
-            pass
-
-    def begin_loading(self, data: Data) -> Loading:
-        """The same in steps, for the caller to make."""
-        return Loading(self, Machine(self._limits), data)
+    def blank(self) -> Machine:
+        """Another one, as at first."""
+        return Machine(self._limits)
 
     def clear(self) -> None:
         """Become as at first: what comes takes the place of everything."""
-        self.become(Machine(self._limits))
+        self.become(self.blank())
 
     def preserve_pairs(self) -> dict[bytes, Encoded | None]:
         """From now on, and until ``stop_preserving``, this gets the former value of each key that is changed."""

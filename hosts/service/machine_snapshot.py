@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack
 
 from hosts.raft.snapshot import Data
+from hosts.service.machine import Machine
 from hosts.service.requests import Encoded
-
-if TYPE_CHECKING:
-    from hosts.service.machine import Machine
 
 VERSION = 2
 VERSION_WITHOUT_TRACES = 1
@@ -128,16 +126,16 @@ def _large(kind: int, contents: list[Any], value: Encoded) -> Iterator[bytes]:
 
 
 class Loading:
-    """Makes a machine what was dumped, in steps; until the last it stays as it was. ``blank`` is one to build it in.
+    """Makes a machine what was dumped, in steps; until the last it stays as it was.
 
     ``step`` raises ValueError for anything that is no dump."""
 
-    def __init__(self, machine: Machine, blank: Machine, data: Data) -> None:
+    def __init__(self, machine: Machine, data: Data) -> None:
         self._machine = machine
         self._data = data
         self._at = 0
         self._head: list[int] = []
-        self._made = blank
+        self._made = machine.blank()
 
     def step(self) -> bool:
         """Read another slice. True at the end."""
@@ -194,3 +192,19 @@ class Loading:
         if len(value) != size or size < 0:
             raise ValueError("it is cut short")
         return value
+
+
+def dump(machine: Machine) -> bytes:
+    """All of a machine at once. Those that have applied the same entries dump the same bytes."""
+    slices = Dump(machine)
+    try:
+        return b"".join(slices)
+    finally:
+        slices.close()
+
+
+def load(machine: Machine, data: Data) -> None:
+    """Make a machine what was dumped, at once. Raises ValueError for anything else; then nothing has changed."""
+    loading = Loading(machine, data)
+    while not loading.step():
+        pass

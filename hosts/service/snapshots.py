@@ -223,4 +223,4 @@ class Snapshots:
         self._stop_making()
         self._now = _Basis(snapshot.index, len(snapshot.data))
         self._machine.clear()
-        self._loading = self._machine.begin_loading(snapshot.data)
+        self._loading = Loading(self._machine, snapshot.data)

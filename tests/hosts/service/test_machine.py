@@ -177,7 +177,7 @@ def test_nothing_is_executed_after_expiry(through_snapshot: bool, others: int) -
     for sequence in range(1, others + 1):
         if through_snapshot and sequence == 5:
             restored = Log(Limits(expiry_entries=10))
-            restored.machine.load(log.machine.dump())
+            machine_snapshot.load(restored.machine, machine_snapshot.dump(log.machine))
             restored.entries = log.entries
             log = restored
         log.run(other, sequence, sequence, append(sequence, nonce=2))
@@ -228,11 +228,11 @@ def test_a_forgotten_session_tells_what_it_surely_never_carried_out(through_snap
     log.open(4)  # waits goes
     log.open(5)  # given_up goes
     if through_snapshot:
-        dumped = log.machine.dump()
+        dumped = machine_snapshot.dump(log.machine)
         restored = Log(Limits(sessions=2))
-        restored.machine.load(dumped)
+        machine_snapshot.load(restored.machine, dumped)
         restored.entries = log.entries
-        assert restored.machine.dump() == dumped
+        assert machine_snapshot.dump(restored.machine) == dumped
         log = restored
     unknown, expired = Outcome.UNKNOWN_SESSION, Outcome.SESSION_EXPIRED
     assert outcomes(log, idle, 1, (1, 2, 2**64 - 1)) == [expired] * 3, "it has never done anything"
@@ -265,7 +265,7 @@ def test_the_oldest_trace_is_dropped() -> None:
     again = Log(Limits(sessions=1, traces=2))
     for entry in log.entries:
         again.entry(entry.kind, entry.data)
-    assert again.machine.dump() == log.machine.dump()
+    assert machine_snapshot.dump(again.machine) == machine_snapshot.dump(log.machine)
 
 
 def test_the_count_of_kept_replies_is_right_whatever_happens() -> None:
@@ -280,7 +280,7 @@ def test_the_count_of_kept_replies_is_right_whatever_happens() -> None:
             opened[chance.randrange(3)] = (log.open(turn + 10), turn + 10)
         elif what < 0.04:
             restored = Log(limits)
-            restored.machine.load(log.machine.dump())
+            machine_snapshot.load(restored.machine, machine_snapshot.dump(log.machine))
             restored.entries, log = log.entries, restored
         session, nonce = opened[chance.randrange(3)]
         log.run(session, chance.randrange(30), chance.choice((1, chance.randrange(20))), append(turn, nonce))
@@ -318,8 +318,8 @@ FORMER_DUMP = (
 
 def test_a_dump_of_version_0_1_is_read_and_written() -> None:
     log = Log()
-    log.machine.load(bytes.fromhex(FORMER_DUMP))
-    assert log.machine.dump().hex() == FORMER_DUMP, "without traces, that version could read it"
+    machine_snapshot.load(log.machine, bytes.fromhex(FORMER_DUMP))
+    assert machine_snapshot.dump(log.machine).hex() == FORMER_DUMP, "without traces, that version could read it"
     log.entries = [Entry(3, index, EntryKind.NOOP) for index in range(1, 10)]
     assert held(log) == [["v", 1], ["v", 2], ["v", 3]] and len(log.machine.sessions) == 3
     assert result(log.run(1, 5, 3, append("carried out then", nonce=77))) is False
@@ -390,16 +390,16 @@ def test_a_snapshot_goes_on_like_its_original(log: Log) -> None:
     for key in ("b", "a", 1):
         log.run(other, 1 + len(log.machine.pairs), 1, _put(key, log.machine.applied_index, NONCE + 1))
     log.run(me, 7, 3, append(None))
-    dumped = log.machine.dump()
+    dumped = machine_snapshot.dump(log.machine)
     copy = Log()
-    copy.machine.load(dumped)
+    machine_snapshot.load(copy.machine, dumped)
     copy.entries = list(log.entries)
-    assert copy.machine.dump() == dumped
+    assert machine_snapshot.dump(copy.machine) == dumped
     for either in (log, copy):
         assert result(either.run(me, 4, 3, append("a retry"))) == 3
         assert either.run(me, 1, 3, append("answered long ago")).outcome is Outcome.STALE
         assert result(either.run(other, 9, 9, _put("c", 1, NONCE + 1))) is False
-    assert copy.machine.dump() == log.machine.dump() and held(copy) == held(log)
+    assert machine_snapshot.dump(copy.machine) == machine_snapshot.dump(log.machine) and held(copy) == held(log)
 
 
 def test_equal_logs_have_equal_snapshots_wherever_one_was_loaded() -> None:
@@ -407,13 +407,13 @@ def test_equal_logs_have_equal_snapshots_wherever_one_was_loaded() -> None:
     me = first.open()
     for sequence, key in enumerate("abca", 1):
         first.run(me, sequence, 1, _put(key, sequence, NONCE))
-    second.machine.load(first.machine.dump())
+    machine_snapshot.load(second.machine, machine_snapshot.dump(first.machine))
     second.entries = list(first.entries)
     for each in (first, second):
         each.run(me, 5, 5, Request(NONCE, Operation.DELETE, key=values.encode("b")))
         each.run(me, 6, 6, _put("d", 1, NONCE))
         each.run(me, 7, 6, _put("b", 1, NONCE))
-    assert first.machine.dump() == second.machine.dump()
+    assert machine_snapshot.dump(first.machine) == machine_snapshot.dump(second.machine)
     assert [values.decode(key) for key in second.machine.pairs] == ["a", "c", "d", "b"]
 
 
@@ -427,7 +427,7 @@ def test_a_dump_is_of_its_beginning_whatever_happens_meanwhile(monkeypatch: pyte
     for sequence in range(1, 6):
         log.run(me, sequence, 1, _put(sequence, sequence, NONCE))
         log.run(other, sequence, 1, append(sequence, NONCE + 1))
-    whole = log.machine.dump()
+    whole = machine_snapshot.dump(log.machine)
     going = machine_snapshot.Dump(log.machine)
     parts = list(islice(going, at))
     log.run(me, 6, 2, _put(1, "changed", NONCE))
@@ -443,7 +443,7 @@ def test_a_dump_is_of_its_beginning_whatever_happens_meanwhile(monkeypatch: pyte
     assert b"".join(parts) == whole
     log.run(other, 10, 10, _put(3, "nothing is preserved any more", NONCE + 1))
     copy = Log()
-    copy.machine.load(log.machine.dump())
+    machine_snapshot.load(copy.machine, machine_snapshot.dump(log.machine))
     assert copy.machine.pairs == log.machine.pairs and list(copy.machine.pairs) == list(log.machine.pairs)
 
 
@@ -454,22 +454,22 @@ def test_large_values_have_slices_to_themselves(log: Log, monkeypatch: pytest.Mo
         log.run(me, sequence, sequence, append(b"v" * size))
         log.run(me, sequence + 10, sequence, _put(sequence, b"p" * size, NONCE))
     assert max(map(len, machine_snapshot.Dump(log.machine))) < 300
-    whole, copy = log.machine.dump(), Log()
-    copy.machine.load(whole)
-    assert copy.machine.dump() == whole and held(copy) == held(log)
+    whole, copy = machine_snapshot.dump(log.machine), Log()
+    machine_snapshot.load(copy.machine, whole)
+    assert machine_snapshot.dump(copy.machine) == whole and held(copy) == held(log)
     assert copy.machine.pairs == log.machine.pairs
     for cut in range(0, len(whole), 61):
         with pytest.raises(ValueError, match="cannot be read"):
-            Log().machine.load(whole[:cut])
+            machine_snapshot.load(Log().machine, whole[:cut])
 
 
 @pytest.mark.parametrize("cut", [0, 1, 10, -1])
 def test_a_damaged_snapshot_changes_nothing(log: Log, cut: int) -> None:
     log.run(log.open(), 1, 1, append(1))
-    before = log.machine.dump()
+    before = machine_snapshot.dump(log.machine)
     with pytest.raises(ValueError, match="cannot be read"):
-        log.machine.load(before[:cut])
-    assert log.machine.dump() == before
+        machine_snapshot.load(log.machine, before[:cut])
+    assert machine_snapshot.dump(log.machine) == before
 
 
 def _put(key: object, value: object, nonce: int) -> Request:
