@@ -102,6 +102,8 @@ class TopologyFile(_Strict):
     election_timeout_ms: Whole = Field(default=300, ge=60, le=600_000)
     snapshot_entries: Whole | None = Field(default=None, ge=0)
     """As in a cluster file; None: the nodes' own default."""
+    reads: Literal["quorum", "lease", "log"] = "quorum"
+    """As in a cluster file."""
 
 
 def interface_of(node: str, port: int) -> str:
@@ -192,6 +194,7 @@ class Topology:
     heartbeat_ms: int
     election_timeout_ms: int
     snapshot_entries: int | None = None
+    reads: str = "quorum"
 
     @cached_property
     def members(self) -> tuple[str, ...]:
@@ -355,6 +358,7 @@ def _number(name: str, file: TopologyFile) -> Topology:
         heartbeat_ms=file.heartbeat_ms,
         election_timeout_ms=file.election_timeout_ms,
         snapshot_entries=file.snapshot_entries,
+        reads=file.reads,
     )
 
 

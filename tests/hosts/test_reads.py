@@ -12,6 +12,7 @@ from hosts.client.calls import NoLeader
 from hosts.raft.message import Message, MessageType
 from hosts.service import pending_reads, values
 from hosts.service.requests import Operation, Outcome, Request
+from tests.hosts.conftest import eventually
 from tests.hosts.groups import ELECTION_TICKS, NONCE, Trio, append, get, put
 
 BEATS = MessageType.APPEND_ENTRIES
@@ -258,3 +259,19 @@ def test_a_cluster_file_may_ask_for_the_log(make_cluster: Callable[..., Any]) ->
     with made.client() as client:
         before = client.put("k", 1).index
         assert client.get("k").index == before + 1
+
+
+def test_reads_under_a_lease_share_the_heartbeats_rounds(make_cluster: Callable[..., Any]) -> None:
+    made = make_cluster(extra="reads: lease")
+    made.start()
+    with made.client() as client:
+        client.put("k", 1)
+
+        def few_rounds() -> bool:
+            """For 200 reads: a leader that was not running for a while has lost its lease, and needs one."""
+            before = made.group_status(made.leader())["round"]
+            for _ in range(200):
+                assert client.get("k").value == [True, 1]
+            return bool(made.group_status(made.leader())["round"] - before < 100)
+
+        eventually(few_rounds, "rounds that do not grow with the reads")

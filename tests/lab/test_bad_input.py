@@ -33,6 +33,8 @@ NOBODY = 65534
         (("send",), "give a VALUE"),
         (("send", "zz", "--hex"), "not hexadecimal"),
         (("send", "1", "--cluster", "/nonexistent.yaml"), "/nonexistent.yaml"),
+        (("get", "k", "--lease"), "--lease: reads are by quorum here; 'reads: lease' in the topology file turns"),
+        (("get", "k", "--lease", "--cluster", "CLUSTER"), "'reads: lease' in the cluster file turns leases on"),
         (("log", "h11"), "h11 runs no node"),
         (("log", "s1"), "unknown host 's1'"),
         (("log", "h1", "--group", "7"), "no group 7"),

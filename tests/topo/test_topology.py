@@ -6,7 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
+from hosts import config
+from hosts.config import Reads
 from topo import paths, topology
 from topo.errors import FileError, UsageError
 from topo.lab import configs
@@ -310,3 +313,12 @@ def test_wrong_ids(tmp_path: Path, groups: str, told: str) -> None:
     with pytest.raises(FileError) as wrong:
         read(tmp_path, GOOD[: GOOD.index("groups:")] + f"groups:\n{groups}\n")
     assert told in str(wrong.value) and "mine.yaml:" in str(wrong.value)
+
+
+def test_how_reads_are_done_goes_into_the_cluster_file(tmp_path: Path) -> None:
+    triangle = (topology.FOLDER / "triangle.yaml").read_text()
+    file = tmp_path / "leases.yaml"
+    for text, reads in ((triangle, Reads.QUORUM), (f"{triangle}\nreads: lease\n", Reads.LEASE)):
+        file.write_text(text)
+        made = configs.cluster(topology.find(str(file)))
+        assert config.parse(yaml.safe_dump(made)).cluster.reads is reads

@@ -22,6 +22,9 @@ GroupOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 StrOption = Annotated[bool, typer.Option("--str", help="VALUE is a string, even if it parses as JSON.")]
+LeaseOption = Annotated[
+    bool, typer.Option("--lease", help="Only where leaders answer reads under a lease: 'reads: lease' in the file.")
+]
 HexOption = Annotated[bool, typer.Option("--hex", help="VALUE is bytes, in hexadecimal.")]
 FileOption = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The file's bytes are the value.")]
 ValueArgument = Annotated[str | None, typer.Argument(metavar="VALUE", help="JSON if it parses, else a string.")]
@@ -85,11 +88,14 @@ def get(
     cluster: ClusterOption = None,
     timeout: TimeoutOption = TIMEOUT_S,
     group: GroupOption = None,
+    lease: LeaseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read the value under a key. Exit code 1 if there is none."""
     from topo.views import client_requests
 
+    if lease:
+        client_requests.require_leases(cluster)
     route = client_requests.Route(origin, target, cluster, timeout, group)
     client_requests.show(route, client_requests.get(key), as_json)
 

@@ -70,6 +70,7 @@ def cluster(topology: Topology, number: int = 0) -> dict[str, Any]:
         **snapshots,
         "heartbeat_ms": topology.heartbeat_ms,
         "election_timeout_ms": topology.election_timeout_ms,
+        "reads": topology.reads,
         "data": str(paths.nodes()),
         "groups": groups,
         "names": {

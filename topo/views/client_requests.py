@@ -78,6 +78,22 @@ def get(key: str) -> Errand:
     return Errand(lambda client: client.get(key), tell)
 
 
+def require_leases(cluster: Path | None) -> None:
+    """Raises UsageError unless the members of this cluster, or of the lab, answer reads under a lease."""
+    from hosts import config
+    from topo.lab.running_lab import Live
+
+    if cluster is not None:
+        try:
+            reads, file = config.load(cluster).reads.value, "cluster"
+        except config.ConfigError as error:
+            raise UsageError(str(error)) from error
+    else:
+        reads, file = Live.find().topology.reads, "topology"
+    if reads != "lease":
+        raise UsageError(f"--lease: reads are by {reads} here; 'reads: lease' in the {file} file turns leases on")
+
+
 def delete(key: str) -> Errand:
     """Remove ``key``; raises LabError if it is not there."""
 
