@@ -12,6 +12,7 @@
 #   make fuzz-nodes [DATAGRAMS=1000000]   hostile datagrams against members, with and without the key; hostile answers against a client
 #   make bench                    the core's speed, commits per second in the lab beside etcd, how fast it recovers
 #   make soak [MINUTES=10] [SEED=N] [KILLS=200]   faults under load in a lab of its own, judged by what clients saw
+#   make wheel                    the P4 compiler and switch as a package to install elsewhere (docs/p4-tools.md)
 #   make shell SW=s1              p4runtime-shell on a switch of the running lab
 #   make stop                     end the lab, also after a crash
 #   make clean                    stop, then remove all that is generated
@@ -31,7 +32,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
-.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz fuzz-nodes bench soak shell stop clean
+.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz fuzz-nodes bench soak wheel shell stop clean
 
 setup:
 	@scripts/setup.sh
@@ -86,6 +87,9 @@ bench: setup
 soak: setup
 	@$(ROOT) $(BIN)/switchraft soak --switch $(SWITCH) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \
 		$(if $(KILLS),--kills $(KILLS))
+
+wheel: setup
+	@scripts/wheel.sh
 
 shell: setup
 	@scripts/shell.sh $(SW)

@@ -6,7 +6,8 @@
   elaborate/   instances and inlining, to the middle layer in ir/
   p4info/      what the control plane is told
   bmv2/        BMv2 JSON
-  compile      all of it in a row; ``python -m p4compiler PROG.p4 -o OUTDIR``
+  compile      all of it in a row
+  options      ``python -m p4compiler PROG.p4 -o OUTDIR``, with p4c-bm2-ss's flags
 
 ``types`` and ``arithmetic`` serve all passes.
 """

@@ -1,44 +1,33 @@
-"""`python -m p4compiler PROG.p4 -o OUTDIR`: writes OUTDIR/PROG.json and OUTDIR/PROG.p4info.txtpb."""
+"""`python -m p4compiler PROG.p4 -o OUTDIR`: writes OUTDIR/PROG.json and OUTDIR/PROG.p4info.txtpb.
+
+See `p4compiler.options` for its flags.
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from p4compiler.compile import compile_file
+from p4compiler.compile import Compiled, compile_file
+from p4compiler.options import Options, parse
 from p4compiler.source import CompileFailed, Diagnostics
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m p4compiler") -> int:
     """Exit code: 0 done, 1 errors in the program, 2 wrong usage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m p4compiler", description="P4_16 (v1model) to BMv2 JSON and P4Info"
-    )
-    parser.add_argument("program", type=Path, help="the P4 program")
-    parser.add_argument("-o", "--output", type=Path, default=Path("."), metavar="DIR", help="folder for both files")
-    parser.add_argument("-I", dest="include", type=Path, action="append", default=[], metavar="DIR")
-    parser.add_argument("-D", dest="define", action="append", default=[], metavar="NAME[=VALUE]")
-    parser.add_argument("--no-p4info", action="store_true", help="write the JSON only")
-    options = parser.parse_args(arguments)
-    defines = {}
-    for item in options.define:
-        name, _, value = item.partition("=")
-        if not name.isidentifier():
-            parser.error(f"-D {item}: expected NAME or NAME=VALUE")
-        defines[name] = value or "1"
-    diagnostics = Diagnostics()
+    options = parse(arguments, prog)
+    for flag in options.ignored:
+        print(f"{prog}: note: {flag} does nothing here", file=sys.stderr)
+    diagnostics = Diagnostics(options.most_errors)
     try:
-        result = compile_file(options.program, diagnostics, options.include, defines)
-        options.output.mkdir(parents=True, exist_ok=True)
-        stem = options.output / options.program.stem
-        stem.with_name(stem.name + ".json").write_text(json.dumps(result.json, indent=1) + "\n")
-        if not options.no_p4info:
-            stem.with_name(stem.name + ".p4info.txtpb").write_text(result.p4info_text())
+        compiled = compile_file(options.program, diagnostics, options.include, dict(options.defines))
+        refused = options.refuse_warnings and bool(diagnostics.items)
+        if not refused:
+            _write(compiled, options)
     except CompileFailed:
-        pass
+        refused = True
     except OSError as error:
         print(f"error: {error.filename or options.program}: {error.strerror}", file=sys.stderr)
         return 1
@@ -46,8 +35,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {options.program}: the program is nested too deeply", file=sys.stderr)
         return 1
     for diagnostic in diagnostics:
-        print(diagnostic.render(), file=sys.stderr)
-    return 1 if diagnostics.error_count else 0
+        if diagnostic.severity == "error" or not options.hide_warnings or options.refuse_warnings:
+            print(diagnostic.render(), file=sys.stderr)
+    return 1 if refused or diagnostics.error_count else 0
+
+
+def p4c_lite() -> int:
+    """The installed command."""
+    return main(prog="p4c-lite")
+
+
+def _write(compiled: Compiled, options: Options) -> None:
+    _create(options.json, (json.dumps(compiled.json, indent=1) + "\n").encode())
+    for path, form in options.p4info:
+        _create(path, compiled.p4info(form))
+
+
+def _create(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,12 @@ class Compiled:
 
         return p4info_text(self.program)
 
+    def p4info(self, form: str) -> bytes:
+        """P4Info as a file has it: "text", "json" or "binary"."""
+        from p4compiler.p4info.writer import p4info_bytes
+
+        return p4info_bytes(self.program, form)
+
 
 def compile_file(
     path: Path, diagnostics: Diagnostics, include_dirs: Sequence[Path] = (), defines: Mapping[str, str] | None = None

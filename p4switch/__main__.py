@@ -7,13 +7,16 @@ import sys
 from collections.abc import Sequence
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m p4switch") -> int:
     """Run until SIGTERM or SIGINT. Returns the exit code: 0, 1 if it cannot run, 2 for a wrong command line."""
-    from p4switch.options import UsageError, help_text, parse
+    from p4switch.options import UsageError, help_text, parse, version
 
     words = sys.argv[1:] if arguments is None else list(arguments)
     if "-h" in words or "--help" in words:
-        print(help_text())
+        print(help_text(prog))
+        return 0
+    if "-v" in words or "--version" in words:
+        print(f"{prog} {version()}")
         return 0
     try:
         options = parse(words)
@@ -30,6 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"p4switch: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def p4switch() -> int:
+    """The installed command."""
+    return main(prog="p4switch")
 
 
 if __name__ == "__main__":

@@ -10,18 +10,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from os.path import isdir, isfile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 DEFAULT_ADDRESS = "127.0.0.1:9559"
-DEFAULT_DROP_PORT = 511
+DROP_PORT = 511
 MAX_PORT = 511
 """v1model's ports have 9 bits."""
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "off")
 IGNORED = {
     "thrift_port": "--thrift-port",
+    "max_port_count": "--max-port-count",
+    "log_flush": "--log-flush",
     "nanolog": "--nanolog",
     "notifications_addr": "--notifications-addr",
     "debugger": "--debugger",
@@ -37,6 +40,12 @@ IGNORED = {
     "max_l2_entries": "--max-l2-entries",
 }
 """Flags that are taken so that scripts written for simple_switch_grpc work, and that change nothing here."""
+
+WHY_IGNORED = {
+    "--max-port-count": f"port numbers go up to {MAX_PORT}",
+    "--log-flush": "each line is written at once",
+    "--drop-port": f"the port that drops is {DROP_PORT}",
+}
 
 
 class UsageError(Exception):
@@ -62,7 +71,6 @@ class Options:
     device_id: int = 0
     address: str = DEFAULT_ADDRESS
     cpu_port: int | None = None
-    drop_port: int = DEFAULT_DROP_PORT
     pcap: Path | None = None
     cache: Path | None = None
     log_level: str = "info"
@@ -96,38 +104,52 @@ def parse(arguments: Sequence[str]) -> Options:
     if generic.log_console and generic.log_file:
         raise UsageError("--log-console and --log-file exclude each other")
     cpu_port = _cpu_port(target.cpu_port, generic.interface)
-    given = {**vars(generic), **vars(target)}
     return Options(
         ports=_ports(generic.interface),
         program=Path(generic.program) if generic.program else None,
         device_id=generic.device_id,
         address=target.grpc_server_addr,
         cpu_port=cpu_port,
-        drop_port=target.drop_port,
         pcap=_pcap_folder(generic.pcap),
         cache=Path(generic.cache) if generic.cache else None,
         log_level=generic.log_level,
         log_file=Path(generic.log_file) if generic.log_file else None,
         log_console=generic.log_console,
         tls=_tls(target),
-        ignored=tuple(flag for name, flag in IGNORED.items() if given.get(name) not in (None, False)),
+        ignored=_ignored({**vars(generic), **vars(target)}),
     )
 
 
-def help_text() -> str:
+def _ignored(given: dict[str, Any]) -> tuple[str, ...]:
+    flags = [flag for name, flag in IGNORED.items() if given[name] not in (None, False)]
+    if given["drop_port"] != DROP_PORT:
+        flags.append("--drop-port")
+    return tuple(flags)
+
+
+def help_text(prog: str) -> str:
     """What --help prints."""
-    return f"{_generic().format_help()}\ntarget flags, after --:\n{_target().format_help()}"
+    return f"{_generic(prog).format_help()}\ntarget flags, after --:\n{_target().format_help()}"
 
 
-def _generic() -> argparse.ArgumentParser:
+def version() -> str:
+    """What --version prints after the command's name."""
+    try:
+        return metadata.version("p4lite")
+    except metadata.PackageNotFoundError:
+        return "(checkout)"
+
+
+def _generic(prog: str | None = None) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m p4switch",
+        prog=prog,
         description="A v1model switch with P4Runtime; takes the flags of simple_switch_grpc.",
         add_help=False,
         allow_abbrev=False,
     )
     parser.add_argument("program", nargs="?", help="the P4 program as BMv2 JSON")
     parser.add_argument("-h", "--help", action="store_true", help="print this and end")
+    parser.add_argument("-v", "--version", action="store_true", help="print the version and end")
     parser.add_argument("--no-p4", action="store_true", help="start without a program: a client pushes one")
     parser.add_argument(
         "-i", "--interface", action="append", default=[], metavar="PORT@IFACE", help="a port; may be repeated"
@@ -149,14 +171,12 @@ def _generic() -> argparse.ArgumentParser:
 
 
 def _target() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m p4switch … --", add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
+    parser = _Parser(add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
     parser.add_argument(
         "--grpc-server-addr", default=DEFAULT_ADDRESS, metavar="ADDR", help=f"P4Runtime address ({DEFAULT_ADDRESS})"
     )
     parser.add_argument("--cpu-port", type=_natural, metavar="N", help="the port of packet-ins and packet-outs")
-    parser.add_argument(
-        "--drop-port", type=_natural, default=DEFAULT_DROP_PORT, metavar="N", help="the port that drops (511)"
-    )
+    parser.add_argument("--drop-port", type=_natural, default=DROP_PORT, help=argparse.SUPPRESS)
     parser.add_argument("--grpc-server-ssl", action="store_true", help="serve TLS")
     parser.add_argument("--grpc-server-cert", metavar="PEM", help="the server's certificate")
     parser.add_argument("--grpc-server-key", metavar="PEM", help="the server's key")

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from p4switch.options import Options
+from p4switch.options import WHY_IGNORED, Options
 from p4switch.p4runtime.device import Device
 from p4switch.p4runtime.server import ListenError, Tls, start_server
 from p4switch.p4runtime.watching import Watching
@@ -98,7 +98,8 @@ def run(options: Options) -> None:
     check_ports(options)
     log = _log(options)
     for flag in options.ignored:
-        print(f"p4switch: note: {flag} does nothing here", file=sys.stderr)
+        why = f": {WHY_IGNORED[flag]}" if flag in WHY_IGNORED else ""
+        print(f"p4switch: note: {flag} does nothing here{why}", file=sys.stderr)
     asyncio.run(_serve(options, log))
 
 

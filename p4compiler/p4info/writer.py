@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from finsy.proto import p4i
-from google.protobuf import text_format
+from google.protobuf import json_format, text_format
 
 from p4compiler import types as t
 from p4compiler.elaborate import program as elaborate
@@ -37,6 +37,14 @@ _HEADER = "# proto-file: p4/config/v1/p4info.proto\n# proto-message: p4.config.v
 
 def p4info_text(program: elaborate.Program) -> str:
     return _HEADER + text_format.MessageToString(p4info(program), as_utf8=True)
+
+
+def p4info_bytes(program: elaborate.Program, form: str) -> bytes:
+    """`form`: text, json or binary, as p4c's --p4runtime-format names them."""
+    if form == "binary":
+        return bytes(p4info(program).SerializeToString(deterministic=True))
+    text = json_format.MessageToJson(p4info(program)) + "\n" if form == "json" else p4info_text(program)
+    return text.encode()
 
 
 def p4info(program: elaborate.Program) -> Any:

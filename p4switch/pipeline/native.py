@@ -32,8 +32,14 @@ LOOP_SOURCES = ("p4_loop.c", "p4_port.c")
 
 
 def default_cache() -> Path:
-    """$P4SWITCH_CACHE, or build/p4switch-cache under the current folder."""
-    return Path(os.environ.get("P4SWITCH_CACHE") or Path("build") / "p4switch-cache")
+    """$P4SWITCH_CACHE; or else build/p4switch-cache in a checkout, and p4lite in the user's cache if installed."""
+    given = os.environ.get("P4SWITCH_CACHE")
+    if given:
+        return Path(given)
+    checkout = RUNTIME.parents[1]
+    if (checkout / "pyproject.toml").is_file():
+        return checkout / "build" / "p4switch-cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "p4lite"
 
 
 def compiler() -> list[str]:

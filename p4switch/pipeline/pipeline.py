@@ -103,7 +103,7 @@ class Pipeline(Cells, Copies):
         """Generate C for the program, compile it unless `cache` has it, and load it.
 
         `bmv2_json`: a file, or the JSON's text (a str that starts with ``{``), or the parsed JSON.
-        `cache`: folder of built programs; without it $P4SWITCH_CACHE, else build/p4switch-cache.
+        `cache`: folder of built programs; without it `native.default_cache`.
         Raises ProgramError, BuildError, OSError.
         """
         data = load_json(bmv2_json)

@@ -379,8 +379,8 @@ def run_pair(
             return Run(pipeline).run(statements)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m p4switch.stf", description="Run STF packet tests in process.")
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m p4switch.stf") -> int:
+    parser = argparse.ArgumentParser(prog=prog, description="Run STF packet tests in process.")
     parser.add_argument("files", nargs="+", type=Path, metavar="PROG.p4 TEST.stf", help="one or more pairs")
     parser.add_argument("--json", type=Path, help="the compiled program, for one pair")
     parser.add_argument("--cache", type=Path, help="folder of built programs")
@@ -409,6 +409,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(pairs) > 1:
         print(f"{passed} of {len(pairs)} passed")
     return 0 if passed == len(pairs) else 1
+
+
+def p4stf() -> int:
+    """The installed command."""
+    return main(prog="p4stf")
 
 
 if __name__ == "__main__":

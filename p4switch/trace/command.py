@@ -85,10 +85,8 @@ def _port(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m p4switch.trace", description="Show a packet's way through a program."
-    )
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m p4switch.trace") -> int:
+    parser = argparse.ArgumentParser(prog=prog, description="Show a packet's way through a program.")
     parser.add_argument("program", type=Path, metavar="PROG.p4", help="a P4 program, or its BMv2 JSON")
     parser.add_argument("--port", type=_port, default=1, help="where the frame comes in (default: 1)")
     parser.add_argument("--hex", action="append", default=[], metavar="BYTES", help="the frame; may be repeated")
@@ -133,6 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"trace: {given.entries} has no packets: name one with --hex", file=sys.stderr)
         return 1
     return 0
+
+
+def p4trace() -> int:
+    """The installed command."""
+    return main(prog="p4trace")
 
 
 if __name__ == "__main__":

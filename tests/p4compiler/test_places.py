@@ -37,7 +37,8 @@ PARSED_BEFORE = "the parser knows the types and has said it"
 NO_SUCH_STATEMENT = "no pass makes such a statement; for what a change may overlook"
 
 NOT_REACHED = {
-    "__main__: -D {}: expected NAME or NAME=VALUE": MACHINE,
+    "options: --p4runtime-files {}: the suffix must be one of {}": MACHINE,
+    "options: -D {}: expected NAME or NAME=VALUE": MACHINE,
     "check/types: '{}' is not a type": PARSED_BEFORE,
     "check/types: type '{}' is not declared": PARSED_BEFORE,
     "bmv2/checksums: the checksum must be a field of a header or of metadata": CHECKED_BEFORE,

@@ -35,6 +35,17 @@ def test_the_tutorials_command_line(tmp_path: Path) -> None:
     assert options.ignored == ("--thrift-port", "--nanolog")
 
 
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [
+        ("--log-flush --max-port-count 8 -- --drop-port 100", ("--max-port-count", "--log-flush", "--drop-port")),
+        ("-- --drop-port 511", ()),
+    ],
+)
+def test_what_is_taken_and_not_followed_is_listed(words: str, flags: tuple[str, ...]) -> None:
+    assert parse(["--no-p4", *words.split()]).ignored == flags
+
+
 def test_it_listens_on_loopback_unless_told_otherwise() -> None:
     assert parse(["--no-p4"]).address == "127.0.0.1:9559"
 

@@ -113,8 +113,11 @@ def test_a_program_that_is_none_is_named(text: str | None, tmp_path: Path) -> No
 
 
 def test_ignored_flags_are_mentioned_and_ignored() -> None:
-    running = Process("--no-p4", "--thrift-port", "9090", "--", "--grpc-server-addr", "127.0.0.1:0")
-    assert running.end() == (0, "p4switch: note: --thrift-port does nothing here\n")
+    target = ("--grpc-server-addr", "127.0.0.1:0", "--drop-port", "100")
+    running = Process("--no-p4", "--thrift-port", "9090", "--", *target)
+    notes = "p4switch: note: --thrift-port does nothing here\n"
+    notes += "p4switch: note: --drop-port does nothing here: the port that drops is 511\n"
+    assert running.end() == (0, notes)
 
 
 def test_without_root_packet_sockets_are_explained() -> None:
