@@ -105,6 +105,27 @@ def deep_recursion() -> Iterator[None]:
         sys.setrecursionlimit(before)
 
 
+class Fault(Exception):
+    """The program cannot be compiled at this place; reported and the next statement is tried.
+
+    Where an expression is written for the target its place is not known any more: `at` adds that of the statement.
+    """
+
+    def __init__(self, message: str, loc: Location | None) -> None:
+        super().__init__(message)
+        self.loc = loc
+
+
+@contextmanager
+def at(loc: Location) -> Iterator[None]:
+    """A fault inside that has no place of its own gets this one."""
+    try:
+        yield
+    except Fault as fault:
+        fault.loc = fault.loc or loc
+        raise
+
+
 class CompileFailed(Exception):
     """The program has errors; they are in the `Diagnostics` that the pass was given."""
 

@@ -7,10 +7,9 @@ from p4compiler.bmv2.controls import reachable
 from p4compiler.bmv2.expressions import Json, convert, read
 from p4compiler.bmv2.externs import Externs
 from p4compiler.bmv2.output import Output, source_info
-from p4compiler.elaborate.values import Fault
 from p4compiler.ir import fold
 from p4compiler.ir import nodes as ir
-from p4compiler.source import Diagnostics, Location
+from p4compiler.source import Diagnostics, Fault, Location
 
 
 class ChecksumWriter:

@@ -1,10 +1,12 @@
 """A control's statements as BMv2's graph of tables and conditions.
 
 Built from the end: each node knows its successors by name. Statements between tables and conditions become the action
-of a hidden table without keys.
+of a hidden table without keys, named after their file and line.
 """
 
 from __future__ import annotations
+
+from pathlib import PurePath
 
 from p4compiler.bmv2.expressions import Json, convert
 from p4compiler.bmv2.externs import Externs
@@ -12,9 +14,9 @@ from p4compiler.bmv2.loops import bodies, is_loop
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.bmv2.primitives import action_primitives
 from p4compiler.bmv2.tables import TableWriter
-from p4compiler.elaborate.values import Fault, at
 from p4compiler.ir import nodes as ir
-from p4compiler.source import Diagnostics, Location
+from p4compiler.ir.unique import UniqueNames
+from p4compiler.source import Diagnostics, Fault, Location, at
 
 
 class ControlWriter:
@@ -22,7 +24,7 @@ class ControlWriter:
         self.output = output
         self.externs = externs
         self.diagnostics = diagnostics
-        self._names: set[str] = set()
+        self._names = UniqueNames()
 
     def write(self, block: str, statements: list[ir.Stmt], loc: Location) -> None:
         """Adds the pipeline of one control."""
@@ -86,21 +88,11 @@ class ControlWriter:
             raise Fault("a table is applied inside a loop whose length is not known at compile time", statement.loc)
         raise Fault("this statement is not supported in a control", statement.loc)
 
-    def unique(self, name: str) -> str:
-        candidate, number = name, 0
-        while candidate in self._names:
-            candidate, number = f"{name}_{number}", number + 1
-        self._names.add(candidate)
-        return candidate
-
-    def _line(self, loc: Location) -> str:
-        return f"{self.output.stem}{loc.line}"
-
     def _flush(self, group: list[ir.Stmt], follow: str | None) -> str | None:
         if not group:
             return follow
         loc = group[0].loc
-        name = self.unique(self._line(loc))
+        name = self._names.unique(f"{PurePath(loc.source.path).stem}{loc.line}")
         return self._hidden(name, f"tbl_{name}", group, follow, loc)
 
     def _direct(self, statement: ir.DirectAction, follow: str | None) -> str | None:
@@ -108,7 +100,7 @@ class ControlWriter:
         if not action.body:
             return follow
         short = action.name.rsplit(".", 1)[-1]
-        return self._hidden(action.name, self.unique(f"tbl_{short}"), action.body, follow, statement.loc)
+        return self._hidden(action.name, self._names.unique(f"tbl_{short}"), action.body, follow, statement.loc)
 
     def _hidden(
         self, action_name: str, table_name: str, body: list[ir.Stmt], follow: str | None, loc: Location
@@ -138,7 +130,7 @@ class ControlWriter:
         if yes == no:
             return yes
         number = self.output.number("conditionals")
-        name = self.unique(f"node_{number + 2}")
+        name = self._names.unique(f"node_{number + 2}")
         entry: Json = {"name": name, "id": number, **source_info(statement.loc)}
         with at(statement.loc):
             entry.update(expression=convert(statement.condition), true_next=yes, false_next=no)
@@ -172,7 +164,7 @@ class ControlWriter:
             return table.name
         writer = TableWriter(self.output, self.externs, self.block)
         entry = writer.table(table, successors, self.profiles)
-        self._names.add(table.name)
+        self._names.take(table.name)
         self.tables.append(entry)
         self.placed[table] = (entry, successors)
         return table.name

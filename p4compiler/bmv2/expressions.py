@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from p4compiler import types as t
-from p4compiler.elaborate.values import Fault
 from p4compiler.ir import nodes as ir
+from p4compiler.source import Fault
 
 Json = dict[str, Any]
 
 # Wider shift amounts are compared with the width first: BMv2 would build a number of that many bits.
 SAFE_SHIFT_BITS = 8
+
+
+ERROR_WIDTH = 32
+
+
+def width_of(type_: t.Type) -> int:
+    """Bits of a scalar."""
+    if isinstance(type_, (t.Bits, t.Varbit)):
+        return type_.width
+    return 1 if type_ == t.BOOL else ERROR_WIDTH
 
 
 def hexstr(value: int, width: int | None = None) -> Json:
@@ -32,16 +43,15 @@ def place_name(place: ir.HeaderPlace | ir.StackPlace | ir.UnionPlace) -> str:
     raise Fault("an element chosen at run time is not supported here", None)
 
 
-def field(scalar: ir.Scalar, field_index: int | None = None) -> Json:
-    """A field as it stands, without conversion of bool."""
+def read(scalar: ir.Scalar) -> Json:
+    """A field's data, without conversion of bool."""
     owner = scalar.owner
     if isinstance(owner, ir.Header):
         return {"type": "field", "value": [owner.name, scalar.field]}
     if isinstance(owner, ir.Edge):
         return {"type": "stack_field", "value": [owner.stack.name, scalar.field]}
     if isinstance(owner, ir.Element):
-        assert field_index is not None
-        return operation("access_field", dereference(owner), field_index)
+        return operation("access_field", dereference(owner), owner.stack.fields.index(scalar.field))
     inner = owner.union.of
     assert inner is not None
     if isinstance(inner, ir.Edge):
@@ -74,57 +84,44 @@ def clamp(json: Json, type_: t.Type) -> Json:
     return mask(json, type_.width)
 
 
-_field_positions: dict[tuple[t.Type, str], int] = {}
-
-
-def register_fields(type_: t.Type, names: list[str]) -> None:
-    """Remembers where fields stand, for access through an element chosen at run time."""
-    for number, name in enumerate(names):
-        _field_positions[(type_, name)] = number
-
-
 def convert(expression: ir.Expr) -> Json:
     """The expression, bool results as BMv2's bool."""
-    if isinstance(expression, ir.Const):
-        return _constant(expression)
-    if isinstance(expression, ir.Scalar):
-        json = read(expression)
-        return operation("d2b", None, json) if expression.type == t.BOOL else json
-    if isinstance(expression, ir.Runtime):
-        json = {"type": "runtime_data", "value": expression.index}
-        return operation("d2b", None, inner(json)) if expression.type == t.BOOL else json
-    if isinstance(expression, ir.Text):
-        return {"type": "string", "value": expression.value}
-    if isinstance(expression, ir.Valid):
-        return _valid(expression)
-    if isinstance(expression, ir.Unary):
-        return _unary(expression)
-    if isinstance(expression, ir.Binary):
-        return _binary(expression)
-    if isinstance(expression, ir.Mux):
-        yes, no = inner(convert(expression.yes)), inner(convert(expression.no))
-        return operation("?", yes, no, cond=inner(convert(expression.condition)))
-    if isinstance(expression, ir.Cast):
-        return _cast(expression)
-    if isinstance(expression, ir.Slice):
-        return _slice(expression)
-    if isinstance(expression, ir.LastIndex):
-        return operation("last_stack_index", None, {"type": "header_stack", "value": expression.stack.name})
-    if isinstance(expression, ir.HasLast):
-        count = operation("size_stack", None, {"type": "header_stack", "value": expression.stack.name})
-        return operation(">", count, hexstr(0, 32))
-    if isinstance(expression, ir.Lookahead):
-        width = expression.type.width if isinstance(expression.type, t.Bits) else 1
-        return {"type": "lookahead", "value": [expression.offset, width]}
-    raise Fault("this expression is not supported", None)
+    converter = _CONVERTERS.get(type(expression))
+    if converter is None:
+        raise Fault("this expression is not supported", None)
+    return converter(expression)
 
 
-def read(scalar: ir.Scalar) -> Json:
-    """A field's data."""
-    index = None
-    if isinstance(scalar.owner, ir.Element):
-        index = _field_positions.get((scalar.owner.type, scalar.field))
-    return field(scalar, index)
+def _scalar(scalar: ir.Scalar) -> Json:
+    json = read(scalar)
+    return operation("d2b", None, json) if scalar.type == t.BOOL else json
+
+
+def _runtime(parameter: ir.Runtime) -> Json:
+    json = {"type": "runtime_data", "value": parameter.index}
+    return operation("d2b", None, inner(json)) if parameter.type == t.BOOL else json
+
+
+def _text(text: ir.Text) -> Json:
+    return {"type": "string", "value": text.value}
+
+
+def _mux(mux: ir.Mux) -> Json:
+    yes, no = inner(convert(mux.yes)), inner(convert(mux.no))
+    return operation("?", yes, no, cond=inner(convert(mux.condition)))
+
+
+def _last_index(expression: ir.LastIndex) -> Json:
+    return operation("last_stack_index", None, {"type": "header_stack", "value": expression.stack.name})
+
+
+def _has_last(expression: ir.HasLast) -> Json:
+    count = operation("size_stack", None, {"type": "header_stack", "value": expression.stack.name})
+    return operation(">", count, hexstr(0, 32))
+
+
+def _lookahead(expression: ir.Lookahead) -> Json:
+    return {"type": "lookahead", "value": [expression.offset, width_of(expression.type)]}
 
 
 def _constant(constant: ir.Const) -> Json:
@@ -259,3 +256,20 @@ def data(expression: ir.Expr) -> Json:
             return convert(expression)
         return wrapped(operation("b2d", None, convert(expression)))
     return wrapped(convert(expression))
+
+
+_CONVERTERS: dict[type, Callable[..., Json]] = {
+    ir.Const: _constant,
+    ir.Scalar: _scalar,
+    ir.Runtime: _runtime,
+    ir.Text: _text,
+    ir.Valid: _valid,
+    ir.Unary: _unary,
+    ir.Binary: _binary,
+    ir.Mux: _mux,
+    ir.Cast: _cast,
+    ir.Slice: _slice,
+    ir.LastIndex: _last_index,
+    ir.HasLast: _has_last,
+    ir.Lookahead: _lookahead,
+}

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from p4compiler import types as t
-from p4compiler.bmv2.expressions import Json, convert, data, hexstr, inner, operation, read, wrapped
+from p4compiler.bmv2.expressions import Json, convert, data, hexstr, inner, operation, read, width_of, wrapped
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.elaborate.storage import STANDARD_METADATA, struct_type_name
-from p4compiler.elaborate.values import Fault
 from p4compiler.ir import nodes as ir
-from p4compiler.source import Diagnostics
+from p4compiler.ir.parts import leaves
+from p4compiler.source import Diagnostics, Fault
 
 DEFAULT_SIZE = 1024
 MOST_CELLS = (1 << 31) - 2
@@ -24,11 +24,8 @@ INGRESS, EGRESS = "ingress", "egress"
 class Externs:
     """Collects the objects that externs need while the program's statements are lowered."""
 
-    def __init__(
-        self, output: Output, leaves: Callable[[ir.Value], list[ir.Value]], diagnostics: Diagnostics
-    ) -> None:
+    def __init__(self, output: Output, diagnostics: Diagnostics) -> None:
         self.output = output
-        self.leaves = leaves
         self.diagnostics = diagnostics
         # Where each direct meter's color goes, and the table that owns each direct object.
         self.meter_results: dict[ir.ExternObject, Json] = {}
@@ -37,18 +34,23 @@ class Externs:
         self._field_lists: dict[int, int] = {}
         self._learn_lists: dict[tuple[str, str], int] = {}
 
+    def leaves(self, value: ir.Value) -> list[ir.Value]:
+        """The scalars of a value."""
+        return leaves(value, self.output.program.storage.field_types)
+
     # Calls
 
     def primitives(self, call: ir.Call, block: str) -> list[Json]:
         """The primitives of one call."""
         if call.object is not None:
             return self._method(call, call.object)
-        handler = _FUNCTIONS.get(call.name)
-        if handler is None:
-            if call.name in _ELSEWHERE:
-                raise Fault(f"'{call.name}' cannot be called here", call.loc)
-            return self._primitive(call, call.name, *[self._own_argument(a) for a in call.arguments])
-        return handler(self, call, block)
+        if call.name in _FUNCTIONS:
+            return _FUNCTIONS[call.name](self, call)
+        if call.name in _OF_A_BLOCK:
+            return _OF_A_BLOCK[call.name](self, call, block)
+        if call.name in _ELSEWHERE:
+            raise Fault(f"'{call.name}' cannot be called here", call.loc)
+        return self._primitive(call, call.name, *[self._own_argument(a) for a in call.arguments])
 
     def _primitive(self, call: ir.Call, op: str, *parameters: Json) -> list[Json]:
         return [{"op": op, "parameters": list(parameters), **source_info(call.loc)}]
@@ -89,22 +91,22 @@ class Externs:
             return {"type": "header_stack", "value": value.name}
         raise Fault("this argument is not supported for an extern of the target", None)
 
-    def _mark_to_drop(self, call: ir.Call, block: str) -> list[Json]:
+    def _mark_to_drop(self, call: ir.Call) -> list[Json]:
         return self._primitive(call, "mark_to_drop", {"type": "header", "value": STANDARD_METADATA})
 
-    def _random(self, call: ir.Call, block: str) -> list[Json]:
+    def _random(self, call: ir.Call) -> list[Json]:
         result, low, high = call.arguments
         return self._primitive(call, "modify_field_rng_uniform", target(result), number(low), number(high))
 
-    def _truncate(self, call: ir.Call, block: str) -> list[Json]:
+    def _truncate(self, call: ir.Call) -> list[Json]:
         return self._primitive(call, "truncate", number(call.arguments[0]))
 
-    def _assert(self, call: ir.Call, block: str) -> list[Json]:
+    def _assert(self, call: ir.Call) -> list[Json]:
         condition = call.arguments[0]
         assert isinstance(condition, ir.Expr)
         return self._primitive(call, call.name, wrapped(operation("b2d", None, inner(convert(condition)))))
 
-    def _log(self, call: ir.Call, block: str) -> list[Json]:
+    def _log(self, call: ir.Call) -> list[Json]:
         text = call.arguments[0]
         assert isinstance(text, ir.Text)
         values: list[Json] = []
@@ -113,7 +115,7 @@ class Externs:
         vector = {"type": "parameters_vector", "value": values}
         return self._primitive(call, "log_msg", {"type": "string", "value": text.value}, vector)
 
-    def _hash(self, call: ir.Call, block: str) -> list[Json]:
+    def _hash(self, call: ir.Call) -> list[Json]:
         result, algorithm, base, values, limit = call.arguments
         calculation = self.calculation(algorithm, values, False, call)
         reference = {"type": "calculation", "value": calculation}
@@ -136,7 +138,7 @@ class Externs:
 
     def _input(self, leaf: ir.Value) -> Json:
         if isinstance(leaf, ir.Const):
-            width = leaf.type.width if isinstance(leaf.type, t.Bits) else 1 if leaf.type == t.BOOL else 32
+            width = width_of(leaf.type)
             return {**hexstr(leaf.value, width), "bitwidth": width}
         if isinstance(leaf, ir.Scalar) and isinstance(leaf.owner, ir.Header):
             return read(leaf)
@@ -144,7 +146,7 @@ class Externs:
 
     # Digests and field lists
 
-    def _digest(self, call: ir.Call, block: str) -> list[Json]:
+    def _digest(self, call: ir.Call) -> list[Json]:
         receiver, values = call.arguments
         type_ = call.type_arguments[0]
         name = struct_type_name(type_) if isinstance(type_, t.Struct) else "digest"
@@ -323,7 +325,7 @@ def target(value: ir.Value) -> Json:
     return read(value)
 
 
-_FUNCTIONS: dict[str, Callable[[Externs, ir.Call, str], list[Json]]] = {
+_FUNCTIONS: dict[str, Callable[[Externs, ir.Call], list[Json]]] = {
     "mark_to_drop": Externs._mark_to_drop,
     "random": Externs._random,
     "truncate": Externs._truncate,
@@ -332,6 +334,9 @@ _FUNCTIONS: dict[str, Callable[[Externs, ir.Call, str], list[Json]]] = {
     "log_msg": Externs._log,
     "hash": Externs._hash,
     "digest": Externs._digest,
+}
+
+_OF_A_BLOCK: dict[str, Callable[[Externs, ir.Call, str], list[Json]]] = {
     "clone": Externs._clone,
     "clone3": Externs._clone,
     "clone_preserving_field_list": Externs._clone,

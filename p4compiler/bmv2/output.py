@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from p4compiler import types as t
-from p4compiler.bmv2.expressions import Json
+from p4compiler.bmv2.expressions import Json, width_of
 from p4compiler.elaborate.program import Program
 from p4compiler.elaborate.storage import SCALARS, STANDARD_METADATA, struct_type_name
-from p4compiler.elaborate.values import Fault
 from p4compiler.ir import nodes as ir
 from p4compiler.ir.fold import erase
-from p4compiler.source import Location
+from p4compiler.ir.unique import UniqueNames
+from p4compiler.source import Fault, Location
 from p4compiler.syntax import tree as s
 
-ERROR_WIDTH = 32
 MOST_HEADER_BITS = 1 << 16
 """What p4switch holds; BMv2 has no limit of its own."""
 SCALARS_TYPE = "scalars_0"
@@ -45,14 +43,13 @@ class Output:
 
     def __init__(self, program: Program, name: str) -> None:
         self.program = program
-        self.stem = Path(name).stem
         self.root: dict[str, Any] = {key: [] for key in self.ARRAYS}
         self.root["program"] = name
         self.root["__meta__"] = {"version": [2, 23], "compiler": "switchraft p4compiler"}
         # Ids of lists that simple_switch uses as flags begin at 1.
         self._next = {"field_lists": 1, "learn_lists": 1}
         self._types: dict[t.Type, str] = {}
-        self._type_names: set[str] = set()
+        self._type_names = UniqueNames()
 
     def number(self, kind: str) -> int:
         value = self._next.get(kind, 0)
@@ -70,12 +67,12 @@ class Output:
     def write_headers(self) -> None:
         """Types and instances of everything that was allocated."""
         storage = self.program.storage
-        self._reserve(SCALARS_TYPE)
+        self._type_names.take(SCALARS_TYPE)
         scalars: Json = {"name": SCALARS_TYPE, "fields": []}
         self.add("header_types", scalars)
         for name, type_ in storage.scalars.items():
             scalars["fields"].append(self._field(name, type_))
-        bits = sum(width for _, width, _ in scalars["fields"])
+        bits = sum(size for _, size, _ in scalars["fields"])
         if bits > MOST_HEADER_BITS:
             text = f"the program's variables and metadata have {bits} bits together; at most {MOST_HEADER_BITS} are"
             raise Fault(f"{text} supported", self.program.facts.program.end)
@@ -97,29 +94,22 @@ class Output:
         for stack in storage.stacks:
             self._stack(stack, ids, union_ids)
 
-    def _reserve(self, name: str) -> str:
-        unique, number = name, 0
-        while unique in self._type_names:
-            unique, number = f"{name}_{number}", number + 1
-        self._type_names.add(unique)
-        return unique
-
     def type_name(self, type_: t.Type) -> str:
         """The header type's name; its description is written when it is first used."""
         found = self._types.get(type_)
         if found is not None:
             return found
         if isinstance(type_, t.Varbit):
-            name = self._types[type_] = self._reserve(f"$varbit{type_.width}")
+            name = self._types[type_] = self._type_names.unique(f"$varbit{type_.width}")
             self.add("header_types", {"name": name, "fields": [["field", "*"]], "max_length": (type_.width + 7) // 8})
             return name
         assert isinstance(type_, t.Struct)
-        name = self._types[type_] = self._reserve(struct_type_name(type_))
+        name = self._types[type_] = self._type_names.unique(struct_type_name(type_))
         entry: Json = {"name": name}
         self.add("header_types", entry)
         fields = self.flat_fields(type_)
         entry["fields"] = [self._field(n, f) for n, f in fields]
-        bits = sum(_width(f) for _, f in fields)
+        bits = sum(width_of(f) for _, f in fields)
         if bits > MOST_HEADER_BITS:
             raise Fault(f"'{name}' has {bits} bits; at most {MOST_HEADER_BITS} are supported", type_.declaration.loc)
         if type_.kind == "header":
@@ -158,7 +148,7 @@ class Output:
     def _field(self, name: str, type_: t.Type) -> list[Any]:
         if isinstance(type_, t.Varbit):
             return [name, "*"]
-        return [name, _width(type_), isinstance(type_, t.Bits) and type_.signed]
+        return [name, width_of(type_), isinstance(type_, t.Bits) and type_.signed]
 
     def _pad(self, fields: list[Any]) -> None:
         bits = sum(f[1] for f in fields)
@@ -179,7 +169,7 @@ class Output:
 
     def _union_type(self, type_: t.Struct) -> str:
         if type_ not in self._types:
-            name = self._types[type_] = self._reserve(struct_type_name(type_))
+            name = self._types[type_] = self._type_names.unique(struct_type_name(type_))
             members = self.program.storage.field_types(type_)
             headers = [[n, self.type_name(t.strip(m))] for n, m in members.items()]
             self.add("header_union_types", {"name": name, "id": 0, "headers": headers})
@@ -202,9 +192,3 @@ class Output:
             entry = {"name": stack.name, "id": 0, "header_type": self.type_name(element), "size": size}
             entry["header_ids"] = [ids[n] for n in names]
             self.add("header_stacks", entry)
-
-
-def _width(type_: t.Type) -> int:
-    if isinstance(type_, (t.Bits, t.Varbit)):
-        return type_.width
-    return 1 if type_ == t.BOOL else ERROR_WIDTH

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from p4compiler import types as t
 from p4compiler.bmv2.controls import reachable
-from p4compiler.bmv2.expressions import Json, convert, data, hexstr, place_name, read, wrapped
+from p4compiler.bmv2.expressions import Json, convert, data, hexstr, place_name, read, width_of, wrapped
 from p4compiler.bmv2.externs import Externs
 from p4compiler.bmv2.output import Output
 from p4compiler.bmv2.primitives import simple_primitive
-from p4compiler.elaborate.values import Fault, at
 from p4compiler.ir import fold
 from p4compiler.ir import nodes as ir
-from p4compiler.source import Diagnostics, Location
+from p4compiler.ir.unique import UniqueNames
+from p4compiler.source import Diagnostics, Fault, Location, at
 
 MAX_RANGE_PIECES = 4096
 
@@ -22,14 +22,14 @@ class ParserWriter:
         self.externs = externs
         self.diagnostics = diagnostics
         self.states: list[Json] = []
-        self._names: set[str] = set()
+        self._names = UniqueNames()
         # Where accept goes: None, or the state after a sub-parser's call.
         self.accept: str | None = None
         self.after: dict[int, str | None] = {}
         self.no_match: str | None = None
 
     def write(self, start: str, states: dict[str, ir.ParserState]) -> None:
-        self._names |= set(states)
+        self._names.take(*states)
         for state in states.values():
             self.state(state)
         for state_json in self.states:
@@ -37,7 +37,7 @@ class ParserWriter:
         entry: Json = {"name": "parser", "id": 0, "init_state": start, "parse_states": self.states}
         self.output.add("parsers", entry)
         for made in self.output.program.value_sets:
-            width = sum(_width(f) for f in self._value_set_fields(made))
+            width = sum(width_of(f) for f in self._value_set_fields(made))
             self.output.add(
                 "parse_vsets", {"name": made.name, "id": 0, "compressed_bitwidth": width, "max_size": made.size}
             )
@@ -49,13 +49,6 @@ class ParserWriter:
         if isinstance(plain, t.Tuple):
             return [fold.erase(i) for i in plain.items]
         return [fold.erase(plain)]
-
-    def unique(self, name: str) -> str:
-        candidate, number = name, 0
-        while candidate in self._names:
-            candidate, number = f"{name}_{number}", number + 1
-        self._names.add(candidate)
-        return candidate
 
     def _new(self, name: str) -> Json:
         state: Json = {"name": name, "id": 0, "parser_ops": [], "transitions": [], "transition_key": []}
@@ -113,7 +106,7 @@ class ParserWriter:
 
     def _if(self, statement: ir.If, current: Json) -> Json:
         name = current["name"]
-        follow = self._new(self.unique(f"{name}_join"))
+        follow = self._new(self._names.unique(f"{name}_join"))
         key = statement.condition
         if not isinstance(key, (ir.Scalar, ir.Valid)) or fold.children(key):
             place = self.output.program.storage.allocate("condition", t.BOOL)
@@ -123,11 +116,11 @@ class ParserWriter:
         no_state = follow["name"]
         yes_state = follow["name"]
         if statement.otherwise:
-            no = self._new(self.unique(f"{name}_false"))
+            no = self._new(self._names.unique(f"{name}_false"))
             no_state = no["name"]
             self._join(self.body(statement.otherwise, no), follow)
         if statement.then:
-            yes = self._new(self.unique(f"{name}_true"))
+            yes = self._new(self._names.unique(f"{name}_true"))
             yes_state = yes["name"]
             self._join(self.body(statement.then, yes), follow)
         current["transition_key"].append(self._key(key))
@@ -140,23 +133,23 @@ class ParserWriter:
             last["transitions"].append(self._default(follow["name"]))
 
     def _labelled(self, statement: ir.Labelled, current: Json) -> Json:
-        follow = self._new(self.unique(f"{current['name']}_after"))
+        follow = self._new(self._names.unique(f"{current['name']}_after"))
         self.after[statement.label] = follow["name"]
         self._join(self.body(statement.body, current), follow)
         return follow
 
     def _loop(self, statement: ir.Loop, current: Json) -> None:
-        head = self._new(self.unique(f"{current['name']}_loop"))
+        head = self._new(self._names.unique(f"{current['name']}_loop"))
         current["transitions"].append(self._default(head["name"]))
         last = self.body(statement.body, head)
         if last is not None:
             last["transitions"].append(self._default(head["name"]))
 
     def _call(self, statement: ir.ParserCall, current: Json) -> Json:
-        follow = self._new(self.unique(f"{current['name']}_after"))
+        follow = self._new(self._names.unique(f"{current['name']}_after"))
         current["transitions"].append(self._default(statement.start))
         outer, self.accept = self.accept, follow["name"]
-        self._names |= set(statement.states)
+        self._names.take(*statement.states)
         for state in statement.states.values():
             self.state(state)
         self.accept = outer
@@ -209,7 +202,7 @@ class ParserWriter:
                 last["parser_ops"] += self._operation(ir.Assign(state.loc, place, key))
                 key = state.keys[number] = place
             last["transition_key"].append(self._key(key))
-        widths = [_width(key.type) for key in state.keys]
+        widths = [width_of(key.type) for key in state.keys]
         for case in state.cases:
             if any(transition["type"] == "default" for transition in last["transitions"]):
                 # A case before this one takes every value, and the target looks at its default last.
@@ -231,7 +224,7 @@ class ParserWriter:
     def _no_match(self, loc: Location) -> str:
         """The state to which a select without a case for its value goes."""
         if self.no_match is None:
-            made = self._new(self.unique("noMatch"))
+            made = self._new(self._names.unique("noMatch"))
             error = ir.Const(t.ERROR, self.output.program.facts.errors["NoMatch"], "NoMatch")
             made["parser_ops"] += self._operation(ir.Call(loc, "verify", None, (fold.FALSE, error)))
             made["transitions"].append(self._default(None))
@@ -297,12 +290,6 @@ def range_pieces(low: int, high: int, width: int) -> list[tuple[int, int]]:
         pieces.append((low, ((1 << width) - 1) ^ (size - 1)))
         low += size
     return pieces
-
-
-def _width(type_: t.Type) -> int:
-    if isinstance(type_, t.Bits):
-        return type_.width
-    return 1 if type_ == t.BOOL else 32
 
 
 __all__ = ["ParserWriter", "expand_ranges", "range_pieces"]

@@ -6,8 +6,8 @@ from p4compiler import types as t
 from p4compiler.bmv2.expressions import Json, convert, data, hexstr, inner, operation, place_name, read, wrapped
 from p4compiler.bmv2.externs import Externs
 from p4compiler.bmv2.output import source_info
-from p4compiler.elaborate.values import Fault, at
 from p4compiler.ir import nodes as ir
+from p4compiler.source import Fault, at
 
 
 def copy_operation(place: object) -> tuple[str, str]:
@@ -92,9 +92,6 @@ class Body:
         """Here is where jumps to the label go."""
         here = len(self.primitives)
         for jump in self.waiting.pop(label, ()):
-            if jump is self.primitives[-1] and jump["op"] == "_jump" and here > 0:
-                # A jump to the very next primitive does nothing, but others may count on its place.
-                pass
             jump["parameters"].append(hexstr(here))
 
     def _if(self, statement: ir.If) -> None:

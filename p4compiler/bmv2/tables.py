@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from p4compiler import types as t
-from p4compiler.bmv2.expressions import Json, hexstr, read
+from p4compiler.bmv2.expressions import Json, hexstr, read, width_of
 from p4compiler.bmv2.externs import Externs, table_size
 from p4compiler.bmv2.output import Output, source_info
 from p4compiler.bmv2.primitives import action_primitives
-from p4compiler.elaborate.values import Fault, at
 from p4compiler.ir import nodes as ir
+from p4compiler.source import Fault, at
 
 
 class TableWriter:
@@ -52,7 +51,7 @@ class TableWriter:
         return {"match_type": kind, "name": key.name, "target": key_target(key), "mask": None}
 
     def _action(self, action: ir.ActionObject) -> int:
-        data = [{"name": p.name, "bitwidth": _width(p.type)} for p in action.data]
+        data = [{"name": p.name, "bitwidth": width_of(p.type)} for p in action.data]
         for parameter, written in zip(action.data, data, strict=True):
             if not written["bitwidth"]:
                 loc = next(p.loc for p in action.declaration.parameters if p.name == parameter.name)
@@ -133,7 +132,7 @@ class TableWriter:
         return entry.priority if all(e.rank is None for e in table.entries) else None
 
     def _match(self, key: ir.Key, value: ir.KeyValue, entry: ir.EntryObject) -> Json:
-        width = _width(key.expression.type)
+        width = width_of(key.expression.type)
         full = (1 << width) - 1
         kind = key.match_kind
         if kind in ("ternary", "optional"):
@@ -201,9 +200,3 @@ def match_type(table: ir.TableObject) -> str:
             raise Fault(f"table '{table.name}' has more than one lpm key", table.loc)
         return "lpm"
     return "exact"
-
-
-def _width(type_: t.Type) -> int:
-    if isinstance(type_, t.Bits):
-        return type_.width
-    return 1 if type_ == t.BOOL else 32

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 from p4compiler import types as t
 from p4compiler.elaborate.expressions import Expressions
-from p4compiler.elaborate.values import Frame
 from p4compiler.ir import effects, fold
 from p4compiler.ir import nodes as ir
 from p4compiler.syntax import tree as s
@@ -59,20 +58,19 @@ class Arguments(Expressions, ABC):
         pairs = list(zip(parameters, arguments, strict=True))
         for parameter, argument in sorted(pairs, key=lambda pair: standing.get(pair[1], -1)):
             type_ = t.substitute(self.facts.declared[parameter], types)
-            outer, self.out = self.out, []
-            if argument is None:
-                value = self.temporary(f"{name}.{parameter.name}", type_)
-            elif parameter.direction in ("out", "inout"):
-                value = self.saved(self.place(argument))
-            else:
-                value = self.typed(argument, type_)
-            needs, self.out = self.out, outer
+            with self.collected() as needs:
+                if argument is None:
+                    value = self.temporary(f"{name}.{parameter.name}", type_)
+                elif parameter.direction in ("out", "inout"):
+                    value = self.saved(self.place(argument))
+                else:
+                    value = self.typed(argument, type_)
             found.append(Argument(parameter, type_, value, needs))
         return found
 
     def bound(
         self,
-        frame: Frame,
+        frame: ir.Frame,
         given: list[Argument],
         name: str,
         by_name: bool = False,
@@ -124,7 +122,7 @@ class Arguments(Expressions, ABC):
         for place, copy in back:
             self.assign(place, copy)
 
-    def forget_unnamed(self, frame: Frame, back: Copies, body: list[ir.Stmt]) -> None:
+    def forget_unnamed(self, frame: ir.Frame, back: Copies, body: list[ir.Stmt]) -> None:
         """Drops the copies, in and out, of an inout parameter that the body never names.
 
         They would write back what is there already, and look at a stack's element that there may not be. They do

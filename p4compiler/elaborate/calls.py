@@ -8,10 +8,9 @@ from p4compiler import types as t
 from p4compiler.check.facts import CallFact, CallKind
 from p4compiler.elaborate.arguments import Argument, Arguments, Copies
 from p4compiler.elaborate.storage import control_plane_name
-from p4compiler.elaborate.values import Fault, Frame
 from p4compiler.ir import effects, fold
 from p4compiler.ir import nodes as ir
-from p4compiler.source import Location
+from p4compiler.source import Fault, Location
 from p4compiler.syntax import tree as s
 
 # Extern functions whose arguments may be any expression; for all others the target wants fields and constants.
@@ -118,7 +117,7 @@ class Calls(Arguments):
     def inline(
         self,
         body: s.Block,
-        frame: Frame,
+        frame: ir.Frame,
         result: ir.Value | None,
         loc: Location,
         back: Copies,
@@ -131,25 +130,23 @@ class Calls(Arguments):
         if self.inline_depth > MAX_INLINE_DEPTH:
             raise Fault("calls are nested too deeply", loc)
         label = self.new_label()
-        outer_frame, self.frame = self.frame, frame
-        outer_out, self.out = self.out, []
         outer_loops, self.loops = self.loops, []
         self.returns.append((label, result))
         self.pending.append(back)
         try:
-            self.block(body)
+            with self.within(frame), self.collected() as statements:
+                self.block(body)
         finally:
             self.returns.pop()
             self.pending.pop()
-            statements, self.out = self.out, outer_out
-            self.frame, self.loops = outer_frame, outer_loops
+            self.loops = outer_loops
             self.inline_depth -= 1
         self.forget_unnamed(frame, back, statements)
         return [ir.Labelled(loc, label, statements)]
 
     def _function(self, call: s.Call, fact: CallFact, declaration: s.Function) -> ir.Value | None:
         assert declaration.body is not None
-        frame = Frame(self.globals)
+        frame = ir.Frame(self.globals)
         frame.types.update({p: self.concrete(b) for p, b in fact.bindings.items()})
         given = self.evaluated(fact.parameters, fact.arguments, frame.types, call.arguments, declaration.name)
         back = self.bound(frame, given, declaration.name)
@@ -158,9 +155,8 @@ class Calls(Arguments):
         if result_type != t.VOID:
             single = self._single_return(declaration.body)
             if single is not None:
-                outer, self.frame = self.frame, frame
-                value = self.typed(single, result_type)
-                self.frame = outer
+                with self.within(frame):
+                    value = self.typed(single, result_type)
                 if not back:
                     return value
                 result = self.copy_of(value, result_type, f"{declaration.name}.result")
@@ -189,11 +185,10 @@ class Calls(Arguments):
         writes = any(argument.is_written for argument in given)
         for by_name in (True,) if writes else (False, True):
             del self.out[mark:]
-            frame = Frame(owner)
+            frame = ir.Frame(owner)
             back = self.bound(frame, given, declaration.name, by_name)
-            outer_in_action, self.in_action = self.in_action, True
-            body = self.inline(declaration.body, frame, None, call.loc, back)
-            self.in_action = outer_in_action
+            with self.action_body():
+                body = self.inline(declaration.body, frame, None, call.loc, back)
             if by_name or not self._interferes(frame, declaration, body):
                 break
         full = f"{owner.prefix}.{name}" if owner.prefix and not name.startswith(".") else name.lstrip(".")
@@ -205,15 +200,15 @@ class Calls(Arguments):
             )
         self.copy_back(back)
 
-    def _interferes(self, frame: Frame, declaration: s.Action, body: list[ir.Stmt]) -> bool:
+    def _interferes(self, frame: ir.Frame, declaration: s.Action, body: list[ir.Stmt]) -> bool:
         """Whether the body writes storage that an argument bound by reference reads."""
         written = effects.writes(body)
         values = [frame.values.get(p) for p in declaration.parameters]
         return any(v is not None and effects.overlap(effects.reads(v), written) for v in values)
 
-    def action_frame(self, declaration: s.Action) -> Frame:
+    def action_frame(self, declaration: s.Action) -> ir.Frame:
         """The frame in which an action's body runs: that of the control that declares it."""
-        frame: Frame | None = self.frame
+        frame: ir.Frame | None = self.frame
         while frame is not None:
             if declaration in frame.values or frame.parent is None:
                 return frame
@@ -241,7 +236,7 @@ class Calls(Arguments):
         """A control-plane name inside the present instance; one that begins with '.' is absolute."""
         if name.startswith("."):
             return name[1:]
-        frame: Frame | None = self.frame
+        frame: ir.Frame | None = self.frame
         while frame is not None and not frame.prefix:
             frame = frame.parent
         return f"{frame.prefix}.{name}" if frame is not None else name
@@ -368,10 +363,8 @@ class Calls(Arguments):
 
     def _lookahead(self, type_: t.Type) -> ir.Value:
         place = self.temporary("lookahead", type_)
-        if not isinstance(place, ir.Scalar):
-            headers = [place] if isinstance(place, ir.Header) else []
-            for header in headers:
-                self.emit(ir.SetValid(self.loc, header, True))
+        if isinstance(place, ir.Header):
+            self.emit(ir.SetValid(self.loc, place, True))
         offset = 0
         for leaf in self.leaves(place):
             assert isinstance(leaf, ir.Scalar)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from p4compiler import types as t
 from p4compiler.check.constants import size_of_call
 from p4compiler.check.facts import CallKind
-from p4compiler.elaborate.values import Fault, Values
+from p4compiler.elaborate.values import Values
 from p4compiler.ir import effects, fold
 from p4compiler.ir import nodes as ir
+from p4compiler.source import Fault
 from p4compiler.syntax import tree as s
 
 
@@ -88,7 +89,7 @@ class Expressions(Values, ABC):
     def _member(self, expression: s.Member) -> ir.Value:
         base = expression.base
         if isinstance(base, s.TypeExpression):
-            return self._type_member(expression, base)
+            return self._type_member(expression)
         if isinstance(base, s.Call):
             fact = self.facts.calls.get(base)
             if fact is not None and fact.kind is CallKind.TABLE:
@@ -97,7 +98,7 @@ class Expressions(Values, ABC):
                 return self.apply_for_hit(base, expression.name == "hit")
         return self.member(self.value(base), expression.name, expression.loc)
 
-    def _type_member(self, expression: s.Member, base: s.TypeExpression) -> ir.Value:
+    def _type_member(self, expression: s.Member) -> ir.Value:
         member = self.facts.uses.get(expression)
         if isinstance(member, s.EnumMember):
             value = self.facts.enum_values[member]
@@ -117,10 +118,10 @@ class Expressions(Values, ABC):
         names = [f.name for f in expression.fields]
         return ir.Aggregate(self.type_of(expression), dict(zip(names, values, strict=True)))
 
-    def _invalid(self, expression: s.InvalidHeader) -> ir.Value:
+    def _invalid(self, _: s.InvalidHeader) -> ir.Value:
         return ir.Invalid(t.UNKNOWN)
 
-    def _default(self, expression: s.DefaultValue) -> ir.Value:
+    def _default(self, _: s.DefaultValue) -> ir.Value:
         return ir.Aggregate(t.DEFAULT, {})
 
     def _index(self, expression: s.Index) -> ir.Value:
@@ -166,9 +167,8 @@ class Expressions(Values, ABC):
         stops = expression.operator == "||"
         if isinstance(left, ir.Const) and bool(left.value) == stops:
             return left
-        outer, self.out = self.out, []
-        right = self.scalar(expression.right)
-        needed, self.out = self.out, outer
+        with self.collected() as needed:
+            right = self.scalar(expression.right)
         if not needed:
             return fold.binary(expression.operator, left, right)
         if isinstance(left, ir.Const):
@@ -184,21 +184,17 @@ class Expressions(Values, ABC):
         if isinstance(condition, ir.Const):
             chosen = expression.yes if condition.value else expression.no
             return self.typed(chosen, self.type_of(expression))
-        outer, self.out = self.out, []
-        yes = self.typed(expression.yes, self.type_of(expression))
-        yes_needs, self.out = self.out, []
-        no = self.typed(expression.no, self.type_of(expression))
-        no_needs, self.out = self.out, outer
+        with self.collected() as yes_needs:
+            yes = self.typed(expression.yes, self.type_of(expression))
+        with self.collected() as no_needs:
+            no = self.typed(expression.no, self.type_of(expression))
         if not yes_needs and not no_needs and isinstance(yes, ir.Expr) and isinstance(no, ir.Expr):
             return fold.mux(condition, yes, no)
         result = self.temporary("tmp", self.type_of(expression))
-        bodies: list[list[ir.Stmt]] = []
         for needs, value in ((yes_needs, yes), (no_needs, no)):
-            outer, self.out = self.out, needs
-            self.assign(result, value)
-            bodies.append(self.out)
-            self.out = outer
-        self.emit(ir.If(self.loc, condition, bodies[0], bodies[1]))
+            with self.collected(needs):
+                self.assign(result, value)
+        self.emit(ir.If(self.loc, condition, yes_needs, no_needs))
         return result
 
     def _cast(self, expression: s.Cast) -> ir.Value:

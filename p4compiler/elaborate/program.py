@@ -10,10 +10,9 @@ from p4compiler.check.facts import CallFact, CallKind, Facts
 from p4compiler.elaborate.arguments import Copies
 from p4compiler.elaborate.storage import STANDARD_METADATA, Storage, control_plane_name
 from p4compiler.elaborate.tables import EMPTY_RANGE, Tables
-from p4compiler.elaborate.values import Fault, Frame
 from p4compiler.ir import fold
 from p4compiler.ir import nodes as ir
-from p4compiler.source import CompileFailed, Diagnostics, Location
+from p4compiler.source import CompileFailed, Diagnostics, Fault, Location
 from p4compiler.syntax import tree as s
 
 
@@ -113,7 +112,6 @@ class Elaborator(Tables):
         return block, made.loc.start if block == TOP_LEVEL else 0
 
     def _parameter_type(self, instance: ir.Instantiated, index: int) -> t.Type:
-        assert isinstance(instance.frame, Frame)
         parameter = instance.declaration.parameters[index]
         return t.strip(t.substitute(self.facts.declared[parameter], instance.frame.types))
 
@@ -126,22 +124,19 @@ class Elaborator(Tables):
         packet = self._packet(parser, 0)
         values: list[ir.Value] = [packet, program.headers, program.user_metadata, program.standard_metadata]
         frame = parser.frame
-        assert isinstance(frame, Frame)
         for parameter, value in zip(parser.declaration.parameters, values, strict=True):
             frame.values[parameter] = value
         program.parser_start, program.parser_states = self.parser_states(parser, "")
 
     def _run_control(self, program: Program, role: str, control: ir.Instantiated) -> None:
         frame = control.frame
-        assert isinstance(frame, Frame)
         values: list[ir.Value] = [program.headers, program.user_metadata, program.standard_metadata]
         if role == DEPARSER:
             values = [self._packet(control, 0), program.headers]
         for parameter, value in zip(control.declaration.parameters, values, strict=False):
             frame.values[parameter] = value
-        self.out = []
-        self._control_body(control, control.declaration.loc, [])
-        program.controls[role] = self.out
+        with self.collected() as program.controls[role]:
+            self._control_body(control, control.declaration.loc, [])
         program.control_names[role] = control.name
         program.control_locs[role] = control.declaration.loc
 
@@ -149,21 +144,23 @@ class Elaborator(Tables):
 
     def global_value(self, declaration: s.Declaration) -> ir.Value | None:
         """A constant or instance declared at the top level."""
-        outer, self.frame = self.frame, self.globals
         outer_block, self.block_number = self.block_number, TOP_LEVEL
         try:
-            if isinstance(declaration, s.Constant):
-                value: ir.Value = self.typed(declaration.value, self.facts.declared[declaration])
-            elif isinstance(declaration, s.Instance):
-                fact = self.facts.calls[declaration]
-                name = control_plane_name(declaration).lstrip(".")
-                value = self.construct(fact, name, declaration.annotations, declaration.loc)
-            else:
-                return None
-            self.globals.values[declaration] = value
-            return value
+            with self.within(self.globals):
+                value = self._global_value(declaration)
         finally:
-            self.frame, self.block_number = outer, outer_block
+            self.block_number = outer_block
+        if value is not None:
+            self.globals.values[declaration] = value
+        return value
+
+    def _global_value(self, declaration: s.Declaration) -> ir.Value | None:
+        if isinstance(declaration, s.Constant):
+            return self.typed(declaration.value, self.facts.declared[declaration])
+        if isinstance(declaration, s.Instance):
+            name = control_plane_name(declaration).lstrip(".")
+            return self.construct(self.facts.calls[declaration], name, declaration.annotations, declaration.loc)
+        return None
 
     def instance(self, declaration: s.Instance) -> None:
         fact = self.facts.calls[declaration]
@@ -177,7 +174,7 @@ class Elaborator(Tables):
         self, declaration: s.Parser | s.Control, fact: CallFact, name: str, annotations: s.Annotations
     ) -> ir.Instantiated:
         """A parser or control with its constructor's arguments and its own locals."""
-        frame = Frame(self.globals, name)
+        frame = ir.Frame(self.globals, name)
         frame.types.update({p: self.concrete(b) for p, b in fact.bindings.items()})
         if fact.kind is CallKind.CONSTRUCT:
             for parameter, argument in zip(fact.parameters, fact.arguments, strict=True):
@@ -186,18 +183,15 @@ class Elaborator(Tables):
                     frame.values[parameter] = self.typed(argument, type_)
         made = ir.Instantiated(name, declaration, frame, annotations)
         self.instances.append(made)
-        outer_frame, self.frame = self.frame, frame
-        outer_out, self.out = self.out, []
         try:
-            for local in declaration.locals:
-                self._local(local, frame)
+            with self.within(frame), self.collected():
+                for local in declaration.locals:
+                    self._local(local, frame)
         except Fault as fault:
             self.diagnostics.error(str(fault), fault.loc or declaration.loc)
-        finally:
-            self.frame, self.out = outer_frame, outer_out
         return made
 
-    def _local(self, local: s.Declaration, frame: Frame) -> None:
+    def _local(self, local: s.Declaration, frame: ir.Frame) -> None:
         """What exists before the first packet: variables' storage, constants, instances, value sets."""
         if isinstance(local, s.Variable):
             type_ = self.concrete(self.facts.declared[local])
@@ -212,7 +206,7 @@ class Elaborator(Tables):
         elif isinstance(local, s.ValueSet):
             self._value_set(local, frame)
 
-    def _value_set(self, local: s.ValueSet, frame: Frame) -> None:
+    def _value_set(self, local: s.ValueSet, frame: ir.Frame) -> None:
         size = self.scalar(local.size)
         element = self.concrete(self.facts.syntax_types[local.type])
         if not isinstance(size, ir.Const):
@@ -224,7 +218,6 @@ class Elaborator(Tables):
 
     def _initialize(self, instance: ir.Instantiated) -> None:
         """First values of an instance's variables, each time it is applied."""
-        assert isinstance(instance.frame, Frame)
         for local in instance.declaration.locals:
             if not isinstance(local, s.Variable):
                 continue
@@ -239,7 +232,6 @@ class Elaborator(Tables):
 
     def apply_instance(self, instance: ir.Instantiated, fact: CallFact, call: s.Call) -> None:
         frame = instance.frame
-        assert isinstance(frame, Frame)
         frame.types.update({p: self.concrete(b) for p, b in fact.bindings.items() if b != t.TypeVar(p)})
         short = instance.name.rsplit(".", 1)[-1]
         # The instance may stand for a constructor parameter, whose type has parameters of its own.
@@ -262,13 +254,8 @@ class Elaborator(Tables):
     def _control_body(self, instance: ir.Instantiated, loc: Location, back: Copies) -> None:
         declaration = instance.declaration
         assert isinstance(declaration, s.Control) and declaration.body is not None
-        assert isinstance(instance.frame, Frame)
-        outer_frame, self.frame = self.frame, instance.frame
-        outer_out, self.out = self.out, []
-        self._initialize(instance)
-        first, self.out = self.out, outer_out
-        self.frame = outer_frame
-        self.out += first
+        with self.within(instance.frame):
+            self._initialize(instance)
         self.out += self.inline(declaration.body, instance.frame, None, loc, back)
 
     # Parsers
@@ -277,16 +264,21 @@ class Elaborator(Tables):
         """The start state's name and all states of a parser that can be reached from it."""
         declaration = instance.declaration
         assert isinstance(declaration, s.Parser) and declaration.states is not None
-        assert isinstance(instance.frame, Frame)
-        outer_frame, self.frame = self.frame, instance.frame
-        outer_out, outer_parser = self.out, self.in_parser
-        self.in_parser = True
-        by_name = {state.name: state for state in declaration.states}
-        names = {state.name: prefix + control_plane_name(state).lstrip(".") for state in declaration.states}
+        outer_parser, self.in_parser = self.in_parser, True
+        try:
+            with self.within(instance.frame):
+                return self._reached_states(instance, declaration.states, prefix)
+        finally:
+            self.in_parser = outer_parser
+
+    def _reached_states(
+        self, instance: ir.Instantiated, states: tuple[s.State, ...], prefix: str
+    ) -> tuple[str, dict[str, ir.ParserState]]:
+        by_name = {state.name: state for state in states}
+        names = {state.name: prefix + control_plane_name(state).lstrip(".") for state in states}
         names.update({ir.ACCEPT: ir.ACCEPT, ir.REJECT: ir.REJECT})
-        self.out = []
-        self._initialize(instance)
-        first = self.out
+        with self.collected() as first:
+            self._initialize(instance)
         start = names["start"]
         result: dict[str, ir.ParserState] = {}
         waiting = ["start"]
@@ -301,19 +293,22 @@ class Elaborator(Tables):
         if first:
             again = any(start in _targets(state) for state in result.values())
             if again:
-                entry = ir.ParserState(f"{start}.initial", first, target=start, loc=declaration.loc)
+                entry = ir.ParserState(f"{start}.initial", first, target=start, loc=instance.declaration.loc)
                 result = {entry.name: entry, **result}
                 start = entry.name
             else:
                 result[start].body[:0] = first
-        self.frame, self.out, self.in_parser = outer_frame, outer_out, outer_parser
         return start, result
 
     def _parser_state(self, state: s.State, names: dict[str, str]) -> ir.ParserState:
-        self.out = []
-        for statement in state.statements:
-            self.statement(statement)
-        made = ir.ParserState(names[state.name], self.out, loc=state.loc)
+        with self.collected() as body:
+            made = ir.ParserState(names[state.name], body, loc=state.loc)
+            for statement in state.statements:
+                self.statement(statement)
+            self._transition(made, state, names)
+        return made
+
+    def _transition(self, made: ir.ParserState, state: s.State, names: dict[str, str]) -> None:
         transition = state.transition
         if transition is None:
             made.target = ir.REJECT
@@ -325,7 +320,6 @@ class Elaborator(Tables):
                 self._select(made, transition, names)
             except Fault as fault:
                 self.diagnostics.error(str(fault), fault.loc or transition.loc)
-        return made
 
     def _select(self, made: ir.ParserState, select: s.Select, names: dict[str, str]) -> None:
         for value in self.in_order(select.keys):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 from p4compiler.check.facts import CallKind
 from p4compiler.elaborate.calls import Calls
-from p4compiler.elaborate.values import Fault
 from p4compiler.ir import effects, fold
 from p4compiler.ir import nodes as ir
+from p4compiler.ir.parts import element
+from p4compiler.source import Fault
 from p4compiler.syntax import tree as s
 
 MAX_UNROLL = 4096
@@ -30,37 +32,30 @@ class Statements(Calls):
         self.loc = outer
 
     def _statement(self, statement: s.Statement | s.Declaration) -> None:
-        if isinstance(statement, s.Block):
-            self.block(statement)
-        elif isinstance(statement, s.Assignment):
-            self._assignment(statement)
-        elif isinstance(statement, s.CallStatement):
-            self.call(statement.call)
-        elif isinstance(statement, s.If):
-            self._if(statement)
-        elif isinstance(statement, s.Switch):
-            self._switch(statement)
-        elif isinstance(statement, s.Variable):
-            self.variable(statement)
-        elif isinstance(statement, s.Constant):
-            type_ = self.concrete(self.facts.declared[statement])
-            self.frame.values[statement] = self.typed(statement.value, type_)
-        elif isinstance(statement, s.Instance):
-            self.instance(statement)
-        elif isinstance(statement, s.Return):
-            self._return(statement)
-        elif isinstance(statement, s.Exit):
-            for back in reversed(self.pending):
-                self.copy_back(back)
-            self.emit(ir.Exit(statement.loc))
-        elif isinstance(statement, s.For):
-            self._for(statement)
-        elif isinstance(statement, s.ForIn):
-            self._for_in(statement)
-        elif isinstance(statement, s.Break):
-            self.emit(ir.Leave(statement.loc, self.loops[-1][0]))
-        elif isinstance(statement, s.Continue):
-            self.emit(ir.Leave(statement.loc, self.loops[-1][1]))
+        handler = _HANDLERS.get(type(statement))
+        if handler is not None:
+            handler(self, statement)
+
+    def _call_statement(self, statement: s.CallStatement) -> None:
+        self.call(statement.call)
+
+    def _constant(self, statement: s.Constant) -> None:
+        type_ = self.concrete(self.facts.declared[statement])
+        self.frame.values[statement] = self.typed(statement.value, type_)
+
+    def _instance(self, statement: s.Instance) -> None:
+        self.instance(statement)
+
+    def _exit(self, statement: s.Exit) -> None:
+        for back in reversed(self.pending):
+            self.copy_back(back)
+        self.emit(ir.Exit(statement.loc))
+
+    def _break(self, statement: s.Break) -> None:
+        self.emit(ir.Leave(statement.loc, self.loops[-1][0]))
+
+    def _continue(self, statement: s.Continue) -> None:
+        self.emit(ir.Leave(statement.loc, self.loops[-1][1]))
 
     @abstractmethod
     def instance(self, declaration: s.Instance) -> None:
@@ -68,10 +63,9 @@ class Statements(Calls):
 
     def nested(self, *statements: s.Statement | s.Declaration) -> list[ir.Stmt]:
         """The statements as a list of their own."""
-        outer, self.out = self.out, []
-        for statement in statements:
-            self.statement(statement)
-        result, self.out = self.out, outer
+        with self.collected() as result:
+            for statement in statements:
+                self.statement(statement)
         return result
 
     def variable(self, declaration: s.Variable) -> None:
@@ -93,11 +87,10 @@ class Statements(Calls):
     def _assignment(self, statement: s.Assignment) -> None:
         """The left side is evaluated first, to a place (and the value there); then the right side."""
         place = self.place(statement.target)
-        outer, self.out = self.out, []
-        right = self.typed(
-            statement.value, self.type_of(statement.target if not statement.operator else statement.value)
-        )
-        needs, self.out = self.out, outer
+        with self.collected() as needs:
+            right = self.typed(
+                statement.value, self.type_of(statement.target if not statement.operator else statement.value)
+            )
         written = effects.writes(needs)
         if any(effects.overlap(effects.reads(index), written) for index in effects.indexes(place)):
             place = self.saved(place)
@@ -166,11 +159,9 @@ class Statements(Calls):
         if isinstance(selector, ir.Const):
             self._switch_constant(selector, groups)
             return
+        # The first body may change the selector; only one body runs, so reading it again is safe.
         if not isinstance(selector, ir.Scalar):
             selector = self.pin(selector, "switch")
-        elif groups and any(not isinstance(label, s.Anything) for label in groups[0][0]):
-            # The first body may change the selector; only one body runs, so reading it again is safe.
-            pass
         chain: list[ir.Stmt] = []
         for labels, body in reversed(groups):
             then = self.nested(body)
@@ -227,17 +218,13 @@ class Statements(Calls):
         for first in statement.init:
             self.statement(first)
         after, again = self.new_label(), self.new_label()
-        outer, self.out = self.out, []
-        condition = self.scalar(statement.condition)
-        if condition != fold.TRUE:
-            self.emit(ir.If(statement.loc, fold.unary("!", condition), [ir.Leave(statement.loc, after)], []))
-        self.loops.append((after, again))
-        body = self.nested(statement.body)
-        self.loops.pop()
-        self.emit(ir.Labelled(statement.loc, again, body))
-        for update in statement.updates:
-            self.statement(update)
-        inside, self.out = self.out, outer
+        with self.collected() as inside:
+            condition = self.scalar(statement.condition)
+            if condition != fold.TRUE:
+                self.emit(ir.If(statement.loc, fold.unary("!", condition), [ir.Leave(statement.loc, after)], []))
+            self.emit(ir.Labelled(statement.loc, again, self._loop_body(statement.body, after, again)))
+            for update in statement.updates:
+                self.statement(update)
         self.emit(ir.Labelled(statement.loc, after, [ir.Loop(statement.loc, inside)]))
 
     def _for_in(self, statement: s.ForIn) -> None:
@@ -253,7 +240,7 @@ class Statements(Calls):
             return
         collection = self.value(statement.collection)
         if isinstance(collection, ir.StackPlace):
-            parts: list[ir.Value] = [self.static_element(collection, i) for i in range(collection.type.size)]
+            parts: list[ir.Value] = [element(collection, i) for i in range(collection.type.size)]
         elif isinstance(collection, (ir.Aggregate, ir.StructPlace)):
             parts = list(collection.fields.values())
         else:
@@ -268,43 +255,66 @@ class Statements(Calls):
     def _each(self, statement: s.ForIn, target: ir.Value, parts: list[ir.Value]) -> ir.Labelled:
         """The body once for each part."""
         after = self.new_label()
-        outer, self.out = self.out, []
-        for part in parts:
-            self._repeat(statement, target, part, after)
-        body, self.out = self.out, outer
+        with self.collected() as body:
+            for part in parts:
+                self._repeat(statement, target, part, after)
         return ir.Labelled(statement.loc, after, body)
 
     def _repeat(self, statement: s.ForIn, target: ir.Value, part: ir.Value, after: int) -> None:
         self.assign(target, part)
         again = self.new_label()
+        self.emit(ir.Labelled(statement.loc, again, self._loop_body(statement.body, after, again)))
+
+    def _loop_body(self, body: s.Statement, after: int, again: int) -> list[ir.Stmt]:
+        """The body, in which `break` goes to one label and `continue` to the other."""
         self.loops.append((after, again))
-        body = self.nested(statement.body)
-        self.loops.pop()
-        self.emit(ir.Labelled(statement.loc, again, body))
+        try:
+            return self.nested(body)
+        finally:
+            self.loops.pop()
 
     def _for_range(self, statement: s.ForIn, range_: s.Range, target: ir.Value) -> None:
         low, high = self.in_order([range_.low, range_.high])
         assert isinstance(target, ir.Scalar) and isinstance(low, ir.Expr) and isinstance(high, ir.Expr)
         low, high = fold.adapt(low, target.type), fold.adapt(high, target.type)
         after = self.new_label()
-        outer, self.out = self.out, []
-        if isinstance(low, ir.Const) and isinstance(high, ir.Const):
-            if high.value - low.value >= MAX_UNROLL:
-                raise Fault(f"a loop over more than {MAX_UNROLL} values", range_.loc)
-            for number in range(low.value, high.value + 1):
-                self._repeat(statement, target, ir.Const(target.type, number), after)
-        else:
-            last = self.pin(high, "last")
-            counter = self.pin(low, "counter")
-            body_outer, self.out = self.out, []
-            done = fold.binary(">", counter, last)
-            self.emit(ir.If(statement.loc, done, [ir.Leave(statement.loc, after)], []))
+        with self.collected() as body:
+            if isinstance(low, ir.Const) and isinstance(high, ir.Const):
+                if high.value - low.value >= MAX_UNROLL:
+                    raise Fault(f"a loop over more than {MAX_UNROLL} values", range_.loc)
+                for number in range(low.value, high.value + 1):
+                    self._repeat(statement, target, ir.Const(target.type, number), after)
+            else:
+                self._count(statement, target, low, high, after)
+        self.emit(ir.Labelled(statement.loc, after, body))
+
+    def _count(self, statement: s.ForIn, target: ir.Scalar, low: ir.Expr, high: ir.Expr, after: int) -> None:
+        """A loop that counts from one value to the other."""
+        last = self.pin(high, "last")
+        counter = self.pin(low, "counter")
+        leave: list[ir.Stmt] = [ir.Leave(statement.loc, after)]
+        with self.collected() as inside:
+            self.emit(ir.If(statement.loc, fold.binary(">", counter, last), leave, []))
             self._repeat(statement, target, counter, after)
             # Compared before it is increased: the last value may be the greatest that the type holds.
-            finished = fold.binary("==", counter, last)
-            self.emit(ir.If(statement.loc, finished, [ir.Leave(statement.loc, after)], []))
+            self.emit(ir.If(statement.loc, fold.binary("==", counter, last), [*leave], []))
             self.emit(ir.Assign(self.loc, counter, fold.binary("+", counter, ir.Const(counter.type, 1))))
-            inside, self.out = self.out, body_outer
-            self.emit(ir.Loop(statement.loc, inside))
-        body, self.out = self.out, outer
-        self.emit(ir.Labelled(statement.loc, after, body))
+        self.emit(ir.Loop(statement.loc, inside))
+
+
+_HANDLERS: dict[type, Callable[..., None]] = {
+    s.Block: Statements.block,
+    s.Assignment: Statements._assignment,
+    s.CallStatement: Statements._call_statement,
+    s.If: Statements._if,
+    s.Switch: Statements._switch,
+    s.Variable: Statements.variable,
+    s.Constant: Statements._constant,
+    s.Instance: Statements._instance,
+    s.Return: Statements._return,
+    s.Exit: Statements._exit,
+    s.For: Statements._for,
+    s.ForIn: Statements._for_in,
+    s.Break: Statements._break,
+    s.Continue: Statements._continue,
+}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from p4compiler import types as t
 from p4compiler.ir import nodes as ir
 from p4compiler.ir.fold import erase
+from p4compiler.ir.parts import FieldTypes, leaves
+from p4compiler.ir.unique import UniqueNames
 from p4compiler.syntax import tree as s
 
 SCALARS = "scalars"
 STANDARD_METADATA = "standard_metadata"
-
-FieldTypes = Callable[[t.Struct], dict[str, t.Type]]
 
 
 @dataclass
@@ -27,45 +26,34 @@ class Storage:
     stacks: list[ir.StackPlace] = field(default_factory=list)
     unions: list[ir.UnionPlace] = field(default_factory=list)
     siblings: dict[ir.Header, list[ir.Header]] = field(default_factory=dict)
-    _names: set[str] = field(default_factory=lambda: {SCALARS, STANDARD_METADATA})
+    _names: UniqueNames = field(default_factory=lambda: UniqueNames({SCALARS, STANDARD_METADATA}))
     _scalars_owner: ir.Header = field(default_factory=lambda: ir.Header(SCALARS, t.VOID))
 
-    def unique(self, name: str) -> str:
-        """The name, with a number behind it if it is taken."""
-        if name not in self._names:
-            self._names.add(name)
-            return name
-        number = 0
-        while f"{name}_{number}" in self._names:
-            number += 1
-        self._names.add(f"{name}_{number}")
-        return f"{name}_{number}"
-
-    def allocate(self, name: str, type_: t.Type, exact: bool = False) -> ir.Value:
+    def allocate(self, name: str, type_: t.Type) -> ir.Value:
         """A place for a value of the type."""
         plain = t.value_type(type_)
         if isinstance(plain, t.Struct):
             if plain.kind == "struct":
                 return self.allocate_struct(name, plain)
             if plain.kind == "header":
-                header = ir.Header(self.unique(name), plain)
+                header = ir.Header(self._names.unique(name), plain)
                 self.headers.append(header)
                 return header
-            return self._union(self.unique(name), plain)
+            return self._union(self._names.unique(name), plain)
         if t.is_array(plain):
             items = t.array_items(plain)
             return ir.StructPlace(plain, {i: self.allocate(f"{name}[{i}]", item) for i, item in items.items()})
         if isinstance(plain, t.Stack):
-            return self._stack(self.unique(name), plain)
+            return self._stack(self._names.unique(name), plain)
         if isinstance(plain, t.Tuple):
             fields = {str(i): self.allocate(f"{name}.{i}", item) for i, item in enumerate(plain.items)}
             return ir.StructPlace(plain, fields)
         if isinstance(plain, t.Varbit):
-            owner = ir.Header(self.unique(name), plain)
+            owner = ir.Header(self._names.unique(name), plain)
             self.metadata.append(owner)
             return ir.Scalar(plain, owner, "field")
         erased = erase(plain)
-        unique = self.unique(name)
+        unique = self._names.unique(name)
         self.scalars[unique] = erased
         return ir.Scalar(erased, self._scalars_owner, unique)
 
@@ -80,13 +68,14 @@ class Storage:
         return ir.StructPlace(type_, fields)
 
     def _stack(self, name: str, type_: t.Stack) -> ir.StackPlace:
-        place = ir.StackPlace(name, type_)
+        plain = t.strip(type_.element)
+        assert isinstance(plain, t.Struct)
+        fields = leaves(ir.Header(name, plain), self.field_types) if plain.kind == "header" else []
+        place = ir.StackPlace(name, type_, tuple(leaf.field for leaf in fields if isinstance(leaf, ir.Scalar)))
         self.stacks.append(place)
         for index in range(type_.size):
             element = f"{name}[{index}]"
-            self._names.add(element)
-            plain = t.strip(type_.element)
-            assert isinstance(plain, t.Struct)
+            self._names.take(element)
             if plain.kind == "header_union":
                 self._union(element, plain)
             else:

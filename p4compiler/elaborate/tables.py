@@ -7,11 +7,10 @@ from itertools import product
 from p4compiler import types as t
 from p4compiler.elaborate.statements import Statements
 from p4compiler.elaborate.storage import control_plane_name
-from p4compiler.elaborate.values import Fault, Frame
 from p4compiler.ir import fold
 from p4compiler.ir import nodes as ir
 from p4compiler.p4info.names import annotation_number, key_name
-from p4compiler.source import Location
+from p4compiler.source import Fault, Location
 from p4compiler.syntax import tree as s
 
 # Properties whose values mean something to v1model.
@@ -44,8 +43,8 @@ class Tables(Statements):
             self.assign(place, self.scalar(expression))
         return ir.Apply(loc, found, [], [])
 
-    def _owner(self, table: s.Table) -> Frame:
-        frame: Frame | None = self.frame
+    def _owner(self) -> ir.Frame:
+        frame: ir.Frame | None = self.frame
         while frame is not None and not frame.prefix:
             frame = frame.parent
         return frame if frame is not None else self.globals
@@ -53,7 +52,7 @@ class Tables(Statements):
     def _new_table(self, declaration: s.Table) -> ir.TableObject:
         name = self.full_name(control_plane_name(declaration))
         table = ir.TableObject(name, declaration, declaration.annotations, loc=declaration.loc)
-        self._owner(declaration).values[declaration] = table
+        self._owner().values[declaration] = table
         self.tables.append(table)
         self._computed[table] = []
         for key in declaration.keys or ():
@@ -73,9 +72,8 @@ class Tables(Statements):
     # Keys
 
     def _key(self, table: ir.TableObject, key: s.KeyElement) -> None:
-        outer, self.out = self.out, []
-        value = self.scalar(key.expression)
-        needs, self.out = self.out, outer
+        with self.collected() as needs:
+            value = self.scalar(key.expression)
         plain = isinstance(value, (ir.Scalar, ir.Valid)) and not needs and not fold.children(value)
         annotation = s.find_annotation(key.annotations, "name")
         name = s.string_body(annotation) if annotation is not None else key_name(key.expression, self.facts)
@@ -109,7 +107,7 @@ class Tables(Statements):
         self, declaration: s.Action, arguments: tuple[s.Argument, ...], loc: Location
     ) -> ir.ActionObject:
         owner = self.action_frame(declaration)
-        frame = Frame(owner)
+        frame = ir.Frame(owner)
         data: list[ir.ActionParameter] = []
         for parameter in declaration.parameters:
             if parameter.direction:
@@ -120,16 +118,11 @@ class Tables(Statements):
             data.append(ir.ActionParameter(shown, erased, declared, parameter.annotations))
             frame.values[parameter] = ir.Runtime(erased, len(data) - 1, shown)
         directed = [p for p in declaration.parameters if p.direction]
-        outer, self.out = self.out, []
-        outer_in_action, self.in_action = self.in_action, True
-        try:
+        with self.collected() as body, self.action_body():
             given = self.evaluated(directed, [a.value for a in arguments], owner.types, arguments, declaration.name)
             back = self.bound(frame, given, declaration.name, by_name=True)
             self.out += self.inline(declaration.body, frame, None, loc, back)
             self.copy_back(back)
-        finally:
-            body, self.out = self.out, outer
-            self.in_action = outer_in_action
         name = control_plane_name(declaration)
         full = f"{owner.prefix}.{name}" if owner.prefix and not name.startswith(".") else name.lstrip(".")
         return ir.ActionObject(full, declaration, tuple(data), body, declaration.annotations)

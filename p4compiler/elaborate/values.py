@@ -9,50 +9,10 @@ from p4compiler import types as t
 from p4compiler.arithmetic import ConstantFault
 from p4compiler.check.facts import Facts
 from p4compiler.elaborate.storage import Storage
-from p4compiler.ir import effects, fold
+from p4compiler.ir import effects, fold, parts
 from p4compiler.ir import nodes as ir
-from p4compiler.source import Diagnostics, Location
+from p4compiler.source import Diagnostics, Fault, Location
 from p4compiler.syntax import tree as s
-
-
-class Fault(Exception):
-    """The program cannot be compiled at this place; reported and the next statement is tried.
-
-    Where an expression is written for the target its place is not known any more: `at` adds that of the statement.
-    """
-
-    def __init__(self, message: str, loc: Location | None) -> None:
-        super().__init__(message)
-        self.loc = loc
-
-
-@contextmanager
-def at(loc: Location) -> Iterator[None]:
-    """A fault inside that has no place of its own gets this one."""
-    try:
-        yield
-    except Fault as fault:
-        fault.loc = fault.loc or loc
-        raise
-
-
-class Frame:
-    """What declarations and type parameters mean here; what is not found, the parent knows."""
-
-    def __init__(self, parent: Frame | None = None, prefix: str = "") -> None:
-        self.parent = parent
-        self.prefix = prefix
-        self.values: dict[s.Declaration, ir.Value] = {}
-        self.types: dict[s.TypeParameter, t.Type] = dict(parent.types) if parent is not None else {}
-
-    def find(self, declaration: s.Declaration) -> ir.Value | None:
-        frame: Frame | None = self
-        while frame is not None:
-            value = frame.values.get(declaration)
-            if value is not None:
-                return value
-            frame = frame.parent
-        return None
 
 
 class Values:
@@ -61,7 +21,7 @@ class Values:
         self.diagnostics = diagnostics
         self.named = frozenset(facts.uses.values())
         self.storage = Storage(self.field_types)
-        self.globals = Frame()
+        self.globals = ir.Frame()
         self.frame = self.globals
         self.out: list[ir.Stmt] = []
         # The statement or declaration at hand.
@@ -90,6 +50,33 @@ class Values:
 
     def emit(self, statement: ir.Stmt) -> None:
         self.out.append(statement)
+
+    @contextmanager
+    def collected(self, into: list[ir.Stmt] | None = None) -> Iterator[list[ir.Stmt]]:
+        """What is emitted inside goes to a list of its own, or to the one that is given."""
+        outer, self.out = self.out, [] if into is None else into
+        try:
+            yield self.out
+        finally:
+            self.out = outer
+
+    @contextmanager
+    def within(self, frame: ir.Frame) -> Iterator[None]:
+        """Inside, names mean what they mean in this frame."""
+        outer, self.frame = self.frame, frame
+        try:
+            yield
+        finally:
+            self.frame = outer
+
+    @contextmanager
+    def action_body(self) -> Iterator[None]:
+        """Inside, statements are those of an action, where calls of actions are inlined."""
+        outer, self.in_action = self.in_action, True
+        try:
+            yield
+        finally:
+            self.in_action = outer
 
     def temporary(self, name: str, type_: t.Type) -> ir.Value:
         return self.storage.allocate(name, type_)
@@ -152,20 +139,8 @@ class Values:
         assert isinstance(plain, t.Struct)
         return list(self.field_types(plain)).index(name)
 
-    def header_field(self, header: ir.HeaderPlace, name: str, prefix: str = "") -> ir.Value:
-        struct = t.strip(header.type)
-        assert isinstance(struct, t.Struct)
-        return self._field(header, name, self.field_types(struct)[name])
-
-    def _field(self, header: ir.HeaderPlace, name: str, type_: t.Type) -> ir.Value:
-        plain = t.value_type(type_)
-        if isinstance(plain, t.Struct):
-            inner = self.field_types(plain)
-            return ir.StructPlace(plain, {n: self._field(header, f"{name}.{n}", f) for n, f in inner.items()})
-        if t.is_array(plain):
-            items = t.array_items(plain)
-            return ir.StructPlace(plain, {i: self._field(header, f"{name}[{i}]", f) for i, f in items.items()})
-        return ir.Scalar(fold.erase(plain), header, name)
+    def header_field(self, header: ir.HeaderPlace, name: str) -> ir.Value:
+        return parts.header_field(header, name, self.field_types)
 
     def union_member(self, union: ir.UnionPlace, name: str) -> ir.Value:
         type_ = t.strip(self.field_types(union.type)[name])
@@ -206,12 +181,12 @@ class Values:
     def element(self, base: ir.Value, index: ir.Expr, loc: Location | None) -> ir.Value:
         """base[index]."""
         if isinstance(base, (ir.Aggregate, ir.StructPlace)):
-            parts = list(base.fields.values())
+            items = list(base.fields.values())
             if not isinstance(index, ir.Const):
-                return self._chosen(parts, index, loc)
-            if not 0 <= index.value < len(parts):
+                return self._chosen(items, index, loc)
+            if not 0 <= index.value < len(items):
                 raise Fault(f"index {index.value} is out of range", loc)
-            return parts[index.value]
+            return items[index.value]
         if not isinstance(base, ir.StackPlace):
             raise Fault("this cannot be indexed", loc)
         element = t.strip(base.type.element)
@@ -219,7 +194,7 @@ class Values:
         if isinstance(index, ir.Const):
             if not 0 <= index.value < base.type.size:
                 raise Fault(f"index {index.value} is outside of the stack, which has {base.type.size} elements", loc)
-            return self.static_element(base, index.value)
+            return parts.element(base, index.value)
         dynamic = ir.Element(base, index, element)
         return ir.UnionPlace(element, of=dynamic) if element.kind == "header_union" else dynamic
 
@@ -234,23 +209,9 @@ class Values:
             choice = fold.mux(fold.binary("==", index, ir.Const(index.type, number)), part, choice)
         return choice
 
-    def static_element(self, stack: ir.StackPlace, index: int) -> ir.Header | ir.UnionPlace:
-        element = t.strip(stack.type.element)
-        assert isinstance(element, t.Struct)
-        name = f"{stack.name}[{index}]"
-        return ir.UnionPlace(element, name) if element.kind == "header_union" else ir.Header(name, element)
-
     def leaves(self, value: ir.Value) -> list[ir.Value]:
         """The scalars of a value, depth first; headers give their fields."""
-        if isinstance(value, (ir.StructPlace, ir.Aggregate)):
-            return [leaf for part in value.fields.values() for leaf in self.leaves(part)]
-        if isinstance(value, (ir.Header, ir.Element, ir.Edge, ir.Member)):
-            struct = t.strip(value.type)
-            assert isinstance(struct, t.Struct)
-            return [leaf for n in self.field_types(struct) for leaf in self.leaves(self.header_field(value, n))]
-        if isinstance(value, ir.StackPlace):
-            return [leaf for i in range(value.type.size) for leaf in self.leaves(self.static_element(value, i))]
-        return [value]
+        return parts.leaves(value, self.field_types)
 
     # Conversions
 
@@ -388,12 +349,11 @@ class Values:
             index = inner.index
         bodies: list[list[ir.Stmt]] = []
         for number in range(inner.stack.type.size):
-            element = self.static_element(inner.stack, number)
+            element = parts.element(inner.stack, number)
             header = self.union_member(element, member) if isinstance(element, ir.UnionPlace) and member else element
             assert isinstance(header, ir.Header)
-            outer, self.out = self.out, []
-            action(header)
-            body, self.out = self.out, outer
+            with self.collected() as body:
+                action(header)
             bodies.append(body)
         changed = effects.overlap(effects.reads(index), effects.writes(one for body in bodies for one in body))
         if changed or not isinstance(index, (ir.Scalar, ir.LastIndex)):
@@ -465,9 +425,8 @@ class Values:
     def _copy_header(self, target: ir.Header, source: ir.Header) -> None:
         self.emit(ir.Copy(self.loc, target, source))
         if target in self.storage.siblings:
-            outer, self.out = self.out, []
-            self.set_valid(target, False)
-            invalid, self.out = self.out, outer
+            with self.collected() as invalid:
+                self.set_valid(target, False)
             self.emit(ir.If(self.loc, fold.unary("!", ir.Valid(t.BOOL, target)), invalid, []))
 
     def _fill_header(self, header: ir.Header, parts: ir.Aggregate) -> None:
@@ -528,7 +487,7 @@ class Values:
         assert isinstance(value, ir.Aggregate)
         value = self._detached(target, value)
         for number, part in enumerate(value.fields.values()):
-            self.assign(self.static_element(target, number), part)
+            self.assign(parts.element(target, number), part)
 
     def invalidate(self, place: ir.Value) -> None:
         """Headers of a fresh variable begin invalid (P4_16 specification, section 8.20)."""
@@ -540,7 +499,7 @@ class Values:
                 self.invalidate(self.union_member(place, name))
         elif isinstance(place, ir.StackPlace):
             for number in range(place.type.size):
-                self.invalidate(self.static_element(place, number))
+                self.invalidate(parts.element(place, number))
         elif isinstance(place, ir.StructPlace):
             for part in place.fields.values():
                 self.invalidate(part)

@@ -121,10 +121,11 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class StackPlace:
-    """A stack of headers or header unions."""
+    """A stack of headers or header unions. `fields`: names of a header's fields in order, nested ones flat."""
 
     name: str
     type: t.Stack
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,6 +441,25 @@ Value = Union[
 ]  # fmt: skip
 
 
+class Frame:
+    """What declarations and type parameters mean here; what is not found, the parent knows."""
+
+    def __init__(self, parent: Frame | None = None, prefix: str = "") -> None:
+        self.parent = parent
+        self.prefix = prefix
+        self.values: dict[s.Declaration, Value] = {}
+        self.types: dict[s.TypeParameter, t.Type] = dict(parent.types) if parent is not None else {}
+
+    def find(self, declaration: s.Declaration) -> Value | None:
+        frame: Frame | None = self
+        while frame is not None:
+            value = frame.values.get(declaration)
+            if value is not None:
+                return value
+            frame = frame.parent
+        return None
+
+
 @dataclass(eq=False)
 class Instantiated:
     """A parser or control instance: its declaration with constructor arguments and locals bound in a frame.
@@ -450,7 +470,7 @@ class Instantiated:
 
     name: str
     declaration: s.Parser | s.Control
-    frame: object
+    frame: Frame
     annotations: s.Annotations
     applied: int = 0
     shared: frozenset[s.Parameter] = frozenset()

@@ -2,6 +2,7 @@
 
 writer                the message itself
 types                 structs, headers, enums and translated types in it
+annotations           ids, documentation and other annotations in it
 names                 names and ids that the control plane sees
 control_plane_names   that these are unique
 """

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from finsy.proto import p4t
 
 from p4compiler import types as t
 from p4compiler.elaborate import program as elaborate
 from p4compiler.elaborate.storage import control_plane_name, struct_type_name
+from p4compiler.p4info.annotations import annotate
 from p4compiler.syntax import tree as s
 
 
@@ -66,45 +70,39 @@ class TypeDescriptions:
 
     def describe(self, type_: t.Type, spec: Any = None) -> None:
         """Fills a P4DataTypeSpec, if one is given, and adds what the type's name refers to."""
-        if isinstance(type_, t.NewType):
-            self._new_type(type_)
-            if spec is not None:
-                spec.new_type.name = control_plane_name(type_.declaration)
-        elif isinstance(type_, t.Bits):
-            if spec is not None:
-                self._bits(type_, spec.bitstring)
-        elif isinstance(type_, t.Varbit):
-            if spec is not None:
-                spec.bitstring.varbit.max_bitwidth = type_.width
-        elif type_ == t.BOOL:
-            if spec is not None:
-                spec.bool.SetInParent()
+        if spec is None:
+            spec = p4t.P4DataTypeSpec()
+        if type_ == t.BOOL:
+            spec.bool.SetInParent()
         elif type_ == t.ERROR:
-            if spec is not None:
-                spec.error.SetInParent()
-            if not self.info.type_info.HasField("error"):
-                self.info.type_info.error.members.extend(self.program.facts.errors)
-        elif isinstance(type_, t.Enum):
-            self._enum(type_, spec)
-        elif isinstance(type_, t.Tuple):
-            for item in type_.items:
-                self.describe(item, spec.tuple.members.add() if spec is not None else None)
-        elif isinstance(type_, t.Stack):
-            self._stack(type_, spec)
-        elif isinstance(type_, t.Struct):
-            self._struct(type_, spec)
+            self._errors(spec)
+        elif type(type_) in _DESCRIBERS:
+            _DESCRIBERS[type(type_)](self, type_, spec)
+
+    def _errors(self, spec: Any) -> None:
+        spec.error.SetInParent()
+        if not self.info.type_info.HasField("error"):
+            self.info.type_info.error.members.extend(self.program.facts.errors)
+
+    def _bitstring(self, type_: t.Bits, spec: Any) -> None:
+        self._bits(type_, spec.bitstring)
+
+    def _varbit(self, type_: t.Varbit, spec: Any) -> None:
+        spec.bitstring.varbit.max_bitwidth = type_.width
+
+    def _tuple(self, type_: t.Tuple, spec: Any) -> None:
+        for item in type_.items:
+            self.describe(item, spec.tuple.members.add())
 
     def _bits(self, type_: t.Bits, spec: Any) -> None:
         (spec.int if type_.signed else spec.bit).bitwidth = type_.width
 
-    def _new_type(self, type_: t.NewType) -> None:
-        name = control_plane_name(type_.declaration)
+    def _new_type(self, type_: t.NewType, spec: Any) -> None:
+        name = spec.new_type.name = control_plane_name(type_.declaration)
         if name in self.info.type_info.new_types:
             return
         entry = self.info.type_info.new_types[name]
         translated = translation(type_)
-        from p4compiler.p4info.writer import annotate
-
         annotate(entry, type_.declaration.annotations, ("p4runtime_translation",))
         if translated is None:
             self.describe(t.strip(type_), entry.original_type)
@@ -119,15 +117,13 @@ class TypeDescriptions:
         name = control_plane_name(type_.declaration)
         plain = t.value_type(type_)
         if type_.underlying is None:
-            if spec is not None:
-                spec.enum.name = name
+            spec.enum.name = name
             if name not in self.info.type_info.enums:
                 entry = self.info.type_info.enums[name]
                 for member in type_.declaration.members:
                     entry.members.add(name=control_plane_name(member))
             return
-        if spec is not None:
-            spec.serializable_enum.name = name
+        spec.serializable_enum.name = name
         if name in self.info.type_info.serializable_enums:
             return
         entry = self.info.type_info.serializable_enums[name]
@@ -143,8 +139,6 @@ class TypeDescriptions:
             # P4Info has no arrays of anything but headers.
             return
         self.describe(element)
-        if spec is None:
-            return
         if element.kind == "header":
             spec.header_stack.header.name = struct_type_name(element)
             spec.header_stack.size = type_.size
@@ -154,9 +148,7 @@ class TypeDescriptions:
 
     def _struct(self, type_: t.Struct, spec: Any) -> None:
         name, info = struct_type_name(type_), self.info.type_info
-        if spec is not None:
-            named = {"struct": spec.struct, "header": spec.header, "header_union": spec.header_union}[type_.kind]
-            named.name = name
+        getattr(spec, type_.kind).name = name
         fields = self.program.storage.field_types(type_)
         names = {f.name: control_plane_name(f) for f in type_.declaration.fields}
         if type_.kind == "struct" and name not in info.structs:
@@ -183,3 +175,14 @@ class TypeDescriptions:
                 assert isinstance(header, t.Struct)
                 member.header.name = struct_type_name(header)
                 self.describe(header)
+
+
+_DESCRIBERS: dict[type, Callable[..., None]] = {
+    t.NewType: TypeDescriptions._new_type,
+    t.Bits: TypeDescriptions._bitstring,
+    t.Varbit: TypeDescriptions._varbit,
+    t.Enum: TypeDescriptions._enum,
+    t.Tuple: TypeDescriptions._tuple,
+    t.Stack: TypeDescriptions._stack,
+    t.Struct: TypeDescriptions._struct,
+}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from p4compiler.bmv2.parsers import expand_ranges, range_pieces
+from p4compiler.compile import compile_file
 from p4compiler.ir.nodes import KeyValue
+from p4compiler.source import Diagnostics
 from tests.p4compiler.short import HEAD, TAIL, compile_ok, with_ingress
 
 Json = dict[str, Any]
@@ -330,3 +334,26 @@ def test_a_direct_meter_is_as_large_as_its_table() -> None:
     (meter,) = json["meter_arrays"]
     (table,) = [one for one in pipeline(json)["tables"] if one["name"].endswith(".t")]
     assert meter["size"] == table["max_size"] == 1
+
+
+def test_hidden_tables_are_named_after_their_own_file_and_line(tmp_path: Path) -> None:
+    included = "control inner(inout headers_t hdr) {\n  apply { hdr.h.a = 1; }\n}\n"
+    (tmp_path / "inner.p4").write_text(included)
+    program = with_ingress("inner.apply(hdr);\nif (hdr.h.b == 1) { hdr.h.b = 2; }", before='#include "inner.p4"')
+    (tmp_path / "outer.p4").write_text(program)
+    compiled = compile_file(tmp_path / "outer.p4", Diagnostics())
+    line = 1 + program[: program.index("hdr.h.b = 2")].count("\n")
+    names = {table["name"] for table in pipeline(compiled.json)["tables"]}
+    assert names == {"tbl_inner2", f"tbl_outer{line}"}
+
+
+def test_a_field_of_an_element_chosen_at_run_time_is_found_by_its_place() -> None:
+    """Also after other programs whose headers have the same names, in another order."""
+    headers = "header one_t {{ {0} }} struct stacks_t {{ one_t[2] one; }}"
+    places = []
+    for fields in ("bit<8> a; bit<8> b;", "bit<8> b; bit<8> a;"):
+        before = headers.format(fields)
+        json = document("stacks_t s; bit<8> i = hdr.h.a; hdr.h.b = s.one[i].a;", before=before)
+        (place,) = re.findall(r"'op': 'access_field'.*?'right': (\d+)", str(json))
+        places.append(int(place))
+    assert places == [0, 1]

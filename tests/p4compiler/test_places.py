@@ -18,8 +18,7 @@ import pytest
 from p4compiler import arithmetic
 from p4compiler.check import types as check_types
 from p4compiler.compile import compile_text
-from p4compiler.elaborate import values as elaborate_values
-from p4compiler.source import CompileFailed, Diagnostic, Diagnostics
+from p4compiler.source import CompileFailed, Diagnostic, Diagnostics, Fault
 from p4compiler.syntax import conditions
 from p4compiler.syntax import expressions as parse_expressions
 from tests.p4compiler import test_diagnostics, test_rules
@@ -149,7 +148,7 @@ def said() -> Iterator[Said]:
             (Diagnostics, "warning"),
             (check_types.TypeChecks, "error"),
             (parse_expressions.ExpressionParser, "fault"),
-            (elaborate_values.Fault, "__init__"),
+            (Fault, "__init__"),
             (parse_expressions.SyntaxFault, "__init__"),
             (conditions._Bad, "__init__"),
             (arithmetic.ConstantFault, "__init__"),
