@@ -31,7 +31,8 @@ from p4compiler.compile import Compiled, compile_file
 from p4compiler.source import CompileFailed, Diagnostics, deep_recursion
 from p4compiler.syntax.parser import parse as parse_program
 from p4compiler.syntax.preprocessor import Preprocessor
-from p4switch.pipeline.entities import PipelineError
+from p4switch.errors import PipelineError
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.stf.runner import Run
 from p4switch.stf.script import StfError, parse
@@ -39,7 +40,6 @@ from p4switch.stf.script import StfError, parse
 LISTS = Path(__file__).parent.parent / "tests" / "corpus"
 TIME_LIMIT = 120.0
 """Seconds after which a program counts as hanging."""
-QUICK = ("-O0", "-std=gnu11", "-fPIC", "-pthread", "-w")
 """The generated C runs a handful of packets: compiling it is what costs."""
 
 

@@ -53,13 +53,13 @@ class UsageError(Exception):
 
 
 @dataclass(frozen=True)
-class TlsOptions:
-    """PEM files, as simple_switch_grpc's --grpc-server-ssl and friends name them."""
+class Tls:
+    """PEM files of a TLS server; with `client_auth` clients must show a certificate that `ca` signed."""
 
     certificate: Path
     key: Path
-    ca: Path | None
-    client_auth: bool
+    ca: Path | None = None
+    client_auth: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Options:
     log_level: str = "info"
     log_file: Path | None = None
     log_console: bool = False
-    tls: TlsOptions | None = None
+    tls: Tls | None = None
     ignored: tuple[str, ...] = ()
 
 
@@ -231,7 +231,7 @@ def _pcap_folder(given: str | None) -> Path | None:
     return folder
 
 
-def _tls(target: argparse.Namespace) -> TlsOptions | None:
+def _tls(target: argparse.Namespace) -> Tls | None:
     files = {
         name: getattr(target, name.replace("-", "_"))
         for name in ("grpc-server-cert", "grpc-server-key", "grpc-server-cacert")
@@ -250,7 +250,7 @@ def _tls(target: argparse.Namespace) -> TlsOptions | None:
         if value and not isfile(value):
             raise UsageError(f"--{name} {value}: no such file")
     ca = files["grpc-server-cacert"]
-    return TlsOptions(
+    return Tls(
         Path(files["grpc-server-cert"]),
         Path(files["grpc-server-key"]),
         Path(ca) if ca else None,

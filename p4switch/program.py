@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 
 Json = Mapping[str, Any]
 
@@ -274,7 +274,6 @@ class Checksum:
 class Counter:
     name: str
     size: int
-    direct_table: str | None
 
 
 @dataclass(frozen=True)
@@ -284,7 +283,6 @@ class Meter:
     name: str
     size: int
     unit: str
-    direct_table: str | None
     result: tuple[str, str] | None
 
 

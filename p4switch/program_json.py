@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 from p4switch.program import (
     MATCH_KINDS,
     MOST_CELLS,
@@ -298,16 +298,12 @@ class _Reader:
                 )
                 for c in self._items("checksums")
             ),
-            counters={
-                c["name"]: Counter(c["name"], _size(c.get("size")), c.get("binding") if c.get("is_direct") else None)
-                for c in self._items("counter_arrays")
-            },
+            counters={c["name"]: Counter(c["name"], _size(c.get("size"))) for c in self._items("counter_arrays")},
             meters={
                 m["name"]: Meter(
                     m["name"],
                     _size(m.get("size")),
                     m["type"],
-                    m.get("binding") if m.get("is_direct") else None,
                     (m["result_target"][0], m["result_target"][1]) if m.get("result_target") else None,
                 )
                 for m in self._items("meter_arrays")

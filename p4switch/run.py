@@ -13,11 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from p4switch.errors import PipelineError
 from p4switch.options import WHY_IGNORED, Options
 from p4switch.p4runtime.device import Device
-from p4switch.p4runtime.server import ListenError, Tls, start_server
+from p4switch.p4runtime.server import ListenError, start_server
 from p4switch.p4runtime.watching import Watching
-from p4switch.pipeline.entities import Output, PipelineError
+from p4switch.pipeline.entities import Output
 from p4switch.pipeline.native import build_ahead
 from p4switch.pipeline.pipeline import Pipeline
 
@@ -64,6 +65,10 @@ class PacketPlane:
     def drain(self) -> Output:
         """Frames that left at the CPU port and digests, since the last call."""
         return self._loop.drain() if self._loop is not None else Output()
+
+    def lost(self) -> int:
+        """Packet-ins, digests and log lines that found the queue full, since the switch started."""
+        return self._loop.lost_events() if self._loop is not None else 0
 
     def trace(self, pipeline: Pipeline, library: ctypes.CDLL | None) -> bool:
         """Let a traced build carry the packets (see `Loop.trace`); None ends it. False: another one runs."""
@@ -133,7 +138,7 @@ async def _serve(options: Options, log: Callable[[str], None]) -> None:
             await _start_program(plane, options.program, options.cache)
         try:
             watching = Watching(device, plane, options.cache).handler()
-            server, port = await start_server(device, options.address, _tls(options), [watching])
+            server, port = await start_server(device, options.address, options.tls, [watching])
         except ListenError as error:
             raise StartError(str(error)) from None
         sweep = asyncio.create_task(device.sweep())
@@ -172,11 +177,6 @@ def _announce(options: Options, port: int) -> None:
     what = options.program or "no program yet"
     print(f"p4switch ready: device {options.device_id}, P4Runtime on {host}:{port}, ports {ports or 'none'}, {what}")
     sys.stdout.flush()
-
-
-def _tls(options: Options) -> Tls | None:
-    given = options.tls
-    return Tls(given.certificate, given.key, given.ca, given.client_auth) if given is not None else None
 
 
 def _log(options: Options) -> Callable[[str], None]:

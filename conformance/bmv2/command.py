@@ -23,7 +23,6 @@ from conformance.bmv2.fuzz import Fuzz, Tally
 from conformance.bmv2.pairs import (
     ENTRIES_DIFFER,
     P4C_DIFFERS,
-    QUICK,
     SWITCHES_DIFFER,
     Pairs,
     asks_bmv2_too_much,
@@ -32,7 +31,8 @@ from conformance.bmv2.pairs import (
 from conformance.bmv2.process import ReferenceError, tool
 from conformance.bmv2.recording import RecordingError
 from conformance.bmv2.subjects import Subject, corpus, found_in, subjects
-from p4switch.pipeline.entities import PipelineError
+from p4switch.errors import PipelineError
+from p4switch.pipeline.native import QUICK
 
 REPOSITORY = Path(__file__).parents[2]
 BUILD = REPOSITORY / "build" / "reference"

@@ -18,19 +18,8 @@ from finsy.proto import p4i, p4r, p4r_grpc, rpc_status
 from google.protobuf import text_format
 
 from conformance.bmv2.process import Bmv2, ReferenceError
-from p4switch.pipeline.entities import (
-    Entry,
-    Exact,
-    Group,
-    Lpm,
-    Match,
-    Member,
-    MeterRates,
-    Output,
-    PipelineError,
-    Range,
-    Replica,
-)
+from p4switch.errors import PipelineError
+from p4switch.pipeline.entities import Entry, Exact, Group, Lpm, Match, Member, MeterRates, Output, Range, Replica
 from p4switch.program import Program
 from p4switch.program_json import load_json, parse_program
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from conformance.bmv2.device import Device
 from conformance.bmv2.inputs import Copies, Default, Insert, Operation, Round
-from p4switch.pipeline.entities import Group, Match, Member, Output, PipelineError, Replica
+from p4switch.errors import PipelineError
+from p4switch.pipeline.entities import Group, Match, Member, Output, Replica
 from p4switch.pipeline.pipeline import Pipeline
 
 WINDOW = 12
@@ -95,20 +95,6 @@ def digest(frames: Frames) -> bytes:
         return b"\0\0"
     text = b"".join(b"%d:%d:%b" % (port, len(frame), frame) for port, frame in frames)
     return hashlib.blake2s(text, digest_size=2).digest()
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A packet, by its number in the round, and what each way made of it."""
-
-    number: int
-    port: int
-    frame: bytes
-    ways: tuple[tuple[str, str], ...]
-
-    def lines(self) -> list[str]:
-        first = f"packet {self.number} in at port {self.port}: {self.frame.hex()}"
-        return [first, *(f"    {name}: {what}" for name, what in self.ways)]
 
 
 def text(frames: Frames) -> str:

@@ -13,9 +13,11 @@ from pathlib import Path
 from finsy.proto import p4r
 
 from conformance.bmv2.device import Device, encode
-from conformance.bmv2.pairs import QUICK, build_ours
+from conformance.bmv2.pairs import build_ours
 from conformance.bmv2.process import Bmv2, ReferenceError
-from p4switch.pipeline.entities import Exact, MeterRates, PipelineError
+from p4switch.errors import PipelineError
+from p4switch.pipeline.entities import Exact, MeterRates
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 
 STF = Path(__file__).parent.parent.parent / "tests" / "stf"

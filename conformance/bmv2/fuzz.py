@@ -12,11 +12,12 @@ from finsy.proto import p4i
 from conformance.bmv2.device import Device
 from conformance.bmv2.differential import Frames, carry_out, digest, embedded, on_bmv2, text
 from conformance.bmv2.inputs import make_round
-from conformance.bmv2.pairs import QUICK, Built, build_ours, build_theirs
+from conformance.bmv2.pairs import Built, build_ours, build_theirs
 from conformance.bmv2.process import Bmv2
 from conformance.bmv2.recording import Recorded, RecordedRound, hash_inputs
 from conformance.bmv2.shape import Shape, shape_of
 from conformance.bmv2.subjects import Subject
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 
 MOST_SHOWN = 3

@@ -13,12 +13,12 @@ from conformance.bmv2.device import Device
 from conformance.bmv2.process import Bmv2, ReferenceError, compile_with_p4c
 from p4compiler.compile import compile_file
 from p4compiler.source import CompileFailed, Diagnostics
-from p4switch.pipeline.entities import PipelineError
+from p4switch.errors import PipelineError
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.stf.runner import Run, Target
 from p4switch.stf.script import Statement, StfError, parse
 
-QUICK = ("-O0", "-std=gnu11", "-fPIC", "-pthread", "-w")
 ONLY_HERE = re.compile(r"^\s*(register_|meter_array)", re.M)
 """Statements that BMv2 cannot be asked for over P4Runtime."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from conformance.exercises.network import Failed
 from conformance.exercises.tutorials import exercises
-from p4switch.pipeline.entities import PipelineError
+from p4switch.errors import PipelineError
 
 CACHE = Path(__file__).parent.parent.parent / "build" / "exercises-cache"
 

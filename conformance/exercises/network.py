@@ -14,10 +14,10 @@ from typing import Any
 from p4compiler.compile import compile_file
 from p4compiler.source import CompileFailed, Diagnostics
 from p4switch.pipeline.entities import Exact, Lpm, Match, Range, Replica, Ternary
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.program import Table
 
-QUICK = ("-O0", "-std=gnu11", "-fPIC", "-pthread", "-w")
 MOST_HOPS = 1000
 HOP_US = 50
 

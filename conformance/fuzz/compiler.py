@@ -11,7 +11,7 @@ from conformance.fuzz.cases import REPOSITORY, Corpus, Fault, Found, run_cases
 from p4compiler.compile import compile_file
 from p4compiler.source import CompileFailed, Diagnostics
 from p4switch.codegen import generate
-from p4switch.pipeline.entities import PipelineError
+from p4switch.errors import PipelineError
 from p4switch.program_json import parse_program
 
 INCLUDE = [REPOSITORY / "tests" / "stf", REPOSITORY / "p4", REPOSITORY / "p4" / "include"]

@@ -18,7 +18,7 @@ from conformance.bmv2.subjects import RAFT
 from conformance.fuzz.cases import LEAK_KB, REPOSITORY, Fault, Found, resident_kb
 from p4compiler.compile import compile_file
 from p4compiler.source import Diagnostics
-from p4switch.pipeline.entities import PipelineError
+from p4switch.errors import PipelineError
 from p4switch.pipeline.native import FLAGS
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.program_json import parse_program

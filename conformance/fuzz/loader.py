@@ -14,11 +14,11 @@ from conformance.fuzz.cases import REPOSITORY, Corpus, Fault, Found, run_cases
 from p4compiler.compile import compile_file
 from p4compiler.source import Diagnostics
 from p4switch.codegen import generate
-from p4switch.pipeline.entities import BuildError, PipelineError
+from p4switch.errors import BuildError, PipelineError
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.program_json import parse_program
 
-QUICK = ("-O0", "-std=gnu11", "-fPIC", "-pthread", "-w")
 PYTHON = re.compile(
     r"[A-Z]\w+Error|Iteration|NoneType|hashable|subscript|iterable|literal|\(\) argument|'(int|str|dict)'"
 )

@@ -32,7 +32,6 @@ class Externs:
         self.owners: dict[ir.ExternObject, ir.TableObject] = {}
         self._calculations = 0
         self._field_lists: dict[int, int] = {}
-        self._learn_lists: dict[tuple[str, str], int] = {}
 
     def leaves(self, value: ir.Value) -> list[ir.Value]:
         """The scalars of a value."""

@@ -149,11 +149,7 @@ class CallChecks(ExpressionChecks):
         written: tuple[s.TypeSyntax, ...] | None,
         open_parameters: tuple[s.TypeParameter, ...],
     ) -> t.Type:
-        fitting = [c for c in candidates if self.takes(c, kind, arguments)]
-        chosen = fitting[0] if fitting else (candidates[0] if candidates else None)
-        if len(fitting) > 1 and kind in (CallKind.FUNCTION, CallKind.METHOD) and _alike(fitting[0], fitting[1]):
-            here = ("one is declared here", fitting[1].loc)
-            self.error(f"it is not clear which '{fitting[0].name}' is meant; name the arguments", node, here)
+        chosen = self._choose(node, kind, candidates, arguments)
         if chosen is None:
             self.error("there is no such constructor", node)
             return t.UNKNOWN
@@ -174,21 +170,12 @@ class CallChecks(ExpressionChecks):
             own = own + tuple(p for p in chosen.type_parameters if p not in bindings)
         solved: Bindings = dict.fromkeys(own)
         if written is not None:
-            if not isinstance(chosen, s.Function) or len(written) != len(chosen.type_parameters):
-                self.error(f"'{chosen.name}' does not take {len(written)} type arguments", node)
-            else:
-                for parameter, syntax in zip(chosen.type_parameters, written, strict=True):
-                    type_ = self.resolve(syntax)
-                    solved[parameter] = None if type_ is t.ANYTHING else type_
+            self._take_written(node, chosen, written, solved)
         self._check_arguments(chosen, parameters, ordered, bindings, solved)
         if kind in (CallKind.FUNCTION, CallKind.METHOD, CallKind.APPLY):
             self._check_known(chosen, parameters, ordered)
         self._check_left_out(parameters, arguments)
-        for left_out in _left_out(parameters, ordered):
-            # Whatever only an optional parameter without argument needs to know.
-            for variable in t.variables(self.facts.declared.get(left_out, t.UNKNOWN)):
-                if solved.get(variable, t.UNKNOWN) is None:
-                    solved[variable] = t.ANYTHING
+        self._settle_left_out(parameters, ordered, solved)
         missing = [p.name for p, b in solved.items() if b is None]
         if missing and not isinstance(chosen, s.Applicable):
             self.error(f"cannot infer the type {', '.join(missing)} of '{chosen.name}'; write it in <>", node)
@@ -202,6 +189,36 @@ class CallChecks(ExpressionChecks):
         self._check_inferred(fact, solved)
         self._check_core(node, fact)
         return t.UNKNOWN if missing and t.mentions_variables(result) and kind is CallKind.FUNCTION else result
+
+    def _choose(
+        self, node: s.Node, kind: CallKind, candidates: Sequence[s.Declaration], arguments: tuple[s.Argument, ...]
+    ) -> s.Declaration | None:
+        """The first that the arguments fit, or else the first of all."""
+        fitting = [c for c in candidates if self.takes(c, kind, arguments)]
+        if len(fitting) > 1 and kind in (CallKind.FUNCTION, CallKind.METHOD) and _alike(fitting[0], fitting[1]):
+            here = ("one is declared here", fitting[1].loc)
+            self.error(f"it is not clear which '{fitting[0].name}' is meant; name the arguments", node, here)
+        return next(iter(fitting or candidates), None)
+
+    def _take_written(
+        self, node: s.Node, chosen: s.Declaration, written: tuple[s.TypeSyntax, ...], solved: Bindings
+    ) -> None:
+        """Type arguments that the call itself gives."""
+        if not isinstance(chosen, s.Function) or len(written) != len(chosen.type_parameters):
+            self.error(f"'{chosen.name}' does not take {len(written)} type arguments", node)
+            return
+        for parameter, syntax in zip(chosen.type_parameters, written, strict=True):
+            type_ = self.resolve(syntax)
+            solved[parameter] = None if type_ is t.ANYTHING else type_
+
+    def _settle_left_out(
+        self, parameters: tuple[s.Parameter, ...], ordered: list[s.Expression | None], solved: Bindings
+    ) -> None:
+        """What only an optional parameter without argument needs to know may be any type."""
+        for left_out in _left_out(parameters, ordered):
+            for variable in t.variables(self.facts.declared.get(left_out, t.UNKNOWN)):
+                if solved.get(variable, t.UNKNOWN) is None:
+                    solved[variable] = t.ANYTHING
 
     def takes(self, candidate: s.Declaration, kind: CallKind, arguments: tuple[s.Argument, ...]) -> bool:
         """Whether number and names of the arguments fit."""

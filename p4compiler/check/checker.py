@@ -5,6 +5,8 @@ P4 declares before use, so one walk in the order of the text knows every name th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from p4compiler import types as t
 from p4compiler.arithmetic import wrap
 from p4compiler.check import type_rules
@@ -38,36 +40,9 @@ class Checker(ParserChecks):
             self.error("'main' is the instance of a package, like V1Switch(...) main;", declaration)
 
     def declaration(self, declaration: s.Declaration) -> None:
-        if isinstance(declaration, s.Variable):
-            self.variable(declaration)
-        elif isinstance(declaration, s.Constant):
-            self.constant(declaration)
-        elif isinstance(declaration, s.Instance):
-            self.instance(declaration)
-        elif isinstance(declaration, s.StructLike):
-            self.struct_like(declaration)
-        elif isinstance(declaration, s.Enum):
-            self.enum(declaration)
-        elif isinstance(declaration, s.Names):
-            self.names(declaration)
-        elif isinstance(declaration, s.Typedef):
-            self.typedef(declaration)
-        elif isinstance(declaration, s.Extern):
-            self.extern(declaration)
-        elif isinstance(declaration, s.Function):
-            self.function(declaration)
-        elif isinstance(declaration, s.Action):
-            self.action(declaration)
-        elif isinstance(declaration, s.Parser):
-            self.parser(declaration)
-        elif isinstance(declaration, s.Control):
-            self.control(declaration)
-        elif isinstance(declaration, s.Package):
-            self.package(declaration)
-        elif isinstance(declaration, s.Table):
-            self.table(declaration)
-        elif isinstance(declaration, s.ValueSet):
-            self.value_set(declaration)
+        check = _CHECKS.get(type(declaration))
+        if check is not None:
+            check(self, declaration)
 
     # Values
 
@@ -370,3 +345,22 @@ def always_returns(statement: s.Node) -> bool:
         has_default = any(isinstance(c.label, s.Anything) for c in statement.cases)
         return has_default and all(c.body is None or always_returns(c.body) for c in statement.cases)
     return False
+
+
+_CHECKS: dict[type[s.Declaration], Callable[..., None]] = {
+    s.Variable: Checker.variable,
+    s.Constant: Checker.constant,
+    s.Instance: Checker.instance,
+    s.StructLike: Checker.struct_like,
+    s.Enum: Checker.enum,
+    s.Names: Checker.names,
+    s.Typedef: Checker.typedef,
+    s.Extern: Checker.extern,
+    s.Function: Checker.function,
+    s.Action: Checker.action,
+    s.Parser: Checker.parser,
+    s.Control: Checker.control,
+    s.Package: Checker.package,
+    s.Table: Checker.table,
+    s.ValueSet: Checker.value_set,
+}

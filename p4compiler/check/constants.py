@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from p4compiler import arithmetic
 from p4compiler import types as t
 from p4compiler.check.facts import Facts
@@ -16,41 +18,38 @@ class ConstantEvaluator:
 
     def evaluate(self, expression: s.Expression) -> object | None:
         """An int, bool, str or tuple; None if the value is not known. ConstantFault if there cannot be one."""
-        if isinstance(expression, (s.IntLiteral, s.BoolLiteral, s.StringLiteral)):
-            return expression.value
-        if isinstance(expression, s.Name):
-            declaration = self.facts.uses.get(expression)
-            if isinstance(declaration, s.EnumMember):
-                return self.facts.enum_values.get(declaration)
-            return self.facts.constants.get(declaration) if declaration is not None else None
-        if isinstance(expression, s.Unary):
-            return self._unary(expression)
-        if isinstance(expression, s.Binary):
-            return self._binary(expression)
-        if isinstance(expression, s.Ternary):
-            condition = self.evaluate(expression.condition)
-            if condition is None:
-                return None
-            return self.evaluate(expression.yes if condition else expression.no)
-        if isinstance(expression, s.Cast):
-            return self._cast(expression)
-        if isinstance(expression, s.Member):
-            return self._member(expression)
-        if isinstance(expression, s.Slice):
-            return self._slice(expression)
-        if isinstance(expression, s.ListExpression):
-            items = tuple(self.evaluate(i) for i in expression.items)
-            return None if None in items else items
-        if isinstance(expression, s.Index):
-            base, index = self.evaluate(expression.base), self.evaluate(expression.index)
-            if isinstance(base, tuple) and isinstance(index, int) and 0 <= index < len(base):
-                item: object = base[index]
-                return item
+        handler = _HANDLERS.get(type(expression))
+        return handler(self, expression) if handler is not None else None
+
+    def _literal(self, expression: s.IntLiteral | s.BoolLiteral | s.StringLiteral) -> object | None:
+        return expression.value
+
+    def _name(self, expression: s.Name) -> object | None:
+        declaration = self.facts.uses.get(expression)
+        if isinstance(declaration, s.EnumMember):
+            return self.facts.enum_values.get(declaration)
+        return self.facts.constants.get(declaration) if declaration is not None else None
+
+    def _ternary(self, expression: s.Ternary) -> object | None:
+        condition = self.evaluate(expression.condition)
+        if condition is None:
             return None
-        if isinstance(expression, s.Call):
-            fact = self.facts.calls.get(expression)
-            return size_of_call(fact.name, expression, self.facts) if fact is not None else None
+        return self.evaluate(expression.yes if condition else expression.no)
+
+    def _list(self, expression: s.ListExpression) -> object | None:
+        items = tuple(self.evaluate(i) for i in expression.items)
+        return None if None in items else items
+
+    def _index(self, expression: s.Index) -> object | None:
+        base, index = self.evaluate(expression.base), self.evaluate(expression.index)
+        if isinstance(base, tuple) and isinstance(index, int) and 0 <= index < len(base):
+            item: object = base[index]
+            return item
         return None
+
+    def _call(self, expression: s.Call) -> object | None:
+        fact = self.facts.calls.get(expression)
+        return size_of_call(fact.name, expression, self.facts) if fact is not None else None
 
     def _type(self, expression: s.Expression) -> t.Type:
         return t.value_type(self.facts.types.get(expression, t.UNKNOWN))
@@ -77,14 +76,16 @@ class ConstantEvaluator:
             return None
         if operator in ("&&", "||"):
             return right
-        if operator == "==":
-            return left == right
-        if operator == "!=":
-            return left != right
+        if operator in ("==", "!="):
+            return (left == right) == (operator == "==")
         if isinstance(left, str) and isinstance(right, str) and operator == "++":
             return left + right
-        if not isinstance(left, int) or not isinstance(right, int):
-            return None
+        if isinstance(left, int) and isinstance(right, int):
+            return self._numbers(expression, left, right)
+        return None
+
+    def _numbers(self, expression: s.Binary, left: int, right: int) -> object | None:
+        operator = expression.operator
         if operator in ("<", "<=", ">", ">="):
             return arithmetic.compare(operator, left, right)
         if operator == "++":
@@ -171,3 +172,20 @@ def type_size(type_: t.Type, facts: Facts) -> tuple[int, int] | None:
     if isinstance(type_, t.Struct) and type_.kind == "header_union":
         return min((p[0] for p in known), default=0), max((p[1] for p in known), default=0)
     return sum(p[0] for p in known), sum(p[1] for p in known)
+
+
+_HANDLERS: dict[type[s.Expression], Callable[..., object | None]] = {
+    s.IntLiteral: ConstantEvaluator._literal,
+    s.BoolLiteral: ConstantEvaluator._literal,
+    s.StringLiteral: ConstantEvaluator._literal,
+    s.Name: ConstantEvaluator._name,
+    s.Unary: ConstantEvaluator._unary,
+    s.Binary: ConstantEvaluator._binary,
+    s.Ternary: ConstantEvaluator._ternary,
+    s.Cast: ConstantEvaluator._cast,
+    s.Member: ConstantEvaluator._member,
+    s.Slice: ConstantEvaluator._slice,
+    s.ListExpression: ConstantEvaluator._list,
+    s.Index: ConstantEvaluator._index,
+    s.Call: ConstantEvaluator._call,
+}

@@ -51,10 +51,10 @@ class ExpressionChecks(OperatorChecks):
             return t.INT
         return t.Bits(expression.width, expression.signed)
 
-    def _bool(self, expression: s.BoolLiteral) -> t.Type:
+    def _bool(self, _: s.BoolLiteral) -> t.Type:
         return t.BOOL
 
-    def _string(self, expression: s.StringLiteral) -> t.Type:
+    def _string(self, _: s.StringLiteral) -> t.Type:
         return t.STRING
 
     def _name(self, expression: s.Name) -> t.Type:
@@ -80,13 +80,13 @@ class ExpressionChecks(OperatorChecks):
         type_ = self.resolve(expression.type, raw=True)
         return type_ if type_ is t.UNKNOWN else t.MetaType(type_)
 
-    def _anything(self, expression: s.Anything) -> t.Type:
+    def _anything(self, _: s.Anything) -> t.Type:
         return t.ANYTHING
 
-    def _default_value(self, expression: s.DefaultValue) -> t.Type:
+    def _default_value(self, _: s.DefaultValue) -> t.Type:
         return t.DEFAULT
 
-    def _invalid_header(self, expression: s.InvalidHeader) -> t.Type:
+    def _invalid_header(self, _: s.InvalidHeader) -> t.Type:
         return t.INVALID_HEADER
 
     # Compound values
@@ -111,40 +111,41 @@ class ExpressionChecks(OperatorChecks):
         if isinstance(base, t.MetaType):
             return self._type_member(expression, base.type)
         name, type_ = expression.name, t.strip(base)
-        found: t.Type | None = None
-        if isinstance(type_, t.Struct):
-            found = self.field_types(type_).get(name)
-            if found is None and type_.kind == "header" and name in HEADER_METHODS:
-                found = t.Callable(name)
-            if found is None and type_.kind == "header_union" and name == "isValid":
-                found = t.Callable(name)
-            if found is None and name in SIZE_METHODS:
-                found = t.Callable(name)
-        elif isinstance(type_, t.Stack):
-            found = self._stack_member(expression, type_)
-        elif isinstance(type_, t.Table):
-            found = t.Callable("apply") if name == "apply" else None
-        elif isinstance(type_, t.ApplyResult):
-            simple = {"hit": t.BOOL, "miss": t.BOOL, "action_run": t.ActionRun(type_.declaration)}
-            found = simple.get(name)
-            if name == "action_run" and not self.in_switch:
-                self.error(
-                    "'action_run' can only be switched on: switch (TABLE.apply().action_run) { ... }", expression
-                )
-        elif isinstance(type_, t.Applicable):
-            found = t.Callable("apply") if name == "apply" else None
-        elif isinstance(type_, t.Extern):
-            methods = type_.declaration.methods
-            known = any(m.name == name and m.result is not None for m in methods)
-            found = t.Callable(name) if known else None
-        elif isinstance(type_, t.Record):
-            found = dict(type_.fields).get(name)
-        elif isinstance(type_, (t.Bits, t.Varbit, t.Simple, t.Tuple)) and name in SIZE_METHODS:
-            found = t.Callable(name)
+        find = _MEMBERS.get(type(type_))
+        found = find(self, expression, type_) if find is not None else None
         if found is None:
             self.error(f"{base} has no member '{name}'{self._members_hint(type_, name)}", expression)
             return t.UNKNOWN
         return found
+
+    def _struct_member(self, expression: s.Member, type_: t.Struct) -> t.Type | None:
+        name = expression.name
+        field = self.field_types(type_).get(name)
+        if field is not None:
+            return field
+        methods = {"header": HEADER_METHODS, "header_union": ("isValid",)}.get(type_.kind, ())
+        return t.Callable(name) if name in methods or name in SIZE_METHODS else None
+
+    def _applied_member(self, expression: s.Member, type_: t.ApplyResult) -> t.Type | None:
+        name = expression.name
+        if name == "action_run" and not self.in_switch:
+            text = "'action_run' can only be switched on: switch (TABLE.apply().action_run) { ... }"
+            self.error(text, expression)
+        return {"hit": t.BOOL, "miss": t.BOOL, "action_run": t.ActionRun(type_.declaration)}.get(name)
+
+    def _apply_method(self, expression: s.Member, _: t.Table | t.Applicable) -> t.Type | None:
+        return t.Callable("apply") if expression.name == "apply" else None
+
+    def _extern_member(self, expression: s.Member, type_: t.Extern) -> t.Type | None:
+        name = expression.name
+        known = any(m.name == name and m.result is not None for m in type_.declaration.methods)
+        return t.Callable(name) if known else None
+
+    def _record_member(self, expression: s.Member, type_: t.Record) -> t.Type | None:
+        return dict(type_.fields).get(expression.name)
+
+    def _size_method(self, expression: s.Member, _: t.Type) -> t.Type | None:
+        return t.Callable(expression.name) if expression.name in SIZE_METHODS else None
 
     def _members_hint(self, type_: t.Type, name: str) -> str:
         from difflib import get_close_matches
@@ -316,4 +317,18 @@ _HANDLERS: dict[type, Callable[..., t.Type]] = {
     s.Anything: ExpressionChecks._anything,
     s.Masked: ExpressionChecks._masked,
     s.Range: ExpressionChecks._range,
+}
+
+_MEMBERS: dict[type[t.Type], Callable[..., t.Type | None]] = {
+    t.Struct: ExpressionChecks._struct_member,
+    t.Stack: ExpressionChecks._stack_member,
+    t.Table: ExpressionChecks._apply_method,
+    t.ApplyResult: ExpressionChecks._applied_member,
+    t.Applicable: ExpressionChecks._apply_method,
+    t.Extern: ExpressionChecks._extern_member,
+    t.Record: ExpressionChecks._record_member,
+    t.Bits: ExpressionChecks._size_method,
+    t.Varbit: ExpressionChecks._size_method,
+    t.Simple: ExpressionChecks._size_method,
+    t.Tuple: ExpressionChecks._size_method,
 }

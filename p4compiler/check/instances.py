@@ -107,7 +107,7 @@ class InstanceChecks(CallChecks):
         if isinstance(type_, t.Extern):
             candidates = [m for m in type_.declaration.methods if m.result is None]
             if not candidates and not arguments:
-                return self._without_constructor(node, syntax, type_)
+                return self._without_constructor(node, type_)
         else:
             type_, candidates = self._overloaded(syntax, type_, arguments)
         parameters = type_.declaration.type_parameters
@@ -127,7 +127,7 @@ class InstanceChecks(CallChecks):
             if argument.value is not None:
                 self.expression(argument.value)
 
-    def _without_constructor(self, node: s.Node, syntax: s.TypeSyntax, type_: t.Extern) -> t.Type:
+    def _without_constructor(self, node: s.Node, type_: t.Extern) -> t.Type:
         open_ = [p.name for p in type_.declaration.type_parameters if t.TypeVar(p) in type_.arguments]
         if open_:
             self.error(

@@ -35,7 +35,7 @@ class OperatorChecks(TypeChecks):
             return t.BOOL if expression.operator in _BOOLEAN else t.UNKNOWN
         result = self.binary_type(expression.operator, left, right, expression)
         if expression.operator in ("/", "%") or result is t.INT:
-            self._constant_faults(expression, left)
+            self._constant_faults(expression)
         if result is None:
             self.error(f"'{expression.operator}' does not apply to {left} and {right}", expression)
             return t.BOOL if expression.operator in _BOOLEAN else t.UNKNOWN
@@ -44,7 +44,7 @@ class OperatorChecks(TypeChecks):
             self.warn_of_overflow(expression.right, left)
         return result
 
-    def _constant_faults(self, expression: s.Binary, left: t.Type) -> None:
+    def _constant_faults(self, expression: s.Binary) -> None:
         """Reports a division by zero or by a negative number, and constants without a value."""
         # The result is known once its type is; `int` is the type in which nothing is lost on the way.
         self.facts.types.setdefault(expression, t.INT)
@@ -62,32 +62,22 @@ class OperatorChecks(TypeChecks):
             return t.BOOL if left == t.BOOL == right else None
         if operator in ("==", "!="):
             self._comparable(left, right, node)
-            comparable = self.fits(left, right) or self.fits(right, left)
-            if not comparable and isinstance(left, t.Enum) and isinstance(right, (t.Enum, t.Simple)):
-                serializable = left.underlying is not None and (right is t.INT or getattr(right, "underlying", None))
-                comparable = bool(serializable) and (right is t.INT or t.value_type(left) == t.value_type(right))
-            return t.BOOL if comparable and not isinstance(left, (t.Extern, t.Table, t.Applicable)) else None
+            return t.BOOL if self._have_equality(left, right) else None
         if isinstance(left, t.NewType) or isinstance(right, t.NewType):
             return None
         a, b = t.value_type(left), t.value_type(right)
         if operator in ("<<", ">>"):
             return self._shift_type(a, b, node)
         if operator == "++":
-            if a == b == t.STRING:
-                return t.STRING
-            if isinstance(a, t.Bits) and isinstance(b, t.Bits):
-                return t.Bits(a.width + b.width, a.signed)
-            return None
-        common = b if a is t.INT else a if b is t.INT or a == b else None
-        if common is None or not (isinstance(common, t.Bits) or common is t.INT):
-            return None
-        if operator in ("<", "<=", ">", ">="):
-            return t.BOOL
-        if operator in ("|+|", "|-|", "&", "|", "^") and common is t.INT:
-            return None if operator in ("|+|", "|-|") else common
-        if operator in ("/", "%") and isinstance(common, t.Bits) and common.signed:
-            return None
-        return common
+            return _joined(a, b)
+        return _arithmetic_type(operator, a, b)
+
+    def _have_equality(self, left: t.Type, right: t.Type) -> bool:
+        comparable = self.fits(left, right) or self.fits(right, left)
+        if not comparable and isinstance(left, t.Enum) and isinstance(right, (t.Enum, t.Simple)):
+            serializable = left.underlying is not None and (right is t.INT or getattr(right, "underlying", None))
+            comparable = bool(serializable) and (right is t.INT or t.value_type(left) == t.value_type(right))
+        return comparable and not isinstance(left, (t.Extern, t.Table, t.Applicable))
 
     def _comparable(self, left: t.Type, right: t.Type, node: s.Expression) -> None:
         """Reports what has no equality: type variables, results of apply, and two values without a type."""
@@ -202,3 +192,26 @@ class OperatorChecks(TypeChecks):
 
 
 _BOOLEAN = frozenset({"==", "!=", "<", "<=", ">", ">=", "&&", "||"})
+
+
+def _joined(left: t.Type, right: t.Type) -> t.Type | None:
+    """The type of left ++ right."""
+    if left == right == t.STRING:
+        return t.STRING
+    if isinstance(left, t.Bits) and isinstance(right, t.Bits):
+        return t.Bits(left.width + right.width, left.signed)
+    return None
+
+
+def _arithmetic_type(operator: str, a: t.Type, b: t.Type) -> t.Type | None:
+    """The type of an operation on two numbers of one type, or of one with an int."""
+    common = b if a is t.INT else a if b is t.INT or a == b else None
+    if common is None or not (isinstance(common, t.Bits) or common is t.INT):
+        return None
+    if operator in ("<", "<=", ">", ">="):
+        return t.BOOL
+    if operator in ("|+|", "|-|", "&", "|", "^") and common is t.INT:
+        return None if operator in ("|+|", "|-|") else common
+    if operator in ("/", "%") and isinstance(common, t.Bits) and common.signed:
+        return None
+    return common

@@ -137,6 +137,16 @@ class TypeChecks(ABC):
         if not isinstance(declaration, (s.StructLike, s.Extern, s.Parser, s.Control, s.Package)):
             self.error(f"'{syntax.name}' is not a type", syntax, ("it is declared here", declaration.loc))
             return t.UNKNOWN
+        return self._generic_type(syntax, declaration, arguments, raw)
+
+    def _generic_type(
+        self,
+        syntax: s.NamedTypeSyntax,
+        declaration: s.StructLike | s.Extern | s.Parser | s.Control | s.Package,
+        arguments: tuple[t.Type, ...],
+        raw: bool,
+    ) -> t.Type:
+        """The type of a declaration that may have type parameters, with its arguments."""
         parameters = declaration.type_parameters
         if arguments and len(arguments) != len(parameters):
             self.error(f"'{syntax.name}' takes {len(parameters)} type arguments, not {len(arguments)}", syntax)

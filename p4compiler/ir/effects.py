@@ -88,28 +88,33 @@ def writes(statements: Iterable[ir.Stmt]) -> set[Place]:
     """The storage that statements may change."""
     found: set[Place] = set()
     for statement in statements:
-        if isinstance(statement, (ir.Assign, ir.Copy)):
-            found |= places(statement.target)
-        elif isinstance(statement, ir.SetValid):
-            found |= places(statement.header)
-        elif isinstance(statement, ir.Shift):
-            found |= places(statement.stack)
-        elif isinstance(statement, ir.Call):
-            for argument in statement.arguments:
-                found |= places(argument)
-        elif isinstance(statement, ir.If):
-            found |= writes(statement.then) | writes(statement.otherwise)
-        elif isinstance(statement, ir.Apply):
-            found |= writes(statement.hit) | writes(statement.miss)
-            for body in (statement.by_action or {}).values():
-                found |= writes(body)
-            for action in statement.table.actions:
-                found |= writes(action.body)
-        elif isinstance(statement, (ir.Labelled, ir.Loop)):
-            found |= writes(statement.body)
-        elif isinstance(statement, ir.DirectAction):
-            found |= writes(statement.action.body)
-        elif isinstance(statement, ir.ParserCall):
-            for state in statement.states.values():
-                found |= writes(state.body)
+        for target in _targets(statement):
+            found |= places(target)
+        for body in bodies(statement, into_actions=True):
+            found |= writes(body)
     return found
+
+
+def _targets(statement: ir.Stmt) -> Iterable[ir.Value]:
+    """What the statement itself writes, without those inside of it."""
+    if isinstance(statement, (ir.Assign, ir.Copy)):
+        return (statement.target,)
+    if isinstance(statement, ir.SetValid):
+        return (statement.header,)
+    if isinstance(statement, ir.Shift):
+        return (statement.stack,)
+    return statement.arguments if isinstance(statement, ir.Call) else ()
+
+
+def bodies(statement: ir.Stmt, into_actions: bool) -> list[list[ir.Stmt]]:
+    """The lists of statements inside of one; with `into_actions` also the bodies of actions that it may run."""
+    if isinstance(statement, ir.If):
+        return [statement.then, statement.otherwise]
+    if isinstance(statement, (ir.Labelled, ir.Loop)):
+        return [statement.body]
+    if isinstance(statement, ir.Apply):
+        actions = [action.body for action in statement.table.actions] if into_actions else []
+        return [statement.hit, statement.miss, *(statement.by_action or {}).values(), *actions]
+    if isinstance(statement, ir.DirectAction):
+        return [statement.action.body] if into_actions else []
+    return [state.body for state in statement.states.values()] if isinstance(statement, ir.ParserCall) else []

@@ -11,6 +11,7 @@ from p4compiler import types as t
 from p4compiler.elaborate import program as elaborate
 from p4compiler.elaborate.storage import control_plane_name, struct_type_name
 from p4compiler.ir import nodes as ir
+from p4compiler.ir.effects import bodies
 from p4compiler.p4info.annotations import annotate, document, field_ids, is_hidden
 from p4compiler.p4info.names import aliases, annotation_number, assign_ids
 from p4compiler.p4info.types import TypeDescriptions, type_name, type_width
@@ -103,22 +104,28 @@ class _Writer:
         for statements in self.program.controls.values():
             for called in direct_actions(statements):
                 used.setdefault((called.name, called.declaration), called)
-        order: dict[str, int] = {}
-        for instance in self.program.instances:
-            if isinstance(instance.declaration, s.Control):
-                # Actions of the top level stand with the first control that lists them, before its own.
-                for table in self.program.tables:
-                    if table.declaration in instance.declaration.locals and not is_hidden(table.annotations):
-                        for action in table.actions:
-                            if action.declaration in self.program.facts.program.declarations:
-                                order.setdefault(action.name, len(order))
-                for local in instance.declaration.locals:
-                    if isinstance(local, s.Action):
-                        name = control_plane_name(local)
-                        full = name[1:] if name.startswith(".") else f"{instance.name}.{name}"
-                        order.setdefault(full, len(order))
+        order = self._action_order()
         unique = {action.name: action for action in reversed(used.values())}
         return sorted(unique.values(), key=lambda a: order.get(a.name, -1))
+
+    def _action_order(self) -> dict[str, int]:
+        """Names of actions as their controls declare them."""
+        order: dict[str, int] = {}
+        for instance in self.program.instances:
+            if not isinstance(instance.declaration, s.Control):
+                continue
+            # Actions of the top level stand with the first control that lists them, before its own.
+            for table in self.program.tables:
+                if table.declaration in instance.declaration.locals and not is_hidden(table.annotations):
+                    for action in table.actions:
+                        if action.declaration in self.program.facts.program.declarations:
+                            order.setdefault(action.name, len(order))
+            for local in instance.declaration.locals:
+                if isinstance(local, s.Action):
+                    name = control_plane_name(local)
+                    full = name[1:] if name.startswith(".") else f"{instance.name}.{name}"
+                    order.setdefault(full, len(order))
+        return order
 
     def _digests(self) -> dict[str, t.Type]:
         found: dict[str, t.Type] = {}
@@ -445,18 +452,7 @@ def walk_statements(statements: list[ir.Stmt], into_actions: bool) -> list[ir.St
     found: list[ir.Stmt] = []
     for statement in statements:
         found.append(statement)
-        inner: list[list[ir.Stmt]] = []
-        if isinstance(statement, ir.If):
-            inner = [statement.then, statement.otherwise]
-        elif isinstance(statement, (ir.Labelled, ir.Loop)):
-            inner = [statement.body]
-        elif isinstance(statement, ir.Apply):
-            inner = [statement.hit, statement.miss, *(statement.by_action or {}).values()]
-            if into_actions:
-                inner += [action.body for action in statement.table.actions]
-        elif isinstance(statement, ir.DirectAction) and into_actions:
-            inner = [statement.action.body]
-        for body in inner:
+        for body in bodies(statement, into_actions):
             found += walk_statements(body, into_actions)
     return found
 

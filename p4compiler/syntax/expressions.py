@@ -447,51 +447,60 @@ class ExpressionParser:
         return tuple(arguments)
 
     def primary(self) -> s.Expression:
-        token = self.token
-        kind = token.kind
+        kind = self.token.kind
         if kind is Kind.INT:
-            self.advance()
-            return self._number(token)
+            return self._number(self.advance())
         if kind is Kind.STRING:
-            self.advance()
-            text = s.unquote(token.text)
-            while self.token.kind is Kind.STRING:
-                text += s.unquote(self.advance().text)
-            return s.StringLiteral(token.loc, text)
+            return self._string()
         if kind is Kind.KEYWORD:
-            if token.text in ("true", "false"):
-                self.advance()
-                return s.BoolLiteral(token.loc, token.text == "true")
-            if token.text == "this":
-                self.advance()
-                return s.Name(token.loc, "this")
-            if token.text == "error":
-                self.advance()
-                return s.TypeExpression(token.loc, s.BaseTypeSyntax(token.loc, "error"))
-            if token.text in BASE_TYPES and self.starts_type():
-                type_ = self.type()
-                return s.TypeExpression(token.loc, type_)
-            if token.text not in SOFT_KEYWORDS:
-                raise self.fault("expected an expression")
-        if kind is Kind.SYMBOL:
-            if token.text == "(":
-                self.advance()
-                outer, self.angle_closes = self.angle_closes, False
-                inner = self.expression()
-                self.angle_closes = outer
-                self.expect(")", "to close the parenthesis")
-                return inner
-            if token.text == "{":
-                return self._braces()
-            if token.text != ".":
-                raise self.fault("expected an expression")
-        elif kind not in (Kind.NAME, Kind.KEYWORD):
+            found = self._keyword()
+            if found is not None:
+                return found
+        elif kind is Kind.SYMBOL and self.token.text == "(":
+            return self._parenthesized()
+        elif kind is Kind.SYMBOL and self.token.text == "{":
+            return self._braces()
+        elif kind is not Kind.NAME and not (kind is Kind.SYMBOL and self.token.text == "."):
             raise self.fault("expected an expression")
         if self.at_type_name():
             return self._type_expression()
         absolute = self.accept(".") is not None
         name = self.name("an expression")
         return s.Name(name.loc, name.text, absolute)
+
+    def _string(self) -> s.Expression:
+        """A string literal, or several one after the other, which are one."""
+        token = self.advance()
+        text = s.unquote(token.text)
+        while self.token.kind is Kind.STRING:
+            text += s.unquote(self.advance().text)
+        return s.StringLiteral(token.loc, text)
+
+    def _keyword(self) -> s.Expression | None:
+        """An expression that begins with a keyword; None for one that is a name here."""
+        token = self.token
+        if token.text in ("true", "false"):
+            self.advance()
+            return s.BoolLiteral(token.loc, token.text == "true")
+        if token.text == "this":
+            self.advance()
+            return s.Name(token.loc, "this")
+        if token.text == "error":
+            self.advance()
+            return s.TypeExpression(token.loc, s.BaseTypeSyntax(token.loc, "error"))
+        if token.text in BASE_TYPES and self.starts_type():
+            return s.TypeExpression(token.loc, self.type())
+        if token.text not in SOFT_KEYWORDS:
+            raise self.fault("expected an expression")
+        return None
+
+    def _parenthesized(self) -> s.Expression:
+        self.advance()
+        outer, self.angle_closes = self.angle_closes, False
+        inner = self.expression()
+        self.angle_closes = outer
+        self.expect(")", "to close the parenthesis")
+        return inner
 
     def _type_expression(self) -> s.Expression:
         """A type before '.' or '('; its type arguments only if they are closed and followed by '('."""

@@ -158,8 +158,13 @@ class Preprocessor:
             return value
         if name in ("elif", "else", "endif"):
             return self._branch(name, rest, loc, sections, active)
-        if not active:
-            return active
+        if active:
+            self._carry_out(line, path, source)
+        return active
+
+    def _carry_out(self, line: list[Token], path: Path | None, source: Source) -> None:
+        """A directive that is not a condition."""
+        name, rest, loc = line[1].text, line[2:], line[0].loc.to(line[1].loc)
         if name == "include":
             self._include(rest, loc, path)
         elif name == "define":
@@ -178,7 +183,6 @@ class Preprocessor:
                 self._once.add(path.resolve())
         elif name != "line" and line[1].kind is not Kind.INT:
             self.diagnostics.error(f"unknown preprocessor directive '#{name}'", loc)
-        return active
 
     def _branch(self, name: str, rest: list[Token], loc: Location, sections: list[_Section], active: bool) -> bool:
         if not sections:

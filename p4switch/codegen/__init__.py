@@ -23,7 +23,7 @@ from p4switch.codegen.parser import ParserGenerator, value_set_widths
 from p4switch.codegen.step import Step, digest_width
 from p4switch.codegen.tables import Tables, key_offsets, mode
 from p4switch.codegen.trace import generate_trace
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 from p4switch.program import Program
 from p4switch.program_json import malformed
 

@@ -9,7 +9,7 @@ from p4switch.codegen.expressions import Json, Translator
 from p4switch.codegen.layout import Layout, Names, Place, StackPlace, limbs
 from p4switch.codegen.nodes import Code, Load, Node
 from p4switch.codegen.text import comment, plain
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 from p4switch.program import Action
 from p4switch.program_json import in_words, source_of
 

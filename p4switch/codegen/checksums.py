@@ -8,7 +8,7 @@ from p4switch.codegen.headers import emit_lines
 from p4switch.codegen.layout import Layout, Place, limbs
 from p4switch.codegen.nodes import literal, words_literal
 from p4switch.codegen.text import plain
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 from p4switch.program import Calculation, Checksum, Field
 
 _HASHES = {

@@ -8,7 +8,7 @@ from p4switch.codegen.layout import Layout, Names, limbs
 from p4switch.codegen.nodes import words_literal
 from p4switch.codegen.tables import Tables
 from p4switch.codegen.text import comment, plain
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 from p4switch.program import ActionCall, Conditional, Control, Table
 from p4switch.program_json import malformed
 

@@ -21,7 +21,7 @@ from p4switch.codegen.nodes import (
     wide_limbs,
     words_literal,
 )
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 
 _RING = {"+": "+", "-": "-", "*": "*", "&": "&", "|": "|", "^": "^"}
 
@@ -100,13 +100,7 @@ class Emitter:
         op, (a, *rest) = node.operator, node.operands
         b = rest[0] if rest else Const(0)
         if op == ">>":
-            if not fits_word(a):
-                return f"{self._exact_wide(node)}[0]", False
-            if isinstance(b, Const) and 0 <= b.value < 64 and a.low >= 0:
-                return f"({self.u64(a)} >> {b.value})", False
-            if a.low >= 0:
-                return f"p4_shr({self.u64(a)}, {self.amount(b)})", False
-            return f"p4_sar({self.i64(a)}, {self.amount(b)})", True
+            return self._word_shift(node, a, b)
         if op in ("/", "%"):
             if not (fits_word(a) and fits_word(b)):
                 return f"{self._exact_wide(node)}[0]", False
@@ -127,6 +121,16 @@ class Emitter:
             low, high = f"(-{-node.low - 1}LL - 1)", f"{node.high}LL"
             return f"p4_clamp({self.i64(a)}, {low}, {high})", True
         raise ProgramError(f"operator {op} is not supported")
+
+    def _word_shift(self, node: Operation, a: Node, b: Node) -> tuple[str, bool]:
+        """a >> b, whose value fits a word."""
+        if not fits_word(a):
+            return f"{self._exact_wide(node)}[0]", False
+        if isinstance(b, Const) and 0 <= b.value < 64 and a.low >= 0:
+            return f"({self.u64(a)} >> {b.value})", False
+        if a.low >= 0:
+            return f"p4_shr({self.u64(a)}, {self.amount(b)})", False
+        return f"p4_sar({self.i64(a)}, {self.amount(b)})", True
 
     def _exact_wide(self, node: Node) -> str:
         low, high = node.low, node.high

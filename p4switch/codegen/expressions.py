@@ -5,7 +5,7 @@ BMv2 computes with integers of any size and truncates when it stores; `nodes` fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from p4switch.codegen.emission import Emitter
@@ -26,9 +26,10 @@ from p4switch.codegen.nodes import (
     value_range,
     wide_limbs,
 )
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 
 Json = Mapping[str, Any]
+Value = Node | Bool | HeaderPlace | UnionPlace | StackPlace
 
 _COMPARE = ("==", "!=", "<", "<=", ">", ">=")
 
@@ -83,33 +84,22 @@ class Translator(Emitter):
             raise ProgramError(f"a field is expected: {item}")
         return value.place
 
-    def value(self, item: Json | None) -> Node | Bool | HeaderPlace | UnionPlace | StackPlace:
+    def value(self, item: Json | None) -> Value:
         if item is None:
             raise ProgramError("an operand is missing")
         if "op" in item:
             return self._operator(item)
         kind, value = item["type"], item["value"]
-        if kind == "expression":
-            return self.value(value)
-        if kind == "field":
-            return Load(self.layout.field(value[0], value[1]))
-        if kind == "hexstr":
-            return Const(int(value, 16))
-        if kind == "bool":
-            return Bool("true" if value else "false")
-        if kind in ("runtime_data", "local"):
-            return Load(self.params[value])
-        if kind == "header":
-            return self.layout.header(value)
-        if kind == "header_union":
-            return self.layout.union(value)
-        if kind in ("header_stack", "header_union_stack", "stack", "union_stack"):
-            return self.layout.stack(value)
-        if kind == "stack_field":
-            return Load(self._last_field(self.layout.stack(value[0]), None, value[1]))
-        if kind == "union_stack_field":
-            return Load(self._last_field(self.layout.stack(value[0]), value[1], value[2]))
-        raise ProgramError(f"a value of type {kind} is not supported here")
+        make = _VALUES.get(kind)
+        if make is None:
+            raise ProgramError(f"a value of type {kind} is not supported here")
+        return make(self, value)
+
+    def _stack_field(self, value: Any) -> Node:
+        return Load(self._last_field(self.layout.stack(value[0]), None, value[1]))
+
+    def _union_stack_field(self, value: Any) -> Node:
+        return Load(self._last_field(self.layout.stack(value[0]), value[1], value[2]))
 
     def _last_field(self, stack: StackPlace, member: str | None, field: str) -> Place:
         """In the last valid element; of an empty stack, in the spare one."""
@@ -121,47 +111,63 @@ class Translator(Emitter):
             header = self.layout.union_member(UnionPlace(element, stack.type), names.index(member))
         return self.layout.member(header, self.layout.type(header.type).field(field))
 
-    def _operator(self, item: Json) -> Node | Bool | HeaderPlace | UnionPlace:
+    def _operator(self, item: Json) -> Value:
         op, left, right = item["op"], item.get("left"), item.get("right")
-        if op in ("and", "or"):
-            joint = "&&" if op == "and" else "||"
-            return Bool(f"({self.condition(left)} {joint} {self.condition(right)})")
-        if op == "not":
-            return Bool(f"!({self.condition(right)})")
-        if op == "d2b":
-            return Bool(self._not_zero(self.node(right)))
-        if op == "b2d":
-            return Code(f"(uint64_t)({self.condition(right)})", 0, 1)
-        if op == "valid":
-            return Bool(f"{self.header(right or {}).code}.valid")
-        if op == "valid_union":
-            return Bool(self._union_valid(self.union(right or {})))
         if op in _COMPARE:
             return self._comparison(op, self.value(left), self.value(right))
         if op == "?":
             return self._choice(item)
-        if op in ("dereference_stack", "dereference_header_stack", "dereference_union_stack"):
-            stack = self.stack(left or {})
-            element = f"{stack.code}[p4_index({self.amount(self.node(right))}, {stack.size})]"
-            return UnionPlace(element, stack.type) if stack.union else HeaderPlace(element, stack.type)
-        if op == "access_field":
-            if not isinstance(right, int):
-                raise ProgramError("access_field needs a constant offset")
-            return Load(self.layout.field_at(self.header(left or {}), right))
-        if op == "access_union_header":
-            if not isinstance(right, int):
-                raise ProgramError("access_union_header needs a constant offset")
-            return self.layout.union_member(self.union(left or {}), right)
-        if op == "last_stack_index":
-            stack = self.stack(right or left or {})
-            return Code(f"((int64_t){stack.next} - 1)", -1, stack.size - 1)
-        if op == "size_stack":
-            stack = self.stack(right or left or {})
-            return Code(f"(uint64_t){stack.next}", 0, stack.size)
-        if op == "~":
-            inner = self.node(right)
-            return self._fold(Operation("~", (inner,), ~inner.high, ~inner.low))
+        make = _OPERATORS.get(op)
+        if make is not None:
+            return make(self, op, left, right)
         return self._binary(op, self.node(left), self.node(right))
+
+    def _joint(self, op: str, left: Json | None, right: Json | None) -> Bool:
+        joint = "&&" if op == "and" else "||"
+        return Bool(f"({self.condition(left)} {joint} {self.condition(right)})")
+
+    def _not(self, _: str, __: Json | None, right: Json | None) -> Bool:
+        condition = self.condition(right)
+        return Bool(_opposite(condition))
+
+    def _to_bool(self, _: str, __: Json | None, right: Json | None) -> Bool:
+        return Bool(self._not_zero(self.node(right)))
+
+    def _to_data(self, _: str, __: Json | None, right: Json | None) -> Node:
+        return Code(f"(uint64_t)({self.condition(right)})", 0, 1)
+
+    def _valid(self, _: str, __: Json | None, right: Json | None) -> Bool:
+        return Bool(f"{self.header(right or {}).code}.valid")
+
+    def _valid_union(self, _: str, __: Json | None, right: Json | None) -> Bool:
+        return Bool(self._union_valid(self.union(right or {})))
+
+    def _dereference(self, _: str, left: Json | None, right: Json | None) -> HeaderPlace | UnionPlace:
+        stack = self.stack(left or {})
+        element = f"{stack.code}[p4_index({self.amount(self.node(right))}, {stack.size})]"
+        return UnionPlace(element, stack.type) if stack.union else HeaderPlace(element, stack.type)
+
+    def _access_field(self, _: str, left: Json | None, right: object) -> Node:
+        if not isinstance(right, int):
+            raise ProgramError("access_field needs a constant offset")
+        return Load(self.layout.field_at(self.header(left or {}), right))
+
+    def _access_union_header(self, _: str, left: Json | None, right: object) -> HeaderPlace:
+        if not isinstance(right, int):
+            raise ProgramError("access_union_header needs a constant offset")
+        return self.layout.union_member(self.union(left or {}), right)
+
+    def _last_stack_index(self, _: str, left: Json | None, right: Json | None) -> Node:
+        stack = self.stack(right or left or {})
+        return Code(f"((int64_t){stack.next} - 1)", -1, stack.size - 1)
+
+    def _size_stack(self, _: str, left: Json | None, right: Json | None) -> Node:
+        stack = self.stack(right or left or {})
+        return Code(f"(uint64_t){stack.next}", 0, stack.size)
+
+    def _complement(self, _: str, __: Json | None, right: Json | None) -> Node:
+        inner = self.node(right)
+        return self._fold(Operation("~", (inner,), ~inner.high, ~inner.low))
 
     def _union_valid(self, union: UnionPlace) -> str:
         members = self.layout.union_types[union.type]
@@ -193,8 +199,8 @@ class Translator(Emitter):
     def _comparison(
         self,
         op: str,
-        a: Node | Bool | HeaderPlace | UnionPlace | StackPlace,
-        b: Node | Bool | HeaderPlace | UnionPlace | StackPlace,
+        a: Value,
+        b: Value,
     ) -> Bool:
         if isinstance(a, Bool) and isinstance(b, Bool):
             return Bool(f"(({a.code}) {op} ({b.code}))")
@@ -227,3 +233,43 @@ class Translator(Emitter):
             return f"({self.u64(node)} != 0)"
         n = wide_limbs(node.low, node.high)
         return f"!p4w_zero({self.wide(node, n)}, {n})"
+
+
+def _opposite(condition: str) -> str:
+    return f"!({condition})"
+
+
+_VALUES: dict[str, Callable[[Translator, Any], Value]] = {
+    "expression": Translator.value,
+    "field": lambda self, value: Load(self.layout.field(value[0], value[1])),
+    "hexstr": lambda _, value: Const(int(value, 16)),
+    "bool": lambda _, value: Bool("true" if value else "false"),
+    "runtime_data": lambda self, value: Load(self.params[value]),
+    "local": lambda self, value: Load(self.params[value]),
+    "header": lambda self, value: self.layout.header(value),
+    "header_union": lambda self, value: self.layout.union(value),
+    "header_stack": lambda self, value: self.layout.stack(value),
+    "header_union_stack": lambda self, value: self.layout.stack(value),
+    "stack": lambda self, value: self.layout.stack(value),
+    "union_stack": lambda self, value: self.layout.stack(value),
+    "stack_field": Translator._stack_field,
+    "union_stack_field": Translator._union_stack_field,
+}
+
+_OPERATORS: dict[str, Callable[[Translator, str, Any, Any], Value]] = {
+    "and": Translator._joint,
+    "or": Translator._joint,
+    "not": Translator._not,
+    "d2b": Translator._to_bool,
+    "b2d": Translator._to_data,
+    "valid": Translator._valid,
+    "valid_union": Translator._valid_union,
+    "dereference_stack": Translator._dereference,
+    "dereference_header_stack": Translator._dereference,
+    "dereference_union_stack": Translator._dereference,
+    "access_field": Translator._access_field,
+    "access_union_header": Translator._access_union_header,
+    "last_stack_index": Translator._last_stack_index,
+    "size_stack": Translator._size_stack,
+    "~": Translator._complement,
+}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from p4switch.codegen.layout import Place, limbs
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 
 U64 = (1 << 64) - 1
 MOST_BITS = 8192
@@ -121,38 +122,78 @@ def cast_width(node: Operation) -> int:
 
 def value_range(op: str, a: Node, b: Node) -> tuple[int, int]:
     """(least, greatest) value of a binary operation, computed without a limit."""
-    if op == "+":
-        return a.low + b.low, a.high + b.high
-    if op == "-":
-        return a.low - b.high, a.high - b.low
-    if op == "*":
-        corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
-        return min(corners), max(corners)
-    if op == "<<":
-        most = min(max(b.high, 0), MOST_BITS)
-        corners = [a.low << most, a.high << most, a.low, a.high, 0]
-        return min(corners), max(corners)
-    if op == ">>":
-        least = min(max(b.low, 0), MOST_BITS)
-        return (0, a.high >> least) if a.low >= 0 else (min(a.low, 0), max(a.high, 0))
-    if op == "/":
-        return min(0, a.low), max(a.high, 0)
-    if op == "%":
-        return 0, max(min(a.high, b.high), 0)
-    if op == "&":
-        if a.low >= 0 and b.low >= 0:
-            return 0, min(a.high, b.high)
-        if a.low >= 0 or b.low >= 0:
-            return 0, a.high if a.low >= 0 else b.high
-    if op in ("&", "|", "^"):
-        if a.low >= 0 and b.low >= 0:
-            return 0, fill(max(a.high, b.high))
-        most = max(signed_bits(v) for v in (a.low, a.high, b.low, b.high))
-        return -(1 << (most - 1)), (1 << (most - 1)) - 1
-    if op in ("two_comp_mod", "sat_cast", "usat_cast"):
-        if not isinstance(b, Const) or not 1 <= b.value <= MOST_BITS:
-            raise ProgramError(f"{op} needs a constant width")
-        if op == "usat_cast":
-            return 0, (1 << b.value) - 1
-        return -(1 << (b.value - 1)), (1 << (b.value - 1)) - 1
-    raise ProgramError(f"operator {op} is not supported")
+    if op in _CASTS:
+        return _cast_range(op, b)
+    if op not in _RANGES:
+        raise ProgramError(f"operator {op} is not supported")
+    return _RANGES[op](a, b)
+
+
+def _sum(a: Node, b: Node) -> tuple[int, int]:
+    return a.low + b.low, a.high + b.high
+
+
+def _difference(a: Node, b: Node) -> tuple[int, int]:
+    return a.low - b.high, a.high - b.low
+
+
+def _product(a: Node, b: Node) -> tuple[int, int]:
+    corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
+    return min(corners), max(corners)
+
+
+def _left_shift(a: Node, b: Node) -> tuple[int, int]:
+    most = min(max(b.high, 0), MOST_BITS)
+    corners = [a.low << most, a.high << most, a.low, a.high, 0]
+    return min(corners), max(corners)
+
+
+def _right_shift(a: Node, b: Node) -> tuple[int, int]:
+    least = min(max(b.low, 0), MOST_BITS)
+    return (0, a.high >> least) if a.low >= 0 else (min(a.low, 0), max(a.high, 0))
+
+
+def _quotient(a: Node, _: Node) -> tuple[int, int]:
+    return min(0, a.low), max(a.high, 0)
+
+
+def _remainder(a: Node, b: Node) -> tuple[int, int]:
+    return 0, max(min(a.high, b.high), 0)
+
+
+def _and(a: Node, b: Node) -> tuple[int, int]:
+    if a.low >= 0 and b.low >= 0:
+        return 0, min(a.high, b.high)
+    if a.low >= 0 or b.low >= 0:
+        return 0, a.high if a.low >= 0 else b.high
+    return _or(a, b)
+
+
+def _or(a: Node, b: Node) -> tuple[int, int]:
+    if a.low >= 0 and b.low >= 0:
+        return 0, fill(max(a.high, b.high))
+    most = max(signed_bits(v) for v in (a.low, a.high, b.low, b.high))
+    return -(1 << (most - 1)), (1 << (most - 1)) - 1
+
+
+def _cast_range(op: str, width: Node) -> tuple[int, int]:
+    if not isinstance(width, Const) or not 1 <= width.value <= MOST_BITS:
+        raise ProgramError(f"{op} needs a constant width")
+    if op == "usat_cast":
+        return 0, (1 << width.value) - 1
+    return -(1 << (width.value - 1)), (1 << (width.value - 1)) - 1
+
+
+_CASTS = ("two_comp_mod", "sat_cast", "usat_cast")
+_RANGES: dict[str, Callable[[Node, Node], tuple[int, int]]] = {
+    "+": _sum,
+    "-": _difference,
+    "*": _product,
+    "<<": _left_shift,
+    ">>": _right_shift,
+    "/": _quotient,
+    "%": _remainder,
+    "&": _and,
+    "|": _or,
+    "^": _or,
+}

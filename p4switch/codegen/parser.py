@@ -10,7 +10,7 @@ from p4switch.codegen.headers import invalidate_siblings
 from p4switch.codegen.layout import HeaderPlace, Layout, Names, Place, UnionPlace, limbs
 from p4switch.codegen.nodes import Load, literal, words_literal
 from p4switch.codegen.text import comment, plain
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 from p4switch.program import MOST_HEADER_BITS, ParseState, Transition
 from p4switch.program_json import malformed
 

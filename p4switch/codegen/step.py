@@ -8,7 +8,7 @@ from p4switch.codegen.layout import Layout, limbs
 from p4switch.codegen.nodes import Load
 from p4switch.codegen.tables import Tables
 from p4switch.codegen.text import plain, quoted
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 from p4switch.program import FieldList, mentions
 
 QUEUE_DEPTHS = frozenset(("enq_qdepth", "deq_qdepth"))

@@ -7,7 +7,7 @@ from p4switch.codegen.layout import Layout, Names, Place, limbs
 from p4switch.codegen.nodes import literal
 from p4switch.codegen.offsets import likely_offsets
 from p4switch.codegen.text import comment, plain, quoted
-from p4switch.pipeline.entities import ProgramError
+from p4switch.errors import ProgramError
 from p4switch.program import Control, KeyField, Table
 
 MODES = {"exact": "P4_EXACT", "lpm": "P4_LPM", "ternary": "P4_TERNARY", "range": "P4_RANGE"}

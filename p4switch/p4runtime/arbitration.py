@@ -57,10 +57,6 @@ class Arbiter:
         """A live stream's role; None before its first arbitration."""
         return self._role_of.get(stream)
 
-    def role_config(self, role: str) -> p4r.Role:
-        """The role message, with its config, that the last primary sent."""
-        return self._roles[role].config
-
     def check_writer(self, role: str, election_id: int | None) -> None:
         """Let only the primary pass.
 

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from finsy.proto import p4r
 
+from p4switch.errors import PipelineError
 from p4switch.p4runtime.arbitration import Arbiter, Notice
 from p4switch.p4runtime.digests import DigestList
 from p4switch.p4runtime.errors import Code, RequestError, invalid
@@ -23,7 +24,7 @@ from p4switch.p4runtime.p4info import Schema, find
 from p4switch.p4runtime.reconcile import carry_over
 from p4switch.p4runtime.roles import ALL, Permissions, permissions
 from p4switch.p4runtime.values import encode_data
-from p4switch.pipeline.entities import Output, PipelineError
+from p4switch.pipeline.entities import Output
 from p4switch.pipeline.pipeline import Pipeline
 
 IDLE_SWEEP_S = 1.0
@@ -49,6 +50,9 @@ class DataPlane(Protocol):
 
     def drain(self) -> Output:
         """Frames that left at the CPU port and digests, since the last call."""
+
+    def lost(self) -> int:
+        """How many of these, and of log lines, found the queue full, ever."""
 
     def now_us(self) -> int:
         """Microseconds since the switch started, as packets see them."""
@@ -94,6 +98,7 @@ class Device:
         self._log = log
         self._pushing = asyncio.Lock()
         self._digest_timer: asyncio.TimerHandle | None = None
+        self._lost = 0
         self._roles: dict[str, Permissions] = {"": ALL}
 
     # Requests ----------------------------------------------------------------------------------
@@ -253,6 +258,8 @@ class Device:
     def leave(self, stream: Stream) -> None:
         """A client's stream has ended."""
         self._notify(self.arbiter.leave(stream))
+        if stream.dropped:
+            self._log(f"a client that left had read too slowly: {stream.dropped} notifications were dropped")
 
     def _arbitrate(self, stream: Stream, message: p4r.MasterArbitrationUpdate) -> None:
         allowed = permissions(message.role)
@@ -297,9 +304,16 @@ class Device:
 
     # What the data plane tells -----------------------------------------------------------------
 
+    def _tell_lost(self) -> None:
+        lost = self._dataplane.lost()
+        if lost > self._lost:
+            self._log(f"{lost - self._lost} packet-ins, digests or log lines were lost: more waited than are kept")
+            self._lost = lost
+
     def on_events(self) -> None:
         """Pass on the packet-ins and digests that wait in the data plane."""
         output = self._dataplane.drain()
+        self._tell_lost()
         running = self.running
         if running is None:
             return

@@ -36,7 +36,7 @@ def fit(schema: Schema, program: Program) -> Schema:
     return replace(
         schema,
         actions=actions,
-        tables={id: _fit_table(table, actions, program, schema) for id, table in schema.tables.items()},
+        tables={id: _fit_table(table, actions, program) for id, table in schema.tables.items()},
         registers={id: _fit_register(register, schema.types, program) for id, register in schema.registers.items()},
         value_sets={id: _fit_value_set(value_set, program) for id, value_set in schema.value_sets.items()},
         packet_in=_fit_header("packet_in", schema.packet_in, program),
@@ -89,7 +89,7 @@ def _fit_action(action: Action, widths: Sequence[int] | None) -> Action:
     return replace(action, params=_with_widths(action.params, widths))
 
 
-def _fit_table(table: Table, actions: dict[int, Action], program: Program, schema: Schema) -> Table:
+def _fit_table(table: Table, actions: dict[int, Action], program: Program) -> Table:
     widths, wanted = [key.width for key in program.tables[table.name].key], [f.bitwidth for f in table.fields]
     fits = len(widths) == len(wanted) and all(
         field.translated or not field.bitwidth or field.bitwidth >= width

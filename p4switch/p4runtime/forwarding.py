@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from finsy.proto import p4r
 
+from p4switch.errors import BadValue, EntryExists, Immutable, NoSuchEntry, PipelineError, TableFull
 from p4switch.p4runtime import arrays
 from p4switch.p4runtime.digests import DigestQueue
 from p4switch.p4runtime.errors import Code, RequestError, invalid
@@ -20,7 +22,6 @@ from p4switch.p4runtime.profiles import ProfileStore
 from p4switch.p4runtime.replication import ReplicationStore
 from p4switch.p4runtime.resources import decode_counts, decode_rates, encode_counts, encode_rates
 from p4switch.p4runtime.tables import TableStore
-from p4switch.pipeline.entities import BadValue, EntryExists, Immutable, NoSuchEntry, PipelineError, TableFull
 from p4switch.pipeline.pipeline import Pipeline
 
 CODES: dict[type[PipelineError], Code] = {
@@ -40,6 +41,13 @@ ONLY_MODIFY = {
     "register_entry",
     "value_set_entry",
 }
+_CELLS: dict[str, tuple[Callable[..., None], Callable[..., Iterator[Any]]]] = {
+    "counter_entry": (arrays.write_counter, arrays.read_counters),
+    "meter_entry": (arrays.write_meter, arrays.read_meters),
+    "register_entry": (arrays.write_register, arrays.read_registers),
+    "value_set_entry": (arrays.write_value_set, arrays.read_value_sets),
+}
+"""How arrays are written and read."""
 
 
 def request_error(error: PipelineError) -> RequestError:
@@ -150,30 +158,23 @@ class Forwarding:
     def _write_other(self, kind: int, which: str | None, entity: p4r.Entity) -> None:
         if which in ONLY_MODIFY and kind != MODIFY:
             raise invalid(f"a {which.replace('_', ' ')} is always there: MODIFY it")
-        if which == "counter_entry":
-            arrays.write_counter(self.schema, self.pipeline, entity.counter_entry)
-        elif which == "direct_counter_entry":
-            self._write_direct_counter(entity.direct_counter_entry)
-        elif which == "meter_entry":
-            arrays.write_meter(self.schema, self.pipeline, entity.meter_entry)
-        elif which == "direct_meter_entry":
-            self._write_direct_meter(entity.direct_meter_entry)
-        elif which == "register_entry":
-            arrays.write_register(self.schema, self.pipeline, entity.register_entry)
-        elif which == "value_set_entry":
-            arrays.write_value_set(self.schema, self.pipeline, entity.value_set_entry)
-        elif which == "packet_replication_engine_entry":
-            self.replication.write(kind, entity.packet_replication_engine_entry)
-        elif which == "digest_entry":
-            find(self.digests, entity.digest_entry.digest_id, "digest").write(kind, entity.digest_entry)
-        elif which == "action_profile_member":
-            member = entity.action_profile_member
-            find(self.profiles, member.action_profile_id, "action profile").write_member(kind, member)
-        elif which == "action_profile_group":
-            group = entity.action_profile_group
-            find(self.profiles, group.action_profile_id, "action profile").write_group(kind, group)
-        elif which is None:
+        if which is None:
             raise invalid("the update's entity is missing")
+        message = getattr(entity, which)
+        if which in _CELLS:
+            _CELLS[which][0](self.schema, self.pipeline, message)
+        elif which == "direct_counter_entry":
+            self._write_direct_counter(message)
+        elif which == "direct_meter_entry":
+            self._write_direct_meter(message)
+        elif which == "packet_replication_engine_entry":
+            self.replication.write(kind, message)
+        elif which == "digest_entry":
+            find(self.digests, message.digest_id, "digest").write(kind, message)
+        elif which == "action_profile_member":
+            find(self.profiles, message.action_profile_id, "action profile").write_member(kind, message)
+        elif which == "action_profile_group":
+            find(self.profiles, message.action_profile_id, "action profile").write_group(kind, message)
         else:
             raise RequestError(Code.UNIMPLEMENTED, f"v1model has no {which.replace('_', ' ')}")
 
@@ -206,39 +207,32 @@ class Forwarding:
 
     def _read(self, query: p4r.Entity) -> Iterator[p4r.Entity]:
         which = query.WhichOneof("entity")
-        if which == "table_entry":
-            return (p4r.Entity(table_entry=one) for one in self._read_tables(query.table_entry))
-        if which == "counter_entry":
-            cells = arrays.read_counters(self.schema, self.pipeline, query.counter_entry)
-            return (p4r.Entity(counter_entry=one) for one in cells)
-        if which == "direct_counter_entry":
-            return (p4r.Entity(direct_counter_entry=one) for one in self._read_direct_counters(query))
-        if which == "meter_entry":
-            meters = arrays.read_meters(self.schema, self.pipeline, query.meter_entry)
-            return (p4r.Entity(meter_entry=one) for one in meters)
-        if which == "direct_meter_entry":
-            return (p4r.Entity(direct_meter_entry=one) for one in self._read_direct_meters(query))
-        if which == "register_entry":
-            registers = arrays.read_registers(self.schema, self.pipeline, query.register_entry)
-            return (p4r.Entity(register_entry=one) for one in registers)
-        if which == "value_set_entry":
-            sets = arrays.read_value_sets(self.schema, self.pipeline, query.value_set_entry)
-            return (p4r.Entity(value_set_entry=one) for one in sets)
-        if which == "packet_replication_engine_entry":
-            found = self.replication.read(query.packet_replication_engine_entry)
-            return (p4r.Entity(packet_replication_engine_entry=one) for one in found)
-        if which == "digest_entry":
-            return (p4r.Entity(digest_entry=one) for one in self._read_digests(query.digest_entry))
-        if which == "action_profile_member":
-            member = query.action_profile_member
-            stores = self._selected_profiles(member.action_profile_id)
-            return (p4r.Entity(action_profile_member=one) for store in stores for one in store.read_members(member))
-        if which == "action_profile_group":
-            group = query.action_profile_group
-            stores = self._selected_profiles(group.action_profile_id)
-            return (p4r.Entity(action_profile_group=one) for store in stores for one in store.read_groups(group))
         if which is None:
             raise invalid("the query's entity is missing")
+        found = self._select(which, query)
+        return (p4r.Entity(**{which: one}) for one in found)
+
+    def _select(self, which: str, query: p4r.Entity) -> Iterator[Any]:
+        """What a query selects, as messages of its own kind."""
+        message = getattr(query, which)
+        if which in _CELLS:
+            return iter(_CELLS[which][1](self.schema, self.pipeline, message))
+        if which == "table_entry":
+            return self._read_tables(message)
+        if which == "direct_counter_entry":
+            return self._read_direct_counters(query)
+        if which == "direct_meter_entry":
+            return self._read_direct_meters(query)
+        if which == "packet_replication_engine_entry":
+            return iter(self.replication.read(message))
+        if which == "digest_entry":
+            return self._read_digests(message)
+        if which == "action_profile_member":
+            stores = self._selected_profiles(message.action_profile_id)
+            return (one for store in stores for one in store.read_members(message))
+        if which == "action_profile_group":
+            stores = self._selected_profiles(message.action_profile_id)
+            return (one for store in stores for one in store.read_groups(message))
         raise RequestError(Code.UNIMPLEMENTED, f"v1model has no {which.replace('_', ' ')}")
 
     def _read_tables(self, query: p4r.TableEntry) -> Iterator[p4r.TableEntry]:

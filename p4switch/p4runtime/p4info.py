@@ -173,8 +173,6 @@ class Schema:
     registers: Mapping[int, Register]
     digests: Mapping[int, Digest]
     value_sets: Mapping[int, ValueSet]
-    direct_counters: Mapping[int, int]
-    direct_meters: Mapping[int, int]
     packet_in: tuple[Field, ...]
     packet_out: tuple[Field, ...]
 
@@ -187,11 +185,6 @@ class Schema:
     def digests_by_name(self) -> dict[str, Digest]:
         """Digests by their full names."""
         return {digest.name: digest for digest in self.digests.values()}
-
-    @cached_property
-    def tables_by_name(self) -> dict[str, Table]:
-        """Tables by their full names."""
-        return {table.name: table for table in self.tables.values()}
 
 
 T = TypeVar("T")
@@ -252,8 +245,6 @@ def read_schema(info: p4i.P4Info) -> Schema:
             one.preamble.id: ValueSet(one.preamble.id, one.preamble.name, _fields(one.match, types), one.size)
             for one in info.value_sets
         },
-        direct_counters=counters,
-        direct_meters=meters,
         packet_in=headers.get("packet_in", ()),
         packet_out=headers.get("packet_out", ()),
     )

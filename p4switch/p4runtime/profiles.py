@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from finsy.proto import p4r
 
+from p4switch.errors import PipelineError
 from p4switch.p4runtime.errors import Code, RequestError, invalid
 from p4switch.p4runtime.matches import decode_action, encode_action
 from p4switch.p4runtime.p4info import Action, Profile, Schema
-from p4switch.pipeline.entities import Group, Member, PipelineError
+from p4switch.pipeline.entities import EntryAction, Group, Member
 from p4switch.pipeline.pipeline import Pipeline
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
@@ -56,7 +57,7 @@ class ProfileStore:
             return Group(self._group(given.action_profile_group_id))
         return self._one_shot(given.action_profile_action_set)
 
-    def describe(self, action: Member | Group | str, out: p4r.TableAction) -> None:
+    def describe(self, action: EntryAction, out: p4r.TableAction) -> None:
         """The inverse of `resolve`."""
         if isinstance(action, Member):
             out.action_profile_member_id = self._member_ids[action.id]

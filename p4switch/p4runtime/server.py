@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import grpc
 from finsy.proto import p4r, p4r_grpc
 
+from p4switch.options import Tls
 from p4switch.p4runtime.arbitration import election_number
 from p4switch.p4runtime.device import Device, Stream
 from p4switch.p4runtime.errors import DETAILS_KEY, GRPC_CODES, Code, RequestError, batch_status
@@ -29,23 +28,13 @@ class ListenError(Exception):
     """The gRPC server cannot listen on its address; the text says why."""
 
 
-@dataclass(frozen=True)
-class Tls:
-    """PEM files of a TLS server; with `client_auth` clients must show a certificate that `ca` signed."""
-
-    certificate: Path
-    key: Path
-    ca: Path | None = None
-    client_auth: bool = False
-
-
 class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
     """The six calls of P4Runtime v1."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
 
-    async def Capabilities(self, request: p4r.CapabilitiesRequest, context: Context) -> p4r.CapabilitiesResponse:
+    async def Capabilities(self, _request: p4r.CapabilitiesRequest, _context: Context) -> p4r.CapabilitiesResponse:
         """What this server speaks."""
         return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 from finsy.proto import p4r
 
+from p4switch.errors import NoSuchEntry, PipelineError
 from p4switch.p4runtime.errors import Code, RequestError, invalid
 from p4switch.p4runtime.matches import check_priority, decode_action, decode_key, encode_action, encode_key
 from p4switch.p4runtime.p4info import Table
 from p4switch.p4runtime.profiles import ProfileStore
 from p4switch.p4runtime.resources import decode_counts, decode_rates, encode_counts, encode_rates
-from p4switch.pipeline.entities import Entry, Group, Match, Member, NoSuchEntry, PipelineError
+from p4switch.pipeline.entities import Entry, EntryAction, Group, Match
 from p4switch.pipeline.pipeline import Pipeline
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
-Action = str | Member | Group
 
 # As PI, simple_switch_grpc's server, words them: p4-guide's idletimeout test compares the text.
 NO_IDLE_TIMEOUT = "idle_timeout_ns must be set to 0 for tables which do not support idle timeout"
@@ -257,7 +257,7 @@ class TableStore:
             raise RequestError(Code.NOT_FOUND, f"{self.table.name} has no entry with this match and priority")
         return handle
 
-    def _action(self, given: p4r.TableAction) -> tuple[Action, list[int]]:
+    def _action(self, given: p4r.TableAction) -> tuple[EntryAction, list[int]]:
         """The pipeline's action for an entry; a one-shot action set becomes a group of the profile here."""
         if self._profile is not None:
             return self._profile.resolve(given), []
@@ -275,7 +275,7 @@ class TableStore:
             raise RequestError(Code.PERMISSION_DENIED, f"{self.table.name} has {ref.action.name} for {where} only")
         return ref.action.name, decode_action(ref.action, given.action)
 
-    def _release(self, action: Action) -> None:
+    def _release(self, action: EntryAction) -> None:
         """Take away what `_action` made for a one-shot action set."""
         if self._profile is not None and isinstance(action, Group):
             self._profile.release(action)

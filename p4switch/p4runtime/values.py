@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from finsy.proto import p4d, p4t
 
@@ -72,25 +72,31 @@ def encode_data(spec: p4t.P4DataTypeSpec, info: p4t.P4TypeInfo, numbers: Iterato
         for element in spec.tuple.members:
             data.tuple.members.append(encode_data(element, info, numbers))
     elif kind == "header":
-        data.header.is_valid = True
-        for field in info.headers[spec.header.name].members:
-            bits = p4d.P4Data()
-            _encode_bits(field.type_spec, next(numbers), bits)
-            data.header.bitstrings.append(bits.bitstring)
+        _encode_header(info.headers[spec.header.name], numbers, data)
     elif kind == "serializable_enum":
         data.enum_value = encode(next(numbers))
     elif kind == "enum":
-        members = info.enums[spec.enum.name].members
-        number = next(numbers)
-        data.enum = members[number].name if number < len(members) else str(number)
+        data.enum = _named(next(numbers), [member.name for member in info.enums[spec.enum.name].members])
     elif kind == "error":
-        number = next(numbers)
-        data.error = info.error.members[number] if number < len(info.error.members) else str(number)
+        data.error = _named(next(numbers), info.error.members)
     elif kind == "new_type":
         return _encode_new_type(info.new_types[spec.new_type.name], info, numbers)
     else:
         raise RequestError(Code.UNIMPLEMENTED, f"data of the type {kind} cannot be carried")
     return data
+
+
+def _encode_header(header: p4t.P4HeaderTypeSpec, numbers: Iterator[int], data: p4d.P4Data) -> None:
+    data.header.is_valid = True
+    for field in header.members:
+        bits = p4d.P4Data()
+        _encode_bits(field.type_spec, next(numbers), bits)
+        data.header.bitstrings.append(bits.bitstring)
+
+
+def _named(number: int, names: Sequence[str]) -> str:
+    """A member's name; of a number that is none's, its digits."""
+    return names[number] if number < len(names) else str(number)
 
 
 def decode_data(spec: p4t.P4DataTypeSpec, info: p4t.P4TypeInfo, data: p4d.P4Data, what: str) -> list[int]:

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import grpc
 
+from p4switch.errors import PipelineError
 from p4switch.p4runtime.device import Device
-from p4switch.pipeline.entities import PipelineError
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.trace.events import Filter, Term, Tracer, packets
 from p4switch.trace.journey import Narrator

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from p4switch.codegen import Generated
 from p4switch.codegen.layout import limbs
+from p4switch.errors import BadValue, TableFull, UnknownName
 from p4switch.pipeline.encoding import array, check, number, words
-from p4switch.pipeline.entities import BadValue, MeterRates, TableFull, UnknownName
+from p4switch.pipeline.entities import MeterRates
 from p4switch.pipeline.table_state import Native
 from p4switch.program import Program
 

@@ -6,8 +6,9 @@ import ctypes
 import threading
 from collections.abc import Sequence
 
+from p4switch.errors import BadValue, NoSuchEntry
 from p4switch.pipeline.encoding import check
-from p4switch.pipeline.entities import BadValue, NoSuchEntry, Replica
+from p4switch.pipeline.entities import Replica
 from p4switch.pipeline.table_state import Native
 
 

@@ -6,7 +6,8 @@ import ctypes
 from collections.abc import Iterable, Sequence
 
 from p4switch.codegen.layout import limbs
-from p4switch.pipeline.entities import BadValue, Exact, Lpm, Match, Range, Ternary
+from p4switch.errors import BadValue
+from p4switch.pipeline.entities import Exact, Lpm, Match, Range, Ternary
 from p4switch.program import Action, ConstEntry, KeyField, Table
 
 WORD = (1 << 64) - 1

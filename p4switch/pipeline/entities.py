@@ -57,6 +57,10 @@ class Group:
     id: int
 
 
+EntryAction = str | Member | Group
+"""What an entry leads to: an action's name, or a member or group where the table has an action profile."""
+
+
 @dataclass(frozen=True)
 class Replica:
     """One copy of a multicast group or clone session: the egress port and what egress sees as egress_rid."""
@@ -70,13 +74,12 @@ class Entry:
     """A table entry as the pipeline holds it.
 
     `priority`: the larger wins, as in P4Runtime; 0 where the match kinds leave no choice (exact, LPM).
-    `action` is an action name, or a `Member` or `Group` where the table has an action profile.
     """
 
     handle: int
     match: tuple[Match, ...]
     priority: int
-    action: str | Member | Group
+    action: EntryAction
     params: tuple[int, ...]
     const: bool = False
 
@@ -103,39 +106,3 @@ class Output:
     packets: tuple[tuple[int, bytes], ...] = ()
     digests: tuple[tuple[str, tuple[int, ...]], ...] = ()
     log: tuple[str, ...] = field(default=(), compare=False)
-
-
-class PipelineError(Exception):
-    """Something about a pipeline that its user can put right; the text says what."""
-
-
-class ProgramError(PipelineError):
-    """The BMv2 JSON is not one, or asks for what this switch does not have."""
-
-
-class BuildError(PipelineError):
-    """The system's C compiler is missing or refused the generated code."""
-
-
-class UnknownName(PipelineError):
-    """No table, action, counter, register… of that name."""
-
-
-class BadValue(PipelineError):
-    """A value that does not fit its field, a wrong number or kind of match fields or parameters."""
-
-
-class EntryExists(PipelineError):
-    """An entry with the same match (and priority) is there already."""
-
-
-class NoSuchEntry(PipelineError):
-    """No entry, member, group or session of that handle."""
-
-
-class TableFull(PipelineError):
-    """The table, profile or group holds as many as the program's size allows."""
-
-
-class Immutable(PipelineError):
-    """Const entries, or a const default action."""

@@ -22,11 +22,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from p4switch.codegen import Generated, generate
-from p4switch.pipeline.entities import BuildError
+from p4switch.errors import BuildError
 from p4switch.program import Json, Program
 
 RUNTIME = Path(__file__).parents[1] / "runtime"
 FLAGS = ("-O2", "-std=gnu11", "-fPIC", "-pthread", "-w")
+QUICK = ("-O0", *FLAGS[1:])
+"""For tests, which build many programs and send few packets."""
 RUNTIME_SOURCES = ("p4_tables.c", "p4_hash.c", "p4_switch.c")
 LOOP_SOURCES = ("p4_loop.c", "p4_port.c")
 
@@ -84,11 +86,21 @@ def _key(parts: Sequence[bytes], command: Sequence[str], flags: Sequence[str]) -
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as lock:
+def _missing(path: Path, cache: Path) -> Iterator[Path | None]:
+    """An empty folder in which to make `path`'s content under its name, which then appears there; None if it is there
+    already. One process makes it while others wait."""
+    if path.exists():
+        yield None
+        return
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / f"{path.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        if path.exists():
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as folder:
+            yield Path(folder)
+            (Path(folder) / path.name).rename(path)
 
 
 def build_program(data: Json, program: Program, cache: Path | None = None, flags: Sequence[str] = FLAGS) -> Built:
@@ -96,48 +108,34 @@ def build_program(data: Json, program: Program, cache: Path | None = None, flags
     cache, command = (cache or default_cache()).absolute(), compiler()
     key = _key((json.dumps(data, sort_keys=True).encode(),), command, flags)
     entry = cache / key
-    if not (entry / "program.json").exists():
-        with _locked(cache / f"{key}.lock"):
-            if not (entry / "program.json").exists():
-                _build(program, cache, entry, command, flags)
+    with _missing(entry, cache) as folder:
+        if folder is not None:
+            (folder / key).mkdir()
+            _build(program, cache, folder / key, command, flags)
     return Built(entry / "program.so", _load_generated(entry / "program.json"))
 
 
-def _build(program: Program, cache: Path, entry: Path, command: list[str], flags: Sequence[str]) -> None:
+def _build(program: Program, cache: Path, work: Path, command: list[str], flags: Sequence[str]) -> None:
     generated = generate(program)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as folder:
-        work = Path(folder) / "entry"
-        work.mkdir()
-        for name, text in generated.files.items():
-            (work / name).write_text(text, encoding="utf-8")
-        compile_program = _start([*command, *flags, "-I", str(RUNTIME), "-c", "step.c", "-o", "program.o"], work)
-        runtime = _runtime_objects(cache, command, flags)
-        _finish(compile_program, "the generated program")
-        _finish(
-            _start([*command, *flags, "-shared", "-o", "program.so", "program.o", str(runtime)], work), "the program"
-        )
-        (work / "program.o").unlink()
-        facts = asdict(generated)
-        del facts["files"]
-        (work / "program.json").write_text(json.dumps(facts), encoding="utf-8")
-        if entry.exists():
-            shutil.rmtree(entry)
-        work.rename(entry)
+    for name, text in generated.files.items():
+        (work / name).write_text(text, encoding="utf-8")
+    compile_program = _start([*command, *flags, "-I", str(RUNTIME), "-c", "step.c", "-o", "program.o"], work)
+    runtime = _runtime_objects(cache, command, flags)
+    _finish(compile_program, "the generated program")
+    _finish(_start([*command, *flags, "-shared", "-o", "program.so", "program.o", str(runtime)], work), "the program")
+    (work / "program.o").unlink()
+    facts = asdict(generated)
+    del facts["files"]
+    (work / "program.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _runtime_objects(cache: Path, command: list[str], flags: Sequence[str]) -> Path:
     """The runtime, compiled once for all programs."""
     path = cache / f"runtime-{_key((), command, flags)}.o"
-    if not path.exists():
-        with _locked(path.with_suffix(".lock")):
-            if not path.exists():
-                with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as folder:
-                    sources = [str(RUNTIME / name) for name in RUNTIME_SOURCES]
-                    _finish(
-                        _start([*command, *flags, "-r", "-nostdlib", "-o", "runtime.o", *sources], folder),
-                        "the runtime",
-                    )
-                    (Path(folder) / "runtime.o").rename(path)
+    sources = [str(RUNTIME / name) for name in RUNTIME_SOURCES]
+    with _missing(path, cache) as folder:
+        if folder is not None:
+            _finish(_start([*command, *flags, "-r", "-nostdlib", "-o", path.name, *sources], folder), "the runtime")
     return path
 
 
@@ -151,15 +149,10 @@ def build_loop(cache: Path | None = None, flags: Sequence[str] = FLAGS) -> Path:
     """The packet loop's shared object, which serves every program."""
     cache, command = (cache or default_cache()).absolute(), compiler()
     path = cache / f"loop-{_key((), command, flags)}.so"
-    if not path.exists():
-        with _locked(path.with_suffix(".lock")):
-            if not path.exists():
-                with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as folder:
-                    sources = [str(RUNTIME / name) for name in LOOP_SOURCES]
-                    _finish(
-                        _start([*command, *flags, "-shared", "-o", "loop.so", *sources], folder), "the packet loop"
-                    )
-                    (Path(folder) / "loop.so").rename(path)
+    sources = [str(RUNTIME / name) for name in LOOP_SOURCES]
+    with _missing(path, cache) as folder:
+        if folder is not None:
+            _finish(_start([*command, *flags, "-shared", "-o", path.name, *sources], folder), "the packet loop")
     return path
 
 

@@ -14,33 +14,37 @@ from pathlib import Path
 from typing import Any
 
 from p4switch.codegen.layout import limbs
+from p4switch.errors import (
+    BadValue,
+    BuildError,
+    EntryExists,
+    Immutable,
+    NoSuchEntry,
+    PipelineError,
+    ProgramError,
+    TableFull,
+    UnknownName,
+)
 from p4switch.pipeline.cells import Cells
 from p4switch.pipeline.copies import Copies
 from p4switch.pipeline.encoding import array, check, number
 from p4switch.pipeline.entities import (
-    BadValue,
-    BuildError,
     Entry,
-    EntryExists,
+    EntryAction,
     Exact,
     Group,
-    Immutable,
     Lpm,
     Match,
     Member,
     MeterRates,
-    NoSuchEntry,
     Output,
-    PipelineError,
-    ProgramError,
     Range,
     Replica,
-    TableFull,
     Ternary,
-    UnknownName,
 )
 from p4switch.pipeline.native import FLAGS, Built, build_program, load_library
-from p4switch.pipeline.table_state import Native, ProfileState, TableState
+from p4switch.pipeline.records import RecordKind, records, step_alone
+from p4switch.pipeline.table_state import Native, ProfileState, TableState, room
 from p4switch.program import Program
 from p4switch.program_json import load_json, malformed, parse_program
 
@@ -68,11 +72,6 @@ __all__ = [
     "UnknownName",
 ]
 
-Action = str | Member | Group
-
-
-_RECORD = struct.Struct("=IIII")
-_PACKET, _DIGEST, _LOG = 1, 2, 3
 PORTS = 512
 
 
@@ -88,7 +87,6 @@ class Pipeline(Cells, Copies):
             raise ProgramError("there is no memory for all the tables, counters and registers of this program")
         Cells.__init__(self, program, built.generated, Native(library, switch, built.generated.actions))
         Copies.__init__(self)
-        self._step_address = ctypes.cast(library.p4_step, ctypes.c_void_p)
         self._profiles = {name: self._profile(name) for name in program.profiles}
         self._tables = {t.name: self._table(i, t.name) for i, t in enumerate(program.tables.values())}
 
@@ -136,48 +134,28 @@ class Pipeline(Cells, Copies):
 
     def _table(self, index: int, name: str) -> TableState:
         table = self.program.tables[name]
-        room = max((sum(limbs(p.width) for p in self.program.actions[i].params) for i in table.action_ids), default=0)
         profile = self._profiles.get(table.profile)
-        return TableState(table, index, 0 if profile else room, self.program, self.native, profile)
+        words = 0 if profile else room(self.program, table.action_ids)
+        return TableState(table, index, words, self.program, self.native, profile)
 
     # Packets -----------------------------------------------------------------------------------
 
     def step(self, port: int, frame: bytes, now_us: int, random: int = 0) -> Output:
         """Take one frame that came in on `port` through parser, ingress, egress, deparser, to its end."""
-        data, filled = ctypes.c_void_p(), ctypes.c_size_t()
-        library = self.native.library
-        library.p4_step_alone(
-            self.native.switch,
-            self._step_address,
-            port,
-            frame,
-            len(frame),
-            now_us,
-            random & ((1 << 64) - 1),
-            ctypes.byref(data),
-            ctypes.byref(filled),
-        )
-        records = ctypes.string_at(data, filled.value) if data.value and filled.value else b""
-        library.p4_free_block(data)
-        return self.decode(records)
+        return self.decode(step_alone(self.native.library, self.native.switch, port, frame, now_us, random))
 
-    def decode(self, records: bytes) -> Output:
+    def decode(self, given: bytes) -> Output:
         """The records of the C side as values."""
         packets: list[tuple[int, bytes]] = []
         digests: list[tuple[str, tuple[int, ...]]] = []
         log: list[str] = []
-        at = 0
-        while at < len(records):
-            kind, which, size, _ = _RECORD.unpack_from(records, at)
-            at += _RECORD.size
-            body = records[at : at + size]
-            at += (size + 7) // 8 * 8
-            if kind == _PACKET:
+        for kind, which, body in records(given):
+            if kind == RecordKind.PACKET:
                 packets.append((which, body))
-            elif kind == _DIGEST:
+            elif kind == RecordKind.DIGEST:
                 digests.append(self._digest(which, body))
-            elif kind == _LOG:
-                log.append(self._message(which, struct.unpack(f"={size // 8}Q", body)))
+            elif kind == RecordKind.LOG:
+                log.append(self._message(which, struct.unpack(f"={len(body) // 8}Q", body)))
         return Output(tuple(packets), tuple(digests), tuple(log))
 
     def _digest(self, which: int, body: bytes) -> tuple[str, tuple[int, ...]]:
@@ -213,7 +191,7 @@ class Pipeline(Cells, Copies):
         return self._tables[table]
 
     def insert(
-        self, table: str, match: Sequence[Match], action: Action, params: Sequence[int] = (), priority: int = 0
+        self, table: str, match: Sequence[Match], action: EntryAction, params: Sequence[int] = (), priority: int = 0
     ) -> int:
         """Add an entry, return its handle (never used again for another one of that table).
 
@@ -223,7 +201,7 @@ class Pipeline(Cells, Copies):
         with self._lock:
             return self._state(table).insert(match, action, params, priority)
 
-    def modify(self, table: str, handle: int, action: Action, params: Sequence[int] = ()) -> None:
+    def modify(self, table: str, handle: int, action: EntryAction, params: Sequence[int] = ()) -> None:
         """Give an entry another action; counters and meters of the entry stay. Raises NoSuchEntry, Immutable…"""
         with self._lock:
             self._state(table).modify(handle, action, params)
@@ -240,7 +218,7 @@ class Pipeline(Cells, Copies):
         with self._lock:
             self._state(table).release(size)
 
-    def set_default(self, table: str, action: Action | None, params: Sequence[int] = ()) -> None:
+    def set_default(self, table: str, action: EntryAction | None, params: Sequence[int] = ()) -> None:
         """Set the action of a miss; None: back to the program's own. Raises Immutable for a const one."""
         with self._lock:
             if action is None:
@@ -248,7 +226,7 @@ class Pipeline(Cells, Copies):
             else:
                 self._state(table).set_default(action, params)
 
-    def default(self, table: str) -> tuple[Action | None, tuple[int, ...]]:
+    def default(self, table: str) -> tuple[EntryAction | None, tuple[int, ...]]:
         """(action, params) of a miss; (None, ()) where there is none."""
         with self._lock:
             return self._state(table).current
@@ -319,7 +297,7 @@ class Pipeline(Cells, Copies):
         with self._lock:
             self.native.library.p4_edit_touch(self.native.switch, self._state(table).pointer(handle), now_us)
 
-    # Action profiles ---------------------------------------------------------------------------
+    # EntryAction profiles ---------------------------------------------------------------------------
 
     def _profile_state(self, profile: str) -> ProfileState:
         if profile not in self._profiles:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from p4switch.pipeline.encoding import GREATEST_PRIORITY, array, const_match, encode_key, encode_params, normal, rank
-from p4switch.pipeline.entities import (
+from p4switch.codegen.layout import limbs
+from p4switch.errors import (
     BadValue,
-    Entry,
     EntryExists,
-    Group,
     Immutable,
-    Match,
-    Member,
     NoSuchEntry,
     PipelineError,
     ProgramError,
     TableFull,
     UnknownName,
 )
+from p4switch.pipeline.encoding import GREATEST_PRIORITY, array, const_match, encode_key, encode_params, normal, rank
+from p4switch.pipeline.entities import Entry, EntryAction, Group, Match, Member
 from p4switch.program import Action, ActionProfile, ConstEntry, Program, Table
 from p4switch.program_json import malformed
 
@@ -32,6 +30,11 @@ class Native:
     library: ctypes.CDLL
     switch: int
     action_numbers: dict[int, int]
+
+
+def room(program: Program, actions: Iterable[int]) -> int:
+    """Words that hold the parameters of any of the actions."""
+    return max((sum(limbs(p.width) for p in program.actions[id].params) for id in actions), default=0)
 
 
 @dataclass
@@ -49,12 +52,6 @@ class ProfileState:
     uses: dict[Member | Group, int] = field(default_factory=dict)
     last: int = 0
 
-    def _room(self) -> int:
-        ids = [*self.actions.values()]
-        return max(
-            (sum(max(1, (p.width + 63) // 64) for p in self.program.actions[i].params) for i in ids), default=0
-        )
-
     def _action(self, name: str) -> Action:
         if name not in self.actions:
             raise UnknownName(f"action profile {self.profile.name} has no action {name}")
@@ -68,7 +65,7 @@ class ProfileState:
     def add_member(self, action: str, params: Sequence[int]) -> int:
         self._full()
         words = encode_params(params, self._action(action))
-        pointer = self.native.library.p4_new_member(self._room())
+        pointer = self.native.library.p4_new_member(room(self.program, self.actions.values()))
         if not pointer:
             raise MemoryError
         self.last += 1
@@ -133,7 +130,7 @@ class ProfileState:
             raise NoSuchEntry(f"action profile {self.profile.name} has no {kind} {target.id}")
         return known[target.id]
 
-    def use(self, target: str | Member | Group | None, change: int) -> None:
+    def use(self, target: EntryAction | None, change: int) -> None:
         if isinstance(target, Member | Group):
             self.uses[target] = self.uses.get(target, 0) + change
 
@@ -180,7 +177,7 @@ class TableState:
         # Handles of the program's entries that are const only as long as the whole table is.
         self._changeable: list[int] = []
         self._own: tuple[str | None, tuple[int, ...]] = (None, ())
-        self.current: tuple[str | Member | Group | None, tuple[int, ...]] = (None, ())
+        self.current: tuple[EntryAction | None, tuple[int, ...]] = (None, ())
         self.fixed, self.max_size = bool(table.entries), table.max_size
         self._load()
 
@@ -222,7 +219,7 @@ class TableState:
     def where(self) -> str:
         return f"table {self.table.name}"
 
-    def _call(self, action: str | Member | Group, params: Sequence[int]) -> _Call:
+    def _call(self, action: EntryAction, params: Sequence[int]) -> _Call:
         if isinstance(action, Member | Group):
             if self.profile is None:
                 raise BadValue(f"{self.where} has no action profile")
@@ -248,9 +245,7 @@ class TableState:
             raise BadValue(f"{self.where} has no priorities: leave it 0")
         return tuple(normal(m, k, self.where) for m, k in zip(match, self.table.key, strict=True))
 
-    def insert(
-        self, match: Sequence[Match], action: str | Member | Group, params: Sequence[int], priority: int
-    ) -> int:
+    def insert(self, match: Sequence[Match], action: EntryAction, params: Sequence[int], priority: int) -> int:
         if self.fixed:
             raise Immutable(f"{self.where} has const entries")
         if not self.table.key:
@@ -260,7 +255,7 @@ class TableState:
     def _add(
         self,
         match: tuple[Match, ...],
-        action: str | Member | Group,
+        action: EntryAction,
         params: Sequence[int],
         priority: int,
         const: bool,
@@ -307,7 +302,7 @@ class TableState:
     def find(self, match: Sequence[Match], priority: int) -> int | None:
         return self._by_key.get((self.match(match, priority), priority))
 
-    def modify(self, handle: int, action: str | Member | Group, params: Sequence[int]) -> None:
+    def modify(self, handle: int, action: EntryAction, params: Sequence[int]) -> None:
         old = self.entry(handle)
         if old.const:
             raise Immutable(f"{self.where} has const entries")
@@ -332,7 +327,7 @@ class TableState:
         if self.profile:
             self.profile.use(entry.action, -1)
 
-    def set_default(self, action: str | Member | Group, params: Sequence[int]) -> None:
+    def set_default(self, action: EntryAction, params: Sequence[int]) -> None:
         if self.table.default_const and (action, tuple(params)) != self._own:
             raise Immutable(f"{self.where} has a const default action")
         self._write(None, self._call(action, params))
@@ -343,7 +338,7 @@ class TableState:
         self._write(None, self._call(name, params) if name else _Call(0, []))
         self._switch_default(name, params)
 
-    def _switch_default(self, action: str | Member | Group | None, params: Sequence[int]) -> None:
+    def _switch_default(self, action: EntryAction | None, params: Sequence[int]) -> None:
         if self.profile:
             self.profile.use(self.current[0], -1)
             self.profile.use(action, 1)

@@ -16,18 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from p4switch.pipeline.entities import (
-    Entry,
-    Exact,
-    Lpm,
-    Match,
-    MeterRates,
-    Output,
-    PipelineError,
-    Range,
-    Replica,
-    Ternary,
-)
+from p4switch.errors import PipelineError
+from p4switch.pipeline.entities import Entry, Exact, Lpm, Match, MeterRates, Output, Range, Replica, Ternary
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.program import KeyField, Program, Table
 from p4switch.stf.script import (

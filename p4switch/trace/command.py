@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from p4switch.pipeline.entities import PipelineError
+from p4switch.errors import PipelineError
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.program_json import load_json
 from p4switch.stf.runner import PACKET_INTERVAL_US, Run, compile_p4

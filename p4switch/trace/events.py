@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
+from p4switch.codegen.layout import limbs
 from p4switch.codegen.trace import FIELD, VALIDITY
 from p4switch.pipeline.native import FLAGS, build_program, load_library
 from p4switch.pipeline.pipeline import Pipeline
+from p4switch.pipeline.records import RecordKind, records, step_alone
 from p4switch.program import Json
 
 TRACE_FLAGS = (*FLAGS, "-DP4_TRACE")
-TRACED = 4
-"""The kind of a trace's records."""
 MOST_TERMS = MOST_ALTERNATIVES = 8
 MOST_EVENTS = 400
 """Of one frame that are told: one that goes round may have a hundred thousand, each with all its fields."""
@@ -144,23 +144,13 @@ class Tracer:
 
     def step(self, port: int, frame: bytes, now_us: int = 0, random: int = 0) -> list[Event]:
         """One frame, as `Pipeline.step`: with all its effects on counters and registers."""
-        data, size = ctypes.c_void_p(), ctypes.c_size_t()
-        step = ctypes.cast(self.library.p4_step, ctypes.c_void_p)
-        switch, limit = self.pipeline.native.switch, (1 << 64) - 1
-        arguments = (port, frame, len(frame), now_us, random & limit, ctypes.byref(data), ctypes.byref(size))
-        self.library.p4_step_alone(switch, step, *arguments)
-        records = ctypes.string_at(data, size.value) if data.value and size.value else b""
-        self.library.p4_free_block(data)
-        return list(self.events(records))
+        switch = self.pipeline.native.switch
+        return list(self.events(step_alone(self.library, switch, port, frame, now_us, random)))
 
-    def events(self, records: bytes) -> Iterator[Event]:
+    def events(self, given: bytes) -> Iterator[Event]:
         """The traced records among these."""
-        at = 0
-        while at < len(records):
-            kind, which, size, _ = struct.unpack_from("=IIII", records, at)
-            body = records[at + 16 : at + 16 + size]
-            at += 16 + (size + 7) // 8 * 8
-            if kind == TRACED:
+        for kind, which, body in records(given):
+            if kind == RecordKind.TRACED:
                 yield self._event(Kind(which), body)
 
     def _event(self, kind: Kind, body: bytes) -> Event:
@@ -182,7 +172,7 @@ class Tracer:
                 if not skipped:
                     found[place.name] = 1
             elif place.kind == FIELD:
-                size = 8 * max(1, (place.width + 63) // 64)
+                size = 8 * limbs(place.width)
                 found[place.name] = int.from_bytes(packet[place.offset : place.offset + size], "little")
             else:
                 bits = int.from_bytes(packet[place.offset : place.offset + 4], "little")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -77,41 +77,51 @@ class Narrator:
 
     def _event(self, event: Event, last: str) -> list[str]:
         kind, words = event.kind, event.words
-        if kind == Kind.BEGIN:
-            return [f"port {event.number}: {len(event.frame)} bytes in, at {words[0] / 1e6:.6f} s"]
-        if kind == Kind.ENTER:
-            again = {4: "recirculated ", 6: "resubmitted "}.get(
-                event.fields.get("standard_metadata.instance_type", 0), ""
-            )
-            return [f"{again}parser"]
-        if kind == Kind.STATE:
-            return [f"  state {self.program.parser.states[event.number].name}"]
-        if kind == Kind.PARSED:
-            error = self.errors.get(event.number, str(event.number))
-            return [] if error == "NoError" else [f"  parser error: {error}"]
-        if kind == Kind.INGRESS:
-            return [*(["a checksum is wrong"] if words[0] else []), "ingress"]
-        if kind == Kind.CONDITION:
-            one = self.conditionals[event.number]
-            text = one.source.text or one.name
-            return [f"  if {text}: {'yes' if words[0] else 'no'}{_at(one.source)}"]
-        if kind == Kind.TABLE:
-            return self._table(self.tables[event.number], event)
-        if kind == Kind.ACTION:
-            return [f"  {where(self.program.actions[event.number])}"]
         if kind == Kind.FATE:
             return _fate(words, last)
-        if kind == Kind.EGRESS:
-            return [f"egress, port {event.number}"]
         if kind == Kind.LEFT:
             return _left(words, last)
-        if kind == Kind.LOST:
-            return [_lost(Lost(event.number), words[0])]
         if kind == Kind.END and words and words[0]:
             return _rest(words)
-        if kind == Kind.SENT:
-            return [f"port {event.number}: {len(event.frame)} bytes out: {event.frame.hex()}"]
-        return []
+        teller = _TELLERS.get(kind)
+        return teller(self, event) if teller is not None else []
+
+    def _begin(self, event: Event) -> list[str]:
+        return [f"port {event.number}: {len(event.frame)} bytes in, at {event.words[0] / 1e6:.6f} s"]
+
+    def _enter(self, event: Event) -> list[str]:
+        again = {4: "recirculated ", 6: "resubmitted "}
+        return [f"{again.get(event.fields.get('standard_metadata.instance_type', 0), '')}parser"]
+
+    def _state(self, event: Event) -> list[str]:
+        return [f"  state {self.program.parser.states[event.number].name}"]
+
+    def _parsed(self, event: Event) -> list[str]:
+        error = self.errors.get(event.number, str(event.number))
+        return [] if error == "NoError" else [f"  parser error: {error}"]
+
+    def _ingress(self, event: Event) -> list[str]:
+        return [*(["a checksum is wrong"] if event.words[0] else []), "ingress"]
+
+    def _condition(self, event: Event) -> list[str]:
+        one = self.conditionals[event.number]
+        text = one.source.text or one.name
+        return [f"  if {text}: {'yes' if event.words[0] else 'no'}{_at(one.source)}"]
+
+    def _lookup(self, event: Event) -> list[str]:
+        return self._table(self.tables[event.number], event)
+
+    def _action(self, event: Event) -> list[str]:
+        return [f"  {where(self.program.actions[event.number])}"]
+
+    def _egress(self, event: Event) -> list[str]:
+        return [f"egress, port {event.number}"]
+
+    def _lost(self, event: Event) -> list[str]:
+        return [_lost(Lost(event.number), event.words[0])]
+
+    def _sent(self, event: Event) -> list[str]:
+        return [f"port {event.number}: {len(event.frame)} bytes out: {event.frame.hex()}"]
 
     def _table(self, table: Table, event: Event) -> list[str]:
         hit, pointer, action_number, key_words = event.words[:4]
@@ -298,3 +308,18 @@ def match_text(name: str, width: int, match: Match) -> str:
     full = (1 << width) - 1
     value = value_text(name, width, match.value)
     return value if match.mask == full else f"{value} &&& {match.mask:#x}"
+
+
+_TELLERS: dict[Kind, Callable[[Narrator, Event], list[str]]] = {
+    Kind.BEGIN: Narrator._begin,
+    Kind.ENTER: Narrator._enter,
+    Kind.STATE: Narrator._state,
+    Kind.PARSED: Narrator._parsed,
+    Kind.INGRESS: Narrator._ingress,
+    Kind.CONDITION: Narrator._condition,
+    Kind.TABLE: Narrator._lookup,
+    Kind.ACTION: Narrator._action,
+    Kind.EGRESS: Narrator._egress,
+    Kind.LOST: Narrator._lost,
+    Kind.SENT: Narrator._sent,
+}

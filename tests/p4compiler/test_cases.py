@@ -12,13 +12,13 @@ import pytest
 
 from p4compiler.compile import Compiled, compile_file
 from p4compiler.source import CompileFailed, Diagnostics
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.stf.runner import Run
 from p4switch.stf.script import parse
 
 CASES = Path(__file__).parent / "cases"
 PROGRAMS = sorted(CASES.glob("*/*.p4"))
-QUICK = ("-O0", "-std=gnu11", "-fPIC", "-pthread", "-w")
 
 
 def name(path: Path) -> str:

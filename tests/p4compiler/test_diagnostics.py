@@ -46,7 +46,7 @@ def test_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == f"error: {tmp_path}/no.p4: No such file or directory\n"
 
 
-def test_wrong_define_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_define_is_wrong_usage() -> None:
     with pytest.raises(SystemExit) as stop:
         main(["x.p4", "-D", "1=2"])
     assert stop.value.code == 2

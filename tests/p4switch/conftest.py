@@ -97,6 +97,9 @@ class StepPlane:
             tuple(digest for output in outputs for digest in output.digests),
         )
 
+    def lost(self) -> int:
+        return 0
+
     def now_us(self) -> int:
         return self.clock_us
 

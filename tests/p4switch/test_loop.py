@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from p4switch.pipeline.entities import BadValue
+from p4switch.errors import BadValue
 from p4switch.pipeline.loop import Loop
 from p4switch.pipeline.pipeline import Exact, Pipeline, Replica
 from tests.p4switch.bmv2json import Programs, assign, call, drop, fld, hexstr, param, send_to
@@ -164,7 +164,8 @@ def test_frames_are_forwarded_and_counted(loop: Loop, wires: Wires) -> None:
     assert quiet(wires.sockets[2])
 
 
-def test_vlan_tags_come_through(loop: Loop, pipeline: Pipeline, wires: Wires) -> None:
+@pytest.mark.usefixtures("pipeline")
+def test_vlan_tags_come_through(loop: Loop, wires: Wires) -> None:
     plain = frame(2)
     tagged = plain[:12] + b"\x81\0\x61\x23" + plain[12:]
     wires.sockets[0].send(tagged)
@@ -217,14 +218,16 @@ def test_packet_in_digest_and_inject(loop: Loop, wires: Wires) -> None:
     assert number_of(wires.sockets[2].recv(65536)) == 8
 
 
-def test_multicast(loop: Loop, pipeline: Pipeline, wires: Wires) -> None:
+@pytest.mark.usefixtures("loop")
+def test_multicast(pipeline: Pipeline, wires: Wires) -> None:
     pipeline.set_multicast_group(1, [Replica(1, 0), Replica(2, 0)])
     pipeline.insert("l2", [Exact(0xFFFFFFFFFFFF)], "spread")
     wires.sockets[0].send(frame(0xFFFFFFFFFFFF, 3))
     assert [number_of(wires.sockets[i].recv(65536)) for i in (1, 2)] == [3, 3]
 
 
-def test_an_interface_goes_down_and_up(loop: Loop, wires: Wires) -> None:
+@pytest.mark.usefixtures("loop")
+def test_an_interface_goes_down_and_up(wires: Wires) -> None:
     send_until(wires, 0, 1, frame(2))
     ip("link", "set", wires.switch(1), "down")
     wires.sockets[0].send(frame(2))
@@ -234,7 +237,8 @@ def test_an_interface_goes_down_and_up(loop: Loop, wires: Wires) -> None:
     assert number_of(send_until(wires, 1, 0, frame(1, 7))) == 7
 
 
-def test_an_interface_goes_away_and_comes_back(loop: Loop, wires: Wires) -> None:
+@pytest.mark.usefixtures("loop")
+def test_an_interface_goes_away_and_comes_back(wires: Wires) -> None:
     wires.remove(1)
     wires.sockets[0].send(frame(2))
     assert number_of(send_until(wires, 0, 2, frame(3, 4))) == 4
@@ -243,7 +247,8 @@ def test_an_interface_goes_away_and_comes_back(loop: Loop, wires: Wires) -> None
     assert number_of(send_until(wires, 1, 0, frame(1, 7))) == 7
 
 
-def test_a_blackhole_on_a_port_cuts_it(loop: Loop, wires: Wires) -> None:
+@pytest.mark.usefixtures("loop")
+def test_a_blackhole_on_a_port_cuts_it(wires: Wires) -> None:
     tc("qdisc", "replace", "dev", wires.switch(1), "root", "blackhole")
     wires.sockets[0].send(frame(2, 1))
     wires.sockets[0].send(frame(3, 2))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from conformance.bmv2.inputs import Insert, make_round
-from conformance.bmv2.pairs import QUICK
 from conformance.bmv2.recording import Recorded, RecordingError, load, play
+from p4switch.pipeline.native import QUICK
 
 NAMES = (
     "p4/raft",

@@ -8,13 +8,13 @@ import pytest
 
 from p4compiler.compile import compile_file
 from p4compiler.source import Diagnostics
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.stf.runner import Run
 from p4switch.stf.script import parse
 
 HERE = Path(__file__).parent
 SCRIPTS = sorted(HERE.glob("*.stf"))
-QUICK = ("-O0", "-std=gnu11", "-fPIC", "-pthread", "-w")
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ from conformance.fuzz.language.show import source
 from conformance.fuzz.language.values import Undefined
 from p4compiler.compile import compile_text
 from p4compiler.source import CompileFailed, Diagnostics
-from p4switch.pipeline.entities import PipelineError
+from p4switch.errors import PipelineError
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 
-QUICK = ("-O0", "-std=gnu11", "-fPIC", "-pthread", "-w")
 PORT_IN, PORT_OUT = 3, 1
 
 

@@ -46,7 +46,7 @@ async def test_counter_updates_that_make_no_sense(client: Client) -> None:
     assert refused.value.codes == [INVALID, RANGE, INVALID]
 
 
-def hits(client: Client, entity: p4r.Entity, packets: int | None = None, size: int = 0) -> p4r.Entity:
+def hits(entity: p4r.Entity, packets: int | None = None, size: int = 0) -> p4r.Entity:
     key = p4r.TableEntry()
     key.CopyFrom(entity.table_entry)
     key.ClearField("action")
@@ -64,27 +64,27 @@ async def test_direct_counters_stand_in_entries_and_alone(client: Client) -> Non
     with_data.CopyFrom(one)
     with_data.table_entry.counter_data.packet_count = 9
     await client.insert(with_data, two)
-    await client.modify(hits(client, two, 3, 300))
-    assert await client.read(hits(client, one)) == [hits(client, one, 9, 0)]
-    assert await client.read(hits(client, names.entry("exact_t"))) == [
-        hits(client, one, 9),
-        hits(client, two, 3, 300),
+    await client.modify(hits(two, 3, 300))
+    assert await client.read(hits(one)) == [hits(one, 9, 0)]
+    assert await client.read(hits(names.entry("exact_t"))) == [
+        hits(one, 9),
+        hits(two, 3, 300),
     ]
     query = names.entry("exact_t", {1: 2, 2: 1})
     assert not (await client.read(query))[0].table_entry.HasField("counter_data")
     query.table_entry.counter_data.SetInParent()
     assert (await client.read(query))[0].table_entry.counter_data == p4r.CounterData(packet_count=3, byte_count=300)
     await client.modify(names.entry("exact_t", {1: 2, 2: 1}, names.action("forward", 5)))
-    assert await client.read(hits(client, two)) == [hits(client, two, 3, 300)]
+    assert await client.read(hits(two)) == [hits(two, 3, 300)]
     everywhere = p4r.Entity(direct_counter_entry=p4r.DirectCounterEntry(table_entry=p4r.TableEntry()))
     assert len(await client.read(everywhere)) == 2
     gone = names.entry("exact_t", {1: 7, 2: 1})
-    assert await client.codes(MODIFY, hits(client, gone, 1), hits(client, names.entry("lpm_t"), 1)) == [
+    assert await client.codes(MODIFY, hits(gone, 1), hits(names.entry("lpm_t"), 1)) == [
         NOT_FOUND,
         INVALID,
     ]
     with pytest.raises(Refused) as refused:
-        await client.read(hits(client, gone))
+        await client.read(hits(gone))
     assert refused.value.codes == [NOT_FOUND]
     bad = names.entry("lpm_t", {}, names.action("drop"), counter_data=p4r.CounterData(packet_count=1))
     assert await client.codes(INSERT, bad) == [INVALID]

@@ -62,9 +62,8 @@ async def test_a_session_of_the_shell(shell_python: Path, address: str, program:
     assert "SESSION OK" in output, output
 
 
-async def test_make_shell_reads_and_leaves_the_primary_alone(
-    shell_python: Path, address: str, program: Program, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("shell_python")
+async def test_make_shell_reads_and_leaves_the_primary_alone(address: str, program: Program, tmp_path: Path) -> None:
     network = tmp_path / "network.json"
     network.write_text(json.dumps({"switches": [{"name": "s1", "device_id": 1, "grpc": address}]}))
     async with connect(address, program.names, election_id=1000) as controller:

@@ -193,7 +193,7 @@ def enable(client: Client, **config: int) -> p4r.Entity:
     return p4r.Entity(digest_entry=entry)
 
 
-async def test_digests_come_as_typed_lists_to_the_primary(client: Client, switch: Switch) -> None:
+async def test_digests_come_as_typed_lists_to_the_primary(client: Client) -> None:
     await client.insert(enable(client, max_timeout_ns=0, max_list_size=1))
     assert await client.read(enable(client)) == [enable(client, max_timeout_ns=0, max_list_size=1)]
     await client.send(packet_out(5, kind=3, arg=0xABC))
@@ -203,7 +203,7 @@ async def test_digests_come_as_typed_lists_to_the_primary(client: Client, switch
     assert [member.bitstring for member in sample.struct.members] == [b"\x0a\xbc", SRC, b"\x05"]
 
 
-async def test_digests_wait_for_company_and_are_not_repeated_before_the_ack(client: Client, switch: Switch) -> None:
+async def test_digests_wait_for_company_and_are_not_repeated_before_the_ack(client: Client) -> None:
     await client.insert(enable(client, max_timeout_ns=200_000_000, max_list_size=3, ack_timeout_ns=60_000_000_000))
     for arg in (1, 2, 2, 1, 3, 4):
         await client.send(packet_out(5, kind=3, arg=arg))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 
 import grpc
 import pytest
@@ -44,7 +43,7 @@ async def begun(channel: grpc.aio.Channel) -> bool:
 
 
 @pytest.mark.root
-async def test_a_watched_switch_tells_of_its_packets(wires: list[Wire], program: Program, tmp_path: Path) -> None:
+async def test_a_watched_switch_tells_of_its_packets(wires: list[Wire], program: Program) -> None:
     words = ["--no-p4", "--device-id", "1", "-i", f"1@{wires[0].switch}", "-i", f"2@{wires[1].switch}"]
     running = Process(*words, "--", "--grpc-server-addr", "127.0.0.1:0", "--cpu-port", "510")
     names = program.names
