@@ -1,9 +1,9 @@
-"""BMv2 JSON to C: one generator per emitted file, each including the one before it, so that all is one C unit.
+"""BMv2 JSON to C: one generator per emitted file. step.c includes all others, so that all is one C unit.
 
 layout, headers         where headers and fields live; extract and emit
 checksums, parser, actions, tables, controls, deparser, trace
                         a C file each
-step                    a packet's way through the switch
+step                    step.c: the list of parts, and what runtime/p4_v1model.h, a packet's way, needs of the program
 expressions, nodes, emission
                         expressions to nodes, and nodes to C
 offsets, text           where headers most likely start; P4 names in comments and strings
@@ -65,7 +65,7 @@ def _generate(program: Program) -> Generated:
         "controls.c": Controls(layout, actions, tables).generate(),
         "deparser.c": generate_deparser(layout, actions),
         "trace.c": generate_trace(layout),
-        "step.c": Step(layout, actions, tables).generate(),
+        "step.c": Step(layout).generate(),
     }
     return Generated(
         files,

@@ -8,7 +8,7 @@ from p4switch.codegen import headers as header_code
 from p4switch.codegen.expressions import Json, Translator
 from p4switch.codegen.layout import Layout, Names, Place, StackPlace, limbs
 from p4switch.codegen.nodes import Code, Load, Node
-from p4switch.codegen.text import comment, plain
+from p4switch.codegen.text import comment, opposite, plain
 from p4switch.errors import ProgramError
 from p4switch.program import Action
 from p4switch.program_json import in_words, source_of
@@ -83,8 +83,7 @@ class Actions:
         }
 
     def generate(self) -> str:
-        out = ['#include "parser.c"', '#include "checksums.c"', ""]
-        return "\n".join(out + [self._function(a) for a in self.layout.program.actions.values()])
+        return "\n".join(self._function(a) for a in self.layout.program.actions.values())
 
     def params(self, action: Action) -> tuple[list[str], list[Place]]:
         """The members of the parameter struct, and how code refers to them."""
@@ -157,7 +156,7 @@ class Actions:
             if op == "_jump":
                 return [*guard, f"goto l{target};"]
             condition = t.condition(parameters[0])
-            return [*t.take(), f"if (!({condition})) {{ {' '.join(guard)} goto l{target}; }}"]
+            return [*t.take(), f"if ({opposite(condition)}) {{ {' '.join(guard)} goto l{target}; }}"]
         return self.primitive(primitive, t)
 
     def primitive(self, primitive: Json, t: Translator) -> list[str]:
@@ -328,7 +327,7 @@ class Actions:
         self.messages.append("an assertion of the program failed; the packet is dropped")
         return [
             *t.take(),
-            f"if (!({condition})) {{",
+            f"if ({opposite(condition)}) {{",
             f"    log_values(sw, {number}, 0, (const uint64_t[]){{0}});",
             "    p->base.exit = p->base.dropped = true;",
             "    return;",

@@ -7,7 +7,7 @@ from p4switch.codegen.expressions import Translator
 from p4switch.codegen.layout import Layout, Names, limbs
 from p4switch.codegen.nodes import words_literal
 from p4switch.codegen.tables import Tables
-from p4switch.codegen.text import comment, plain
+from p4switch.codegen.text import comment, opposite, plain
 from p4switch.errors import ProgramError
 from p4switch.program import ActionCall, Conditional, Control, Table
 from p4switch.program_json import malformed
@@ -23,8 +23,6 @@ class Controls:
         program = self.layout.program
         return "\n".join(
             [
-                '#include "tables.c"',
-                "",
                 _Function(self, "ingress", program.ingress).generate(),
                 _Function(self, "egress", program.egress).generate(),
             ]
@@ -104,7 +102,7 @@ class _Function:
         lines = [text] if text else []
         statements = [*translator.take(), f"TRACE(CONDITION, {self._number(node)}, {condition});"]
         if node.true_next == following and following is not None:
-            jump = [f"if (!({condition})) {self._goto(node.false_next, None)[0]}"]
+            jump = [f"if ({opposite(condition)}) {self._goto(node.false_next, None)[0]}"]
         else:
             jump = [
                 f"if ({condition}) {self._goto(node.true_next, None)[0]}",

@@ -23,8 +23,6 @@ def generate_deparser(layout: Layout, actions: Actions) -> str:
     prepare += [f"    {line}" for line in before]
     return "\n".join(
         [
-            '#include "controls.c"',
-            "",
             *prepare,
             "}",
             "",

@@ -26,6 +26,7 @@ from p4switch.codegen.nodes import (
     value_range,
     wide_limbs,
 )
+from p4switch.codegen.text import opposite
 from p4switch.errors import ProgramError
 
 Json = Mapping[str, Any]
@@ -127,8 +128,7 @@ class Translator(Emitter):
         return Bool(f"({self.condition(left)} {joint} {self.condition(right)})")
 
     def _not(self, _: str, __: Json | None, right: Json | None) -> Bool:
-        condition = self.condition(right)
-        return Bool(_opposite(condition))
+        return Bool(opposite(self.condition(right)))
 
     def _to_bool(self, _: str, __: Json | None, right: Json | None) -> Bool:
         return Bool(self._not_zero(self.node(right)))
@@ -233,10 +233,6 @@ class Translator(Emitter):
             return f"({self.u64(node)} != 0)"
         n = wide_limbs(node.low, node.high)
         return f"!p4w_zero({self.wide(node, n)}, {n})"
-
-
-def _opposite(condition: str) -> str:
-    return f"!({condition})"
 
 
 _VALUES: dict[str, Callable[[Translator, Any], Value]] = {

@@ -46,7 +46,7 @@ def groups(fields: Sequence[Field], start: int = 0) -> Iterator[Group]:
 
 
 def generate_headers(layout: Layout) -> str:
-    out = ['#include "types.h"\n']
+    out: list[str] = []
     for kind in layout.program.header_types.values():
         members = [h for h in layout.program.headers.values() if h.type == kind.name and not h.metadata]
         if members:

@@ -9,7 +9,7 @@ from p4switch.codegen.expressions import Json, Translator
 from p4switch.codegen.headers import invalidate_siblings
 from p4switch.codegen.layout import HeaderPlace, Layout, Names, Place, UnionPlace, limbs
 from p4switch.codegen.nodes import Load, literal, words_literal
-from p4switch.codegen.text import comment, plain
+from p4switch.codegen.text import comment, opposite, plain
 from p4switch.errors import ProgramError
 from p4switch.program import MOST_HEADER_BITS, ParseState, Transition
 from p4switch.program_json import malformed
@@ -52,8 +52,6 @@ class ParserGenerator:
 
     def generate(self) -> str:
         lines = [
-            '#include "headers.c"',
-            "",
             f"/* parser {plain(self.parser.name)} */",
             "static void parse(struct p4 *sw, struct packet *p) {",
             "    const uint8_t *d = p->base.frame;",
@@ -108,7 +106,7 @@ class ParserGenerator:
             return self._set(t.place(parameters[0]), parameters[1], t)
         if kind == "verify":
             condition, error = t.condition(parameters[0]), t.u64(t.node(parameters[1]))
-            return [*t.take(), f"if (!({condition})) {{ error = (uint32_t){error}; goto done; }}"]
+            return [*t.take(), f"if ({opposite(condition)}) {{ error = (uint32_t){error}; goto done; }}"]
         if kind == "shift":
             return self._advance(str(8 * int(parameters[0])))
         if kind == "advance":

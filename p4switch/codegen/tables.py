@@ -6,7 +6,7 @@ from p4switch.codegen.actions import Actions
 from p4switch.codegen.layout import Layout, Names, Place, limbs
 from p4switch.codegen.nodes import literal
 from p4switch.codegen.offsets import likely_offsets
-from p4switch.codegen.text import comment, plain, quoted
+from p4switch.codegen.text import comment, initializer, plain, quoted
 from p4switch.errors import ProgramError
 from p4switch.program import Control, KeyField, Table
 
@@ -74,25 +74,30 @@ class Tables:
         )
 
     def generate(self) -> str:
-        out = ['#include "actions.c"', ""]
+        out: list[str] = []
         infos = []
         for table in self.program.tables.values():
             name, offsets = self.names[table.name], key_offsets(table)
-            words = key_words(table)
             parts = [
-                f"{{{first}, {count}, {'true' if key.kind == 'range' else 'false'}}}"
+                "{" + f".first = {first}, .words = {count}" + (", .range = true}" if key.kind == "range" else "}")
                 for key, (first, count) in zip(table.key, offsets, strict=True)
             ]
-            component = "NULL"
             if parts:
                 out.append(f"static const struct p4_component key_{name}[] = {{{', '.join(parts)}}};")
-                component = f"key_{name}"
             peek = self._peek(table)
             if peek:
                 out.append(f"static const struct p4_peek peek_{name}[] = {{{', '.join(peek)}}};")
-            meter = "true" if table.direct_meter else "false"
-            shape = f"{mode(table)}, {words}, {self.param_words(table)}, {len(parts)}, {component}"
-            infos.append(f"    {{{quoted(table.name)}, {shape}, {f'peek_{name}' if peek else 'NULL'}, {meter}}},")
+            info = initializer(
+                name=quoted(table.name),
+                mode=mode(table),
+                key_words=key_words(table),
+                param_words=self.param_words(table),
+                components=len(parts),
+                component=f"key_{name}" if parts else None,
+                peek=f"peek_{name}" if peek else None,
+                meter=bool(table.direct_meter),
+            )
+            infos.append(f"    {info},")
         out += ["static const struct p4_table_info table_infos[] = {", *infos, "    {0}", "};", ""]
         for control in (self.program.ingress, self.program.egress):
             out += [self._apply(t, control) for t in control.tables if not self.direct(t)]
@@ -152,7 +157,7 @@ class Tables:
                 return []
             for i in range(limbs(key.width)):
                 end = min(64 * (i + 1), key.width)
-                words.append(f"{{{place + (key.width - end) // 8}, {(end - 64 * i) // 8}}}")
+                words.append(f"{{.at = {place + (key.width - end) // 8}, .bytes = {(end - 64 * i) // 8}}}")
         return words
 
     def _likely_place(self, key: KeyField) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p4switch.codegen.layout import Layout
-from p4switch.codegen.text import quoted
+from p4switch.codegen.text import initializer, quoted
 
 FIELD, VALIDITY, VARBIT = 0, 1, 2
 
@@ -21,4 +21,5 @@ def generate_trace(layout: Layout) -> str:
 
 
 def _row(name: str, code: str, width: int, kind: int) -> str:
-    return f"    {{{quoted(name)}, offsetof(struct packet, {code.removeprefix('p->')}), {width}, {kind}}},"
+    offset = f"offsetof(struct packet, {code.removeprefix('p->')})"
+    return f"    {initializer(name=quoted(name), offset=offset, width=width, kind=kind)},"

@@ -36,11 +36,19 @@ def test_p4_names_and_lines_stand_in_the_text() -> None:
     assert "prog.p4:17 hdr.h.a = 5 * /" in text
 
 
+def test_step_lists_all_parts_and_nothing_is_negated_twice() -> None:
+    files = generate(parse_program(everything().json())).files
+    listed = re.findall(r'^#include "(\w+\.[ch])" /\*', files["step.c"], re.MULTILINE)
+    assert sorted([*listed, "step.c"]) == sorted(files)
+    assert sum(text.count("if (!") for text in files.values()) > 0
+    assert [found for text in files.values() for found in re.findall(r".*(?:!!|!\(+!\().*", text)] == []
+
+
 def peeked(p: Programs, table: str = "t") -> str:
     """Where the generated code looks for the words of the table's key: ``{byte, bytes}, …``."""
     text = generate(parse_program(p.json())).files["tables.c"]
     found = re.search(rf"peek_{table}\[\] = \{{(.*)\}};", text)
-    return found[1] if found else ""
+    return re.sub(r"\.\w+ = ", "", found[1]) if found else ""
 
 
 def keyed(*key: tuple[str, str, str], parse: Sequence[str] = ("eth", "ip")) -> Programs:

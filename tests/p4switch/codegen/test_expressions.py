@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from p4switch.codegen.text import opposite
 from p4switch.pipeline.pipeline import Pipeline, ProgramError
 from tests.p4switch.bmv2json import Json, Programs, assign, fld, hexstr, op, send_to
 
@@ -176,3 +177,24 @@ def test_a_number_where_a_header_is_expected_is_refused(build_cache: Path) -> No
     program.run(assign(("h", "a"), {"type": "header", "value": "h"}))
     with pytest.raises(ProgramError, match="act_0"):
         Pipeline.load(program.json(), cache=build_cache)
+
+
+@pytest.mark.parametrize(
+    ("condition", "negation"),
+    [
+        ("p->h.valid", "!p->h.valid"),
+        ("!p->h.valid", "p->h.valid"),
+        ("!(p->h.valid)", "p->h.valid"),
+        ("(p->h.a == 1)", "(p->h.a != 1)"),
+        ("(p->h.a != p->h.b)", "(p->h.a == p->h.b)"),
+        ("(p->h.a < 1)", "!(p->h.a < 1)"),
+        ("!(p->h.a < 1)", "(p->h.a < 1)"),
+        ("(a && b) || (c && d)", "!((a && b) || (c && d))"),
+        ("!(a && b) || (c && d)", "!(!(a && b) || (c && d))"),
+        ("!p4w_zero(w, 2)", "p4w_zero(w, 2)"),
+        ("p4w_zero(w, 2)", "!p4w_zero(w, 2)"),
+        ("((a == 1) && (b == 1))", "!((a == 1) && (b == 1))"),
+    ],
+)
+def test_a_negation_takes_a_negation_away(condition: str, negation: str) -> None:
+    assert opposite(condition) == negation
