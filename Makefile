@@ -1,20 +1,25 @@
-# switchraft. `make run` opens the lab, `make test` runs every test; both set up what is missing first.
+# switchraft. `make` lists the targets below; whatever needs the environment sets it up first.
 #
-#   make run  [TOPOLOGY=triangle] [SWITCH=auto|bmv2|embedded] [NODES=manual]
+#   make setup                    install what is missing, and make .venv
+#   make run  [TOPOLOGY=triangle] [SWITCH=auto|bmv2|embedded] [NODES=manual]   open the lab
 #   make demo                     the whole story on real packets, in under a minute
-#   make test                     linters, type checker, every test (those that need root too)
+#   make shell SW=s1              p4runtime-shell on a switch of the running lab
+#   make stop                     end the lab, also after a crash
+#
+#   make lint                     ruff, its formatter, mypy
+#   make check                    linters, types, and the tests that need neither root nor a lab
+#   make test                     linters, types, every test (those that need root too)
 #   make test-bmv2                the lab's tests on the real p4c and BMv2, when they are on the PATH
 #   make test-corpus P4C=DIR      p4c's own test programs, from a checkout of it  [JSON=DIR] [PART=stf]
 #   make test-bmv2-corpus [P4C=DIR] [BMV2=DIR]   our compiler and switch beside the real ones: the same packets
 #   make test-recorded            100,000 random packets against what BMv2 did with them (without BMv2)
 #   make test-exercises TUTORIALS=DIR   the exercises of a p4lang/tutorials checkout on our compiler and switch
 #   make fuzz [FUZZ_MINUTES=20]   compiler, JSON loader, P4Runtime server, data plane; goes on where it was stopped
-#   make fuzz-nodes [DATAGRAMS=1000000]   hostile datagrams against members, with and without the key; hostile answers against a client
-#   make bench                    the core's speed, commits per second in the lab beside etcd, how fast it recovers
+#   make fuzz-nodes [DATAGRAMS=1000000]   hostile datagrams at members, hostile answers at a client
 #   make soak [MINUTES=10] [SEED=N] [KILLS=200]   faults under load in a lab of its own, judged by what clients saw
+#   make bench                    the core's speed, commits per second in the lab beside etcd, how fast it recovers
 #   make wheel                    the P4 compiler and switch as a package to install elsewhere (docs/p4-tools.md)
-#   make shell SW=s1              p4runtime-shell on a switch of the running lab
-#   make stop                     end the lab, also after a crash
+#
 #   make clean                    stop, then remove all that is generated
 
 TOPOLOGY ?= triangle
@@ -32,7 +37,11 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
-.PHONY: setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz fuzz-nodes bench soak wheel shell stop clean
+.PHONY: help setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz fuzz-nodes bench soak wheel shell stop clean
+
+# The list at the head of this file.
+help:
+	@sed -n '/^#   make/,/^$$/s/^# \{0,3\}//p' Makefile
 
 setup:
 	@scripts/setup.sh

@@ -1,17 +1,23 @@
-"""The documents name what there is: fields of the files that people write, commands, files of the checkout."""
+"""The documents name what there is: fields of the files that people write, commands, files and names of the code."""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import importlib.util
 import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from controller import network
 from hosts import config
-from topo import topology
+from tests.test_rooms import MAY_IMPORT
+from topo import cli, topology
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -77,8 +83,8 @@ def test_defaults_are_told(kind: Any, title: str) -> None:
     assert told >= 1
 
 
-DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-ROOMS = "p4|p4compiler|p4switch|controller|hosts|topo|sim|bench|scripts|tests|docs"
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+ROOMS = "p4|p4compiler|p4switch|controller|hosts|topo|sim|linearizability|bench|conformance|scripts|tests|docs"
 
 
 def _files(document: Path) -> tuple[set[Path], set[Path]]:
@@ -89,10 +95,25 @@ def _files(document: Path) -> tuple[set[Path], set[Path]]:
     return named, {document.parent / link for link in links}
 
 
+MADE_BY_THE_READER = {
+    "write-your-own-feature.md": {"p4/include/source_guard.p4", "tests/p4/test_source_guard.py"},
+}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_files_that_a_document_names_are_there(document: Path) -> None:
     named, linked = _files(document)
-    assert [path for path in sorted(named | linked) if not path.exists()] == []
+    made = {REPOSITORY / name for name in MADE_BY_THE_READER.get(document.name, ())}
+    assert [path for path in sorted((named | linked) - made) if not path.exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_headings_that_a_document_links_to_are_there(document: Path) -> None:
+    for link, heading in re.findall(r"\]\(([^):]*)#([^)]+)\)", document.read_text(encoding="utf-8")):
+        target = document.parent / link if link else document
+        headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        known = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
+        assert heading in known, f"{link}#{heading}"
 
 
 def test_every_document_is_linked_from_the_readme_or_a_document_that_is() -> None:
@@ -104,3 +125,112 @@ def test_every_document_is_linked_from_the_readme_or_a_document_that_is() -> Non
         seen.add(document)
         waiting += [path for path in _files(document)[1] if path.suffix == ".md"]
     assert seen == {document.resolve() for document in DOCUMENTS}
+
+
+# -- commands -------------------------------------------------------------------------------------------------------
+
+
+def _code(document: Path) -> str:
+    """What stands in code, inline or in blocks, a piece a line."""
+    text = document.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"^    \S.*$", text, re.MULTILINE)
+    inline = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+    return "\n".join([*blocks, *indented, *(piece.replace("\n", " ") for piece in inline)])
+
+
+NO_COMMANDS = {"switchraft mac", "switchraft key"}
+"""By these words the seal's MAC and key are told apart from others (docs/wire.md)."""
+
+COMMANDS: Any = typer.main.get_command(cli.app)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_that_a_document_names_are_there(document: Path) -> None:
+    for words in re.findall(r"(?:^|[ /])switchraft((?: [a-z-]+)+)", _code(document), re.MULTILINE):
+        if f"switchraft{words}" in NO_COMMANDS:
+            continue
+        first, *rest = words.split()
+        command = COMMANDS.commands.get(first)
+        assert command is not None, f"switchraft {first}"
+        group = getattr(command, "commands", None)
+        assert group is None or not rest or rest[0] in group, f"switchraft {first} {rest[0]}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_modules_that_a_document_runs_are_there(document: Path) -> None:
+    for name in re.findall(r"python -m ([a-z][\w.]*\w)", _code(document)):
+        found = importlib.util.find_spec(name)
+        assert found is not None, name
+        assert found.submodule_search_locations is None or importlib.util.find_spec(f"{name}.__main__"), name
+
+
+def _listed() -> set[str]:
+    """The targets that ``make`` lists."""
+    printed = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"^make ([\w-]+)", printed, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_make_targets_that_a_document_names_are_listed(document: Path) -> None:
+    named = set(re.findall(r"(?:^|[ `])make ([a-z][\w-]*)", _code(document), re.MULTILINE))
+    assert named - _listed() == set()
+
+
+def test_make_lists_every_target() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z][\w-]*):", makefile, re.MULTILINE))
+    assert len(targets) > 10
+    assert targets - _listed() == {"help"}
+
+
+# -- the README, the map, the questions -----------------------------------------------------------------------------
+
+
+def test_the_readme_is_short() -> None:
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def test_who_imports_whom_is_told_as_it_is() -> None:
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Who imports whom")[2]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)
+    assert {room: set(re.findall(r"`(\w+)`", others)) for room, others in rows} == MAY_IMPORT
+
+
+QUESTIONS = re.findall(
+    r"^\d+\. \*\*(.+?)\*\*\n((?:    ?.+\n)+)",
+    (REPOSITORY / "docs" / "questions.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+_PLACE = re.compile(r"`([\w/]+\.\w+)`(?:\s+\(((?:`[\w.]+`(?:,\s+)?)+)\))?")
+
+
+def _names(path: Path) -> Iterator[str]:
+    """What a file defines: in Python also methods, as ``Class.method``."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        yield from re.findall(
+            r"^(?:control|header|struct|enum \S+|static \w+(?: \w+)*|  table) \*?(\w+)", text, re.MULTILINE
+        )
+        return
+    for node in ast.parse(text).body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{one.name}" for one in node.body if isinstance(one, ast.FunctionDef))
+
+
+def test_there_are_twenty_questions() -> None:
+    assert len(QUESTIONS) == 20
+
+
+@pytest.mark.parametrize(("question", "answer"), QUESTIONS, ids=[question for question, _ in QUESTIONS])
+def test_what_an_answer_names_is_there(question: str, answer: str) -> None:
+    places = _PLACE.findall(answer)
+    assert places, question
+    assert any(names for _, names in places), f"{question}: no name"
+    for file, names in places:
+        path = REPOSITORY / file
+        assert path.is_file(), file
+        missing = set(re.findall(r"`([\w.]+)`", names)) - set(_names(path))
+        assert missing == set(), f"{file} has no {missing}"

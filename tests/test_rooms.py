@@ -43,6 +43,7 @@ CORE_FORBIDDEN = {
 GRPC = {"p4compiler": {"p4info"}, "p4switch": {"p4runtime"}, "hosts": set(), "topo": set(), "sim": set()}
 """The packages that may import finsy or grpc, where not all of a room may."""
 
+
 def _modules() -> dict[str, Path]:
     found = {}
     for room in ROOMS:
