@@ -28,7 +28,7 @@ DOUBT_S = 1.0
 ABSENT_AFTER_S = 0.5
 """A switch that is away for longer is routed around."""
 PATIENCE_S = 2.0
-"""The same limit for a switch that was not seen since the controller started."""
+"""A switch that was not seen since the controller started is routed around after so long."""
 
 
 class Standing(Enum):
@@ -136,7 +136,7 @@ class Decisions:
         self.network = network
         self.monitor = LinkMonitor(network)
         self.features = frozenset(network.features)
-        """Those that are on, but for what was said of single switches."""
+        """The features that are on, but for what was said of single switches."""
         self._features_at: dict[str, dict[str, bool]] = {switch.name: {} for switch in network.switches}
         """What was said of single switches, by switch and feature."""
         self.leaders: dict[int, Leadership] = {group.id: Leadership() for group in network.groups}

@@ -1,7 +1,7 @@
 """What the switches' tables ought to hold, and the writes that make them hold it. Pure.
 
-The order of tables is the order of writing: a switch that checks nobody carries nobody, so the guard stands before
-the features, and routes come last.
+The order of tables is the order of writing. Routes come last and the guard before them, so that a switch never
+forwards packets that it does not check yet.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Feature:
 
 
 _GUARDS = (Feature("member_guard", ("members", "guard_enforce"), _guard),)
-"""Those that stand before the groups' entries."""
+"""The features whose entries stand before the groups' entries."""
 _FEATURES = (
     Feature("leader_watch", ("leader_watch",), _watch),
     Feature("term_filter", ("term_filter",), _for_each_group("term_filter", "drop_stale")),

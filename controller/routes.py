@@ -46,7 +46,7 @@ def routes(network: Network, switch: str, links: frozenset[Link]) -> tuple[Route
 
 
 def _graph(network: Network, links: Iterable[Link]) -> nx.Graph[str]:
-    """Of parallel links, the first in the file that works is used."""
+    """Switches and working links. Of parallel links, the first in the file that works is used."""
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(switch.name for switch in network.switches)
     usable = frozenset(links)

@@ -74,9 +74,9 @@ class Cluster:
     key_file: Path | None = None
     """Holds the key that members prove themselves with to each other; clients need none."""
     snapshot_entries: int = DEFAULT_SNAPSHOT_ENTRIES
-    """Log entries after which a snapshot takes their place, 0 for however many; or so many MiB of them:"""
+    """A snapshot is due after so many log entries; 0: however many there are."""
     snapshot_mib: int = DEFAULT_SNAPSHOT_MIB
-    """0 for however large. With both 0 there are no snapshots."""
+    """A snapshot is due after so many MiB of log entries; 0: however many. With both 0 there are no snapshots."""
     reads: Reads = Reads.QUORUM
     """What makes a read linearizable."""
 
@@ -87,7 +87,7 @@ class Cluster:
 
     @property
     def node_ids(self) -> list[int]:
-        """Those of members and spares, rising."""
+        """The ids of members and spares, rising."""
         return sorted({node for group in self.groups for node in (*group.members, *group.spares)})
 
     def address_of(self, member: int) -> Address:

@@ -146,7 +146,7 @@ class Group:
         self._unapplied: deque[Entry] = deque()
         """Committed, and waiting for the machine, or for their turn."""
         self.addresses = dict(addresses)
-        """Of everyone whose address is known, members or not."""
+        """The address of everyone whose address is known, member or not."""
         self._in_file = dict(addresses)
         self._doubted: set[tuple[int, Address]] = set()
         self._moves = moves or Moves()

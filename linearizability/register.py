@@ -57,7 +57,7 @@ class _Sweep:
         reads = [one.result[1] for one in operations if one.kind == "get" and one.ended is not None and one.result[0]]
         self._read = set(reads)
         self._readers = Counter(value for value in reads if written[value] == 1)
-        """Of values that were written once: how many reads of each have not begun yet."""
+        """How many reads have not begun yet, for each value that was written once."""
         self._slots: dict[int, Operation] = {}
         """What runs, by a bit of its own. An unanswered write that is not counted below runs for ever."""
         self._puts = self._deletes = 0

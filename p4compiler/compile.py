@@ -48,7 +48,7 @@ def compile_file(
 
 
 def compile_text(text: str, diagnostics: Diagnostics, name: str = "program.p4") -> Compiled:
-    """The same for a text in memory, which may include the compiler's own files."""
+    """Compiles a text in memory, which may include the compiler's own files. CompileFailed if it has errors."""
     preprocessor = Preprocessor(diagnostics)
     tokens = preprocessor.run_source(Source(name, text))
     return _compile(tokens, preprocessor, diagnostics, name, Path(name))

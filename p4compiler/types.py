@@ -315,7 +315,7 @@ def value_type(type_: Type) -> Type:
 
 
 def operand_type(type_: Type) -> Type:
-    """The same for an operand: of what a `type` name is made of, its values do not have the operations."""
+    """The type by whose operations an operand is used. A `type` name does not have those of what it is made of."""
     return type_ if isinstance(type_, NewType) else value_type(type_)
 
 

@@ -17,7 +17,7 @@ Json = Mapping[str, Any]
 
 MOST_HEADER_BITS = 65536
 MOST_CELLS = (1 << 31) - 2
-"""Of a counter, meter or register array."""
+"""The most cells of a counter, meter or register array."""
 
 MATCH_KINDS = ("exact", "lpm", "ternary", "range", "optional", "valid")
 

@@ -50,7 +50,7 @@ class Session:
         self.switch = switch
         self.name = switch.name
         self.life = 0
-        """Of the switch that was connected to."""
+        """The life of the switch that was connected to."""
         self.standing = Standing.AWAY
         self.entries: tuple[Entry, ...] = ()
         self.unread = True

@@ -74,7 +74,7 @@ class Watch:
         self._votes: dict[tuple[int, int], int] = {}
         self._entries: dict[tuple[int, int], tuple[int, Entry]] = {}
         self.log_ids: dict[int, int] = {}
-        """Of the members' logs, as their folders are now."""
+        """The ids of the members' logs, as their folders are now."""
         self._wiped: set[int] = set()
         """Who has lost its folder at some time."""
         self._ghosts: dict[int, Promised] = {}

@@ -36,7 +36,7 @@ class Conditions:
 
     def __init__(self, trouble: float, client_trouble: float) -> None:
         self.clients = client_trouble
-        """Of what clients send and get alone: lost, or doubled, and then the copy is late."""
+        """The share of clients' datagrams, alone, that is lost, or doubled; the copy is late then."""
         self.loss = self.duplicate = self.late = trouble
         self.misdeliver = trouble / 4
         self.late_us = 20_000

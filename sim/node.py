@@ -654,5 +654,5 @@ class Process:
 
 
 def processes(nodes: Sequence[Node]) -> list[Process]:
-    """Those that are alive."""
+    """The processes that are alive."""
     return [node.process for node in nodes if node.process is not None]

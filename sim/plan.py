@@ -114,14 +114,14 @@ class Plan:
     patience_s: float
     large_values: float
     limits: Limits
-    """Of what is kept for clients: so little that sessions are forgotten, and their traces."""
+    """Limits of what is kept for clients: so low that sessions are forgotten, and their traces."""
     snapshot_entries: int
     """Log entries after which a snapshot is taken, 0 for never; ``kept_entries`` before its end are kept."""
     kept_entries: int
     trouble: float
     """Packets lost, doubled or late at any time, as a share."""
     client_trouble: float
-    """Of clients' datagrams, lost or doubled at any time, as a share."""
+    """Clients' datagrams lost or doubled at any time, as a share."""
     turn_at_once: float
     """How often a node looks at a datagram at once, rather than with the next one."""
     hostile_us: int
@@ -137,7 +137,7 @@ class Plan:
     effort: int
     """Of a flush: ``hosts.group.Pace``."""
     step_bytes: int
-    """Of a value, looked through in a step."""
+    """How many bytes of a value are looked through in a step."""
 
     @property
     def cluster(self) -> Cluster:

@@ -336,7 +336,8 @@ class World:
         self._check_leaders(decisions)
 
     def _wrong_entries(self, decisions: Decisions, switch: SimSwitch) -> list[Write]:
-        """Of a leader that is alone a switch hears nothing, and so does not find out that its entry was changed."""
+        """The writes that a switch's entries lack. Groups whose leader is alone are left out: it sends nothing, so a
+        switch does not find out that its entry was changed."""
         alone = {group.id for group in decisions.network.groups if group.quorum == 1}
         return [
             write

@@ -27,13 +27,13 @@ from topo.paths import shown
 FOLDER = Path(__file__).parent / "topologies"
 SUFFIX = ".yaml"
 PREFIX_LENGTH = 24
-"""Of a host's own network; its last address is the gateway."""
+"""Prefix length of a host's own network, whose last address is the gateway's."""
 MAX_MEMBERS = 9
 MAX_GROUPS = 64
 """Register slots of the P4 program."""
 MAX_SWITCHES = 64
 MAX_PORT = 509
-"""Of a switch; 510 is the controller's, 511 drops."""
+"""The highest port of a switch; 510 is the controller's, 511 drops."""
 LONGEST_NAME = 9
 LONGEST_INTERFACE = 15
 """Characters that Linux allows for an interface's name (IFNAMSIZ in linux/if.h, less the final NUL)."""

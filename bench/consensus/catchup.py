@@ -62,7 +62,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of several runs: medians and, as text, their spread; what is said of each must be true of all."""
+    """Medians of several runs and, as text, their spread; what is said of each must be true of all."""
     figures: dict[str, Any] = {}
     for name, first in runs[0].items():
         values = [one[name] for one in runs]

@@ -107,7 +107,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _others(text: str, say: Callable[[str], None]) -> list[str]:
-    """Those of ``text`` that can be run. Raises UsageError."""
+    """The systems in ``text`` that can be run. Raises UsageError."""
     names = [name for name in text.split(",") if name and name != "none"]
     for name in names:
         if name not in OTHERS:

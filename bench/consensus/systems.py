@@ -153,7 +153,7 @@ class Switchraft:
         return [*words, "--bind", self._ground.client]
 
     def leadership(self) -> tuple[int | None, int]:
-        """Of the first group."""
+        """Leader and term of the first group."""
         told = [groups[0] for groups in self._ask_everyone().values()]
         term = max((group["term"] for group in told), default=0)
         leaders = [group["leader"] for group in told if group["role"] == "leader" and group["term"] == term]

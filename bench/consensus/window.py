@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TICKS_PER_S = 100
-"""Of the times in /proc/PID/stat, on Linux always."""
+"""The unit of the times in /proc/PID/stat, on Linux always."""
 
 KEYS = 10_000
 """Different keys that a load writes, one after the other: the state stays small, however long it runs."""

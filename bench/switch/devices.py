@@ -126,7 +126,7 @@ class Running:
         return None
 
     def cpu_seconds(self) -> float | None:
-        """Of all threads that it has, until now."""
+        """The processor time of all threads that it has, until now."""
         if self.pid is None:
             return None
         tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")

@@ -16,7 +16,7 @@ from typing import Any
 from bench.switch.devices import SIDE_A, SIDE_B, Running
 
 TRIAL_S, LONGEST_TRIAL_S = 1.2, 3.0
-"""Of one rate that is tried, equally long for slow and fast devices: a machine that stands still for a moment costs
+"""How long one rate is tried, equally long for slow and fast devices: a machine that stands still for a moment costs
 each the same share of its frames."""
 TRIAL_FRAMES = 60_000
 """At least: so many that what a device's queues can hold (BMv2: some 2,000) is little of it."""

@@ -195,7 +195,7 @@ class Device:
         self.write(p4r.Update.MODIFY, table_entry=entry)
 
     def entry_counter(self, table: str, handle: int | None) -> tuple[int, int]:
-        """Of an entry's direct counter; None: of the default entry."""
+        """Packets and bytes of an entry's direct counter; None: of the default entry."""
         key = p4r.TableEntry(table_id=self.id("tables", table), is_default_action=True)
         if handle is not None:
             key = self._entries[table][handle]

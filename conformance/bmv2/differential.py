@@ -82,7 +82,7 @@ def embedded(pipeline: Pipeline, given: Round, mask: Mask) -> Iterator[Frames]:
 
 
 def on_bmv2(device: Device, given: Round, mask: Mask, sequential: bool) -> Iterator[Frames]:
-    """The same on BMv2. Raises ReferenceError if it ends."""
+    """What each packet leads to on BMv2. Raises ReferenceError if BMv2 ends."""
     window = 1 if sequential else WINDOW
     for at in range(0, len(given.frames), window):
         for frames in device.switch.send(given.frames[at : at + window]):

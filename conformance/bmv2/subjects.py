@@ -86,7 +86,7 @@ def subjects() -> Iterator[Subject]:
 
 
 def corpus(testdata: Path, names: list[str]) -> Iterator[Subject]:
-    """Those of a p4c checkout."""
+    """The subjects of a p4c checkout."""
     for name in names:
         yield Subject(testdata / "p4_16_samples" / f"{name}.p4", 1, 200, hints={"whole": True})
 

@@ -88,7 +88,7 @@ class Network:
         return self._carry([(self._peer[host, 0], frame)])
 
     def packet_out(self, switch: str, frame: bytes) -> list[tuple[str, bytes]]:
-        """The same for a frame that enters at the CPU port, with its packet_out header in front."""
+        """What each host gets of a frame that enters at the CPU port, with its packet_out header in front."""
         return self._carry([((switch, self.cpu_ports[switch]), frame)])
 
     def _carry(self, frames: Sequence[tuple[tuple[str, int], bytes]]) -> list[tuple[str, bytes]]:

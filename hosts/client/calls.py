@@ -14,14 +14,14 @@ from hosts.service.values import Value
 
 FIRST_PATIENCE_S = 0.2
 MAX_PATIENCE_S = 1.0
-"""How long whoever was asked may stay silent before another is asked; doubles from one to the other."""
+"""Another member is asked after so long without an answer. The wait doubles from the first to the largest."""
 
 FIRST_BACKOFF_S = 0.02
 MAX_BACKOFF_S = 0.2
-"""Between answers that say "not now"; doubles likewise."""
+"""The pause after an answer that says "not now". It doubles from the first to the largest."""
 
 PATIENCE_S_PER_BYTE = 0.5 / (1 << 20)
-"""More of it for large requests: they have to reach other members and their disks."""
+"""More patience for large requests: they have to reach other members and their disks."""
 
 MAX_KNOWN = 64
 """Addresses of which is kept what they said last, or that they were silent."""
@@ -106,7 +106,7 @@ class Call:
     in_doubt: bool = False
     """Whether some node may have taken it that has not said what became of it."""
     message_id: int | None = None
-    """Of its fragments, if it is large."""
+    """The message id of its fragments, if it is large."""
 
     @property
     def done(self) -> bool:
@@ -170,11 +170,11 @@ class Servers:
         """Since when each does not answer."""
 
     def everyone(self) -> list[Address]:
-        """Those given, then those that others have named."""
+        """The addresses that were given, then those that others have named."""
         return self._given + self._learned
 
     def follow(self, leader: Address, now: float) -> bool:
-        """Somebody says that ``leader`` leads. False if it is known to be silent."""
+        """A node says that ``leader`` leads. False if ``leader`` is known to be silent."""
         if now - self.silent.get(leader, -DISTRUST_S) < DISTRUST_S:
             return False
         if leader not in self._given and leader not in self._learned:

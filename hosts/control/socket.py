@@ -79,7 +79,7 @@ class ControlServer:
         self._inode = path.stat().st_ino
         self._connections: dict[int, _Connection] = {}
         self._epoll = select.epoll()
-        """Of the connections: it names one at a time, in turn, however many there are."""
+        """Watches the connections. It names one at a time, in turn, however many there are."""
         self._epoll.register(self._server.fileno(), select.EPOLLIN)
         epoll.register(self._epoll.fileno(), select.EPOLLIN)
 

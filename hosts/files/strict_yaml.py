@@ -17,7 +17,7 @@ Place = tuple[str | int, ...]
 
 MAX_DEPTH = 16
 MAX_VALUES = 50_000
-"""Of one file; those that aliases repeat are counted each time."""
+"""How many values a file may have; those that aliases repeat are counted each time."""
 
 _TAG = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,19}")

@@ -64,7 +64,7 @@ class _Outgoing:
     message_id: int
     payload: Payload = field(repr=False)
     count: int
-    """Of the pieces that the payload is cut to; ``pieces`` are made when they are needed."""
+    """How many pieces the payload is cut to; ``pieces`` holds those that were needed so far."""
     head: bytes
     """The header as each fragment carries it."""
     pieces: list[_Piece] = field(default_factory=list, repr=False)
@@ -98,7 +98,7 @@ class Outbox:
         self._messages: OrderedDict[int, _Outgoing] = OrderedDict()
         self._by_header: dict[Header, int] = {}
         self.payload_bytes = 0
-        """Of the messages that have not fully arrived."""
+        """How many bytes the messages have that have not fully arrived."""
         self._resend: deque[tuple[_Outgoing, _Piece]] = deque()
         self._in_flight = 0
         self._window = WINDOW

@@ -30,7 +30,8 @@ from hosts.wire import (
 )
 
 MAX_BYTES = 64 << 20
-"""Of all large replies, and of those that wait for a challenge's answer; one of any size may be alone."""
+"""How many bytes all large replies, and those that wait for a challenge's answer, may have; a single one may have
+more."""
 
 MAX_ADDRESSES = 1024
 """To which large replies are on their way; and so many others whose replies wait."""
@@ -57,7 +58,7 @@ class _Waiting:
 
 
 class Replies:
-    """Those of one node, to all addresses. ``put`` sends a datagram of a type; ``draw`` draws 64 bits."""
+    """The replies of one node, to all addresses. ``put`` sends a datagram of a type; ``draw`` draws 64 bits."""
 
     def __init__(self, put: Callable[[int, bytes, Address], None], draw: Callable[[], int]) -> None:
         self._put = put

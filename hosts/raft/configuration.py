@@ -77,24 +77,24 @@ class Configuration:
         return self.with_membership(self.membership.voters, self.membership.learners, NO_MEMBERS, {})
 
     def on_the_way_to(self, voters: frozenset[int]) -> Configuration:
-        """The same, as a step towards ``voters``, who learn already or vote."""
+        """This configuration, marked as a step towards ``voters``, who are learners or voters already."""
         have = self.membership.voters
         return replace(self, promised=voters - have, leaving=have - voters)
 
     @property
     def is_step(self) -> bool:
-        """Whether it is one."""
+        """Whether this configuration is a step towards other voters."""
         return bool(self.promised)
 
     def kept_promise(self) -> Configuration:
-        """What it is a step towards."""
+        """The configuration that this one is a step towards."""
         have = self.membership
         return self.with_membership(
             (have.voters | self.promised) - self.leaving, have.learners - self.promised, NO_MEMBERS, {}
         )
 
     def without_promise(self) -> Configuration:
-        """The same, and no step any more."""
+        """This configuration, no longer marked as a step."""
         return self.with_membership(self.membership.voters, self.membership.learners, self.membership.outgoing, {})
 
     def same_as(self, other: Configuration) -> bool:

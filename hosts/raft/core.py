@@ -156,7 +156,7 @@ class Raft:
 
     @property
     def membership(self) -> Membership:
-        """Of ``configuration``."""
+        """Who votes and who learns by ``configuration``."""
         return self.log.configurations.latest.membership
 
     @property

@@ -17,7 +17,7 @@ class Ballot:
         self.granted: set[int] = set()
         self.rejected: set[int] = set()
         self.log_ids: dict[int, int] = {} if log_ids is None else log_ids
-        """Of the voters' logs, as they have named them in this candidacy."""
+        """The ids of the voters' logs, as the voters have named them in this candidacy."""
 
     def knows(self, voter: int, log_id: int) -> bool:
         """Take note out of which log a voter answers, 0 if it does not say. False if that used to be another: then it

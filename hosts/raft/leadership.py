@@ -485,8 +485,8 @@ class Leadership:
         self._release_reads()  # those who have left were perhaps the only ones who had not answered
 
     def _say_farewell(self) -> None:
-        """Who has left is not heard any more, but is told, as far as a few messages can: or it would ask for votes
-        for ever, and clients that come to it would not learn where to go."""
+        """Tell removed members, by a few messages, that they are removed. Otherwise they would ask for votes for
+        ever, and clients that come to them would not learn where to go. Their answers count no more."""
         latest = self._log.configurations.latest
         if latest.index > self._log.commit_index:
             return

@@ -64,7 +64,8 @@ class Progress:
         self.contact_tick = now
         """The tick at which the latest round that it answered began; at first, that of this object's making."""
         self.answered_tick = NEVER
-        """The same without that grace: a lease counts from this."""
+        """The tick at which the latest round that it answered began; NEVER until it has answered one. A lease
+        counts from this."""
         self.answered_round = 0
         self.commit_sent = 0
         self.inflight_bytes = 0

@@ -17,7 +17,7 @@ from hosts.wire import Header
 
 MAX_CANDIDATES = 1024
 MAX_CANDIDATE_BYTES = MAX_LARGE_BYTES
-"""Of their payloads together; one of any size may be alone."""
+"""How many bytes the candidates' payloads may have together; a single one may have more."""
 
 
 @dataclass(slots=True)

@@ -21,10 +21,10 @@ AT_ONCE_BYTES = 8 << 10
 step."""
 
 STEP_BYTES = 16 << 10
-"""Looked through in one step, which takes about 2 ms at the most."""
+"""How much of a value is looked through in one step, which takes about 2 ms at the most."""
 
 ASCII_BYTES = 256 << 10
-"""Of a text, as long as it is ASCII, looked through in one step."""
+"""How much of a text is looked through in one step, as long as it is ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Check:
         self._steps = steps
         self._at = 0
         self._text_end = 0
-        """Of a text that is being looked through."""
+        """Where the text ends that is being looked through."""
         self._missing = [1]
         """Objects that are still to come, in all and then in each open list or map; keys and values of a map."""
         self._maps = [False]

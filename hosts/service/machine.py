@@ -69,7 +69,7 @@ class Machine:
     # -- snapshots ----------------------------------------------------------------------------------------------
 
     def blank(self) -> Machine:
-        """Another one, as at first."""
+        """An empty machine with the same limits."""
         return Machine(self._limits)
 
     def clear(self) -> None:
@@ -82,7 +82,7 @@ class Machine:
         return self._former
 
     def stop_preserving(self) -> None:
-        """Of pairs and sessions."""
+        """Keep former values of pairs and sessions no longer."""
         self._former = None
         self.sessions.stop_preserving()
 

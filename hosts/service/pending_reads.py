@@ -1,8 +1,8 @@
 """Clients that wait for a read which takes no log entry (thesis, section 6.4).
 
-A read is asked of the core, which numbers it. It is safe once a quorum has answered a round that began after that,
-and is answered once everything up to the index that the core names is applied. What a leader that has lost its term
-was asked and had not made safe is given up; what was safe stays so.
+The core numbers each read. A read is safe once a quorum has answered a round that began after the read had come. It
+is answered once everything up to the index that the core names is applied. When a leader loses its term, reads that
+are not safe yet are given up; those that are safe are still answered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hosts.wire import Header
 
 MAX_READERS = 65_536
 MAX_READER_BYTES = MAX_LARGE_BYTES
-"""Beyond this many of them, or bytes of their keys, a leader is busy; a key of any size may wait alone."""
+"""A leader is busy from so many waiting reads on, or from so many bytes of their keys; a single key may be larger."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Reader:
 
 
 class Readers:
-    """All that wait in a group. Numbers are the core's, and never come twice."""
+    """All reads that wait in a group. The core gives out their numbers, and gives none out twice."""
 
     def __init__(self) -> None:
         self._asked: dict[int, Reader] = {}
@@ -82,8 +82,8 @@ class Readers:
         return reader
 
     def expire(self, leads: bool, term: int) -> list[Reader]:
-        """Those that will never be safe because this member ``leads`` no more, or in another term; they wait no
-        longer."""
+        """The reads that will never be safe, because this member ``leads`` no more, or leads in another term. They
+        wait no longer."""
         if not self._asked or (leads and term == self._term):
             return []
         lost = list(self._asked.values())

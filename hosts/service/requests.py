@@ -33,7 +33,7 @@ MAX_REQUEST_BYTES = MAX_LARGE_BYTES + 64
 MAX_U32 = 2**32 - 1
 MAX_U64 = 2**64 - 1
 MAX_TEXT_BYTES = 400
-"""Of what a node says to people, at most."""
+"""The longest text that a node says to people."""
 
 
 Encoded: TypeAlias = bytes | memoryview

@@ -86,7 +86,7 @@ class Sessions:
         self._sessions: OrderedDict[int, Session] = OrderedDict()
         self._by_nonce: dict[int, int] = {}
         self._traces: OrderedDict[int, Trace] = OrderedDict()
-        """Of forgotten sessions, the oldest first."""
+        """What is kept of forgotten sessions, the oldest first."""
         self.kept = 0
         """Replies, of all sessions."""
         self._former: dict[int, list[Any]] | None = None

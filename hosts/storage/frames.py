@@ -102,7 +102,7 @@ def pack_frame(
 def pack_large_frame(
     log_id: bytes, chain: int, hard_state: HardState | None, cut: int | None, entries: Sequence[Entry]
 ) -> tuple[list[bytes], int]:
-    """The same in parts, which are not copied into one."""
+    """A frame as ``pack_frame`` makes it, in parts that are not copied into one."""
     parts = _pack_records(hard_state, cut, entries, None)
     header = _FRAME.pack(FRAME_MAGIC, sum(map(len, parts)), chain)
     crc = crc32c(log_id + header)

@@ -30,7 +30,7 @@ def segment_name(number: int) -> str:
 
 
 def segment_numbers(names: list[str]) -> list[int]:
-    """Of the segments among a folder's files, rising."""
+    """The numbers of the segments among a folder's files, rising."""
     return sorted(int(match[1]) for name in names if (match := _SEGMENT_NAME.fullmatch(name)))
 
 

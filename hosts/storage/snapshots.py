@@ -44,7 +44,7 @@ def snapshot_name(index: int) -> str:
 
 
 def snapshot_indexes(names: list[str]) -> list[int]:
-    """Of the snapshots among a folder's files, rising."""
+    """The indexes of the snapshots among a folder's files, rising."""
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 

@@ -19,7 +19,7 @@ _Tables = tuple[list[int], list[int], list[int], list[int]]
 
 
 class PartSums:
-    """Of ``data`` from ``start`` on."""
+    """CRCs of any part of ``data`` from ``start`` on."""
 
     __slots__ = ("_data", "_prefix", "_start")
 

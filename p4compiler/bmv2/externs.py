@@ -15,7 +15,7 @@ from p4compiler.source import Diagnostics, Fault
 
 DEFAULT_SIZE = 1024
 MOST_CELLS = (1 << 31) - 2
-"""Of an array: BMv2 counts them in a signed number of 32 bits."""
+"""The largest array: BMv2 counts cells in a signed number of 32 bits."""
 
 ALGORITHMS = frozenset({"crc32", "crc32_custom", "crc16", "crc16_custom", "random", "identity", "csum16", "xor16"})
 INGRESS, EGRESS = "ingress", "egress"
@@ -300,7 +300,7 @@ class Externs:
 
 
 def _cell_width(cell: t.Type) -> int:
-    """Of a register's cell, in bits; 0 for a type that the target has no cells for."""
+    """The width of a register's cell, in bits; 0 for a type that the target has no cells for."""
     type_ = t.value_type(cell)
     return type_.width if isinstance(type_, t.Bits) else 1 if type_ == t.BOOL else 0
 

@@ -183,7 +183,7 @@ class Checker(ParserChecks):
                 self.error(fault, parameter)
 
     def constructor_parameters(self, parameters: tuple[s.Parameter, ...], of: str, optional: bool) -> None:
-        """The same for what is given when a package, parser, control or extern object is made."""
+        """Resolves and declares the parameters of the constructor of a package, parser, control or extern object."""
         for parameter in parameters:
             type_ = self._parameter(parameter, optional)
             fault = type_rules.constructor_parameter_fault(type_, of)

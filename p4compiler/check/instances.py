@@ -142,7 +142,7 @@ class InstanceChecks(CallChecks):
     def _overloaded(
         self, syntax: s.TypeSyntax, type_: t.Applicable | t.Package, arguments: tuple[s.Argument, ...]
     ) -> tuple[t.Applicable | t.Package, list[s.Declaration]]:
-        """Of parsers, controls or packages of one name, the one whose parameters the arguments fit."""
+        """The one among parsers, controls or packages of one name whose parameters the arguments fit."""
         candidates: list[s.Declaration] = [type_.declaration]
         if isinstance(syntax, s.NamedTypeSyntax) and self.facts.uses.get(syntax) is type_.declaration:
             scope = self.globals if syntax.absolute else self.scope

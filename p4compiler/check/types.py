@@ -198,7 +198,7 @@ class TypeChecks(ABC):
         return {name: t.substitute(type_, bindings) for name, type_ in fields.items()}
 
     def warn_if_deprecated(self, declaration: s.Declaration, node: s.Node) -> None:
-        """Of what is marked @deprecated("what to use"), wherever a program uses it."""
+        """Warns wherever a program uses what is marked @deprecated("what to use")."""
         annotation = s.find_annotation(declaration.annotations, "deprecated")
         if annotation is not None and not node.loc.source.system:
             text = s.string_body(annotation)

@@ -416,7 +416,7 @@ class Values:
         raise Fault("this value cannot be assigned to a header", self.loc)
 
     def set_valid(self, header: ir.Header, valid: bool) -> None:
-        """Of a union's members one at most is valid, and none once one is made invalid."""
+        """Make a header valid or invalid. Of a union one member is valid at most, none once one is made invalid."""
         self.emit(ir.SetValid(self.loc, header, valid))
         if not valid:
             for other in self.storage.siblings.get(header, ()):
@@ -476,7 +476,7 @@ class Values:
         self.each_static(target, lambda h: self.each_static(source, lambda v: copy(h, v)))
 
     def _copy_member(self, target: ir.Header, source: ir.Header) -> None:
-        """Of a union that is copied as a whole: its other members are copied too."""
+        """Copy a member of a union that is copied as a whole: its other members are copied, too."""
         self.emit(ir.Copy(self.loc, target, source))
 
     def _assign_stack(self, target: ir.StackPlace, value: ir.Value) -> None:

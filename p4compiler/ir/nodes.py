@@ -323,7 +323,7 @@ class Assign(Stmt):
 
 @dataclass(frozen=True, slots=True)
 class Copy(Stmt):
-    """Of a whole header, stack or union."""
+    """Copies a whole header, stack or union."""
 
     target: HeaderPlace | StackPlace | UnionPlace
     source: HeaderPlace | StackPlace | UnionPlace

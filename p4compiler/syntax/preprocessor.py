@@ -69,7 +69,7 @@ class Preprocessor:
         return self.run_source(Source(str(path), read_text(path)), path)
 
     def run_source(self, source: Source, path: Path | None = None) -> list[Token]:
-        """The same for a text that is already in memory."""
+        """Tokens of a text in memory, ending with an END token."""
         end = self._file(source, path)
         self._flush()
         self._output.append(end)

@@ -23,7 +23,7 @@ from p4switch.program import Json
 TRACE_FLAGS = (*FLAGS, "-DP4_TRACE")
 MOST_TERMS = MOST_ALTERNATIVES = 8
 MOST_EVENTS = 400
-"""Of one frame that are told: one that goes round may have a hundred thousand, each with all its fields."""
+"""How many events of one frame are told: one that goes round may have a hundred thousand, each with all fields."""
 
 
 class Kind(IntEnum):

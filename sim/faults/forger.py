@@ -154,7 +154,7 @@ class Forger:
                 yield header.pack() + status.pack()
 
     def _fragments(self) -> Iterator[bytes]:
-        """Of a message with as many gaps as there are fragments, or of a whole one, each twice."""
+        """Fragments of a message with as many gaps as there are fragments, or of a whole one, each twice."""
         header = self._header(self._random.getrandbits(20), int(Flag.FRAGMENT))
         number = self._random.getrandbits(64)
         if self._random.random() < 0.5:

@@ -635,7 +635,8 @@ class Nemesis:
         return self._control.stop_rival
 
     def _foreign_write(self, random: Random) -> Undo | None:
-        """Somebody has a member's switch name a leader of an earlier term, unknown to the controller."""
+        """Another client of P4Runtime writes a leader of an earlier term into a member's switch; the controller does
+        not know."""
         if not self._scene.plan.features >= LEARNING:
             return None  # the switch does not learn, and so cannot tell that its entry is wrong
         group = random.choice(self._scene.plan.topology.groups)

@@ -150,7 +150,7 @@ class Lab:
                 switches.check_port_free(switch.name, purpose, port)
 
     def _interfaces(self) -> list[str]:
-        """Those of the root namespace: the switches'."""
+        """The interfaces in the root namespace: the switches'."""
         return [name for switch in self.topology.switches for name in self.topology.ports(switch.name).values()]
 
     def _prepare_folders(self) -> None:

@@ -22,8 +22,8 @@ from topo.paths import shown
 TOKEN_VARIABLE = "SWITCHRAFT_LAB"
 POLL_S = 0.02
 FIRST_LINES, LAST_LINES = 4, 8
-"""Of what a process printed before it ended. Tracebacks say at the end what it is about; a program that did not
-understand its arguments says so at the top, before pages of usage."""
+"""How many lines are shown of what a process printed before it ended. Tracebacks say at the end what it is about; a
+program that did not understand its arguments says so at the top, before pages of usage."""
 LONGEST_LINE = 300
 PART_BYTES = 32 * 1024
 

@@ -43,7 +43,7 @@ class Record:
     switch: str
     state: str = "starting"
     interfaces: dict[str, int] = field(default_factory=dict)
-    """Of the root namespace: name to interface index; 0 while it is about to be made."""
+    """Interfaces in the root namespace: name to interface index; 0 while it is about to be made."""
     hosts: dict[str, Process] = field(default_factory=dict)
     """Host name to the process that holds its namespace."""
     processes: tuple[Running, ...] = ()

@@ -27,7 +27,7 @@ from topo.root import check_root
 
 
 class Asked(BaseException):
-    """Somebody asked this process to end: `switchraft stop`, or a closed terminal."""
+    """This process was asked to end: by `switchraft stop`, or by a closed terminal."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The clients of a soak: each asks one thing after the other, from a host of the lab, and writes down what it saw."""
+"""The clients of a soak. Each runs on a host of the lab, sends one request at a time, and records what it saw."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEYS = ("k1", "k2", "k3", "k4", "k5")
 WEIGHTS = {"append": 28, "put": 22, "delete": 8, "get": 24, "read_list": 18}
 
 TIMEOUT_S = 2.5
-"""Shorter than many faults, so that calls remain without an answer."""
+"""Shorter than many faults, so that some calls get no answer."""
 
 PROBE_TIMEOUT_S = 1.0
 PROBE_S = 0.1

@@ -19,7 +19,7 @@ from topo.views.output import print_json
 PATIENCE_S = 10.0
 """From line to line of an answer."""
 SHOWN_CHARACTERS = 100
-"""Of a value, for people; --json shows all of it."""
+"""How much of a value people are shown; --json shows all of it."""
 
 
 def values_of(live: Live, node: str, group: int | None = None) -> list[Any]:

@@ -100,7 +100,7 @@ def _or_error(call: Any) -> dict[str, Any]:
 
 
 def render(whole: dict[str, Any]) -> RenderableType:
-    """The same for people."""
+    """The state as tables for people."""
     parts: list[RenderableType] = [_nodes_table(whole), _switches_table(whole)]
     for group in whole["groups"]:
         steered = f"{group['host']} (term {group['term']})" if group.get("host") else "no leader known"

@@ -77,6 +77,6 @@ def compared(program: g.Program) -> int:
 
 
 def difference(program: g.Program) -> Difference | None:
-    """Of one program, built in a folder of its own."""
+    """What differs for one program, built in a folder of its own; None if nothing does."""
     with tempfile.TemporaryDirectory(prefix="p4-language-") as folder:
         return differences([program], Path(folder))[0]

@@ -288,7 +288,7 @@ class Expressions:
         return g.IsValid(g.BOOL, self.with_indexes(scope, self.pick(headers))) if headers else None
 
     def _equal(self, scope: Scope, _depth: int) -> g.Expr | None:
-        """Of whole structs, headers or stacks."""
+        """A comparison of whole structs, headers or stacks."""
         wholes = [path for path in scope.paths() if not g.is_scalar(path.type)]
         if not wholes:
             return None

@@ -314,7 +314,7 @@ class Run(Stmt):
 
 @dataclass
 class Apply(Stmt):
-    """Of a control or sub-parser, by the name of its instance."""
+    """Applies a control or sub-parser, by the name of its instance."""
 
     instance: str
     callee: Control | Parser
@@ -480,7 +480,7 @@ class Program:
 
 
 def width(type_: Type) -> int:
-    """Of a scalar, or of all fields of a header."""
+    """The width of a scalar, or of all fields of a header."""
     if isinstance(type_, (Bit, Int)):
         return type_.width
     if isinstance(type_, Header):
