@@ -46,7 +46,6 @@ def test_its_packets_are_dropped_or_pass(checkout: Path) -> None:
         "-p",
         "no:cacheprovider",
         f"tests/p4/test_{FEATURE}.py",
-        "tests/p4/test_raft_p4.py",
         "tests/controller/test_names.py",
         "tests/controller/test_desired.py::test_a_network_file_knows_the_features_that_there_are",
     )
