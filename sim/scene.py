@@ -12,7 +12,7 @@ from sim.trace import Trace
 
 
 class Scene:
-    """Of one seed."""
+    """What the parts of one seed share."""
 
     def __init__(self, plan: Plan, *, trace: bool) -> None:
         self.plan = plan

@@ -33,7 +33,7 @@ def test_the_document_changes_every_part_that_a_feature_has() -> None:
         "controller/network.py",
         "controller/names.py",
         "topo/views/features.py",
-        "sim/hostile.py",
+        "sim/faults/hostile.py",
         "sim/mutants.txt",
     }
 
