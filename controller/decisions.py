@@ -209,7 +209,7 @@ class Decisions:
         self._outputs.append(Changed())
 
     def holds(self, switch: str, entries: tuple[Entry, ...]) -> None:
-        """These are the entries of a switch, after they were read or written."""
+        """A switch holds these entries, as they were read or written."""
         self._switches[switch].entries = entries
 
     def found(self, switch: str, entries: tuple[Entry, ...]) -> None:

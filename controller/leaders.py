@@ -41,7 +41,7 @@ class Verdict(Enum):
     ASK = auto()
     """Ask every switch first, then ``judge``."""
     IGNORE = auto()
-    """It is no member of the group."""
+    """Who was heard is no member of the group."""
 
 
 def fresh_within_us(filter_window_ms: int) -> int:

@@ -10,7 +10,7 @@ from hosts.wire import ToldMember, pack_members
 
 
 def pack_address(address: Address) -> bytes:
-    """As a configuration in the log has it."""
+    """An address as a configuration in the log has it."""
     return f"{address[0]}:{address[1]}".encode()
 
 

@@ -218,7 +218,7 @@ class Member:
         return Delay(given, overdue - given)
 
     def tick(self, count: int, dropped: int = 0) -> None:
-        """So many ticks have passed, and ``dropped`` before them that are never given."""
+        """Tell every group that ``count`` ticks have passed. ``dropped`` ticks before them are never given."""
         groups = self.groups.values()
         for group in groups if dropped else ():
             group.core.clock_slipped()

@@ -202,7 +202,7 @@ class FragmentStatus:
         return at == len(self.missing) or self.missing[at][0] >= end
 
     def pack(self, room: int | None = None) -> bytes:
-        """As payload. Ranges that do not fit ``room`` bytes, or are more than MAX_RANGES, are left out, and
+        """The payload. Ranges that do not fit ``room`` bytes, or are more than MAX_RANGES, are left out, and
         ``highest`` is lowered to where the first of them begins."""
         most = MAX_RANGES if room is None else min(MAX_RANGES, max(0, room - _STATUS.size) // _RANGE.size)
         missing, highest = self.missing, self.highest

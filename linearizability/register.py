@@ -32,7 +32,7 @@ class Configuration:
     puts: int = 0
     """How many unanswered puts that nobody has read have happened: those that began first."""
     deletes: int = 0
-    """Likewise of unanswered deletes."""
+    """How many unanswered deletes have happened: those that began first."""
     unobserved: bool = False
     """Whether the last that happened is an unanswered write that nothing has observed yet."""
     before: Held = None

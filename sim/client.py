@@ -61,7 +61,7 @@ class Client:
 
     @property
     def session(self) -> int:
-        """Its session's number, 0 while it has none."""
+        """The number of the client's session, 0 while it has none."""
         return self._protocol.session
 
     def counts(self) -> dict[str, int]:

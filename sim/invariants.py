@@ -192,7 +192,7 @@ class Watch:
         self._ghosts[member] = self.disks[member]
 
     def mended(self, member: int) -> None:
-        """It is a member again, with a new folder."""
+        """A member that was wiped is a member again, with a new folder."""
         self._ghosts.pop(member)
 
     def takes_part(self, member: int) -> bool:

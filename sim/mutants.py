@@ -138,7 +138,7 @@ class Kept:
         return f"{mutant.name}/{blake2b(repr(mutant).encode(), digest_size=8).hexdigest()}"
 
     def find(self, mutant: Mutant) -> Verdict | None:
-        """That the mutant was found. One that was missed is judged again."""
+        """The kept verdict of a mutant that was found. One that was missed is judged again."""
         kept = self._all.get(self._key(mutant))
         return Verdict(mutant, **kept) if kept and kept["found"] else None
 

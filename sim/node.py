@@ -466,7 +466,7 @@ class Process:
 
     @property
     def ticks(self) -> int:
-        """That the groups have been given in this life."""
+        """Ticks that the groups have been given in this life."""
         return self._ticks
 
     def drops(self) -> dict[str, int]:

@@ -135,7 +135,7 @@ class Plan:
     flushes: int
     """How often a group that is busy is flushed in a turn, beyond the first time."""
     effort: int
-    """Of a flush: ``hosts.group.Pace``."""
+    """How much one flush of a group does: ``hosts.group.Pace``."""
     step_bytes: int
     """How many bytes of a value are looked through in a step."""
 

@@ -25,7 +25,7 @@ class Told:
         self._given_up: defaultdict[int, int] = defaultdict(int)
         """By session: the client waits for no sequence up to this one."""
         self._values: set[bytes] = set()
-        """That were written: no two writes of the simulator's clients have the same."""
+        """Values that were written: no two writes of the simulator's clients have the same."""
 
     def look(self, entry: Entry, reply: Reply) -> None:
         """An entry was applied, and this is the answer to it."""

@@ -101,7 +101,7 @@ class TopologyFile(_Strict):
     heartbeat_ms: Whole = Field(default=50, ge=10, le=30_000)
     election_timeout_ms: Whole = Field(default=300, ge=60, le=600_000)
     snapshot_entries: Whole | None = Field(default=None, ge=0)
-    """As in a cluster file; None: the nodes' own default."""
+    """What the cluster file of the nodes says; None: the nodes' own default."""
     reads: Literal["quorum", "lease", "log"] = "quorum"
     """As in a cluster file."""
 

@@ -165,7 +165,7 @@ def _read_back(cluster: Loopback, member: int, keys: int, part: int) -> bool:
 
 
 def _snapshot_of_all(cluster: Loopback, member: int) -> dict[str, Any] | None:
-    """Its status, once it has a snapshot of all that is applied."""
+    """A member's status, once it has a snapshot of all that is applied."""
     status = cluster.group_status(member)
     if status and status["snapshot"] == status["applied"]:
         return status

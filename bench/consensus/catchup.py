@@ -160,7 +160,7 @@ def run(
 
 
 def _has_caught_up(cluster: Loopback, member: int, leader: int) -> dict[str, Any] | None:
-    """Its status, once it has applied what the leader had committed just before."""
+    """A member's status, once it has applied what the leader had committed just before."""
     goal = cluster.group_status(leader)
     status = cluster.group_status(member)
     return status if goal and status and status["applied"] >= goal["commit"] else None

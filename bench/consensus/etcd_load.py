@@ -1,4 +1,4 @@
-"""As ``bench.consensus.load``, for etcd: one client process with grpc.aio that keeps a number of puts outstanding.
+"""What ``bench.consensus.load`` is, for etcd: a client process with grpc.aio that keeps a number of puts outstanding.
 
 ``python -m bench.consensus.etcd_load --server 127.0.0.1:2379 --outstanding 64 --seconds 5``. It asks the server
 that it is given, so that should lead. Requests are packed by hand: no protobuf runtime slows this client down.

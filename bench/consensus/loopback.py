@@ -54,7 +54,7 @@ class NodeProcesses:
 
     @staticmethod
     def host(member: int) -> str:
-        """Its address."""
+        """A member's address."""
         return f"127.0.0.{member}"
 
     def address(self, member: int) -> tuple[str, int]:

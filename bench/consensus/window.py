@@ -102,5 +102,5 @@ def window_of(options: argparse.Namespace) -> Window:
 
 
 def tell(figures: dict[str, float]) -> None:
-    """As the program that started the load reads them."""
+    """Print figures as the program that started the load reads them."""
     print(json.dumps(figures), flush=True)

@@ -82,7 +82,7 @@ def plain_frame(size: int, destination: int = B, *, back: bool = False) -> bytes
 
 
 def write_frames(path: Path, frames: Sequence[bytes]) -> Path:
-    """As traffic.c reads them."""
+    """Write frames to a file as traffic.c reads them."""
     path.write_bytes(b"".join(struct.pack("<H", len(frame)) + frame for frame in frames))
     return path
 

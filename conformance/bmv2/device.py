@@ -92,7 +92,7 @@ class Device:
         self.close()
 
     def set_logging(self, on: bool) -> None:
-        """Its log_msg texts go to a file."""
+        """Nothing: BMv2's log_msg texts go to a file."""
 
     # Packets -----------------------------------------------------------------------------------
 

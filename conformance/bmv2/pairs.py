@@ -46,7 +46,7 @@ ENTRIES_DIFFER = (
         "table_key_expression": "BMv2 masks an entry's key by p4c's static mask, so an impossible key may match",
     }
 )
-"""As P4C_DIFFERS, under random entries."""
+"""Differences like those in P4C_DIFFERS, under random entries."""
 
 
 @dataclass(frozen=True)

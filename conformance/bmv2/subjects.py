@@ -53,7 +53,7 @@ WHOLE = (
     "registers",
     "truncate",
 )
-"""These read headers without asking whether they are there, so they get no packet that is too short: an invalid
+"""Programs that read headers without asking whether they are there. They get no packet that is too short: an invalid
 header's fields hold anything (in BMv2 those of an earlier packet)."""
 
 

@@ -35,7 +35,7 @@ def one(net: Network, sender: str, frame: Packet, receiver: str) -> Packet:
 
 
 def ip_frame(net: Network, sender: str, target: str, tos: int = 0, payload: Packet | None = None) -> Packet:
-    """As the exercises' send.py makes it; `target`: a host or an address."""
+    """A packet as the exercises' send.py makes it; `target`: a host or an address."""
     address = net.hosts[target].ip if target in net.hosts else target
     header = Ether(src=net.hosts[sender].mac, dst=BROADCAST) / IP(src=net.hosts[sender].ip, dst=address, tos=tos)
     return header / (payload or UDP(dport=4321, sport=1234)) / Raw(MESSAGE)
@@ -94,7 +94,7 @@ def ecn(net: Network) -> None:
 
 
 def congest(net: Network) -> None:
-    """As by iperf over the slow link: packets wait before s1's port to s2."""
+    """Make packets wait before s1's port to s2, as iperf does over the slow link."""
     net.switches["s1"].set_queue_depth(3, 40)
 
 

@@ -141,7 +141,7 @@ class Client:
         return self._many((self._append(value) for value in items), outstanding)
 
     def put_many(self, pairs: Iterable[tuple[Value, Value]], outstanding: int) -> Iterator[Result]:
-        """As ``append_many``, storing values under keys."""
+        """Store values under keys, many at a time, as ``append_many`` appends them."""
         return self._many((self._put_request(key, value) for key, value in pairs), outstanding)
 
     def _many(self, requests: Iterator[Request], outstanding: int) -> Iterator[Result]:

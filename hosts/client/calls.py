@@ -114,7 +114,7 @@ class Call:
         return self.reply is not None or self.failure is not None
 
     def sent(self, asked: Address, now: float) -> None:
-        """It goes out, to ``asked``."""
+        """The call goes out, to ``asked``."""
         self.asked = asked
         self.begun = self.begun or now
         self.tries += 1
@@ -122,18 +122,18 @@ class Call:
         self.heard_of(now)
 
     def heard_of(self, now: float) -> None:
-        """It was sent, or part of it has arrived, or part of the answer."""
+        """The call was sent, or part of it has arrived, or part of its answer."""
         patience = min(FIRST_PATIENCE_S * 2.0 ** min(self.silences, 8), MAX_PATIENCE_S)
         self.next_send = now + patience + len(self.payload) * PATIENCE_S_PER_BYTE
 
     def refused(self, now: float, jitter: float) -> None:
-        """It is to be sent again after a while. ``jitter`` is a factor up to 1."""
+        """The call is to be sent again after a while. ``jitter`` is a factor up to 1."""
         self.next_send = now + jitter * min(FIRST_BACKOFF_S * 2.0 ** min(self.refusals, 8), MAX_BACKOFF_S)
         self.refusals += 1
         self.expects = False
 
     def start_over(self) -> None:
-        """It is to go out as if for the first time, under another session."""
+        """The call is to go out as if for the first time, under another session."""
         self.session = self.sequence = 0
         self.tries = self.silences = self.refusals = 0
         self.expects = self.busy = self.in_doubt = False
@@ -184,7 +184,7 @@ class Servers:
         return True
 
     def turn(self) -> None:
-        """The current one does not help: on to the next."""
+        """The current address does not help: the next one becomes current."""
         everyone = self.everyone()
         self._at = (self._at + 1) % len(everyone)
         if everyone[self._at] == self.current:
@@ -192,12 +192,12 @@ class Servers:
         self.current = everyone[self._at]
 
     def fell_silent(self, address: Address, now: float) -> None:
-        """It was asked and has not answered."""
+        """``address`` was asked and has not answered."""
         _keep(self.silent, address, now)
         self.said.pop(address, None)
 
     def spoke(self, address: Address, said: str | None = None) -> None:
-        """It has answered; ``said`` if that was no result."""
+        """``address`` has answered; ``said`` if that was no result."""
         self.silent.pop(address, None)
         if said is None:
             self.said.pop(address, None)

@@ -190,7 +190,7 @@ class ClientProtocol:
         self._send(call, now)
 
     def _start_queued(self, now: float) -> None:
-        """As many as the session has room for."""
+        """Start as many queued calls as the session has room for."""
         room = self._room()
         started, self._queued = self._queued[:room], self._queued[room:]
         for call in started:

@@ -58,7 +58,7 @@ def parse_address(text: str, default_port: int) -> Address:
 
 
 def parse_member_address(text: str, default_port: int) -> Address:
-    """As ``parse_address``, of one host that others can reach. Raises ValueError."""
+    """Parse like ``parse_address``, but only the address of one host that others can reach. Raises ValueError."""
     address, port = parse_address(text, default_port)
     return parse_host_address(address), port
 

@@ -180,7 +180,7 @@ class History:
         self.extend(entries)
 
     def extend(self, entries: Sequence[Entry]) -> None:
-        """These follow in the log."""
+        """Take the configurations among entries that follow in the log."""
         news = [one for one in entries if one.kind is EntryKind.CONFIGURATION]
         if news:
             for one in news:

@@ -43,7 +43,7 @@ class Identities:
         """The logs of voters that are known and not recorded."""
 
     def adopt(self, latest: Configuration) -> None:
-        """These are the members now. Who has gone is forgotten: it may come back with a new log."""
+        """Take over who the members are now. A member that is gone is forgotten: it may come back with a new log."""
         everyone = latest.membership.everyone()
         self.told = {member: log_id for member, log_id in self.told.items() if member in everyone}
         self.lost = {member: why for member, why in self.lost.items() if member in everyone}

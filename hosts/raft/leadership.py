@@ -263,7 +263,7 @@ class Leadership:
         return True
 
     def committed(self, entries: tuple[Entry, ...]) -> None:
-        """These were given out to be applied; those of this term no longer count against proposals."""
+        """Entries were given out to be applied. Those of this term no longer count against proposals."""
         for entry in entries:
             if entry.term == self.term:
                 self.uncommitted_bytes -= len(entry.data) + ENTRY_OVERHEAD
@@ -470,7 +470,7 @@ class Leadership:
             self.abandon_change(f"given up: {self._silence_text(target)}")
 
     def _append_configuration(self, configuration: Configuration) -> None:
-        """It is in force as soon as it is in the log (thesis, section 4.1)."""
+        """Append a configuration, which is in force as soon as it is in the log (thesis, section 4.1)."""
         self.append(EntryKind.CONFIGURATION, configuration.pack())
         latest = self._log.configurations.latest
         left = self._membership.everyone() - latest.membership.everyone()

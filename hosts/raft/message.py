@@ -41,7 +41,7 @@ class MessageType(IntEnum):
     CLIENT_REQUEST = 16
     CLIENT_REPLY = 17
     CLIENT_FRAGMENT_STATUS = 18
-    """As FRAGMENT_STATUS, between a client and a node, either way."""
+    """A FRAGMENT_STATUS between a client and a node, either way."""
 
 
 class EntryKind(IntEnum):

@@ -19,7 +19,7 @@ class Mode(Enum):
     REPLICATE = "replicate"
     """The follower keeps up: a window of AppendEntries, sent ahead of their acknowledgements."""
     SNAPSHOT = "snapshot"
-    """It needs entries that are compacted away: a snapshot on its way, one chunk at a time, and no entries."""
+    """The follower needs entries that are compacted away: it gets a snapshot, one chunk at a time, and no entries."""
 
 
 NEVER = -(1 << 62)
@@ -55,7 +55,7 @@ class Progress:
         """``first_round``: answers to earlier rounds are not this member's, but of one that had its id before."""
         self.first_round = first_round
         self.floor = 0
-        """It gets only what follows this entry, which it must hold by itself."""
+        """The member gets only what follows this entry, which it must hold by itself."""
         self.match_index = 0
         self.match_round = 0
         """The leader's round when ``match_index`` became known: later rounds began after that."""
@@ -79,7 +79,7 @@ class Progress:
         self.chunk_after = NEVER
         """From this tick on the next chunk may be sent, whatever else is to be done."""
         self.chunk_bytes = 0
-        """That chunk's size, once it is sent."""
+        """The size of the chunk that is on its way, once it is sent."""
 
     @property
     def inflight(self) -> int:
@@ -158,7 +158,7 @@ class Progress:
     # -- snapshots ----------------------------------------------------------------------------------------------
 
     def begin_snapshot(self, snapshot: Outgoing) -> None:
-        """Entries are of no use to it until it has this snapshot."""
+        """Send the member this snapshot; until it has it, entries are of no use to it."""
         self.mode = Mode.SNAPSHOT
         self._forget_inflight()
         self._patience = 1
@@ -172,13 +172,13 @@ class Progress:
         self.sent_tick = NEVER
 
     def has_snapshot(self) -> None:
-        """It needs no snapshot any more: what follows its match_index is next."""
+        """The member needs no snapshot any more: what follows its match_index is next."""
         self.snapshot = None
         self.mode = Mode.REPLICATE
         self.next_index = self.match_index + 1
 
     def refused_beginning(self) -> None:
-        """It takes not even the first chunk now: its disk has no room, and that may last."""
+        """The member takes not even the first chunk now: its disk has no room, and that may last."""
         self._refusals += 1
 
     def _give_up_chunk(self, now: int, heartbeat_ticks: int, bytes_per_tick: int) -> bool:
@@ -191,7 +191,7 @@ class Progress:
         return True
 
     def took_chunk(self, offset: int) -> bool:
-        """It has everything before ``offset``. False for a late duplicate of that news."""
+        """The member has everything before ``offset``. False for a late duplicate of that news."""
         if offset <= self.offset:
             return False
         self._patience = 1

@@ -31,8 +31,8 @@ class Replication:
         self.adopt(log.configurations.latest, log.last_index + 1)
 
     def adopt(self, configuration: Configuration, next_index: int) -> None:
-        """These are the members now: newcomers get entries, from ``next_index`` on or what turns out to be missing;
-        those who left get nothing more."""
+        """Take over who the members are now. Newcomers get entries, from ``next_index`` on or what turns out to be
+        missing; those who left get nothing more."""
         others = configuration.membership.everyone() - {self._config.id}
         for member in self.progress.keys() - others:
             del self.progress[member]
@@ -195,8 +195,8 @@ class Replication:
         return False
 
     def _leave_snapshot(self, progress: Progress) -> None:
-        """Its end, or an acknowledgement of entries, may show that a member needs this snapshot no more; perhaps a
-        newer one, where the log has been compacted since."""
+        """Send a member no more of its snapshot if it does not need it any more. The end of the snapshot shows that,
+        or an acknowledgement of entries. It may need a newer one, where the log has been compacted since."""
         stream = progress.snapshot
         if stream is not None and progress.match_index >= min(stream.snapshot.index, self._log.base_index):
             progress.has_snapshot()

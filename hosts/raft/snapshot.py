@@ -227,5 +227,5 @@ class Incoming:
         return None if data is None else Snapshot(self.index, self.term, self._head[0], data)
 
     def discard(self) -> None:
-        """It is not wanted any more."""
+        """Throw away what has arrived of the snapshot: it is not wanted any more."""
         self._sink.discard()

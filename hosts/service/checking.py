@@ -125,7 +125,7 @@ class Check:
             raise ValueFault(f"not a value: {error}") from error
 
     def _read_short(self, window: bytes, start: int, limit: int) -> None:
-        """As many objects without lists, maps and lengths as follow one another."""
+        """Read all objects that follow one another and have no lists, maps or lengths in front of them."""
         at, count, text = start, 0, False
         end = min(limit, len(window))
         while at < end:
@@ -214,7 +214,7 @@ class Check:
         self._has_come(0)
 
     def _has_come(self, count: int) -> None:
-        """So many objects that hold no others; lists and maps end with the last that they hold."""
+        """``count`` objects that hold no others were read; lists and maps end with the last object that they hold."""
         missing = self._missing
         while count or (missing and not missing[-1]):
             if not missing:
@@ -258,7 +258,7 @@ def begin(data: bytes | memoryview, steps: Steps = STEPS) -> Check | None:
 
 
 def begin_all(several: Iterable[bytes | memoryview], steps: Steps = STEPS) -> Checks | None:
-    """As ``begin``, for several."""
+    """Begin to check several values; None if all of them are checked at once."""
     checks = [check for check in (begin(one, steps) for one in several) if check is not None]
     return Checks(checks) if checks else None
 

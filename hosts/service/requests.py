@@ -72,7 +72,7 @@ class Outcome(IntEnum):
     BUSY = 2
     """The leader has too much to do. Nothing was done; try again later."""
     LOST_LEADERSHIP = 3
-    """It was taken, but this node leads no more: it may or may not be carried out. Ask again."""
+    """The request was taken, but this node leads no more: it may or may not be carried out. Ask again."""
     UNKNOWN_SESSION = 4
     """Never opened, or expired. Nothing was done now; whether it was done before is not known."""
     STALE = 5
@@ -100,7 +100,7 @@ class Request:
     limit: int = 0
 
     def pack(self) -> bytes:
-        """As payload. Raises RequestFault for one that is too large, or a place in the list that cannot be."""
+        """The payload. Raises RequestFault if it is too large, or for a place in the list that cannot be."""
         head = _REQUEST.pack(self.nonce, self.operation)
         if self.operation is Operation.PUT:
             tail = b"".join((_KEY_LENGTH.pack(len(self.key)), self.key, self.value))
@@ -180,7 +180,7 @@ class Command:
     request: Request
 
     def pack(self) -> bytes:
-        """As a log entry's data."""
+        """The data of a log entry with this command."""
         return pack_command(self.session, self.sequence, self.lowest, self.request.pack())
 
     @classmethod
@@ -216,7 +216,7 @@ class Reply:
     """Stands behind the body, and is not copied for that."""
 
     def pack(self) -> bytes:
-        """As payload."""
+        """The payload."""
         head = _REPLY.pack(self.nonce, self.outcome, self.leader, self.index, self.term)
         return b"".join((head, self.body, self.large))
 

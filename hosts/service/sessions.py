@@ -208,7 +208,7 @@ class Sessions:
         return _reply(nonce, kept) if kept is not None else None
 
     def _touch(self, session: int, index: int) -> None:
-        """It is about to change."""
+        """A session is about to change: keep its former value if a snapshot needs that."""
         if self._former is not None and session not in self._former:
             self._former[session] = _dump(session, self._sessions[session])
         self._sessions[session].used_at = index
@@ -233,7 +233,7 @@ class Sessions:
 
 
 def _keep(reply: Reply) -> bytes:
-    """As it is kept; the rest of it is known."""
+    """The bytes that are kept of a reply; the rest of it is known."""
     if reply.outcome is not Outcome.OK:
         raise ValueError(f"a reply that is kept says {reply.outcome.name}")
     return _KEPT.pack(reply.index, reply.term) + reply.body

@@ -184,7 +184,7 @@ class Snapshots:
             self._save(self._core.take_snapshot(self._now.index, data))
 
     def not_saved(self, snapshot: Snapshot, why: str) -> None:
-        """It could not be made durable."""
+        """The snapshot could not be made durable."""
         self._saving = False
         if snapshot.index == self._now.index:  # no other one has come from a leader since
             self._give_up(why)
@@ -210,7 +210,7 @@ class Snapshots:
             self._sink = None
 
     def saved(self, snapshot: Snapshot) -> None:
-        """It is durable: it stands for the log, save the last entries."""
+        """The snapshot is durable: it takes the place of the log, save the last entries."""
         self._saving = False
         self._pauses.succeeded()
         policy = self._policy

@@ -27,7 +27,7 @@ MAX_VALUE_BYTES = 8 << 20
 """Bytes of one encoded value; of one that is bytes itself, which costs no time to look through: MAX_LARGE_BYTES."""
 
 MAX_LARGE_BYTES = (64 << 20) + 4096
-"""Also of one encoded key and value together."""
+"""The limit holds for one encoded key and value together, too."""
 
 MAX_DEPTH = 100
 """Lists and maps inside one another; deeper ones are refused, on encoding and on decoding."""

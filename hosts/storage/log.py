@@ -209,7 +209,7 @@ class DiskLog:
         return Mark(self._segment, self._end, self._chain, self._log_id)
 
     def _begin_segment(self, number: int, frame_bytes: int = 0) -> None:
-        """Its header, its name and what comes before it are durable before any other frame goes in."""
+        """Make a segment's header, its name and what comes before it durable, before any other frame goes in."""
         name = segment_name(number)
         front, chain = pack_segment_header(number, self._log_id, self._chain), self._chain
         if number > 1:
@@ -298,7 +298,7 @@ class DiskLog:
         self._drop_needless()
 
     def _named(self, snapshot: Snapshot) -> None:
-        """It has its name, which counts once it is durable."""
+        """A snapshot's file has its name; make the name durable, so that it counts."""
         self._disk.sync_folder()
         self._snapshot_index = snapshot.index
 

@@ -58,7 +58,7 @@ class Moves:
         return committed.index > self.index and not self.wrong_in(committed)
 
     def pack(self) -> str:
-        """As a file's text."""
+        """The text of a file that holds these moves."""
         lines = [f"configuration {self.index}"]
         for member, move in sorted(self.by_member.items()):
             lines.append(f"member {member} from {shown(move.old)} to {shown(move.new)}")

@@ -55,9 +55,9 @@ class Replay:
     end: int = 0
     """Where the next frame goes in the last segment."""
     size: int = 0
-    """The last segment's, with what is kept free for frames."""
+    """The last segment's size, with what is kept free for frames."""
     torn: int = 0
-    """So many bytes of the last segment behind ``end`` must be overwritten with zeros."""
+    """How many bytes of the last segment behind ``end`` must be overwritten with zeros."""
     unproven: bytes = b""
     """What the last segment holds before ``end`` and behind the mark: it was read, but was perhaps never synced."""
     has_mark: bool = False

@@ -19,7 +19,7 @@ from topo.topology import find
 
 LEAST_ANSWERED_PER_MINUTE = 1_000
 SNAPSHOT_ENTRIES = 100
-"""So few that who was away for some seconds comes back by a snapshot."""
+"""So few entries that a node which was away for some seconds comes back by a snapshot."""
 
 
 def soak(options: Options, wanted: Wanted) -> None:

@@ -55,7 +55,7 @@ def habits(live: Live, think_s: float) -> list[Habit]:
 
 
 def crowd_habits(live: Live, threads: int, think_s: float) -> list[Habit]:
-    """So many clients on one host, as threads of one process have them."""
+    """The habits of ``threads`` clients on one host, as threads of one process have them."""
     topology = live.topology
     host = (topology.clients or topology.members)[-1]
     return [Habit(f"{host}.thread.{number}", host, number % 2 == 0, think_s) for number in range(threads)]

@@ -37,8 +37,8 @@ class Errand:
 
 @dataclass(frozen=True)
 class Route:
-    """As on the command line: host to speak from, host or address to speak to, a cluster file instead of a lab, and
-    which group."""
+    """Where a request goes, as said on the command line: host to speak from, host or address to speak to, a cluster
+    file instead of a lab, and which group."""
 
     origin: str | None = None
     target: str | None = None
@@ -132,7 +132,7 @@ def show(route: Route, errand: Errand, as_json: bool) -> None:
 
 
 def show_from(source: str, destination: str, value: Value, seconds: float) -> None:
-    """As ``send``, by addresses alone: from an address of this host. Raises LabError."""
+    """Append a value as ``send`` does, by addresses alone: from an address of this host. Raises LabError."""
     way = choose(source, destination, None)
     errand = append(value)
     result = ask_on(way, errand, seconds)

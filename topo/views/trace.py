@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def offline(words: Sequence[str]) -> int:
-    """As ``python -m p4switch.trace``; returns its exit code."""
+    """Run ``python -m p4switch.trace`` with these words; returns its exit code."""
     from p4switch.trace import command as trace
 
     return trace.main(words)

@@ -454,7 +454,7 @@ class State:
 
 @dataclass
 class Parser:
-    """Its first parameter is the packet, which is not among these."""
+    """A parser. Its first parameter is the packet, which is not among ``params``."""
 
     name: str
     params: list[Param]
