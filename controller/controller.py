@@ -27,7 +27,7 @@ from controller.desired import Entry
 from controller.leaders import Heard
 from controller.links import Probe
 from controller.log import log
-from controller.members import Told
+from controller.members import MembersTold
 from controller.network import Network
 from controller.program import Program
 from controller.session import Session
@@ -97,7 +97,7 @@ class Controller:
         """A link probe came in at ``port``."""
         self.decisions.probe_heard(session.name, port, probe)
 
-    def members_told(self, session: Session, told: Told) -> None:
+    def members_told(self, session: Session, told: MembersTold) -> None:
         """A Configuration message came in at the switch's edge."""
         self.decisions.members_told(session.name, told)
         self._carry_out()

@@ -16,7 +16,7 @@ from controller import leaders, members
 from controller.desired import Entry, Leadership, View, desired_entries, installed_leaders, installed_members
 from controller.leaders import Heard, Reading, Verdict
 from controller.links import PERIOD_S, LinkMonitor, Probe, State
-from controller.members import Told
+from controller.members import MembersTold
 from controller.network import FEATURES, Group, Network
 
 TICK_S = PERIOD_S
@@ -143,7 +143,7 @@ class Decisions:
         self._switches = {switch.name: _Switch(now) for switch in network.switches}
         self._known: set[int] = set()
         """Groups whose leader this controller has decided on, rather than found in a switch's entries."""
-        self._told: dict[int, Told] = {}
+        self._told: dict[int, MembersTold] = {}
         """The last Configuration message of each group that was believed."""
         self._questions: dict[int, _Question] = {}
         self._last_question = 0
@@ -253,7 +253,7 @@ class Decisions:
             if told.doubted_until is None:
                 told.doubted_until = now + DOUBT_S
 
-    def members_told(self, switch: str, told: Told) -> None:
+    def members_told(self, switch: str, told: MembersTold) -> None:
         """A leader says who the committed members are."""
         group = self.network.group(told.group)
         if group is None or not members.is_news(told, self.leaders[told.group], self._told.get(told.group)):

@@ -21,7 +21,7 @@ _FRAME_HEADERS_BYTES = 14 + 20 + 8
 
 
 @dataclass(frozen=True)
-class Told:
+class MembersTold:
     """A Configuration message: who said it, and since which log index these are the members."""
 
     group: int
@@ -31,7 +31,7 @@ class Told:
     members: tuple[ToldMember, ...]
 
 
-def unpack(frame: bytes) -> Told | None:
+def unpack(frame: bytes) -> MembersTold | None:
     """The Configuration message in an Ethernet frame; None if there is none."""
     datagram = frame[_FRAME_HEADERS_BYTES:]
     try:
@@ -41,10 +41,10 @@ def unpack(frame: bytes) -> Told | None:
         return None
     if header.type != MessageType.CONFIGURATION:
         return None
-    return Told(header.group, header.source, header.term, header.index, members)
+    return MembersTold(header.group, header.source, header.term, header.index, members)
 
 
-def is_news(told: Told, installed: Leadership, last: Told | None) -> bool:
+def is_news(told: MembersTold, installed: Leadership, last: MembersTold | None) -> bool:
     """Whether ``told`` is to be believed and may differ from what ``last`` said."""
     if told.term < installed.term or (told.term == installed.term and told.source != installed.leader):
         return False

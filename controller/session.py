@@ -24,7 +24,7 @@ from controller.desired import Entry, Write, apply, batches, diff
 from controller.leaders import Heard, Reading
 from controller.links import Probe
 from controller.log import log
-from controller.members import Told
+from controller.members import MembersTold
 from controller.network import Switch
 from controller.primacy import Primacy
 from controller.program import DIGEST, Program
@@ -70,7 +70,7 @@ class Owner(Protocol):
         """A link probe came in at ``port``."""
         ...
 
-    def members_told(self, session: Session, told: Told) -> None:
+    def members_told(self, session: Session, told: MembersTold) -> None:
         """A Configuration message came in at the switch's edge."""
         ...
 

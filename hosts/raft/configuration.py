@@ -32,9 +32,9 @@ class Configuration:
     membership: Membership
     addresses: Mapping[int, bytes] = field(default_factory=dict, hash=False)
     """Where each member is reached, as whoever proposed it wrote it; an empty one where nothing was said."""
-    promised: frozenset[int] = NO_MEMBERS
+    voters_next: frozenset[int] = NO_MEMBERS
     """Learners who are to vote once they have caught up: a later leader goes on with that."""
-    leaving: frozenset[int] = NO_MEMBERS
+    voters_leaving: frozenset[int] = NO_MEMBERS
     """Voters who are to go then."""
     log_ids: Mapping[int, int] = field(default_factory=dict, hash=False)
     """The id of each member's log, as far as it is recorded: only what is answered out of that log counts."""
@@ -72,25 +72,25 @@ class Configuration:
         places = {one: place or before.get(one, b"") for one, place in self.addresses.items()}
         return replace(self, addresses=places)
 
-    def left(self) -> Configuration:
+    def leave_joint(self) -> Configuration:
         """C_new, which follows this joint configuration."""
         return self.with_membership(self.membership.voters, self.membership.learners, NO_MEMBERS, {})
 
     def on_the_way_to(self, voters: frozenset[int]) -> Configuration:
         """This configuration, marked as a step towards ``voters``, who are learners or voters already."""
         have = self.membership.voters
-        return replace(self, promised=voters - have, leaving=have - voters)
+        return replace(self, voters_next=voters - have, voters_leaving=have - voters)
 
     @property
-    def is_step(self) -> bool:
+    def is_staging(self) -> bool:
         """Whether this configuration is a step towards other voters."""
-        return bool(self.promised)
+        return bool(self.voters_next)
 
-    def kept_promise(self) -> Configuration:
+    def target(self) -> Configuration:
         """The configuration that this one is a step towards."""
         have = self.membership
         return self.with_membership(
-            (have.voters | self.promised) - self.leaving, have.learners - self.promised, NO_MEMBERS, {}
+            (have.voters | self.voters_next) - self.voters_leaving, have.learners - self.voters_next, NO_MEMBERS, {}
         )
 
     def without_promise(self) -> Configuration:
@@ -99,11 +99,11 @@ class Configuration:
 
     def same_as(self, other: Configuration) -> bool:
         """Whether they differ at most in their index, and in what is known of their members' logs."""
-        return (self.membership, dict(self.addresses), self.promised, self.leaving) == (
+        return (self.membership, dict(self.addresses), self.voters_next, self.voters_leaving) == (
             other.membership,
             dict(other.addresses),
-            other.promised,
-            other.leaving,
+            other.voters_next,
+            other.voters_leaving,
         )
 
     def pack(self) -> bytes:
@@ -116,8 +116,8 @@ class Configuration:
                 (_VOTER if one in membership.voters else 0)
                 | (_OUTGOING if one in membership.outgoing else 0)
                 | (_LEARNER if one in membership.learners else 0)
-                | (_PROMISED if one in self.promised else 0)
-                | (_LEAVING if one in self.leaving else 0)
+                | (_PROMISED if one in self.voters_next else 0)
+                | (_LEAVING if one in self.voters_leaving else 0)
                 | (_IDENTIFIED if one in self.log_ids else 0)
             )
             address = self.addresses.get(one, b"")
@@ -155,8 +155,8 @@ class Configuration:
             raise ValueError("a configuration without voters, with a voter who is a learner too, or with more behind")
         if not groups[_PROMISED] <= groups[_LEARNER] or not groups[_LEAVING] <= groups[_VOTER]:
             raise ValueError("a configuration that promises a vote to who does not learn, or ends another's")
-        voters, outgoing, learners, promised, leaving = map(frozenset, groups.values())
-        return cls(index, Membership(voters, outgoing, learners), addresses, promised, leaving, log_ids)
+        voters, outgoing, learners, voters_next, voters_leaving = map(frozenset, groups.values())
+        return cls(index, Membership(voters, outgoing, learners), addresses, voters_next, voters_leaving, log_ids)
 
 
 def is_configuration(entry: Entry) -> bool:

@@ -134,7 +134,7 @@ class Leadership:
 
     def replicate(self) -> None:
         """Go on with a change of the members, and send everyone what is new."""
-        if self._change is not None or self._membership.outgoing or self._log.configurations.latest.promised:
+        if self._change is not None or self._membership.outgoing or self._log.configurations.latest.voters_next:
             self._go_on_with_change()
         elif self._identities.unrecorded:
             self._record_logs()
@@ -156,7 +156,7 @@ class Leadership:
         else:
             replication.announce_commit()
         if self._leavers and now >= self._next_farewell:
-            self._say_farewell()
+            self._notify_removed()
         return True
 
     def idle_ticks(self) -> int:
@@ -408,7 +408,7 @@ class Leadership:
     def changing(self) -> bool:
         """Whether a change is under way: the committed configuration is not the last yet."""
         current = self._log.configurations.latest
-        unfinished = current.is_joint or current.is_step or current.index > self._log.commit_index
+        unfinished = current.is_joint or current.is_staging or current.index > self._log.commit_index
         return self._change is not None or unfinished
 
     def abandon_change(self, why: str) -> None:
@@ -425,16 +425,16 @@ class Leadership:
         if current.index > log.commit_index or self.successor != NOBODY or not self.has_committed():
             return
         if current.is_joint:
-            self._append_configuration(current.left())
+            self._append_configuration(current.leave_joint())
             return
         change = self._change
         if change is None:
-            if not current.is_step:
+            if not current.is_staging:
                 return
             if self._given_up:
                 self._append_configuration(current.without_promise())
                 return
-            change = self._begin_change(current, current.kept_promise())
+            change = self._begin_change(current, current.target())
         if change.is_done(current):
             self._change = None
             return
@@ -451,9 +451,9 @@ class Leadership:
         if step is not None:
             self._append_configuration(step)
         else:
-            self._lose_patience(change)
+            self._give_up_slow_newcomers(change)
 
-    def _lose_patience(self, change: Change) -> None:
+    def _give_up_slow_newcomers(self, change: Change) -> None:
         slow = change.too_slow()
         if slow is not None:
             self.abandon_change(f"given up: member {slow} does not keep up with the log")
@@ -484,7 +484,7 @@ class Leadership:
         self._advance_commit()
         self._release_reads()  # those who have left were perhaps the only ones who had not answered
 
-    def _say_farewell(self) -> None:
+    def _notify_removed(self) -> None:
         """Tell removed members, by a few messages, that they are removed. Otherwise they would ask for votes for
         ever, and clients that come to them would not learn where to go. Their answers count no more."""
         latest = self._log.configurations.latest
@@ -505,7 +505,7 @@ class Leadership:
     def resign(self) -> None:
         """The last that this leader does: say what is committed, and have the most up-to-date voter take over."""
         self.begin_round()
-        self._say_farewell()
+        self._notify_removed()
         voters = self._membership.voters & self._counted.keys()
         match, negative = max([(self._progress[one].match_index, -one) for one in voters], default=(0, 0))
         if match == self._log.last_index:

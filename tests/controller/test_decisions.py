@@ -25,7 +25,7 @@ from controller.decisions import (
 from controller.desired import Entry, Leadership, apply, diff
 from controller.leaders import Heard, Reading
 from controller.links import Probe
-from controller.members import Told
+from controller.members import MembersTold
 from controller.network import parse
 from hosts.wire import ToldMember
 from tests.controller.triangle import triangle
@@ -287,20 +287,20 @@ def _members(bench: Bench) -> list[int]:
 def test_members_are_followed_and_only_news_is() -> None:
     bench = Bench()
     bench.lead(1, 7)
-    bench.decisions.members_told("s1", Told(1, 1, 7, 30, MEMBERS))
+    bench.decisions.members_told("s1", MembersTold(1, 1, 7, 30, MEMBERS))
     assert _members(bench) == [1, 2]
     assert [output.event for output in bench.take(Refresh)] == ["group 1: members h1, h2 since index 30, s1 told"]
     three = (*MEMBERS, ToldMember(3, True, "10.0.3.3", 26410))
     for old in (
-        Told(1, 1, 7, 29, three),
-        Told(1, 1, 7, 30, three),
-        Told(1, 1, 6, 99, three),
-        Told(1, 2, 7, 99, three),
+        MembersTold(1, 1, 7, 29, three),
+        MembersTold(1, 1, 7, 30, three),
+        MembersTold(1, 1, 6, 99, three),
+        MembersTold(1, 2, 7, 99, three),
     ):
         bench.decisions.members_told("s1", old)
         assert _members(bench) == [1, 2] and not bench.take(Refresh)
-    bench.decisions.members_told("s1", Told(2, 1, 7, 99, three))
-    bench.decisions.members_told("s1", Told(1, 1, 7, 31, three))
+    bench.decisions.members_told("s1", MembersTold(2, 1, 7, 99, three))
+    bench.decisions.members_told("s1", MembersTold(1, 1, 7, 31, three))
     assert _members(bench) == [1, 2, 3]
 
 
@@ -308,7 +308,7 @@ def test_what_was_told_is_newer_than_what_a_switch_holds() -> None:
     bench = Bench()
     bench.lead(1, 7)
     before = _entries(1, 7)
-    bench.decisions.members_told("s1", Told(1, 1, 7, 30, MEMBERS[1:]))
+    bench.decisions.members_told("s1", MembersTold(1, 1, 7, 30, MEMBERS[1:]))
     bench.decisions.found("s1", before)
     assert _members(bench) == [2]
 

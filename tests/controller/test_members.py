@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from controller.desired import Leadership, desired_entries, installed_members
-from controller.members import Told, followed, is_news, unpack, with_installed
+from controller.members import MembersTold, followed, is_news, unpack, with_installed
 from controller.network import parse
 from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import Header, ToldMember, WireError, pack_members, unpack_members
@@ -29,8 +29,8 @@ def frame(kind: MessageType = MessageType.CONFIGURATION, data: bytes = pack_memb
 
 
 def test_a_message_is_read_from_its_frame() -> None:
-    assert unpack(frame()) == Told(1, 1, 7, 30, MEMBERS)
-    assert unpack(frame(data=pack_members(MEMBERS) + b"a MAC of some kind")) == Told(1, 1, 7, 30, MEMBERS)
+    assert unpack(frame()) == MembersTold(1, 1, 7, 30, MEMBERS)
+    assert unpack(frame(data=pack_members(MEMBERS) + b"a MAC of some kind")) == MembersTold(1, 1, 7, 30, MEMBERS)
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_a_list_cut_short_is_an_error() -> None:
 def test_the_installed_leader_is_believed_and_the_highest_index_wins(
     source: int, term: int, index: int, news: bool
 ) -> None:
-    last = Told(1, 1, 7, 30, MEMBERS)
-    assert is_news(Told(1, source, term, index, MEMBERS), Leadership(1, 7), last) is news
+    last = MembersTold(1, 1, 7, 30, MEMBERS)
+    assert is_news(MembersTold(1, source, term, index, MEMBERS), Leadership(1, 7), last) is news
 
 
 def test_after_a_wipe_lower_terms_are_believed_once_their_leader_is_installed() -> None:
-    last, told = Told(1, 1, 57, 900, MEMBERS), Told(1, 2, 1, 1, MEMBERS)
+    last, told = MembersTold(1, 1, 57, 900, MEMBERS), MembersTold(1, 2, 1, 1, MEMBERS)
     assert not is_news(told, Leadership(1, 57), last)
     assert is_news(told, Leadership(2, 1), last)
 

@@ -64,8 +64,8 @@ def test_from_everywhere_to_everywhere(lab: Lab, origin: str) -> None:
     """From the leader's own host too, whose requests come back to it."""
     leader = lab.leader()
     for target in ("h1", "h2", "h3", "service", "10.0.2.2", "10.0.100.1:26410"):
-        route, errand = Route(origin, target), append(f"{origin} to {target}")
-        way, result = on_host(lab.live.holder(origin), lambda route=route, errand=errand: ask(route, errand))
+        route, call = Route(origin, target), append(f"{origin} to {target}")
+        way, result = on_host(lab.live.holder(origin), lambda route=route, call=call: ask(route, call))
         assert way.name(result.address[0]) == leader
 
 

@@ -84,7 +84,7 @@ def members_of(network: Network) -> tuple[set[int], set[int]]:
 def test_a_configuration_survives_packing() -> None:
     joint = configuration({1, 2, 254}, {5, 7}, {2, 3, 5})
     assert Configuration.unpack(0, joint.pack()) == joint
-    assert joint.left() == configuration({1, 2, 254}, {5, 7})
+    assert joint.leave_joint() == configuration({1, 2, 254}, {5, 7})
 
 
 GOOD = configuration({1, 2}, {3}).pack()
@@ -160,9 +160,9 @@ def test_the_steps_of_a_change(
     assert (step and step.membership) == (None if then is None else configuration(*then).membership)
     if step is not None:
         newcomers = want[0] - have[0] - have[1]
-        assert step.promised == (want[0] - have[0] if newcomers else set()), "another leader will go on"
-        assert step.leaving == (have[0] - want[0] if newcomers else set())
-        assert not newcomers or step.kept_promise().same_as(configuration(*want))
+        assert step.voters_next == (want[0] - have[0] if newcomers else set()), "another leader will go on"
+        assert step.voters_leaving == (have[0] - want[0] if newcomers else set())
+        assert not newcomers or step.target().same_as(configuration(*want))
 
 
 @pytest.mark.parametrize(
@@ -419,13 +419,13 @@ def test_a_change_can_be_abandoned_while_newcomers_catch_up() -> None:
         if message.target != 4 and message.entries:
             raft.step(answer(message))
     assert raft.changing_members and raft.status()["change"] == "members [4] catch up"
-    assert raft.configuration.promised == {4}
+    assert raft.configuration.voters_next == {4}
     raft.abandon_change()
     for message in only(drain(raft), APPEND):
         if message.target != 4 and message.entries:
             raft.step(answer(message))
     assert not raft.changing_members and raft.membership.learners == {4}
-    assert not raft.configuration.promised, "or the next leader would go on"
+    assert not raft.configuration.voters_next, "or the next leader would go on"
 
 
 def test_a_new_leader_goes_on_where_newcomers_were_promised_a_vote() -> None:
@@ -437,7 +437,7 @@ def test_a_new_leader_goes_on_where_newcomers_were_promised_a_vote() -> None:
     network.members[4].raft = None  # it is not there yet
     first.change_membership(add={4: b"at 4"}, remove={gone})
     network.run(2)
-    assert first.configuration.promised == {4} and first.configuration.leaving == {gone}
+    assert first.configuration.voters_next == {4} and first.configuration.voters_leaving == {gone}
     network.run(ELECTION_TICKS)
     assert first.commit_index >= first.configuration.index
     first.transfer(gone % 3 + 1)
@@ -450,7 +450,7 @@ def test_a_new_leader_goes_on_where_newcomers_were_promised_a_vote() -> None:
     network.run(10 * ELECTION_TICKS)
     assert members_of(network) == ({1, 2, 3, 4} - {gone}, set())
     now = network.leader()
-    assert now is not None and not now.configuration.promised and not now.changing_members
+    assert now is not None and not now.configuration.voters_next and not now.changing_members
 
 
 def test_a_newcomer_takes_entries_from_a_leader_that_it_does_not_know_and_never_campaigns() -> None:

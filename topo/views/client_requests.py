@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hosts.service.values import Value, ValueFault, describe_type, to_json
 from topo.errors import LabError, UsageError
-from topo.views.destination import Way, choose
+from topo.views.destination import Destination, choose
 from topo.views.log import value_text
 from topo.views.output import print_json
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Told:
+class Answer:
     """What an answer means: one line for people, ``value`` and ``facts`` for programs."""
 
     text: str
@@ -28,11 +28,11 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Errand:
+class ClientCall:
     """What to ask, and how to tell the answer."""
 
-    call: Callable[[Client], Result]
-    tell: Callable[[Result], Told]
+    ask: Callable[[Client], Result]
+    tell: Callable[[Result], Answer]
 
 
 @dataclass(frozen=True)
@@ -47,35 +47,35 @@ class Route:
     group: int | None = None
 
 
-def append(value: Value) -> Errand:
+def append(value: Value) -> ClientCall:
     """Append ``value`` to the list."""
 
-    def tell(result: Result) -> Told:
-        return Told(f"{_shown(value)} is value {result.value} of the list", value, {"position": result.value})
+    def tell(result: Result) -> Answer:
+        return Answer(f"{_shown(value)} is value {result.value} of the list", value, {"position": result.value})
 
-    return Errand(lambda client: client.append(value), tell)
+    return ClientCall(lambda client: client.append(value), tell)
 
 
-def put(key: str, value: Value) -> Errand:
+def put(key: str, value: Value) -> ClientCall:
     """Store ``value`` under ``key``."""
 
-    def tell(result: Result) -> Told:
+    def tell(result: Result) -> Answer:
         known = "replaced" if result.value else "new"
-        return Told(f"{key} = {_shown(value)}, {known}", value, {"key": key, "existed": result.value})
+        return Answer(f"{key} = {_shown(value)}, {known}", value, {"key": key, "existed": result.value})
 
-    return Errand(lambda client: client.put(key, value), tell)
+    return ClientCall(lambda client: client.put(key, value), tell)
 
 
-def get(key: str) -> Errand:
+def get(key: str) -> ClientCall:
     """Read what is under ``key``; raises LabError if nothing is."""
 
-    def tell(result: Result) -> Told:
+    def tell(result: Result) -> Answer:
         there, value = result.value
         if not there:
             raise LabError(f"there is no key {key!r}")
-        return Told(f"{key} = {_shown(value)}", value, {"key": key})
+        return Answer(f"{key} = {_shown(value)}", value, {"key": key})
 
-    return Errand(lambda client: client.get(key), tell)
+    return ClientCall(lambda client: client.get(key), tell)
 
 
 def require_leases(cluster: Path | None) -> None:
@@ -94,52 +94,52 @@ def require_leases(cluster: Path | None) -> None:
         raise UsageError(f"--lease: reads are by {reads} here; 'reads: lease' in the {file} file turns leases on")
 
 
-def delete(key: str) -> Errand:
+def delete(key: str) -> ClientCall:
     """Remove ``key``; raises LabError if it is not there."""
 
-    def tell(result: Result) -> Told:
+    def tell(result: Result) -> Answer:
         if not result.value:
             raise LabError(f"there is no key {key!r}")
-        return Told(f"{key} is deleted", None, {"key": key})
+        return Answer(f"{key} is deleted", None, {"key": key})
 
-    return Errand(lambda client: client.delete(key), tell)
+    return ClientCall(lambda client: client.delete(key), tell)
 
 
-def ask(route: Route, errand: Errand) -> tuple[Way, Result]:
+def ask(route: Route, call: ClientCall) -> tuple[Destination, Result]:
     """Ask as ``route`` says; this thread moves into the origin's namespace. Raises LabError where no answer comes,
     UsageError for an impossible value."""
     way = choose(route.origin, route.target, route.cluster, route.group)
-    return way, ask_on(way, errand, route.seconds)
+    return way, ask_on(way, call, route.seconds)
 
 
-def ask_on(way: Way, errand: Errand, seconds: float) -> Result:
+def ask_on(way: Destination, call: ClientCall, seconds: float) -> Result:
     """Ask from where this thread is. Raises as ``ask``."""
     from hosts.client.blocking import Client, ClientError
 
     try:
         with Client(way.servers, way.group, bind=way.source, timeout_s=seconds) as client:
-            return errand.call(client)
+            return call.ask(client)
     except ValueFault as error:
         raise UsageError(str(error)) from error
     except ClientError as error:
         raise LabError(str(error)) from error
 
 
-def show(route: Route, errand: Errand, as_json: bool) -> None:
+def show(route: Route, call: ClientCall, as_json: bool) -> None:
     """Ask, and print the answer. Raises LabError."""
-    way, result = ask(route, errand)
-    _print(way, result, errand.tell(result), as_json)
+    way, result = ask(route, call)
+    _print(way, result, call.tell(result), as_json)
 
 
 def show_from(source: str, destination: str, value: Value, seconds: float) -> None:
     """Append a value as ``send`` does, by addresses alone: from an address of this host. Raises LabError."""
     way = choose(source, destination, None)
-    errand = append(value)
-    result = ask_on(way, errand, seconds)
-    _print(way, result, errand.tell(result), as_json=False)
+    call = append(value)
+    result = ask_on(way, call, seconds)
+    _print(way, result, call.tell(result), as_json=False)
 
 
-def _print(way: Way, result: Result, told: Told, as_json: bool) -> None:
+def _print(way: Destination, result: Result, told: Answer, as_json: bool) -> None:
     if not as_json:
         print(f"{told.text}; {how(way, result)}")
         return
@@ -156,7 +156,7 @@ def _print(way: Way, result: Result, told: Told, as_json: bool) -> None:
     )
 
 
-def how(way: Way, result: Result) -> str:
+def how(way: Destination, result: Result) -> str:
     """Where and how fast a request was carried out."""
     by = way.name(result.address[0])
     return f"index {result.index}, term {result.term}, served by {by}, {result.elapsed_s * 1000:.1f} ms"

@@ -18,7 +18,7 @@ Address = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Way:
+class Destination:
     """``servers``: whom to ask, in turn. ``source``: the client's own address, or None for any. ``names``: address
     to host name."""
 
@@ -31,7 +31,7 @@ class Way:
         return (self.names or {}).get(address, address)
 
 
-def choose(origin: str | None, target: str | None, cluster: Path | None, group: int | None = None) -> Way:
+def choose(origin: str | None, target: str | None, cluster: Path | None, group: int | None = None) -> Destination:
     """The way from host ``origin`` to ``target`` (a host, "service", or an address) for a group: if none is named,
     the first that the target is part of. In a lab this process moves into the origin's namespace; with ``cluster``, a
     cluster.yaml, it stays where it is. Raises LabError."""
@@ -53,7 +53,7 @@ def choose(origin: str | None, target: str | None, cluster: Path | None, group: 
         check_root("speaking from a lab host")
         namespace.enter(live.holder(origin))
     names = {str(host.ip): host.name for host in live.topology.hosts}
-    return Way(servers, asked.id, str(live.topology.host(origin).ip), names)
+    return Destination(servers, asked.id, str(live.topology.host(origin).ip), names)
 
 
 def _group(topology: Topology, target: str | None, wanted: int | None) -> Group:
@@ -87,7 +87,7 @@ def _servers(live: Live, target: str | None, group: Group) -> tuple[Address, ...
     return ((str(topology.host(target).ip), topology.port),)
 
 
-def _in_cluster(file: Path, target: str | None, wanted: int | None) -> Way:
+def _in_cluster(file: Path, target: str | None, wanted: int | None) -> Destination:
     from hosts.config import ConfigError, load
 
     try:
@@ -114,7 +114,7 @@ def _in_cluster(file: Path, target: str | None, wanted: int | None) -> Way:
                 servers = (group.members[cluster.member_named(target)],)
             except (ConfigError, KeyError) as error:
                 raise UsageError(str(error)) from error
-    return Way(servers, group.id, None, names)
+    return Destination(servers, group.id, None, names)
 
 
 def _address(text: str) -> tuple[str, int | None] | None:
