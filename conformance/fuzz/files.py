@@ -65,7 +65,8 @@ def sources() -> list[tuple[str, str]]:
         found.append(("network in YAML", yaml.safe_dump(told, sort_keys=False)))
         for number in range(len(one.clusters)):
             found.append(("cluster", yaml.safe_dump(configs.cluster(one, number), sort_keys=False)))
-    found.append(("cluster", (REPOSITORY / "README.md").read_text().partition("```yaml\n")[2].partition("```")[0]))
+    written = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
+    found.append(("cluster", written.partition("```yaml\n")[2].partition("```")[0]))
     return found
 
 
