@@ -173,7 +173,7 @@ def test_a_snapshots_chunks_and_the_members_in_it(recorded: dict[str, Any]) -> N
     configuration = snapshot.configuration
     membership = configuration.membership
     assert (set(membership.voters), set(membership.outgoing), set(membership.learners)) == ({1, 2}, {2, 3}, {4})
-    assert (configuration.index, set(configuration.promised), set(configuration.leaving)) == (7, {4}, {2})
+    assert (configuration.index, set(configuration.voters_next), set(configuration.voters_leaving)) == (7, {4}, {2})
     assert configuration.addresses == {1: b"10.0.0.1:26410", 2: b"10.0.0.2:26410", 3: b"", 4: b"10.0.0.4:1"}
 
 
