@@ -11,10 +11,10 @@ from conformance.fuzz import language
 from conformance.fuzz.language import run
 from conformance.fuzz.language import tree as g
 from conformance.fuzz.language.generate import program
-from conformance.fuzz.language.interpret import Env, Exited, Interpreter
+from conformance.fuzz.language.interpret import Env, Exited, Interpreter, Place
 from conformance.fuzz.language.reduce import reduced
 from conformance.fuzz.language.show import source
-from conformance.fuzz.language.values import UNDEFINED, Undefined, copy, new
+from conformance.fuzz.language.values import UNDEFINED, HeaderValue, Undefined, copy, new
 from p4compiler.elaborate.arguments import Arguments, is_constant
 from p4compiler.elaborate.statements import Statements
 from p4compiler.elaborate.values import Values
@@ -199,3 +199,17 @@ def test_a_program_is_made_smaller_while_it_is_bad() -> None:
     small = reduced(whole, lambda candidate: "push_front" in source([candidate]), 600)
     assert "push_front" in source([small])
     assert len(source([small])) < len(source([whole])) / 2
+
+
+def test_a_union_keeps_nothing_of_the_member_that_was_valid_before() -> None:
+    """Written or read, it is an invalid header: what is read of it is undefined."""
+    narrow, wide = g.Header("narrow", (("f", g.Bit(8)),)), g.Header("wide", (("f", g.Bit(16)),))
+    kind = g.Union_("either", (("a", narrow), ("b", wide)))
+    union = new(kind)
+    place = Place({"u": union}, "u", ["a"])
+    place.put(HeaderValue(True, {"f": 7}))
+    assert Place({"u": union}, "u", ["a", "f"]).get() == 7
+    Place({"u": union}, "u", ["b"]).put(HeaderValue(True, {"f": 9}))
+    Place({"u": union}, "u", ["a", "f"]).put(8)
+    assert Place({"u": union}, "u", ["a", "f"]).get() is UNDEFINED
+    assert Place({"u": union}, "u", ["b", "f"]).get() == 9

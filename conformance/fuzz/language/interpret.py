@@ -118,6 +118,8 @@ def _part(value: Value, step: str | int) -> Value:
             raise Undefined
         return value.elements[step]
     assert isinstance(value, (HeaderValue, StructValue, UnionValue)) and isinstance(step, str)
+    if isinstance(value, HeaderValue) and not value.valid:
+        return UNDEFINED  # whatever it held before another member of its union took its place
     return value.fields[step]
 
 

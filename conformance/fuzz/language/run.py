@@ -90,7 +90,7 @@ def _same_fault(program: g.Program, first: Difference, cache: Path) -> Differenc
         try:
             if expected(program, first.frame) is None:
                 return None
-        except (KeyError, IndexError, AssertionError, ValueError):
+        except (AttributeError, AssertionError, LookupError, TypeError, ValueError):  # it is no program any more
             return None
     found = differences([program], cache)[0]
     _forget_builds(cache)
