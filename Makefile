@@ -37,7 +37,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
-.PHONY: help setup run demo test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz fuzz-nodes bench soak wheel shell stop clean
+.PHONY: help setup run demo check test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz fuzz-nodes bench soak wheel shell stop clean
 
 # The list at the head of this file.
 help:
@@ -60,6 +60,9 @@ lint: setup
 
 test: setup lint
 	@SWITCHRAFT_ROOT="$(ROOT)" scripts/test.sh
+
+check: setup lint
+	@scripts/test.sh check
 
 test-bmv2: setup
 	@SWITCHRAFT_ROOT="$(ROOT)" scripts/test.sh bmv2

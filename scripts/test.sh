@@ -1,12 +1,19 @@
 #!/bin/sh
-# Runs the tests: as root in one go; otherwise those that need root with sudo, and build/ is handed back.
+# Runs the tests, in two processes: as root in one go; otherwise those that need root with sudo, and build/ is handed back.
 # `scripts/test.sh bmv2` runs the lab's tests on the real simple_switch_grpc and p4c instead.
 set -eu
 cd "$(dirname "$0")/.."
 # One seed: a run of the tests can be repeated; looking further is for the fuzzers and the simulator.
-pytest=".venv/bin/pytest --hypothesis-seed=0"
+# Two processes: which tests may run at the same time, tests/conftest.py says.
+pytest=".venv/bin/pytest --hypothesis-seed=0 --numprocesses=2 --dist=loadgroup"
 sudo=${SWITCHRAFT_ROOT:-}
 as_root="$sudo scripts/isolated.sh"
+
+if [ "${1:-}" = check ]; then
+    exec $pytest -q -m "not bmv2 and not root and not lab" tests/raft tests/storage tests/topo tests/controller tests/p4 \
+        tests/p4compiler tests/linearizability tests/recorded tests/hosts/net tests/hosts/test_group.py \
+        tests/hosts/test_member.py tests/hosts/test_wire.py tests/test_rooms.py tests/test_docs.py
+fi
 
 if [ "${1:-}" = bmv2 ]; then
     for tool in p4c-bm2-ss simple_switch_grpc; do
