@@ -395,7 +395,8 @@ def _same_place(first: s.Expression | None, second: s.Expression | None, facts: 
 
 
 def _is_struct(type_: t.Type) -> bool:
-    return isinstance(type_, t.Struct) and type_.kind == "struct"
+    """A struct, or a header without fields, of which there is as little to be seen as of an empty struct."""
+    return isinstance(type_, t.Struct) and (type_.kind == "struct" or not type_.declaration.fields)
 
 
 def _targets(state: ir.ParserState) -> set[str]:
