@@ -1,4 +1,4 @@
-"""Names, for people, of the numbers by which switches count."""
+"""Names of the numbers by which switches count, and by which they and the controller tell packets apart."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ class DropReason(IntEnum):
     BAD_TARGET = 14
     UDP_FRAGMENT = 15
     BAD_PACKET_OUT = 16
+
+
+class ControllerKind(IntEnum):
+    """What the controller asks by a packet-out, and what a packet-in is: as in p4/include/constants.p4."""
+
+    FRAME = 0
+    """Packet-out: send the frame out of a port."""
+    REGISTERS = 1
+    """Packet-out: read a slot's registers; packet-in: the answer."""
+    PROBE = 2
+    """Packet-in: a link probe that has arrived."""
+    CONFIGURATION = 3
+    """Packet-in: a Configuration message of a registered member."""
 
 
 def message_name(index: int) -> str:

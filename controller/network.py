@@ -22,6 +22,8 @@ from hosts.raft.config import MAX_ID
 from hosts.wire import DEFAULT_PORT
 
 MAX_GROUPS = 64
+"""Register slots of the P4 program."""
+
 MAX_MEMBERS = 9
 DEFAULT_CPU_PORT = 510
 LONGEST_SOCKET_NAME = 80

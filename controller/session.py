@@ -25,6 +25,7 @@ from controller.leaders import Heard, Reading
 from controller.links import Probe
 from controller.log import log
 from controller.members import MembersTold
+from controller.names import ControllerKind
 from controller.network import Switch
 from controller.primacy import Primacy
 from controller.program import DIGEST, Program
@@ -38,9 +39,6 @@ GIVE_UP_S = 15.0
 """A connection on which nothing was answered for so long is made anew."""
 _COMPLAIN_S = 2.0
 _SILENT = "it does not answer"
-
-_FRAME, _REGISTERS, _PROBE, _CONFIGURATION = 0, 1, 2, 3
-"""``kind`` of the controller's headers, as in p4/include/constants.p4."""
 
 
 class Owner(Protocol):
@@ -125,14 +123,14 @@ class Session:
 
     async def send_probe(self, probe: Probe) -> None:
         """Send a probe out of its port; a switch that is just leaving is no error."""
-        await self._packet_out(probe.pack(), egress_port=probe.port, kind=_FRAME, slot=0)
+        await self._packet_out(probe.pack(), egress_port=probe.port, kind=ControllerKind.FRAME, slot=0)
 
     async def read_registers(self, slot: int, timeout: float) -> Reading | None:
         """A group's registers; None if the switch does not answer within ``timeout`` seconds."""
         waiter: asyncio.Future[Reading] = asyncio.get_running_loop().create_future()
         self._register_waiters.setdefault(slot, []).append(waiter)
         try:
-            await self._packet_out(b"", egress_port=0, kind=_REGISTERS, slot=slot)
+            await self._packet_out(b"", egress_port=0, kind=ControllerKind.REGISTERS, slot=slot)
             return await asyncio.wait_for(waiter, timeout)
         except asyncio.TimeoutError:
             return None
@@ -269,17 +267,17 @@ class Session:
         self._move(Standing.STANDBY)
 
     def _packet_in(self, packet: P4PacketIn) -> None:
-        if packet["kind"] == _REGISTERS:
+        if packet["kind"] == ControllerKind.REGISTERS:
             age = (packet["now_us"] - packet["last_heard_us"]) & (2**48 - 1)
             reading = Reading(packet["leader"], packet["term"], age)
             for waiter in self._register_waiters.pop(packet["slot"], []):
                 if not waiter.done():
                     waiter.set_result(reading)
-        elif packet["kind"] == _PROBE:
+        elif packet["kind"] == ControllerKind.PROBE:
             probe = Probe.unpack(packet.payload)
             if probe is not None:
                 self._owner.probe_heard(self, packet["ingress_port"], probe)
-        elif packet["kind"] == _CONFIGURATION:
+        elif packet["kind"] == ControllerKind.CONFIGURATION:
             told = members.unpack(packet.payload)
             if told is not None:
                 self._owner.members_told(self, told)

@@ -28,6 +28,7 @@ from controller.decisions import (
 from controller.desired import Entry, Leadership, Write, apply, batches, diff
 from controller.leaders import Heard, Reading
 from controller.links import Probe
+from controller.names import ControllerKind
 from controller.network import Network
 from sim.events import MS, SECOND
 from sim.fabric import Fabric, SimSwitch
@@ -40,7 +41,6 @@ RETRY_MS = 200
 """After a request that failed, as in ``controller.session``."""
 
 _PACKET_IN = struct.Struct(">HBBQ6s6s")
-_REGISTERS, _PROBE, _CONFIGURATION = 1, 2, 3
 
 
 class Session:
@@ -329,15 +329,15 @@ class SimController:
         session = self.sessions[switch.name]
         if not session.here:
             return
-        if head & 0x7F == _REGISTERS:
+        if head & 0x7F == ControllerKind.REGISTERS:
             age = (int.from_bytes(now_us, "big") - int.from_bytes(heard_us, "big")) % 2**48
             for ask in session.asked.pop(slot, ()):
                 self._readings[ask].append(Reading(leader, term, age))
-        elif head & 0x7F == _PROBE:
+        elif head & 0x7F == ControllerKind.PROBE:
             probe = Probe.unpack(frame[_PACKET_IN.size :])
             if probe is not None:
                 self.decisions.probe_heard(session.name, head >> 7, probe)
-        elif head & 0x7F == _CONFIGURATION:
+        elif head & 0x7F == ControllerKind.CONFIGURATION:
             told = members.unpack(frame[_PACKET_IN.size :])
             if told is not None:
                 self._tell(self.decisions.members_told, session.name, told)

@@ -15,7 +15,7 @@ from random import Random
 from typing import Protocol
 
 from controller.desired import Entry, Operation, Write
-from controller.names import DropReason
+from controller.names import ControllerKind, DropReason
 from hosts.raft.message import MessageType
 from hosts.wire import Flag
 from p4switch.pipeline.native import FLAGS
@@ -219,11 +219,11 @@ class Fabric:
 
     def tick(self, one: SimSwitch, slot: int) -> None:
         """The controller's question for a slot's registers."""
-        self.enter(one.name, CPU_PORT, _packet_out(0, 1, slot))
+        self.enter(one.name, CPU_PORT, _packet_out(0, ControllerKind.REGISTERS, slot))
 
     def send_probe(self, one: SimSwitch, port: int, frame: bytes) -> None:
         """The controller sends a frame out of a port."""
-        self.enter(one.name, CPU_PORT, _packet_out(port, 0, 0) + frame)
+        self.enter(one.name, CPU_PORT, _packet_out(port, ControllerKind.FRAME, 0) + frame)
 
     def _check_unforged(self, one: SimSwitch, port: int, entered: bytes, left: bytes) -> None:
         """Header and payload of Raft as they came; addresses too, but for client requests that may be steered.

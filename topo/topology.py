@@ -16,6 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from controller.network import MAX_GROUPS, MAX_MEMBERS
+from hosts.config import MIN_HEARTBEATS_PER_ELECTION
 from hosts.files.checked_file import Document, FileFault, read_text
 from hosts.files.fields import MemberId, Whole, parse_host_address
 from hosts.files.strict_yaml import Place
@@ -28,9 +30,6 @@ FOLDER = Path(__file__).parent / "topologies"
 SUFFIX = ".yaml"
 PREFIX_LENGTH = 24
 """Prefix length of a host's own network, whose last address is the gateway's."""
-MAX_MEMBERS = 9
-MAX_GROUPS = 64
-"""Register slots of the P4 program."""
 MAX_SWITCHES = 64
 MAX_PORT = 509
 """The highest port of a switch; 510 is the controller's, 511 drops."""
@@ -476,7 +475,7 @@ def _check_ports(topology: Topology, document: Document) -> None:
 
 
 def _check_timing(file: TopologyFile, document: Document) -> None:
-    least = 6 * file.heartbeat_ms
+    least = MIN_HEARTBEATS_PER_ELECTION * file.heartbeat_ms
     if file.election_timeout_ms < least:
         raise document.fault(
             ("election_timeout_ms",),

@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
+from controller.network import DEFAULT_CPU_PORT
 from topo import paths
 from topo.topology import Topology
 
 GRPC_FIRST_PORT = 9559
-CPU_PORT = 510
+CPU_PORT = DEFAULT_CPU_PORT
 
 
 def grpc_address(device_id: int) -> str:
