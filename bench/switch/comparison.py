@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench.switch import devices, measure, updates, workload
 from bench.switch.devices import BenchError, Running
-from bench.switch.measure import Traffic
+from bench.switch.measure import USUAL, Lengths, Traffic
 from bench.switch.results import Figures, Results
 
 SIZES = (64, 1400)
@@ -54,8 +54,9 @@ class Device:
 class Bench:
     """The tools, the programs and a folder for them."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], None], lengths: Lengths = USUAL) -> None:
         self.folder = folder
+        self.lengths = lengths
         self.say = say
         self.traffic_tool = devices.build_tool("traffic", folder)
         self.forwarder_tool = devices.build_tool("forwarder", folder)
@@ -67,7 +68,7 @@ class Bench:
         name = f"{program or 'plain'}-{size}"
         there = workload.write_frames(self.folder / f"{name}.there", [make(size)])
         back = workload.write_frames(self.folder / f"{name}.back", [make(size, back=True)])
-        return Traffic(self.traffic_tool, there, back)
+        return Traffic(self.traffic_tool, there, back, self.lengths)
 
     def open(self, device: Device) -> AbstractContextManager[Running]:
         if device.name == "bridge":
@@ -131,7 +132,7 @@ class Bench:
             start = time.monotonic()
             running.runtime.insert(rules)
             seconds = time.monotonic() - start
-            traffic = Traffic(self.traffic_tool, there, there)
+            traffic = Traffic(self.traffic_tool, there, there, self.lengths)
             figures = {**measure.saturated(traffic, running), **measure.rates(traffic, running)}
             memory = running.memory_mb()
             return {**figures, "insert_per_s": count / seconds, "memory_mb": memory or 0.0}
@@ -158,7 +159,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> Results:
     deadline = time.monotonic() + options.at_most
     results = Results()
     with devices.first_in_line(), _folder(options.keep) as folder:
-        bench = Bench(folder, say)
+        bench = Bench(folder, say, Lengths.of_trial(options.trial))
         for number in range(options.rounds):
             for device in chosen:
                 if time.monotonic() > deadline:
@@ -220,6 +221,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=int, action="append", help="bytes of UDP payload, 64 or more (default: 64 and 1400)"
     )
     parser.add_argument("--no-tables", action="store_true", help="leave out table sizes and table updates")
+    parser.add_argument(
+        "--trial",
+        type=float,
+        default=USUAL.trial,
+        metavar="SECONDS",
+        help="length of one trial; the usual one is %(default)s",
+    )
     parser.add_argument("--at-most", type=float, default=2400.0, metavar="SECONDS", help="start no run after these")
     parser.add_argument("--json", action="store_true", help="every run's figures, for programs")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the rates")

@@ -15,17 +15,40 @@ from typing import Any
 
 from bench.switch.devices import SIDE_A, SIDE_B, Running
 
-TRIAL_S, LONGEST_TRIAL_S = 1.2, 3.0
-"""How long one rate is tried, equally long for slow and fast devices: a machine that stands still for a moment costs
-each the same share of its frames."""
-TRIAL_FRAMES = 60_000
-"""At least: so many that what a device's queues can hold (BMv2: some 2,000) is little of it."""
-OVERLOAD_S = 0.8
-SATURATED_S, HALT_S = 1.6, 0.01
-"""In which a device is stopped and goes on by turns, for as long each."""
+HALT_S = 0.01
+"""A device that is to be saturated is stopped, and goes on, by turns, for as long each."""
 STEPS = 6
 """Halvings of the interval in which the rate with little loss lies."""
 LITTLE_LOSS = 0.01
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long what is measured takes, in seconds. Shorter ones only show that it can be measured."""
+
+    trial: float = 1.2
+    """Of one rate, equally long for slow and fast devices: a machine that stands still for a moment costs each the
+    same share of its frames."""
+    longest_trial: float = 3.0
+    trial_frames: int = 60_000
+    """At least: so many that what a device's queues can hold (BMv2: some 2,000) is little of it."""
+    overload: float = 0.8
+    saturated: float = 1.6
+
+    @classmethod
+    def of_trial(cls, seconds: float) -> Lengths:
+        """All of them in proportion."""
+        share, usual = seconds / cls.trial, cls()
+        return cls(
+            seconds,
+            usual.longest_trial * share,
+            round(usual.trial_frames * share),
+            usual.overload * share,
+            usual.saturated * share,
+        )
+
+
+USUAL = Lengths()
 
 
 @dataclass(frozen=True)
@@ -35,13 +58,18 @@ class Traffic:
     tool: Path
     there: Path
     back: Path
+    lengths: Lengths = USUAL
 
     def rate(self, pps: float, seconds: float) -> dict[str, Any]:
         return self._run("rate", self.there, f"{pps:.0f}", f"{seconds}")
 
     def trial(self, pps: float) -> dict[str, Any]:
         """Whether a rate gets through can be seen from this."""
-        return self.rate(pps, min(max(TRIAL_S, TRIAL_FRAMES / pps), LONGEST_TRIAL_S))
+        return self.rate(pps, self._trial_s(pps))
+
+    def _trial_s(self, pps: float) -> float:
+        lengths = self.lengths
+        return min(max(lengths.trial, lengths.trial_frames / pps), lengths.longest_trial)
 
     def check(self, pps: float, seconds: float) -> dict[str, Any]:
         return self._run("check", self.there, f"{pps:.0f}", f"{seconds}")
@@ -87,7 +115,7 @@ def rates(traffic: Traffic, running: Running) -> dict[str, float]:
     """overload_pps received of all that can be sent; little_loss_pps and no_loss_pps: most sent with that loss;
     cpu_us: of the device's process per frame that it forwarded."""
     before = running.cpu_seconds()
-    overload = traffic.rate(0, OVERLOAD_S)
+    overload = traffic.rate(0, traffic.lengths.overload)
     after = running.cpu_seconds()
     found = {"offered_pps": reached(overload), "overload_pps": float(overload["steady_pps"])}
     if before is not None and after is not None and overload["received"]:
@@ -124,7 +152,7 @@ def saturated(traffic: Traffic, running: Running) -> dict[str, float]:
     before = running.cpu_seconds()
     assert running.pid is not None and before is not None
     with ThreadPoolExecutor(1) as pool:
-        flood = pool.submit(traffic.rate, 0, SATURATED_S)
+        flood = pool.submit(traffic.rate, 0, traffic.lengths.saturated)
         try:
             while not flood.done():
                 os.kill(running.pid, signal.SIGSTOP)

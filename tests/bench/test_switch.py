@@ -122,7 +122,20 @@ def test_tables_of_all_sizes_meet_equally_many_different_frames() -> None:
 
 @pytest.mark.root
 def test_a_short_bench_runs_from_end_to_end(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench", "switch", "--rounds", "1", "--size", "64", "--no-tables", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "switch",
+        "--rounds",
+        "1",
+        "--size",
+        "64",
+        "--no-tables",
+        "--trial",
+        "0.1",
+        "--json",
+    ]
     command += ["--device", "embedded", "--device", "forwarder", "--plot", str(tmp_path / "rates.svg")]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -173,8 +186,9 @@ def test_the_generator_sends_the_frames_that_it_was_given(tmp_path: Path, size: 
 def test_a_table_is_measured_with_different_frames(tmp_path: Path) -> None:
     script = (
         "import json, sys\nfrom pathlib import Path\nfrom bench.switch import devices\n"
-        "from bench.switch.comparison import Bench\n"
-        "devices.enter_namespace()\nprint(json.dumps(Bench(Path(sys.argv[1]), print).tables('lpm', 50)))"
+        "from bench.switch.comparison import Bench\nfrom bench.switch.measure import Lengths\n"
+        "devices.enter_namespace()\nbench = Bench(Path(sys.argv[1]), print, Lengths.of_trial(0.1))\n"
+        "print(json.dumps(bench.tables('lpm', 50)))"
     )
     figures = json.loads(output_of(script, tmp_path))
     assert figures["busy_us"] > 0 and figures["little_loss_pps"] > 0 and figures["insert_per_s"] > 0
