@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from p4compiler import types as t
 from p4compiler.elaborate.expressions import Expressions
@@ -22,8 +23,18 @@ from p4compiler.ir import effects, fold
 from p4compiler.ir import nodes as ir
 from p4compiler.syntax import tree as s
 
-# (l-value, temporary) of each argument that is copied back, in the order of the call.
-Copies = list[tuple[ir.Value, ir.Value]]
+
+class Copied(NamedTuple):
+    """An argument that is copied back: its l-value and its temporary; and what later arguments write when they are
+    evaluated."""
+
+    place: ir.Value
+    copy: ir.Value
+    rewritten: frozenset[effects.Place] = frozenset()
+
+
+Copies = list[Copied]
+"""In the order of the call."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +106,7 @@ class Arguments(Expressions, ABC):
             if parameter.direction != "out":
                 self.assign(copy, self.read(value))
             if argument.is_written:
-                back.append((value, copy))
+                back.append(Copied(value, copy, frozenset(_written_later(given, number))))
             frame.values[parameter] = copy
         for argument in given:
             if argument.parameter.direction == "out":
@@ -114,27 +125,26 @@ class Arguments(Expressions, ABC):
         if argument.is_written and argument.value in self.storage.siblings:
             # Copied back invalid, it makes the other members of its union invalid.
             return False
-        written = effects.writes(one for later in given[number + 1 :] for one in later.needs)
-        written = written.union(*(other.written() for other in given if other is not argument))
+        written = _written_later(given, number).union(*(other.written() for other in given if other is not argument))
         return not effects.overlap(effects.reads(argument.value), written)
 
     def copy_back(self, back: Copies) -> None:
-        for place, copy in back:
-            self.assign(place, copy)
+        for one in back:
+            self.assign(one.place, one.copy)
 
     def forget_unnamed(self, frame: ir.Frame, back: Copies, body: list[ir.Stmt]) -> None:
         """Drops the copies, in and out, of an inout parameter that the body never names.
 
         They would write back what is there already, and look at a stack's element that there may not be. They do
-        make a difference where the body, or another copy, writes the same place.
+        make a difference where the body, another copy, or the evaluation of a later argument writes the same place.
         """
         for number in reversed(range(len(back))):
-            place, copy = back[number]
+            place, copy, rewritten = back[number]
             parameter = next((d for d, value in frame.values.items() if value is copy), None)
             if not isinstance(parameter, s.Parameter) or parameter.direction != "inout" or parameter in self.named:
                 continue
             others = back[:number] + back[number + 1 :]
-            written = effects.writes(body).union(*(effects.places(other) for other, _ in others))
+            written = effects.writes(body).union(rewritten, *(effects.places(other.place) for other in others))
             if effects.overlap(effects.reads(place), written):
                 continue
             del back[number]
@@ -161,6 +171,11 @@ class Arguments(Expressions, ABC):
         if isinstance(value, ir.UnionPlace):
             return bool(value.name)
         return isinstance(value, (ir.Header, ir.StackPlace, ir.Runtime))
+
+
+def _written_later(given: Sequence[Argument], number: int) -> set[effects.Place]:
+    """What the evaluation of the arguments behind this one writes."""
+    return effects.writes(one for later in given[number + 1 :] for one in later.needs)
 
 
 def is_constant(value: ir.Value) -> bool:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from p4compiler import types as t
 from p4compiler.check.facts import CallFact, CallKind
-from p4compiler.elaborate.arguments import Argument, Arguments, Copies
+from p4compiler.elaborate.arguments import Argument, Arguments, Copied, Copies
 from p4compiler.elaborate.storage import control_plane_name
 from p4compiler.ir import effects, fold
 from p4compiler.ir import nodes as ir
@@ -333,7 +333,7 @@ class Calls(Arguments):
         copy = self.temporary(f"{fact.name}.{argument.parameter.name}", argument.type)
         if argument.parameter.direction == "inout":
             self.assign(copy, self.read(place))
-        back.append((place, copy))
+        back.append(Copied(place, copy))
         return copy
 
     def _in_argument(self, argument: Argument, fact: CallFact, later: set[effects.Place]) -> ir.Value:

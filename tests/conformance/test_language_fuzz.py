@@ -59,8 +59,8 @@ def never_copied(self: Arguments, given: list, number: int, by_name: bool) -> bo
 
 
 def copied_in_reverse(self: Arguments, back: list) -> None:  # type: ignore[type-arg]
-    for place, value in reversed(back):
-        self.assign(place, value)
+    for one in reversed(back):
+        self.assign(one.place, one.copy)
 
 
 def exit_without_copies(self: Statements, statement: s.Statement) -> None:

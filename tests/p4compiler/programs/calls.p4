@@ -52,6 +52,9 @@ INGRESS {
   action by_name(inout bit<8> unnamed) {
     hdr.w.a = 0x55;
   }
+  action unnamed_beside(inout bit<8> unnamed, bit<8> value) {
+    hdr.w.r = value;
+  }
   apply {
     sm.egress_spec = 2;
     switch (hdr.w.op) {
@@ -66,6 +69,7 @@ INGRESS {
       10: { by_name(hdr.w.a); }
       11: { first_only(hdr.w.a, hdr.w.a); first_only(hdr.w.b, hdr.w.r); }
       12: { by_name(hdr.w.b); }
+      13: { unnamed_beside(hdr.w.a, bump(hdr.w.a)); }
     }
     if (hdr.w.op == 9) {
       return;
