@@ -35,7 +35,7 @@ class StallingLog:
     def __init__(self, folder: Path) -> None:
         self.inner = DiskLog.open(folder)
         self.hard_state, self.entries, self.notes = self.inner.hard_state, self.inner.entries, self.inner.notes
-        self.log_id = self.inner.log_id
+        self.log_id, self.snapshot = self.inner.log_id, self.inner.snapshot
         self.runs = threading.Event()
         self.runs.set()
         self.fails = False
