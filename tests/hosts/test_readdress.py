@@ -108,6 +108,9 @@ class Renumbered:
                 client.append(number)
         for member in members:
             eventually(lambda member=member: (cluster.group_status(member) or {})["snapshot"], "a snapshot")
+            # Until the log says who is where, that is what the cluster file says.
+            known = "a configuration in the log"
+            eventually(lambda member=member: (cluster.group_status(member) or {})["configuration"], known)
         cluster.kill()
         self.values = list(range(60))
 
