@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 VENV=${SWITCHRAFT_VENV:-.venv}
-PACKAGES="mininet gcc libc6-dev python3 python3-venv iproute2 iputils-ping ethtool tcpdump net-tools openssl procps util-linux"
+PACKAGES="mininet gcc libc6-dev python3 python3-venv iproute2 iputils-ping ethtool tcpdump net-tools openssl procps util-linux
+    chromium chromium-driver"
 
 missing=""
 for package in $PACKAGES; do

@@ -12,7 +12,18 @@ import networkx as nx
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-ROOMS = ("p4compiler", "p4switch", "controller", "hosts", "topo", "linearizability", "sim", "bench", "conformance")
+ROOMS = (
+    "p4compiler",
+    "p4switch",
+    "controller",
+    "hosts",
+    "topo",
+    "linearizability",
+    "sim",
+    "web",
+    "bench",
+    "conformance",
+)
 
 MAY_IMPORT = {
     "p4compiler": set(),
@@ -20,8 +31,9 @@ MAY_IMPORT = {
     "hosts": set(),
     "controller": {"hosts"},
     "linearizability": {"hosts"},
-    "topo": {"hosts", "controller", "p4switch", "p4compiler", "linearizability", "sim"},
-    "sim": {"hosts", "controller", "p4switch", "linearizability", "topo"},
+    "topo": {"hosts", "controller", "p4switch", "p4compiler", "linearizability", "sim", "web"},
+    "sim": {"hosts", "controller", "p4switch", "linearizability", "topo", "web"},
+    "web": {"hosts", "controller", "p4switch", "topo"},
     "bench": {"hosts", "controller", "p4switch", "p4compiler", "topo"},
     "conformance": {"hosts", "controller", "p4switch", "p4compiler", "topo", "bench", "tests"},
 }

@@ -1,0 +1,282 @@
+"""The file of a run: a header, then events in the order of time, each a line of JSON; compressed with gzip.
+
+docs/recordings.md says what the fields mean. ``Writer`` and ``read`` check every event against the table ``KINDS``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from topo.errors import LabError
+
+FORMAT = "switchraft recording"
+VERSION = 1
+
+Event = Mapping[str, Any]
+Test = Callable[[Any], bool]
+
+
+class RecordingError(LabError):
+    """A file that is no recording, or one with an event that does not fit; its text names the line."""
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _array(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+_HEX = re.compile(r"(?:[0-9a-f]{2})*")
+
+
+def _bytes(value: Any) -> bool:
+    return isinstance(value, str) and _HEX.fullmatch(value) is not None
+
+
+def _hops(value: Any) -> bool:
+    """[switch, port, way, values, patch], in the order in which they were met."""
+    return isinstance(value, list) and all(
+        isinstance(hop, list)
+        and len(hop) == 5
+        and _name(hop[0])
+        and _whole(hop[1])
+        and _whole(hop[2])
+        and _array(hop[3])
+        and _array(hop[4])
+        for hop in value
+    )
+
+
+def _entries(value: Any) -> bool:
+    """[term, kind, what], a log's entries."""
+    return isinstance(value, list) and all(
+        isinstance(one, list) and len(one) == 3 and _whole(one[0]) and _name(one[1]) and _text(one[2])
+        for one in value
+    )
+
+
+_OPERATIONS = ("insert", "modify", "delete")
+
+
+def _operation(value: Any) -> bool:
+    return value in _OPERATIONS
+
+
+def _match(value: Any) -> bool:
+    """Of each key field a number, or [value, prefix length]."""
+    return isinstance(value, list) and all(
+        _whole(one) or (isinstance(one, list) and len(one) == 2 and all(map(_whole, one))) for one in value
+    )
+
+
+def _cells(value: Any) -> bool:
+    """[name, index, number, ...]"""
+    return isinstance(value, list) and all(
+        isinstance(one, list) and len(one) >= 3 and _name(one[0]) and all(map(_whole, one[1:])) for one in value
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What an event of a kind holds beside its time."""
+
+    needs: Mapping[str, Test]
+    may: Mapping[str, Test]
+
+
+def _kind(needs: Mapping[str, Test], **may: Test) -> Kind:
+    return Kind(needs, may)
+
+
+KINDS: Mapping[str, Kind] = {
+    "member": _kind({"who": _name, "group": _whole, "set": _object}, by=_whole),
+    "log": _kind({"who": _name, "group": _whole, "at": _whole, "entries": _entries}),
+    "sent": _kind({"who": _name, "m": _whole, "frame": _bytes}, to=_name, hostile=_flag, again=_flag),
+    "passed": _kind({"m": _whole, "hops": _hops}),
+    "received": _kind({"who": _name, "m": _whole}, copy=_flag, astray=_flag),
+    "dropped": _kind({"who": _name, "m": _whole, "why": _name}),
+    "way": _kind({"id": _whole, "steps": _array}),
+    "switch": _kind({"who": _name, "up": _flag}),
+    "table": _kind({"who": _name, "table": _name, "do": _operation, "match": _match}, action=_name, values=_array),
+    "registers": _kind({"who": _name, "set": _cells}),
+    "counters": _kind({"who": _name, "set": _cells}),
+    "controller": _kind({"who": _name}, text=_name, set=_object),
+    "call": _kind(
+        {"who": _name, "call": _whole, "host": _name, "port": _whole, "group": _whole, "operation": _name},
+        key=_text,
+        value=_text,
+    ),
+    "answer": _kind({"who": _name, "call": _whole, "outcome": _name}, value=_text, session=_whole, sequence=_whole),
+    "fault": _kind({"fault": _whole, "what": _name, "us": _whole}),
+    "healed": _kind({"fault": _whole}),
+    "note": _kind({"who": _name, "text": _text}),
+    "broken": _kind({"rule": _name, "text": _text}, group=_whole),
+    "end": _kind({"text": _text}, hash=_text),
+}
+"""Every kind of event; each has ``t``, microseconds, and ``k``, its kind, as well."""
+
+HEADER: Mapping[str, Test] = {
+    "format": _name,
+    "version": _whole,
+    "title": _name,
+    "source": _name,
+    "network": _object,
+    "program": lambda value: value is None or isinstance(value, dict),
+}
+"""What the first line must hold; it may hold more."""
+
+
+def fault_of(event: Any, after: int = 0) -> str:
+    """What is wrong with an event that comes after time ``after``; "" if nothing is."""
+    if not isinstance(event, Mapping):
+        return "it is no object"
+    if not _whole(event.get("t")):
+        return "its time t is no number of microseconds"
+    if event["t"] < after:
+        return f"its time {event['t']} lies before {after}"
+    kind = KINDS.get(event.get("k", ""))
+    if kind is None:
+        return f"there is no kind {event.get('k')!r}"
+    for name, test in kind.needs.items():
+        if name not in event:
+            return f"a {event['k']} needs {name}"
+        if not test(event[name]):
+            return f"{name} of a {event['k']} is {event[name]!r}"
+    for name, value in event.items():
+        if name in ("t", "k") or name in kind.needs:
+            continue
+        if name not in kind.may:
+            return f"a {event['k']} has no {name}"
+        if not kind.may[name](value):
+            return f"{name} of a {event['k']} is {value!r}"
+    return ""
+
+
+def fault_of_header(header: Any) -> str:
+    """What is wrong with a recording's first line; "" if nothing is."""
+    if not isinstance(header, Mapping) or header.get("format") != FORMAT:
+        return f"it does not begin as a {FORMAT} does"
+    if header.get("version") != VERSION:
+        return f"it is of version {header.get('version')}, and this program reads version {VERSION}: record it again"
+    return next((f"{name} is missing or wrong" for name, test in HEADER.items() if not test(header.get(name))), "")
+
+
+class Writer:
+    """Writes a recording. ValueError for an event that does not fit."""
+
+    def __init__(self, file: Path, header: Mapping[str, Any]) -> None:
+        """Raises OSError."""
+        header = {"format": FORMAT, "version": VERSION, **header}
+        wrong = fault_of_header(header)
+        if wrong:
+            raise ValueError(wrong)
+        # No name and no time inside: equal runs are equal files.
+        self._raw = open(file, "wb")  # noqa: SIM115
+        self._file = gzip.GzipFile("", "wb", 6, self._raw, mtime=0)
+        self._last = 0
+        self.events = 0
+        self._line(header)
+
+    def write(self, event: Event) -> None:
+        """Add an event, no earlier than the one before."""
+        wrong = fault_of(event, self._last)
+        if wrong:
+            raise ValueError(f"{wrong}: {event}")
+        self._last = event["t"]
+        self.events += 1
+        self._line(event)
+
+    def _line(self, value: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
+
+    def close(self) -> None:
+        self._file.close()
+        self._raw.close()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A whole recording in memory."""
+
+    header: Mapping[str, Any]
+    events: list[Event]
+
+
+def read(file: Path) -> Recording:
+    """A recording, every event of it checked. Raises RecordingError."""
+    lines = _lines(file)
+    header = next(lines, None)
+    wrong = fault_of_header(header)
+    if wrong:
+        raise RecordingError(f"{file} is no recording: {wrong}")
+    events: list[Event] = []
+    last = 0
+    for number, event in enumerate(lines, start=2):
+        wrong = fault_of(event, last)
+        if wrong:
+            raise RecordingError(f"{file}, line {number}: {wrong}")
+        last = event["t"]
+        events.append(event)
+    assert isinstance(header, dict)
+    return Recording(header, events)
+
+
+def read_header(file: Path) -> Mapping[str, Any]:
+    """The first line alone. Raises RecordingError."""
+    header = next(_lines(file), None)
+    wrong = fault_of_header(header)
+    if wrong:
+        raise RecordingError(f"{file} is no recording: {wrong}")
+    assert isinstance(header, dict)
+    return header
+
+
+def _lines(file: Path) -> Iterator[Any]:
+    number = 0
+    try:
+        raw: IO[bytes]
+        with open(file, "rb") as raw, gzip.open(raw) as lines:
+            for number, line in enumerate(lines, start=1):  # noqa: B007
+                yield json.loads(line)
+    except gzip.BadGzipFile:
+        raise RecordingError(f"{file} is no recording: it is not compressed with gzip") from None
+    except (EOFError, zlib.error):
+        raise RecordingError(f"{file} is cut short or damaged after line {number}: record it again") from None
+    except ValueError:
+        raise RecordingError(f"{file}, line {number}: no JSON") from None
+    except OSError as error:
+        raise RecordingError(f"{file}: {error.strerror or error}") from None
