@@ -39,6 +39,7 @@ class Client:
         *,
         steer: bool,
     ) -> None:
+        self._scene = scene
         self._counts = scene.counts
         self._network = network
         self.name = name
@@ -74,6 +75,8 @@ class Client:
         """Begin a request. What is begun at the same moment goes together."""
         call = self._protocol.submit(Request(self._protocol.nonce, operation, **operands), self.now, patience_s)
         self._done[call] = done
+        if self._scene.observer is not None:
+            self._scene.observer.called(self, call)
         self._events.after(0, self._settle)
 
     def receive(self, datagram: bytes, address: Address) -> None:
@@ -88,6 +91,8 @@ class Client:
             self._counts["requests together"] += _is_batch(datagram)
             self._network.send(self.host, self.port, address, datagram)
         for call in self._protocol.take_finished():
+            if self._scene.observer is not None:
+                self._scene.observer.answered(self, call)
             self._check(call)
             self._done.pop(call)(call)
         due = max(int(self._protocol.timer * SECOND) + 1, self._events.now + 1)

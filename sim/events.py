@@ -13,12 +13,14 @@ SECOND = 1_000_000
 class Events:
     """Events of the same time happen in the order in which they were planned."""
 
-    __slots__ = ("_count", "_heap", "now")
+    __slots__ = ("_count", "_heap", "now", "watch")
 
     def __init__(self) -> None:
         self.now = 0
         self._count = 0
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self.watch: Callable[[], None] | None = None
+        """Called after each event."""
 
     def at(self, time_us: int, happen: Callable[..., None], *arguments: Any) -> None:
         """Plan a call. A time that has passed means now."""
@@ -34,4 +36,6 @@ class Events:
         while heap and heap[0][0] <= until_us:
             self.now, _, happen, arguments = pop(heap)
             happen(*arguments)
+            if self.watch is not None:
+                self.watch()
         self.now = until_us

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -48,6 +48,8 @@ class SimSwitch:
         """What the tables hold: key -> entry and handle."""
         self.left = 0
         """Packets that have left it so far, in all its lives."""
+        self.changes = 0
+        """Updates of its tables so far, in all its lives."""
         self.refused = 0
         """Packets that the guard has dropped in this life, as last looked at."""
         self._template = template
@@ -94,6 +96,7 @@ class SimSwitch:
 
     def write(self, write: Write) -> None:
         """Carry out one update. KeyError where an entry is not as the controller believes."""
+        self.changes += 1
         entry = write.entry
         table = self._tables[entry.table]
         action = f"{table.rsplit('.', 1)[0]}.{entry.action}"
@@ -183,8 +186,10 @@ class Fabric:
             one = self.switches[name]
             if not one.up:
                 self._scene.counts["met a dead switch"] += 1
+                self._lose(name, "the switch is down")
                 continue
-            output = one.pipeline.step(port, frame, now - one.started_us)
+            step = one.pipeline.step if self._scene.observer is None else partial(self._scene.observer.step, one)
+            output = step(port, frame, now - one.started_us)
             one.left += len(output.packets)
             for egress, left in output.packets:
                 if egress == CPU_PORT:
@@ -200,7 +205,10 @@ class Fabric:
                 end = self._ports.get((name, egress))
                 if end is None or self.cut[name, egress]:
                     self._scene.counts["lost on a cut link"] += 1
+                    self._lose(name, "the link is cut" if end else "no such port")
                 elif self.late_links and self._random.random() < self.late_links:
+                    if self._scene.observer is not None:
+                        self._scene.observer.late_on_link(*end, left)
                     self._events.after(self._random.randrange(30_000), self.enter, *end, left)
                 else:
                     todo.append((*end, left))
@@ -209,6 +217,10 @@ class Fabric:
                 self._check_learned(one, *fields)
                 if self.listener is not None:
                     self.listener.digest(one, fields)
+
+    def _lose(self, where: str, why: str) -> None:
+        if self._scene.observer is not None:
+            self._scene.observer.lost(where, why)
 
     def _check_learned(self, one: SimSwitch, group: int, slot: int, leader: int, term: int) -> None:
         """Only who leads is learned: what a candidate or a stranger says must not mute the live leader."""

@@ -64,6 +64,7 @@ class Network:
         self.into_switches: IntoSwitches | None = None
         """Takes a frame at a host's port of a switch, and whether it is hostile; None: there are no switches."""
         self._deliver = deliver
+        self._scene = scene
         self._trace = scene.trace
         self._counts = scene.counts
         self.conditions = Conditions(scene.plan.trouble, scene.plan.client_trouble)
@@ -95,12 +96,15 @@ class Network:
     def enter(self, host: str, port: int, target: Address, datagram: bytes) -> None:
         """A datagram leaves a host's interface, perhaps not for the first time."""
         conditions = self.conditions
+        if self._scene.observer is not None:
+            self._scene.observer.sent(host, port, target, datagram)
         if (
             conditions.cut
             and not (conditions.cut_after_switches and self.into_switches is not None)
             and (host, self._hosts.get(target[0])) in conditions.cut
         ):
             self._counts["cut off"] += 1
+            self._lose(host, "cut off")
             return
         if self.into_switches is None:
             there = self._hosts.get(target[0])
@@ -116,26 +120,37 @@ class Network:
         found = frames.unpack(frame)
         if found is None:
             self._counts["bad UDP checksums"] += 1
+            self._lose(host, "bad UDP checksum")
             return
         source, target, datagram = found
         sender = self._hosts.get(source[0])
         conditions = self.conditions
         if conditions.cut and conditions.cut_after_switches and (sender, host) in conditions.cut:
             self._counts["cut off"] += 1
+            self._lose(host, "cut off")
             return
         if self._hosts.get(target[0]) != host:
             self._counts["not for this host"] += 1
+            self._lose(host, "not for this host")
             return
         self._leave(sender or "", host, source, target[1], datagram)
 
     def raw(self, host: str, frame: bytes) -> None:
         """A host sends bytes that need not be a datagram."""
+        if self._scene.observer is not None:
+            self._scene.observer.sent_raw(host, frame)
         if self.into_switches is not None:
             self.into_switches(host, frame, True)
+
+    def _lose(self, where: str, why: str) -> None:
+        if self._scene.observer is not None:
+            self._scene.observer.lost(where, why)
 
     # -- to a host ------------------------------------------------------------------------------------------------
 
     def _leave(self, sender: str, host: str, source: Address, port: int, datagram: bytes) -> None:
+        if self._scene.observer is not None:
+            self._scene.observer.leaving(source, datagram)
         random = self._random.random
         delay = 60 + int(random() * 200)
         if self.conditions.slow:
@@ -146,6 +161,7 @@ class Network:
         if self.conditions.clients and is_for_clients(datagram) and random() < self.conditions.clients:
             if random() < 0.5:
                 self._counts["lost for clients"] += 1
+                self._lose("network", "lost")
                 return
             self._counts["doubled for clients"] += 1
             copy = delay + int(random() * CLIENT_LATE_US)
@@ -157,6 +173,7 @@ class Network:
         which = random.random() * self.unhappy
         if which < conditions.loss:
             counts["lost"] += 1
+            self._lose("network", "lost")
             return
         which -= conditions.loss
         if which < conditions.duplicate:
@@ -176,4 +193,6 @@ class Network:
         self._trace.add(_STAMP.pack(self._events.now, self._numbers[host], port), datagram)
         if self._trace.wanted:
             self._trace.datagram(self._events.now, self._hosts.get(source[0], source[0]), host, datagram)
+        if self._scene.observer is not None:
+            self._scene.observer.received(host, port, source, datagram)
         self._deliver(host, port, datagram, source)

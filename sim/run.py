@@ -6,15 +6,18 @@ import gc
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from controller.names import DropReason
 from sim.plan import Kind
-from sim.world import Options, Result, run
+from sim.recorder import Recorder
+from sim.world import Options, Record, Result, World, run
 from topo import paths
 from topo.lab import program
+from web.recording import RecordingError, Writer
 
 SHOWN_LINES = 60
 AHEAD = 16
@@ -181,10 +184,14 @@ def show(counts: Counter[str]) -> None:
         print(f"  {left}   {right}".rstrip())
 
 
-def replay(seed: int, optimize: str, *, trace: bool) -> int:
-    """``switchraft sim --replay SEED``; the exit code."""
+def replay(seed: int, optimize: str, *, trace: bool, record: Path | None = None) -> int:
+    """``switchraft sim --replay SEED``; the exit code. ``record``: the file of a recording. Raises RecordingError."""
     options = Options(compile_program(), optimize)
-    result = run(seed, options, trace=trace)
+    if record is None:
+        result = run(seed, options, trace=trace)
+    else:
+        with recording(record) as begin:
+            result = run(seed, options, trace=trace, record=begin)
     if trace:
         for line in result.lines:
             print(line)
@@ -195,6 +202,23 @@ def replay(seed: int, optimize: str, *, trace: bool) -> int:
         print(f"FAILED: {result.failure}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def recording(file: Path) -> Iterator[Record]:
+    """What makes a run's recorder, which writes a file. Raises RecordingError."""
+    with ExitStack() as stack:
+
+        def begin(world: World, options: Options) -> Recorder:
+            recorder = Recorder(world, options)
+            try:
+                writer = Writer(file, recorder.header())
+            except OSError as error:
+                raise RecordingError(f"{file}: {error.strerror}") from None
+            recorder.attach(stack.enter_context(writer))
+            return recorder
+
+        yield begin
 
 
 def report_failure(seed: int, options: Options) -> None:

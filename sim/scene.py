@@ -7,6 +7,7 @@ from collections import Counter
 from hosts.config import Address
 from sim.events import Events
 from sim.invariants import Watch
+from sim.observer import Observer
 from sim.plan import Plan
 from sim.trace import Trace
 
@@ -19,6 +20,8 @@ class Scene:
         self.events = Events()
         self.counts: Counter[str] = Counter()
         self.trace = Trace(trace)
+        self.observer: Observer | None = None
+        """Whoever looks on; set before the run."""
         self.quiet = False
         """Whether clients begin nothing any more."""
         self.guarded = plan.switches and "member_guard" in plan.features
@@ -38,3 +41,5 @@ class Scene:
     def note(self, who: str, text: str) -> None:
         """Something worth a line in the trace."""
         self.trace.note(self.events.now, who, text)
+        if self.observer is not None:
+            self.observer.note(who, text)

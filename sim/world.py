@@ -27,6 +27,7 @@ from sim.faults.hostile import Hostile, is_forged
 from sim.faults.nemesis import Nemesis
 from sim.network import Network
 from sim.node import Node
+from sim.observer import Observer
 from sim.plan import END_US, FAULTS_UNTIL_US, LEARNING, LEAST_OPERATIONS, Plan, draw
 from sim.scene import Scene
 from sim.trace import describe
@@ -45,6 +46,10 @@ EARLIER_LIFE_US = 800 * MS
 
 _HOARDER_PORT = 49_999
 _PROBE_PORT = 50_000
+
+
+Record = Callable[["World", "Options"], Observer]
+"""What makes whoever looks on at a run."""
 
 
 @dataclass(slots=True)
@@ -68,11 +73,16 @@ class Options:
     optimize: str = "-O2"
 
 
-def run(seed: int, options: Options, *, trace: bool = False) -> Result:
+def run(seed: int, options: Options, *, trace: bool = False, record: Record | None = None) -> Result:
     """Simulate one seed."""
-    plan = draw(seed)
+    return run_plan(draw(seed), options, trace=trace, record=record)
+
+
+def run_plan(plan: Plan, options: Options, *, trace: bool = False, record: Record | None = None) -> Result:
+    """Simulate what a plan says."""
     world = World(plan, options, trace=trace)
-    result = Result(seed, world.counts, "", plan.describe())
+    observer = record(world, options) if record is not None else None
+    result = Result(plan.seed, world.counts, "", plan.describe())
     try:
         world.run()
     except Violation as violation:
@@ -86,6 +96,8 @@ def run(seed: int, options: Options, *, trace: bool = False) -> Result:
     for client in world.clients:
         world.counts.update(client.counts())
     result.digest = world.trace.digest()
+    if observer is not None:
+        observer.end(result.failure, result.rule, result.digest)
     result.lines = world.trace.lines + result.lines
     return result
 

@@ -9,7 +9,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -59,18 +59,11 @@ def _bytes(value: Any) -> bool:
     return isinstance(value, str) and _HEX.fullmatch(value) is not None
 
 
+_HOP = re.compile(r"\S+ \d+ \d+ (?:-|\d+:[0-9a-f]+(?:,\d+:[0-9a-f]+)*) (?:-|\d+(?:,\d+)*)")
+
+
 def _hops(value: Any) -> bool:
-    """[switch, port, way, values, patch], in the order in which they were met."""
-    return isinstance(value, list) and all(
-        isinstance(hop, list)
-        and len(hop) == 5
-        and _name(hop[0])
-        and _whole(hop[1])
-        and _whole(hop[2])
-        and _array(hop[3])
-        and _array(hop[4])
-        for hop in value
-    )
+    return isinstance(value, list) and all(isinstance(hop, str) and _HOP.fullmatch(hop) for hop in value)
 
 
 def _entries(value: Any) -> bool:
@@ -115,7 +108,7 @@ def _kind(needs: Mapping[str, Test], **may: Test) -> Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "member": _kind({"who": _name, "group": _whole, "set": _object}, by=_whole),
+    "member": _kind({"who": _name, "group": _whole, "set": _object}, heard=_flag),
     "log": _kind({"who": _name, "group": _whole, "at": _whole, "entries": _entries}),
     "sent": _kind({"who": _name, "m": _whole, "frame": _bytes}, to=_name, hostile=_flag, again=_flag),
     "passed": _kind({"m": _whole, "hops": _hops}),
@@ -185,6 +178,69 @@ def fault_of_header(header: Any) -> str:
     if header.get("version") != VERSION:
         return f"it is of version {header.get('version')}, and this program reads version {VERSION}: record it again"
     return next((f"{name} is missing or wrong" for name, test in HEADER.items() if not test(header.get(name))), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A message at a switch. ``patch``: where the frame that came in differs from the one that was sent."""
+
+    switch: str
+    port: int
+    way: int
+    patch: tuple[tuple[int, bytes], ...]
+    values: tuple[int, ...]
+
+    def frame(self, sent: bytes) -> bytes:
+        """The frame that came in."""
+        return patched(sent, self.patch)
+
+
+def patched(sent: bytes, patch: Iterable[tuple[int, bytes]]) -> bytes:
+    """A frame with a patch, which makes the checksum of the IPv4 header right unless it names that itself."""
+    frame = bytearray(sent)
+    patch = list(patch)
+    for offset, piece in patch:
+        if offset == 0 and len(piece) > MAC_BYTES:
+            return piece
+        frame[offset : offset + len(piece)] = piece
+    names_checksum = any(offset <= CHECKSUM_AT + 1 and offset + len(piece) > CHECKSUM_AT for offset, piece in patch)
+    if patch and not names_checksum and len(frame) >= 34:
+        frame[CHECKSUM_AT : CHECKSUM_AT + 2] = ipv4_checksum(frame[14:34]).to_bytes(2, "big")
+    return bytes(frame)
+
+
+def ipv4_checksum(header: bytes | bytearray) -> int:
+    """Of 20 bytes; what stands for the checksum itself does not count."""
+    total = sum(int.from_bytes(header[at : at + 2], "big") for at in range(0, 20, 2) if at != 10)
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+CHECKSUM_AT = 24
+MAC_BYTES = 12
+"""A patch at offset 0 that is longer than both addresses of Ethernet is the whole frame."""
+
+
+def hop_text(
+    switch: str, port: int, way: int, patch: Iterable[tuple[int, bytes]], values: Iterable[int | str]
+) -> str:
+    """A hop as recordings write it: one text, of which a page has a hundred thousand."""
+    pieces = ",".join(f"{offset}:{piece.hex()}" for offset, piece in patch)
+    return f"{switch} {port} {way} {pieces or '-'} {','.join(map(str, values)) or '-'}"
+
+
+def read_hop(text: str) -> Hop:
+    """The inverse of ``hop_text``."""
+    switch, port, way, patch, values = text.split(" ")
+    pieces = [piece.split(":") for piece in patch.split(",")] if patch != "-" else []
+    return Hop(
+        switch,
+        int(port),
+        int(way),
+        tuple((int(offset), bytes.fromhex(piece)) for offset, piece in pieces),
+        tuple(map(int, values.split(","))) if values != "-" else (),
+    )
 
 
 class Writer:

@@ -94,6 +94,8 @@ class Nemesis:
         self._scene.counts[f"fault: {fault.kind.value}"] += 1
         random = Random(fault.draw)
         undo = self._begin[fault.kind](random)
+        observer = self._scene.observer
+        number = observer.strikes(fault) if observer is not None else 0
         if undo is None:
             return
 
@@ -101,6 +103,8 @@ class Nemesis:
             if undo in self._open:
                 self._open.remove(undo)
                 undo()
+                if observer is not None:
+                    observer.healed(number)
 
         self._open.append(undo)
         self._scene.events.after(fault.lasts_us, end)

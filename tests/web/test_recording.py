@@ -17,10 +17,10 @@ REPOSITORY = Path(__file__).parents[2]
 HEADER: dict[str, Any] = {"title": "a run", "source": "simulator", "network": {}, "program": None}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "member": {"who": "h1", "group": 1, "set": {"role": "leader"}, "by": 3},
+    "member": {"who": "h1", "group": 1, "set": {"role": "leader"}, "heard": True},
     "log": {"who": "h1", "group": 1, "at": 1, "entries": [[1, "noop", ""]]},
     "sent": {"who": "h1", "m": 1, "frame": "00ff", "to": "h2", "again": True, "hostile": False},
-    "passed": {"m": 1, "hops": [["s1", 1, 1, [7], [[22, "3f"]]]]},
+    "passed": {"m": 1, "hops": ["s1 1 1 22:3f 7", "s2 3 2 - -"]},
     "received": {"who": "h2", "m": 1, "copy": True, "astray": False},
     "dropped": {"who": "s1", "m": 1, "why": "stale_term"},
     "way": {"id": 1, "steps": [["state", 0, []]]},
@@ -69,6 +69,25 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert recording.read_header(file) == found.header
 
 
+@pytest.mark.parametrize("patch", [(), ((4, b"\1\2"), (22, b"\3")), ((0, bytes(60)),)])
+@pytest.mark.parametrize("values", [(), (7,), (1, 2**63)])
+def test_hops_are_read_as_they_were_written(patch: Any, values: Any) -> None:
+    text = recording.hop_text("s1", 3, 17, patch, values)
+    assert recording.read_hop(text) == recording.Hop("s1", 3, 17, patch, values)
+    assert not fault_of({"t": 0, "k": "passed", "m": 1, "hops": [text]})
+
+
+def test_a_hop_knows_the_frame_that_came_in() -> None:
+    sent = bytes(range(14)) + bytes.fromhex("45000073000040004011b861c0a80001c0a800c7") + bytes(30)
+    assert recording.Hop("s1", 1, 1, (), ()).frame(sent) == sent
+    assert recording.Hop("s1", 1, 1, ((2, b"\xff"),), ()).frame(sent) == sent[:2] + b"\xff" + sent[3:]
+    one_less = recording.Hop("s1", 1, 1, ((22, b"\x3f"),), ()).frame(sent)
+    assert one_less == sent[:22] + b"\x3f\x11\xb9\x61" + sent[26:], "with the checksum of RFC 1071"
+    wrong = recording.Hop("s1", 1, 1, ((22, b"\x3f\x11\0\0"),), ()).frame(sent)
+    assert wrong == sent[:22] + b"\x3f\x11\0\0" + sent[26:]
+    assert recording.Hop("s1", 1, 1, ((0, b"\xff" * 20),), ()).frame(sent) == b"\xff" * 20
+
+
 def test_equal_runs_are_equal_files(tmp_path: Path) -> None:
     files = [tmp_path / "a.rec", tmp_path / "b.rec"]
     for file in files:
@@ -97,7 +116,7 @@ def test_an_event_needs_its_fields_and_has_no_others(kind: str) -> None:
         {"t": 1.5, "k": "note", "who": "h1", "text": ""},
         {"t": 1, "k": "nothing"},
         {"t": 1, "k": "sent", "who": "h1", "m": 1, "frame": "0x"},
-        {"t": 1, "k": "passed", "m": 1, "hops": [["s1", 1, 1, []]]},
+        {"t": 1, "k": "passed", "m": 1, "hops": ["s1 1 1 -"]},
         {"t": 1, "k": "table", "who": "s1", "table": "t", "do": "drop", "match": []},
         {"t": 1, "k": "log", "who": "h1", "group": 1, "at": 1, "entries": [[1, ""]]},
     ],

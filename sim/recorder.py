@@ -1,0 +1,745 @@
+"""Records a simulated run: looks on, and writes what has changed after each simulated event.
+
+The simulator's parts tell a recorder where datagrams enter and leave, and of calls and faults; all else it sees for
+itself. A run that is recorded is the same run, with the same hash. docs/recordings.md says what is written.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from controller.names import reason_name
+from hosts.client.calls import Call
+from hosts.config import Address
+from hosts.raft.configuration import Configuration
+from hosts.raft.core import Raft, Role
+from hosts.raft.message import Entry, EntryKind, MessageType
+from hosts.service import values
+from hosts.service.requests import Command, Request, RequestFault
+from hosts.wire import FIRST_CLIENT_TYPE
+from p4switch.pipeline.entities import Output
+from p4switch.program_json import load_json
+from sim import frames
+from sim.events import SECOND
+from sim.frames import PAYLOAD_AT, Sender
+from topo.lab.configs import CPU_PORT
+from web.program import describe
+from web.recording import CHECKSUM_AT, hop_text, patched
+from web.remembered import exact
+from web.ways import Ways
+
+if TYPE_CHECKING:
+    from sim.client import Client
+    from sim.control import SimController
+    from sim.fabric import SimSwitch
+    from sim.node import Node
+    from sim.plan import Fault
+    from sim.world import Options, World
+
+LONGEST_TEXT = 40
+"""Characters of a key or value that are shown."""
+
+REMEMBERED = 4096
+"""Datagrams on their way, or delivered a while ago, that may still arrive."""
+
+Json = dict[str, Any]
+
+
+class Sink(Protocol):
+    """Where events go, such as a ``web.recording.Writer``."""
+
+    def write(self, event: Mapping[str, Any]) -> None: ...
+
+
+class Recorder:
+    """Observes one run. It is attached to a world before that runs."""
+
+    def __init__(self, world: World, options: Options) -> None:
+        """Raises what loading the program's traced build raises."""
+        self.world = world
+        self._events = world.events
+        topology = world.plan.topology
+        self._senders = {h.name: Sender(str(h.ip), h.mac, h.gateway_mac) for h in topology.hosts}
+        self._hosts = {str(host.ip): host.name for host in topology.hosts}
+        self._messages = _Messages()
+        self._hops: list[str] = []
+        self._hop_of = 0
+        self._last_heard: dict[str, tuple[int, int]] = {}
+        """Of each host the latest message that has reached it, and its type."""
+        self._members = {
+            (node.host, number): _Member(node, number) for node in world.nodes.values() for number in node.disks
+        }
+        self._controllers = {"controller": _Controller(), "another controller": _Controller()}
+        self._calls: dict[Call, int] = {}
+        self._faults = 0
+        self._written: list[Json] = []
+        self._sink: Sink | None = None
+        self._ways: Ways | None = None
+        self._switches: dict[str, _Switch] = {}
+        self._counted_at = 0
+        if world.fabric is not None:
+            one = next(iter(world.fabric.switches.values()))
+            self._ways = Ways(one.pipeline, load_json(options.program), self._tell_way)
+            slots = [group.slot for group in topology.groups]
+            self._switches = {name: _Switch(switch, slots) for name, switch in world.fabric.switches.items()}
+
+    def header(self) -> Json:
+        """The recording's first line."""
+        plan, topology = self.world.plan, self.world.plan.topology
+        members = {host: number for number, host in _ids(topology.groups).items()}
+        return {
+            "title": f"Seed {plan.seed}: {len(topology.members)} members, "
+            + (f"{topology.name}, {len(topology.switches)} switches" if plan.switches else "a plain network"),
+            "source": "simulator",
+            "seed": plan.seed,
+            "plan": plan.describe(),
+            "network": {
+                "port": topology.port,
+                "switches": [one.name for one in topology.switches] if plan.switches else [],
+                "hosts": [
+                    {
+                        "name": host.name,
+                        "ip": str(host.ip),
+                        "mac": host.mac,
+                        "switch": host.switch,
+                        "port": host.port,
+                        **({"member": members[host.name]} if host.name in members else {}),
+                    }
+                    for host in topology.hosts
+                ],
+                "links": [[one.a, one.a_port, one.b, one.b_port] for one in topology.links] if plan.switches else [],
+                "groups": [
+                    {
+                        "id": group.id,
+                        "service": str(group.service) if group.service is not None else None,
+                        "members": {str(number): host for number, host in group.members.items()},
+                    }
+                    for group in topology.groups
+                ],
+                "heartbeat_us": 1000 * topology.heartbeat_ms,
+                "election_us": 1000 * topology.election_timeout_ms,
+            },
+            "program": None if self._ways is None else describe(self._ways.program, self._ways.tracer.places),
+        }
+
+    def attach(self, sink: Sink) -> None:
+        """Begin to observe, and write to ``sink``."""
+        self._sink = sink
+        world = self.world
+        world.events.watch = self.look
+        world.scene.observer = self
+        self.look()
+
+    def end(self, failure: str, rule: str, digest: str) -> None:
+        """The run is over."""
+        self.look()
+        if failure:
+            self._write("broken", rule=rule or "no exception", text=failure.removeprefix(f"{rule}: "))
+        self._write("end", text=f"broken: {rule}" if failure else "every promise was kept", hash=digest)
+
+    def _write(self, kind: str, **fields: Any) -> None:
+        if self._hops:
+            hops, self._hops = self._hops, []
+            self._put({"t": self._events.now, "k": "passed", "m": self._hop_of, "hops": hops})
+        self._put({"t": self._events.now, "k": kind, **fields})
+
+    def _put(self, event: Json) -> None:
+        assert self._sink is not None
+        self._sink.write(event)
+
+    def _tell_way(self, way: int, steps: list[Any]) -> None:
+        self._put({"t": self._events.now, "k": "way", "id": way, "steps": steps})
+
+    # -- messages ---------------------------------------------------------------------------------------------------
+
+    def sent(self, host: str, port: int, target: Address, datagram: bytes) -> None:
+        """A datagram leaves a host's interface."""
+        checksum = len(datagram) > 1 and datagram[1] >= FIRST_CLIENT_TYPE
+        frame = frames.pack(self._senders[host], port, target, datagram, checksum=checksum)
+        self._begin(host, frame, hostile=False)
+
+    def sent_raw(self, host: str, frame: bytes) -> None:
+        """A host sends bytes that need not be a datagram."""
+        self._begin(host, frame, hostile=True)
+
+    def _begin(self, host: str, frame: bytes, *, hostile: bool) -> None:
+        m, again = self._messages.begin(frame)
+        to = self._hosts.get(".".join(map(str, frame[30:34]))) if len(frame) >= PAYLOAD_AT else None
+        self._messages.meant[m] = to
+        flags: Json = {}
+        if to is not None:
+            flags["to"] = to
+        if again:
+            flags["again"] = True
+        if hostile:
+            flags["hostile"] = True
+        self._write("sent", m=m, who=host, **flags, frame=frame.hex())
+
+    def step(self, one: SimSwitch, port: int, frame: bytes, now_us: int) -> Output:
+        """A frame goes through a switch."""
+        assert self._ways is not None
+        self._switches[one.name].touched = True
+        if port == CPU_PORT:
+            return one.pipeline.step(port, frame, now_us)
+        m = self._messages.at_link.pop((one.name, port, frame), self._messages.current)
+        output, way, numbers, reason = self._ways.step(
+            one.pipeline, one.changes, port, frame, now_us, self._switches[one.name].told_registers()
+        )
+        sent = self._messages.frame(m)
+        if sent is None:
+            return output  # the controller's own probe
+        if self._hop_of != m and self._hops:
+            self._flush()
+        self._hop_of = m
+        self._messages.current = m
+        self._hops.append(hop_text(one.name, port, way, _patch(sent, frame), numbers))
+        if not output.packets:
+            self._write("dropped", m=m, who=one.name, why=reason_name(reason))
+        return output
+
+    def _flush(self) -> None:
+        hops, self._hops = self._hops, []
+        self._put({"t": self._events.now, "k": "passed", "m": self._hop_of, "hops": hops})
+
+    def late_on_link(self, switch: str, port: int, frame: bytes) -> None:
+        """A frame will enter a switch later."""
+        if self._messages.current:
+            self._messages.at_link[switch, port, frame] = self._messages.current
+
+    def lost(self, where: str, why: str) -> None:
+        """The present datagram, or a copy of it, ends."""
+        if self._messages.current:
+            self._write("dropped", m=self._messages.current, who=where, why=why)
+
+    def leaving(self, source: Address, datagram: bytes) -> None:
+        """The present datagram will arrive at a host, or not."""
+        self._messages.leaves(source, datagram)
+
+    def received(self, host: str, port: int, source: Address, datagram: bytes) -> None:
+        """A datagram arrives at a host."""
+        m = self._messages.arrives(source, datagram)
+        if not m:
+            return
+        meant = self._messages.meant.get(m)
+        node = self._members_by_host.get(host)
+        if node is not None and port == self.world.plan.topology.port and node.process is None:
+            self._write("dropped", m=m, who=host, why="its process is down")
+            return
+        flags: Json = {}
+        if m in self._messages.received:
+            flags["copy"] = True
+        if meant is not None and meant != host:
+            flags["astray"] = True
+        self._messages.received.add(m)
+        self._last_heard[host] = m, datagram[1] if len(datagram) > 1 else 0
+        self._write("received", m=m, who=host, **flags)
+
+    @property
+    def _members_by_host(self) -> dict[str, Node]:
+        return {one.node.host: one.node for one in self._members.values()}
+
+    # -- what is told -----------------------------------------------------------------------------------------------
+
+    def note(self, who: str, text: str) -> None:
+        """Somebody has written a line."""
+        if who == "controller":
+            self._write("controller", who=who, text=text)
+        elif text:
+            self._write("note", who=who, text=text)
+
+    def called(self, client: Client, call: Call) -> None:
+        """A client asks for something."""
+        self._calls[call] = number = len(self._calls) + 1
+        request = call.request
+        key, value = _operands(request)
+        self._write(
+            "call",
+            who=client.name,
+            call=number,
+            host=client.host,
+            port=client.port,
+            group=client.group,
+            operation=request.operation.name.lower(),
+            key=key,
+            value=value,
+        )
+
+    def answered(self, client: Client, call: Call) -> None:
+        """A call has a reply, or is given up."""
+        number = self._calls.get(call)
+        if number is None:
+            return
+        if call.reply is None:
+            outcome = str(call.failure) or type(call.failure).__name__
+        else:
+            outcome = call.reply.outcome.name.lower()
+        self._write(
+            "answer",
+            who=client.name,
+            call=number,
+            outcome=outcome,
+            value="" if call.value is None else _cut(str(call.value)),
+            session=call.session,
+            sequence=call.sequence,
+        )
+
+    def strikes(self, fault: Fault) -> int:
+        """A fault begins; its number."""
+        self._faults += 1
+        self._write("fault", fault=self._faults, what=fault.kind.value, us=fault.lasts_us)
+        return self._faults
+
+    def healed(self, fault: int) -> None:
+        """A fault is over."""
+        self._write("healed", fault=fault)
+
+    # -- what is seen -----------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Write what has changed since the last look."""
+        if self._hops:
+            self._flush()
+        self._messages.current = 0
+        for (host, number), member in self._members.items():
+            now = member.signature()
+            if now != member.seen:
+                member.seen = now
+                self._member_changed(host, number, member)
+        if self.world.fabric is not None:
+            self._look_at_switches()
+            self._look_at("controller", self.world.control.controller)
+            self._look_at("another controller", self.world.control.rival)
+
+    def _member_changed(self, host: str, number: int, member: _Member) -> None:
+        log = member.log_changes()
+        if log is not None:
+            self._write("log", who=host, group=number, at=log[0], entries=log[1])
+        changed = member.changes()
+        if changed:
+            cause: Json = {}
+            heard = self._last_heard.get(host)
+            if heard is not None and _explains(heard[1], changed):
+                cause["heard"] = True
+                if changed.keys() - {"timer"}:
+                    del self._last_heard[host]
+            self._write("member", **cause, who=host, group=number, set=changed)
+
+    def _look_at_switches(self) -> None:
+        counting = self._events.now >= self._counted_at
+        if counting:
+            self._counted_at = self._events.now + SECOND
+        for name, switch in self._switches.items():
+            for event in switch.entry_changes():
+                self._write(event.pop("k"), who=name, **event)
+            if switch.touched:
+                switch.touched = False
+                cells = switch.register_changes()
+                if cells:
+                    self._write("registers", who=name, set=cells)
+            if counting and switch.switch.up:
+                cells = switch.counter_changes()
+                if cells:
+                    self._write("counters", who=name, set=cells)
+
+    def _look_at(self, name: str, controller: SimController | None) -> None:
+        changed = self._controllers[name].changes(controller)
+        if changed:
+            self._write("controller", who=name, set=changed)
+
+
+class _Messages:
+    """Which message a datagram is."""
+
+    def __init__(self) -> None:
+        self.current = 0
+        """The message that is on its way just now, 0 for none."""
+        self.at_link: dict[tuple[str, int, bytes], int] = {}
+        self.meant: dict[int, str | None] = {}
+        self.received: set[int] = set()
+        self._count = 0
+        self._frames: dict[int, bytes] = {}
+        self._by_bytes: dict[tuple[Address, bytes], deque[int]] = {}
+        self._order: deque[tuple[Address, bytes]] = deque()
+        self._seen: dict[bytes, None] = {}
+
+    def begin(self, frame: bytes) -> tuple[int, bool]:
+        """A new message; its number, and whether one like it was sent before."""
+        self._count += 1
+        self.current = self._count
+        self._frames[self._count] = frame
+        again = frame in self._seen
+        self._seen[frame] = None
+        if len(self._seen) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        if len(self._frames) > 4 * REMEMBERED:
+            oldest = next(iter(self._frames))
+            del self._frames[oldest]
+            self.meant.pop(oldest, None)
+            self.received.discard(oldest)
+        return self._count, again
+
+    def frame(self, m: int) -> bytes | None:
+        """What was sent."""
+        return self._frames.get(m)
+
+    def leaves(self, source: Address, datagram: bytes) -> None:
+        """The present message is on its way to a host."""
+        key = source, datagram
+        known = self._by_bytes.get(key)
+        if known is None:
+            known = self._by_bytes[key] = deque()
+            self._order.append(key)
+            if len(self._order) > 4 * REMEMBERED:
+                self._by_bytes.pop(self._order.popleft(), None)
+        known.append(self.current)
+
+    def arrives(self, source: Address, datagram: bytes) -> int:
+        """Which message arrives; 0 if it is not known. The first one of equal messages that has not arrived."""
+        known = self._by_bytes.get((source, datagram))
+        if not known:
+            return 0
+        return known.popleft() if len(known) > 1 else known[0]
+
+
+class _Member:
+    """What a member of a group has shown last."""
+
+    def __init__(self, node: Node, number: int) -> None:
+        self.node = node
+        self.number = number
+        self.seen: tuple[Any, ...] | None = None
+        self._told: Json = {}
+        self._core: Raft | None = None
+        self._terms: list[int] = []
+        """Of its log, from the entry after ``_base`` on."""
+        self._base = 0
+
+    def signature(self) -> tuple[Any, ...]:
+        """Another one whenever something may have changed; quick."""
+        process = self.node.process
+        if process is None:
+            return ()
+        group = process.groups[self.number]
+        core = group.core
+        log = core.log
+        leads = core.role is Role.LEADER
+        return (
+            id(core),
+            core.role,
+            core.current_term,
+            core.voted_for,
+            core.leader,
+            log.commit_index,
+            log.last_index,
+            log.durable_index,
+            log.base_index,
+            log.truncations,
+            id(log.snapshot),
+            id(core.configuration),
+            group.machine.applied_index,
+            process._paused,
+            None if leads else _timer(process, core),
+            _progress(core) if leads else None,
+        )
+
+    def changes(self) -> Json:
+        """What to tell, by the names of recordings."""
+        now = self._state()
+        changed = {name: value for name, value in now.items() if name not in self._told or self._told[name] != value}
+        self._told.update(changed)
+        return changed
+
+    def _state(self) -> Json:
+        process = self.node.process
+        if process is None:
+            return {"up": False, "paused": False, "progress": None, "timer": None}
+        group = process.groups[self.number]
+        core, log = group.core, group.core.log
+        membership = core.membership
+        leads = core.role is Role.LEADER
+        return {
+            "up": True,
+            "paused": process._paused,
+            "role": core.role.value,
+            "term": exact(core.current_term),
+            "vote": max(0, core.voted_for) if core.voted_for < 256 else 0,
+            "leader": core.leader,
+            "commit": log.commit_index,
+            "applied": group.machine.applied_index,
+            "last": log.last_index,
+            "durable": log.durable_index,
+            "base": log.base_index,
+            "snapshot": None if log.snapshot is None else {"index": log.snapshot.index, "term": log.snapshot.term},
+            "voters": sorted(membership.voters),
+            "outgoing": sorted(membership.outgoing),
+            "learners": sorted(membership.learners),
+            "progress": {str(one): {"match": m, "next": n, "mode": mode} for one, m, n, mode in _progress(core)}
+            if leads
+            else None,
+            "timer": None if leads else list(_timer(process, core)),
+        }
+
+    def log_changes(self) -> tuple[int, list[Any]] | None:
+        """From where on the log is another one, and what it holds from there; None if it is the same."""
+        process = self.node.process
+        if process is None:
+            return None
+        core = process.groups[self.number].core
+        log = core.log
+        last = self._base + len(self._terms)
+        if core is self._core and log.truncations == self._told_truncations:
+            start = last + 1
+        else:
+            start = max(log.base_index, self._base) + 1
+            while start <= min(last, log.last_index) and self._terms[start - self._base - 1] == log.term_at(start):
+                start += 1
+            start = max(start, log.base_index + 1)
+        self._core, self._told_truncations = core, log.truncations
+        if log.base_index > self._base:
+            del self._terms[: log.base_index - self._base]
+            self._base = log.base_index
+        elif log.base_index < self._base:
+            self._base, self._terms, start = log.base_index, [], log.base_index + 1
+        if start > log.last_index and last <= log.last_index:
+            return None
+        entries = log.between(start, log.last_index, 1 << 60, 1 << 60)[0] if start <= log.last_index else ()
+        del self._terms[start - self._base - 1 :]
+        self._terms += [entry.term for entry in entries]
+        return start, [_shown(entry) for entry in entries]
+
+    _told_truncations = 0
+
+
+def _timer(process: Any, core: Raft) -> tuple[int, int]:
+    """When the election timer began to run, and how long it runs."""
+    since = process._epoch + (process._ticks - core._elapsed) * process._tick_us
+    return max(0, since), core._timeout * process._tick_us
+
+
+def _progress(core: Raft) -> tuple[tuple[int, int, int, str], ...]:
+    """What a leader knows of each: id, match, next, mode."""
+    leadership = core._leadership
+    if leadership is None:
+        return ()
+    return tuple(
+        (member, one.match_index, one.next_index, one.mode.value)
+        for member, one in leadership._replication.progress.items()
+    )
+
+
+_ELECTION = {Role.PRE_CANDIDATE.value, Role.CANDIDATE.value}
+_NEWS_OF_A_LEADER = {MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT}
+
+
+def _explains(kind: int, changed: Json) -> bool:
+    """Whether a message of a type can be what has led to a change."""
+    role = changed.get("role")
+    if "up" in changed or "paused" in changed:
+        return False
+    if role == Role.LEADER.value:
+        return kind in (MessageType.REQUEST_VOTE_REPLY, MessageType.APPEND_ENTRIES_REPLY)
+    if role == Role.CANDIDATE.value:
+        return kind in (MessageType.PRE_VOTE_REPLY, MessageType.TIMEOUT_NOW)
+    if role == Role.PRE_CANDIDATE.value:
+        return False
+    if changed.keys() == {"timer"}:
+        return kind in _NEWS_OF_A_LEADER
+    return True
+
+
+class _Switch:
+    """What a switch has shown last."""
+
+    def __init__(self, switch: SimSwitch, slots: list[int]) -> None:
+        self.switch = switch
+        self.touched = False
+        self._slots = slots
+        self._names = list(switch.pipeline.program.registers)
+        self._counters = list(switch.pipeline.program.counters)
+        self._life = 0
+        self._up = False
+        self._version = -1
+        self._held: dict[object, Any] = {}
+        self._cells: dict[tuple[str, int], int] = {}
+        self._counts: dict[tuple[str, int], tuple[int, int]] = {}
+        self._told_registers: dict[int, str] = {}
+
+    def entry_changes(self) -> list[Json]:
+        """Starts and ends, and changes of the tables."""
+        one = self.switch
+        if (one.life, one.up, one.changes) == (self._life, self._up, self._version):
+            return []
+        events: list[Json] = []
+        if (one.life, one.up) != (self._life, self._up):
+            if self._up and one.life != self._life:
+                events.append({"k": "switch", "up": False})
+            events.append({"k": "switch", "up": one.up})
+            self._held, self._cells, self._counts, self._told_registers = {}, {}, {}, {}
+        self._life, self._up, self._version = one.life, one.up, one.changes
+        now = {key: entry for key, (entry, _) in one.held.items()}
+        for key, entry in self._held.items():
+            if key not in now:
+                events.append(_entry_event("delete", entry))
+        for key, entry in now.items():
+            before = self._held.get(key)
+            if before != entry:
+                events.append(_entry_event("insert" if before is None else "modify", entry))
+        self._held = now
+        return events
+
+    def told_registers(self) -> dict[int, str]:
+        """Names of the cells that hold something, by what they hold as last told."""
+        return self._told_registers
+
+    def register_changes(self) -> list[list[Any]]:
+        """Cells of the groups' slots."""
+        found: list[list[Any]] = []
+        if not self.switch.up:
+            return found
+        for name in self._names:
+            for slot in self._slots:
+                value = self.switch.pipeline.register(name, slot)
+                if self._cells.get((name, slot), 0) != value:
+                    self._cells[name, slot] = value
+                    found.append([name, slot, exact(value)])
+        if found:
+            self._told_registers = {
+                value: f"{name}[{slot}]" for (name, slot), value in reversed(self._cells.items()) if value
+            }
+        return found
+
+    def counter_changes(self) -> list[list[Any]]:
+        """Counters that are no entry's."""
+        found: list[list[Any]] = []
+        for name in self._counters:
+            for index, value in enumerate(self.switch.pipeline.counters(name)):
+                if self._counts.get((name, index), (0, 0)) != value:
+                    self._counts[name, index] = value
+                    found.append([name, index, *value])
+        return found
+
+
+def _entry_event(do: str, entry: Any) -> Json:
+    match = [list(map(exact, value)) if isinstance(value, tuple) else exact(value) for _, value in entry.match]
+    event = {"k": "table", "table": entry.table, "do": do, "match": match}
+    if do != "delete":
+        event |= {"action": entry.action, "values": [exact(value) for _, value in entry.params]}
+    return event
+
+
+class _Controller:
+    """What a controller has shown last."""
+
+    def __init__(self) -> None:
+        self._told: Json = {}
+        self._seen: tuple[Any, ...] = ()
+
+    def changes(self, controller: SimController | None) -> Json:
+        """What it knows now and did not before. Nothing is known where there is none."""
+        if controller is None:
+            seen: tuple[Any, ...] = ()
+        else:
+            decisions = controller.decisions
+            standings = tuple(session.standing for session in controller.sessions.values())
+            seen = (
+                controller,
+                standings,
+                decisions.features,
+                decisions.view.links,
+                tuple(decisions.leaders.values()),
+                decisions.network,
+            )
+        if seen == self._seen:
+            return {}
+        self._seen = seen
+        now = _known(controller)
+        changed = {name: value for name, value in now.items() if self._told.get(name) != value}
+        self._told = now
+        return changed
+
+
+def _known(controller: SimController | None) -> Json:
+    if controller is None:
+        return {"leaders": {}, "links": [], "features": [], "standing": {}, "members": {}}
+    decisions = controller.decisions
+    return {
+        "leaders": {
+            str(group): {"leader": one.leader, "term": exact(one.term), "standin": one.standin}
+            for group, one in decisions.leaders.items()
+        },
+        "links": sorted(map(str, decisions.view.links)),
+        "features": sorted(decisions.features),
+        "standing": {name: session.standing.value for name, session in controller.sessions.items()},
+        "members": {str(group.id): [member.id for member in group.members] for group in decisions.network.groups},
+    }
+
+
+def _ids(groups: Any) -> dict[int, str]:
+    """Hosts by member id, of all groups; ids of several hosts stand once for each in ``groups`` alone."""
+    return {number: host for group in groups for number, host in group.members.items()}
+
+
+def _patch(sent: bytes, now: bytes) -> list[tuple[int, bytes]]:
+    """Where a frame differs from what was sent: offsets and bytes. A frame of another length is named as a whole."""
+    if sent == now:
+        return []
+    if len(sent) != len(now):
+        return [(0, now)]
+    found: list[tuple[int, bytes]] = []
+    at, end = 0, PAYLOAD_AT if sent[PAYLOAD_AT:] == now[PAYLOAD_AT:] else len(sent)
+    while at < end:
+        if sent[at] == now[at]:
+            at += 1
+            continue
+        start = at
+        while at < end and sent[at : at + 3] != now[at : at + 3]:
+            at += 1
+        found.append((start, now[start:at]))
+    shorter = [piece for piece in found if not CHECKSUM_AT <= piece[0] <= CHECKSUM_AT + 1]
+    shorter = [
+        (offset, piece[: CHECKSUM_AT - offset] if offset < CHECKSUM_AT else piece) for offset, piece in shorter
+    ]
+    shorter = [
+        (offset, piece.removesuffix(now[23:24])) if offset == 22 else (offset, piece) for offset, piece in shorter
+    ]
+    return shorter if patched(sent, shorter) == now else found
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+
+
+def _text_of(encoded: Any) -> str:
+    if not encoded:
+        return ""
+    if len(encoded) > 1024:
+        return f"{len(encoded)} bytes"
+    return _cut(str(values.shown(encoded)[1]))
+
+
+def _operands(request: Request) -> tuple[str, str]:
+    """Key and value, for people."""
+    return _text_of(request.key), _text_of(request.value)
+
+
+def _shown(entry: Entry) -> list[Any]:
+    """An entry as recordings write it."""
+    return [exact(entry.term), entry.kind.name.lower(), _what(entry)]
+
+
+def _what(entry: Entry) -> str:
+    if entry.kind is EntryKind.CONFIGURATION:
+        membership = Configuration.unpack(entry.index, entry.data).membership
+        text = f"voters {sorted(membership.voters)}"
+        if membership.outgoing:
+            text += f", joint with {sorted(membership.outgoing)}"
+        return text + (f", learners {sorted(membership.learners)}" if membership.learners else "")
+    if entry.kind is not EntryKind.COMMAND:
+        return ""
+    try:
+        request = Command.unpack(entry.data).request
+    except RequestFault as fault:
+        return str(fault)
+    return " ".join(filter(None, (request.operation.name.lower(), *_operands(request))))

@@ -1,0 +1,113 @@
+"""A headless Chromium, and what the tests ask of the page in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
+
+PATIENCE_S = 120
+QUESTIONS = Path(__file__).with_name("questions.js").read_text(encoding="utf-8")
+
+SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--no-first-run",
+    "--no-pings",
+    "--no-proxy-server",
+    "--dns-prefetch-disable",
+    "--disable-features=OptimizationHints,MediaRouter,Translate",
+    "--force-prefers-reduced-motion",
+    "--hide-scrollbars",
+)
+
+
+@contextmanager
+def chromium(folder: Path, *more: str) -> Iterator[webdriver.Chrome]:
+    """A browser with a profile in ``folder``."""
+    options = Options()
+    options.binary_location = _found("chromium")
+    for switch in (*SWITCHES, f"--user-data-dir={folder}", *more):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(_found("chromedriver")))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def _found(name: str) -> str:
+    path = shutil.which(name)
+    assert path is not None, f"{name} is missing: run `make setup`"
+    return path
+
+
+class Page:
+    """The page in a browser."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+
+    def open(self, address: str) -> None:
+        """Load it, and wait for the whole run."""
+        self.driver.get("about:blank")
+        self.driver.get(address)
+        self.until(lambda: self.js("return document.documentElement.dataset.ready === 'true'"))
+
+    def js(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def ask(self, question: str, *arguments: Any) -> Any:
+        """The answer to one of ``questions.js``."""
+        if not self.js("return 'questions' in globalThis"):
+            self.js(QUESTIONS)
+        return self.js("return questions[arguments[0]](...[...arguments].slice(1))", question, *arguments)
+
+    def until(self, holds: Callable[[], Any]) -> None:
+        WebDriverWait(self.driver, PATIENCE_S, 0.05).until(lambda _: holds())
+
+    def frames(self, count: int = 2) -> None:
+        """Wait until something was drawn."""
+        self.driver.execute_async_script(
+            "const done = arguments[1]; let left = arguments[0];"
+            "const next = () => (left-- ? requestAnimationFrame(next) : done()); next();",
+            count,
+        )
+
+    def size(self, width: int, height: int) -> None:
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        self.frames(4)
+
+    def theme(self, name: str) -> None:
+        self.js("document.documentElement.dataset.theme = arguments[0]", name)
+        self.frames()
+
+    def at(self, seconds: float, see: str = "") -> None:
+        """Follow a link to a moment."""
+        hash_ = f"#t={seconds:.6f}" + (f"&see={see}" if see else "")
+        self.js("switchraft.choose(null); switchraft.follow(arguments[0])", hash_)
+        self.frames(3)
+
+    def logs(self) -> list[str]:
+        """What the console says since the last time: warnings and errors."""
+        return [
+            str(one["message"]) for one in self.driver.get_log("browser") if one["level"] in ("SEVERE", "WARNING")
+        ]

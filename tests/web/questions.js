@@ -1,0 +1,86 @@
+// What the tests ask of the page. Each is called by its name, with arguments.
+(() => {
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const overlap = (a, b, by = 0) => a.left < b.right - by && b.left < a.right - by && a.top < b.bottom - by && b.top < a.bottom - by;
+
+  globalThis.questions = {
+    /** What the drawing says of each node, by name. */
+    nodes: () => Object.fromEntries(all("#network .node").map((one) => [one.dataset.name, one.getAttribute("aria-label")])),
+
+    /** Nodes of the drawing that overlap, or are cut off. */
+    overlaps() {
+      const nodes = all("#network .node").map((node) => {
+        const boxes = all("text, path, rect:not(.halo), circle.track, circle.crown", node)
+          .filter((one) => getComputedStyle(one).visibility === "visible" && one.getBoundingClientRect().width)
+          .map((one) => one.getBoundingClientRect());
+        return {
+          name: node.dataset.name,
+          left: Math.min(...boxes.map((box) => box.left)), right: Math.max(...boxes.map((box) => box.right)),
+          top: Math.min(...boxes.map((box) => box.top)), bottom: Math.max(...boxes.map((box) => box.bottom)),
+        };
+      });
+      const area = document.getElementById("network").getBoundingClientRect();
+      const found = nodes.filter((one) => one.left < area.left || one.right > area.right || one.top < area.top || one.bottom > area.bottom)
+        .map((one) => `${one.name} is cut off`);
+      nodes.forEach((a, place) => nodes.slice(place + 1).forEach((b) => overlap(a, b) && found.push(`${a.name} and ${b.name}`)));
+      return found;
+    },
+
+    /** Controls that overlap. */
+    controls() {
+      const boxes = all("#transport button, #transport select, #transport output, #bar button, #bar h1")
+        .filter((one) => one.getClientRects().length).map((one) => [one.id, one.getBoundingClientRect()]);
+      return boxes.flatMap(([a, p], place) => boxes.slice(place + 1).filter(([, q]) => overlap(p, q, 0.5)).map(([b]) => `${a} and ${b}`));
+    },
+
+    /** Texts that are drawn smaller than 11 px. */
+    small() {
+      const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      while (walker.nextNode()) {
+        const one = walker.currentNode.parentElement, size = Number.parseFloat(getComputedStyle(one).fontSize);
+        if (walker.currentNode.textContent.trim() && one.getClientRects().length && size < 11) found.push([one.textContent, size]);
+      }
+      return found;
+    },
+
+    /** Parts of the page that reach out of the window. */
+    cutOff() {
+      const wide = document.documentElement.scrollWidth;
+      const found = wide > innerWidth ? [`the page is ${wide} wide`] : [];
+      for (const one of all("#transport > *, #bar > *, #line, #timeline, #panel:not([hidden])")) {
+        const box = one.getBoundingClientRect();
+        const out = box.right > innerWidth + 0.5 || box.left < -0.5 || box.bottom > innerHeight + 0.5;
+        if (box.width && out) found.push(one.id || one.textContent);
+      }
+      return found;
+    },
+
+    /** How many dots are drawn, and the greatest width of a link. */
+    traffic: () => [
+      all(".dot").filter((one) => one.getAttribute("visibility") !== "hidden").length,
+      Math.max(...all(".link").map((one) => Number(one.getAttribute("stroke-width")))),
+    ],
+
+    /** Fields of a member's panel. */
+    fields: () => Object.fromEntries(all("[data-field]").map((one) => [one.dataset.field, one.textContent])),
+
+    /** Entries of a member's panel: what they say, and their marks. */
+    log: () => all(".log > div").map((one) => [one.title, [...one.classList]]),
+
+    /** Entries of a switch's panel: [table, match, action, hits]. */
+    entries: () => all("[data-table] tbody tr").map((row) => [
+      row.closest("[data-table]").dataset.table, row.cells[0].textContent, row.cells[1].textContent, Number(row.cells[2].textContent),
+    ]),
+
+    /** Tables of a message's way: [name, hit or miss, keys, what is done]. */
+    tables: () => all(".steps li.table").map((item) => [
+      item.dataset.table, item.querySelector("button").textContent.split(": ")[1],
+      all("[data-key] b", item).map((one) => one.textContent).join(", "), item.querySelector(".does").textContent,
+    ]),
+
+    /** Steps of a message's way: [kind, title]. */
+    steps: () => all(".steps li").map((item) => [item.classList[0], item.querySelector("button").textContent]),
+
+    text: (id) => document.getElementById(id).textContent,
+  };
+})();

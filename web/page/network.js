@@ -1,0 +1,297 @@
+// The drawing of the network: members, switches, links, and messages on their way.
+import { layout } from "page/layout.js";
+import { decode, summary } from "page/wire.js";
+
+const NS = "http://www.w3.org/2000/svg";
+const MOST_DOTS = 24; // with more messages on their way than that, links grow wider instead
+const FLIGHT = 450; // milliseconds on the screen that a dot takes at least
+const GONE = 700; // and a cross stays
+
+export function svg(name, attributes = {}, ...children) {
+  const element = document.createElementNS(NS, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+export const termColour = (term) => (term ? `var(--term-${1 + ((Number(String(term).slice(-6)) - 1) % 8 + 8) % 8})` : "var(--term-0)");
+
+const LETTERS = { leader: "L", candidate: "C", "pre-candidate": "P", follower: "F" };
+
+/** An attribute is set only when it is another one. */
+function set(element, name, value) {
+  if (element[`_${name}`] === value) return;
+  element[`_${name}`] = value;
+  if (name === "text") element.textContent = value;
+  else element.setAttribute(name, value);
+}
+
+export class NetworkView {
+  /** `choose` is told what was clicked: {kind, id}. */
+  constructor(place, run, choose) {
+    this.place = place;
+    this.run = run;
+    this.choose = choose;
+    this.nodes = {};
+    this.links = {};
+    this.dots = [];
+    this.svg = svg("svg", { role: "group", "aria-label": "Members, switches and messages" });
+    place.replaceChildren(this.svg);
+    this.resize();
+    new ResizeObserver(() => this.resize()).observe(place);
+  }
+
+  resize() {
+    const { width, height } = this.place.getBoundingClientRect();
+    if (!width || (width === this.width && height === this.height)) return;
+    this.width = width;
+    this.height = height;
+    this.narrow = width < 600;
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    this.at = layout(this.run, width, height);
+    this.draw();
+    if (this.shown) this.show(...this.shown);
+  }
+
+  draw() {
+    const focused = document.activeElement?.dataset?.name;
+    this.svg.replaceChildren();
+    this.links = {};
+    this.nodes = {};
+    const { network } = this.run;
+    const lines = svg("g");
+    const add = (a, b) => {
+      const [from, to] = [this.at[a], this.at[b]];
+      const line = svg("line", { class: "link", x1: from.x, y1: middleOf(from), x2: to.x, y2: middleOf(to), "stroke-width": 1.5 });
+      lines.append(line);
+      this.links[`${a} ${b}`] = this.links[`${b} ${a}`] = line;
+    };
+    for (const [a, , b] of network.links) add(a, b);
+    for (const host of network.hosts) add(host.name, network.switches.length ? host.switch : "network");
+    this.svg.append(lines);
+    for (const [name, one] of Object.entries(this.at)) {
+      const node = { member: memberNode, switch: switchNode, host: hostNode, controller: hostNode }[one.kind](name, one, this.narrow);
+      const target = this.targetOf(name, one.kind);
+      if (target) {
+        node.root.addEventListener("click", () => this.choose(this.targetOf(name, one.kind)));
+        node.root.addEventListener("keydown", (event) => {
+          if (event.key === "Enter" || event.key === " ") {
+            event.preventDefault();
+            event.stopPropagation();
+            this.choose(this.targetOf(name, one.kind));
+          }
+        });
+      } else node.root.removeAttribute("tabindex");
+      node.root.dataset.name = name;
+      this.nodes[name] = node;
+      this.svg.append(node.root);
+    }
+    this.layer = svg("g");
+    this.svg.append(this.layer);
+    this.dots = [];
+    if (focused) this.nodes[focused]?.root.focus();
+  }
+
+  targetOf(name, kind) {
+    if (kind === "member") {
+      const group = [this.group, ...this.run.network.groups.map((one) => one.id)].find((id) => this.run.state.members[`${name}/${id}`]);
+      return { kind, id: `${name}/${group}` };
+    }
+    return name === "network" ? null : { kind, id: name };
+  }
+
+  /** Draw a state at a time. `pace`: simulated microseconds in a millisecond on the screen, 0 when it stands. */
+  show(state, t, group, pace, chosen, focus) {
+    this.shown = [state, t, group, pace, chosen, focus];
+    this.group = group;
+    for (const [name, one] of Object.entries(this.at)) {
+      const node = this.nodes[name];
+      if (one.kind === "member") this.showMember(node, state, name, t);
+      else if (one.kind === "switch" && state.switches[name]) {
+        set(node.root, "class", `node${state.switches[name].up ? "" : " down"}${isChosen(chosen, one.kind, name) ? " chosen" : ""}`);
+        set(node.root, "aria-label", `Switch ${name}${state.switches[name].up ? "" : ", down"}`);
+      } else if (one.kind === "host") {
+        const open = Object.values(state.calls).filter((call) => call.host === name).length;
+        set(node.facts, "text", open ? `${name} · ${open}` : name);
+        set(node.root, "aria-label", `Host ${name} of clients, ${open} calls open`);
+        set(node.root, "class", `node${isChosen(chosen, one.kind, name) ? " chosen" : ""}`);
+      } else if (one.kind === "controller") set(node.root, "class", `node${chosen?.kind === "controller" ? " chosen" : ""}`);
+      if (one.kind === "member") set(node.root, "class", `${node.state}${chosen?.id?.startsWith?.(`${name}/`) ? " chosen" : ""}`);
+    }
+    this.showMessages(t, pace, focus);
+  }
+
+  showMember(node, state, name, t) {
+    const member = state.members[`${name}/${this.group}`] ?? Object.values(state.members).find((one) => one.host === name);
+    const alive = member.up && !member.paused;
+    node.state = `node ${member.up ? member.role : "down"}${member.paused ? " paused" : ""}`;
+    const colour = termColour(member.term);
+    set(node.body, "d", shapeOf(member.up ? member.role : "down", node.r));
+    set(node.body, "fill", member.up ? colour : "none");
+    set(node.letter, "text", member.paused ? "‖" : member.up ? LETTERS[member.role] : "×");
+    set(node.crown, "stroke", member.up && member.role === "leader" ? colour : "none");
+    set(node.facts, "text", this.narrow ? `t${member.term} c${member.commit}` : `term ${member.term} · commit ${member.commit}`);
+    let arc = "";
+    if (alive && member.timer) {
+      const left = 1 - (t - member.timer[0]) / member.timer[1];
+      arc = arcPath(node.r + 7, Math.min(1, Math.max(0, left)));
+    }
+    set(node.arc, "d", arc);
+    set(node.track, "visibility", arc || (alive && member.timer) ? "visible" : "hidden");
+    const role = member.paused ? "paused" : member.up ? member.role : "down";
+    set(node.root, "aria-label", `${name}: ${role}, term ${member.term}, commit ${member.commit}`);
+  }
+
+  /** The places that a message passes, and how far it comes. */
+  pathOf(message) {
+    if (message.path && message.pathFor === this.at) return message.path;
+    const names = [message.event.who];
+    for (const hop of message.hops ?? []) {
+      const name = hop.slice(0, hop.indexOf(" "));
+      if (name !== names.at(-1)) names.push(name);
+    }
+    if (!this.run.network.switches.length) names.push("network");
+    const last = this.run.events[message.ended];
+    const arrives = last?.k === "received" || (last && this.run.hosts[last.who] && last.who !== message.event.who);
+    if (arrives) names.push(last.who);
+    message.lost = last?.k === "dropped" && !arrives;
+    message.names = names;
+    message.pathFor = this.at;
+    message.path = names.map((name) => this.at[name]).filter(Boolean).map((one) => ({ x: one.x, y: middleOf(one) }));
+    return message.path;
+  }
+
+  showMessages(t, pace, focus) {
+    // A dot is drawn slower than a packet is, or nobody would see it; so it may lag behind what it brings.
+    const lag = FLIGHT * pace;
+    let found = this.run.messagesBetween(t - Math.max(lag, GONE * pace), t).filter((one) => one.t <= t);
+    if (focus !== undefined && this.run.messages[focus] && !found.some((one) => one.m === focus)) found.push(this.run.messages[focus]);
+    found = found.filter((one) => {
+      if (one.m === focus) return true;
+      const end = one.end === Infinity ? one.t : one.end;
+      return t <= Math.max(end, one.t + lag) + (pace && this.run.events[one.ended]?.k === "dropped" ? GONE * pace : 0);
+    });
+    const many = found.length > MOST_DOTS;
+    this.widen(many ? found : []);
+    let used = 0;
+    if (!many) {
+      for (const one of found) {
+        const path = this.pathOf(one);
+        if (path.length < 1) continue;
+        const end = one.end === Infinity ? one.t : one.end;
+        const share = one.m === focus && !pace ? Math.max(0.5, Math.min(1, (t - one.t) / Math.max(1, end - one.t))) : Math.min(1, (t - one.t) / Math.max(1, end - one.t, lag));
+        this.dot(used++, one, along(path, share), share, focus === one.m);
+      }
+    }
+    for (let at = used; at < this.dots.length; at++) set(this.dots[at].root, "visibility", "hidden");
+    this.count = found.length;
+  }
+
+  widen(found) {
+    const load = new Map();
+    for (const one of found) {
+      const path = this.pathOf(one) && one.names;
+      for (let at = 1; at < path.length; at++) {
+        const line = this.links[`${path[at - 1]} ${path[at]}`];
+        if (line) load.set(line, (load.get(line) ?? 0) + 1);
+      }
+    }
+    for (const line of new Set(Object.values(this.links))) {
+      const width = load.has(line) ? Math.min(14, 1.5 + 1.6 * Math.sqrt(load.get(line))).toFixed(1) : "1.5";
+      set(line, "stroke-width", width);
+    }
+  }
+
+  dot(number, message, { x, y }, share, focused) {
+    let dot = this.dots[number];
+    if (!dot) {
+      dot = this.dots[number] = { root: svg("g", { class: "dot" }), body: svg("circle", { r: 10 }), cross: svg("path", { class: "cross", d: "M-9,-9L9,9M-9,9L9,-9" }), text: svg("text", { y: 4 }) };
+      dot.root.append(dot.body, dot.text, dot.cross);
+      dot.root.addEventListener("click", () => this.choose({ kind: "message", id: dot.m }));
+      this.layer.append(dot.root);
+    }
+    const what = (message.what ??= decode(message.event.frame));
+    const lost = message.lost && share >= 1;
+    dot.m = message.m;
+    set(dot.root, "visibility", "visible");
+    set(dot.root, "class", `dot${what.reply ? " reply" : ""}${lost ? " gone" : ""}`);
+    set(dot.root, "transform", `translate(${x.toFixed(1)},${y.toFixed(1)})`);
+    set(dot.body, "fill", what.client ? "var(--term-0)" : termColour(what.term));
+    set(dot.body, "r", focused ? 13 : 10);
+    set(dot.cross, "visibility", lost ? "inherit" : "hidden");
+    set(dot.text, "text", what.reply ? what.letter.toLowerCase() : what.letter);
+    set(dot.root, "aria-label", `${message.event.who}: ${summary(what)}`);
+  }
+}
+
+const isChosen = (chosen, kind, name) => chosen?.kind === kind && chosen.id === name;
+
+function node(name, { x, y }, label) {
+  return svg("g", { class: "node", tabindex: 0, role: "button", transform: `translate(${x.toFixed(1)},${y.toFixed(1)})`, "aria-label": label });
+}
+
+/** Where links end: a member's body stands above its name. */
+function middleOf(place) {
+  return place.kind === "member" ? place.y - place.h / 2 + (place.h < 90 ? 30 : 34) : place.y;
+}
+
+function memberNode(name, place, narrow) {
+  const root = node(name, place, name);
+  const r = narrow ? 17 : 21, y = middleOf(place) - place.y;
+  const parts = {
+    halo: svg("circle", { class: "halo", r: r + 11 }), track: svg("circle", { class: "track", r: r + 7 }), arc: svg("path", { class: "arc" }),
+    crown: svg("circle", { class: "crown", r: r + 6 }), body: svg("path", { class: "body" }), letter: svg("text", { class: "letter", y: 7 }),
+  };
+  const middle = svg("g", { transform: `translate(0,${y})` }, ...Object.values(parts));
+  const title = svg("text", { class: "name", y: place.h / 2 - 18 });
+  title.textContent = name;
+  const facts = svg("text", { class: "facts", y: place.h / 2 - 4 });
+  root.append(middle, title, facts);
+  return { root, ...parts, facts, r };
+}
+
+function switchNode(name, place) {
+  const root = node(name, place, `Switch ${name}`);
+  const text = svg("text", { y: 5 });
+  text.textContent = name;
+  root.append(svg("rect", { class: "halo", x: -place.w / 2 - 4, y: -place.h / 2 - 4, width: place.w + 8, height: place.h + 8, rx: 8 }),
+    svg("rect", { class: "box", x: -place.w / 2, y: -place.h / 2, width: place.w, height: place.h, rx: 5 }), text);
+  return { root };
+}
+
+function hostNode(name, place) {
+  const root = node(name, place, name === "controller" ? "The controller" : `Host ${name}`);
+  const text = svg("text", { y: 5 });
+  text.textContent = name;
+  root.append(svg("rect", { class: "halo", x: -place.w / 2 - 4, y: -place.h / 2 - 4, width: place.w + 8, height: place.h + 8, rx: 19 }),
+    svg("rect", { class: "box", x: -place.w / 2, y: -place.h / 2, width: place.w, height: place.h, rx: 15 }), text);
+  return { root, facts: text };
+}
+
+/** Roles by shape: a leader's body is an octagon, a candidate's a diamond, a follower's round, that of who is down a square. */
+function shapeOf(role, r) {
+  const corners = { leader: 8, candidate: 4, "pre-candidate": 4, down: 4 }[role];
+  if (!corners) return `M${-r},0A${r},${r} 0 1 1 ${r},0A${r},${r} 0 1 1 ${-r},0Z`;
+  const turn = role === "leader" ? Math.PI / 8 : role === "down" ? Math.PI / 4 : 0;
+  const size = role === "down" ? r * 1.1 : r + 2;
+  return `M${Array.from({ length: corners }, (_, n) => {
+    const angle = turn + (n / corners) * 2 * Math.PI;
+    return `${(size * Math.cos(angle)).toFixed(1)},${(size * Math.sin(angle)).toFixed(1)}`;
+  }).join("L")}Z`;
+}
+
+/** What is left of a full turn, from the top. */
+function arcPath(r, share) {
+  if (share <= 0) return "";
+  if (share >= 0.999) return `M0,${-r}A${r},${r} 0 1 1 -0.01,${-r}`;
+  const angle = 2 * Math.PI * share;
+  return `M0,${-r}A${r},${r} 0 ${share > 0.5 ? 1 : 0} 1 ${(r * Math.sin(angle)).toFixed(1)},${(-r * Math.cos(angle)).toFixed(1)}`;
+}
+
+/** The point at a share of a way through points. */
+function along(path, share) {
+  if (path.length === 1) return path[0];
+  const at = Math.min(path.length - 1.0001, share * (path.length - 1));
+  const from = path[Math.floor(at)], to = path[Math.floor(at) + 1], part = at - Math.floor(at);
+  return { x: from.x + (to.x - from.x) * part, y: from.y + (to.y - from.y) * part };
+}

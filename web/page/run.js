@@ -1,0 +1,189 @@
+// A whole run: its events, and what is needed to find one's way in them. The state at any moment is that of the
+// keyframe before it, and the changes since.
+import { State } from "page/state.js";
+import { hitsOf } from "page/ways.js";
+
+const EVERY = 2000; // events between keyframes
+const BUCKET = 50_000; // microseconds; messages are found by the time in which they are on their way
+const LONGEST = 2_000_000; // a message that never arrives is looked for no longer
+
+export class Run {
+  constructor(header) {
+    this.header = header;
+    this.network = header.network;
+    this.program = header.program;
+    this.events = [];
+    this.keyframes = [];
+    this.messages = [];
+    this.buckets = [];
+    this.ways = [];
+    this.calls = [];
+    this.hops = {}; // by switch: [event, way, ...], of the events before `passed`
+    this.passed = 0;
+    this.notable = []; // numbers of events that are worth a line while the run plays
+    this.leaders = []; // {group, term, host, from, to}
+    this.faults = []; // {from, to, what}
+    this.marks = { election: [], decision: [], drop: [] };
+    this.end = 0;
+    this.broken = -1;
+    this.complete = false;
+    this.state = new State(header);
+    this.hosts = Object.fromEntries(this.network.hosts.map((host) => [host.name, host]));
+    this.peers = {};
+    for (const [a, aPort, b, bPort] of this.network.links) {
+      this.peers[`${a}:${aPort}`] = b;
+      this.peers[`${b}:${bPort}`] = a;
+    }
+  }
+
+  /** Take the next events, in order. */
+  add(events) {
+    for (const e of events) {
+      const i = this.events.length;
+      if (i % EVERY === 0) this.keyframes.push(this.state.copy());
+      this.events.push(e);
+      this.end = e.t;
+      this.index(e, i);
+      this.state.apply(e, i);
+    }
+  }
+
+  done() {
+    this.complete = true;
+    for (const one of this.leaders) one.to ??= this.end;
+    for (const one of this.faults) one.to = Math.min(one.to, this.end);
+  }
+
+  index(e, i) {
+    const message = e.m === undefined ? undefined : this.messages[e.m];
+    switch (e.k) {
+      case "sent": {
+        const one = { m: e.m, sent: i, t: e.t, end: Infinity, last: i, hops: null, passedAt: null, ended: -1, event: e };
+        this.messages[e.m] = one;
+        this.put(one, e.t);
+        break;
+      }
+      case "passed":
+        if (message) {
+          message.hops = message.hops ? message.hops.concat(e.hops) : e.hops;
+          message.passedAt = (message.passedAt ?? []).concat(e.hops.map(() => i));
+        }
+        break;
+      case "received": case "dropped":
+        if (message) {
+          if (message.end === Infinity) for (let b = Math.floor(message.t / BUCKET) + 1; b <= e.t / BUCKET; b++) this.bucket(b).push(message);
+          if (message.ended < 0 || e.k === "received") { message.end = e.t; message.ended = i; }
+          message.last = i;
+        }
+        if (e.k === "dropped" && e.why === "stale_term") { this.marks.drop.push(e.t); this.notable.push(i); }
+        break;
+      case "way": this.ways[e.id] = { steps: e.steps, hits: null }; break;
+      case "member": this.indexMember(e, i); break;
+      case "controller":
+        if (e.text) { this.marks.decision.push(e.t); this.notable.push(i); }
+        break;
+      case "call": this.calls[e.call] = { call: i, answer: -1 }; break;
+      case "answer": if (this.calls[e.call]) this.calls[e.call].answer = i; break;
+      case "fault": this.faults.push({ fault: e.fault, from: e.t, to: e.t + e.us, what: e.what }); this.notable.push(i); break;
+      case "healed": {
+        const one = this.faults.find((fault) => fault.fault === e.fault);
+        if (one) one.to = e.t;
+        this.notable.push(i);
+        break;
+      }
+      case "note": this.notable.push(i); break;
+      case "broken": this.broken = i; this.notable.push(i); break;
+      case "end": this.notable.push(i); break;
+    }
+  }
+
+  indexMember(e, i) {
+    const { set } = e;
+    const before = this.state.members[`${e.who}/${e.group}`];
+    const leads = this.leaders.findLast((one) => one.host === e.who && one.group === e.group && one.to === undefined);
+    if (leads && (set.up === false || (set.role ?? "leader") !== "leader" || (set.term ?? leads.term) !== leads.term)) leads.to = e.t;
+    if (set.role === "leader") this.leaders.push({ group: e.group, term: set.term ?? before.term, host: e.who, from: e.t, to: undefined });
+    if (set.role === "candidate" || set.role === "leader") this.marks.election.push(e.t);
+    const rises = set.commit !== undefined && (set.role ?? before.role) === "leader" && set.commit > before.commit;
+    if (set.role || set.up !== undefined || set.paused !== undefined || set.snapshot || rises) this.notable.push(i);
+  }
+
+  bucket(at) { return (this.buckets[at] ??= []); }
+
+  put(message, t) { this.bucket(Math.floor(t / BUCKET)).push(message); }
+
+  /** How many events have happened at a time and before. */
+  countAt(t) { return firstAfter(this.events, t); }
+
+  /** The state after so many events; it is the caller's own. */
+  stateAfter(count) {
+    const frame = Math.min(Math.floor(count / EVERY), this.keyframes.length - 1);
+    const state = this.keyframes[Math.max(0, frame)]?.copy() ?? new State(this.header);
+    for (let i = Math.max(0, frame) * EVERY; i < count; i++) state.apply(this.events[i], i);
+    return state;
+  }
+
+  /** Messages that are on their way at some time between two. */
+  messagesBetween(from, to) {
+    const found = new Set();
+    for (let b = Math.max(0, Math.floor(from / BUCKET)); b <= Math.floor(to / BUCKET); b++) {
+      for (const one of this.buckets[b] ?? []) {
+        if (one.t <= to && Math.min(one.end, one.t + LONGEST) >= from && (one.end !== Infinity || one.t >= from)) found.add(one);
+      }
+    }
+    return [...found];
+  }
+
+  /** The last event that is worth a line among the first so many; -1 if there is none. */
+  lastNotable(count) {
+    let low = 0, high = this.notable.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.notable[middle] < count) low = middle + 1; else high = middle;
+    }
+    return low ? this.notable[low - 1] : -1;
+  }
+
+  /** How often each entry of a switch was hit since it is there. */
+  hits(name, state, count) {
+    const found = {}, passes = this.passes(name);
+    for (const [table, entries] of Object.entries(state.switches[name].tables)) {
+      for (const key of Object.keys(entries)) found[`${table} ${key}`] = 0;
+    }
+    for (let at = 0; at < passes.length && passes[at] < count; at += 2) {
+      const way = this.ways[passes[at + 1]];
+      for (const [table, key] of (way.hits ??= hitsOf(this, way.steps))) {
+        const entry = state.switches[name].tables[table]?.[key];
+        if (entry && passes[at] >= entry.since) found[`${table} ${key}`]++;
+      }
+    }
+    return found;
+  }
+
+  /** What has gone through a switch: [event, way, ...]. */
+  passes(name) {
+    for (; this.passed < this.events.length; this.passed++) {
+      const e = this.events[this.passed];
+      if (e.k !== "passed") continue;
+      for (const hop of e.hops) {
+        const [at, , way] = hop.split(" ", 3);
+        (this.hops[at] ??= []).push(this.passed, Number(way));
+      }
+    }
+    return this.hops[name] ?? [];
+  }
+
+  member(group, id) {
+    return this.network.groups.find((one) => one.id === group)?.members[id];
+  }
+}
+
+/** The number of events with a time up to t, in a list by time. */
+export function firstAfter(events, t) {
+  let low = 0, high = events.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (events[middle].t <= t) low = middle + 1; else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,63 @@
+"""A recording and the page over HTTP, on loopback only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiohttp import web
+
+PAGE = Path(__file__).with_name("page")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self' 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def make_app(recording: Path) -> web.Application:
+    """The page at /, with its run."""
+
+    async def index(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(PAGE / "index.html", headers=_HEADERS)
+
+    async def run(_: web.Request) -> web.FileResponse:
+        # The page unpacks it by itself, so it is no Content-Encoding.
+        return web.FileResponse(recording, headers={**_HEADERS, "Content-Type": "application/octet-stream"})
+
+    async def part(request: web.Request) -> web.FileResponse:
+        file = PAGE / request.match_info["name"]
+        if file.parent != PAGE or not file.is_file():
+            raise web.HTTPNotFound
+        return web.FileResponse(file, headers=_HEADERS)
+
+    app = web.Application()
+    app.add_routes([web.get("/", index), web.get("/run.rec", run), web.get(r"/{name:[a-z]+\.(?:js|css)}", part)])
+    return app
+
+
+def serve(recording: Path, port: int) -> None:
+    """Serve until Ctrl-C. Raises RecordingError if the port is taken."""
+    import asyncio
+    import contextlib
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(recording, port))
+
+
+async def _serve(recording: Path, port: int) -> None:
+    import asyncio
+
+    from web.recording import RecordingError
+
+    runner = web.AppRunner(make_app(recording), access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+        except OSError as error:
+            raise RecordingError(f"port {port} on loopback: {error.strerror}; choose another with --port") from None
+        print(f"http://127.0.0.1:{runner.addresses[0][1]}/ shows the run; end with Ctrl-C", flush=True)
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,435 @@
+"""The way of a packet through a switch, told once for all packets that take it.
+
+``Ways.step`` sends a packet through a traced build, on the very state of a pipeline, and so with all effects of the
+untraced one. A way is what the packets that take it have in common; what differs from packet to packet, such as
+checksums and what registers hold, are a hop's values. docs/recordings.md says how both are written.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from p4switch.codegen.layout import limbs
+from p4switch.codegen.tables import key_offsets
+from p4switch.codegen.trace import FIELD, VALIDITY
+from p4switch.pipeline.encoding import number
+from p4switch.pipeline.entities import Exact, Lpm, Match, Output
+from p4switch.pipeline.pipeline import Pipeline
+from p4switch.pipeline.records import RecordKind, step_alone
+from p4switch.program import Json
+from p4switch.trace.events import Kind, Place, Tracer
+from web.program import actions, is_told
+from web.recording import ipv4_checksum
+from web.remembered import Item, Look, Plan, Remembered, exact
+
+SAME = 16
+"""Fields that are narrower say what the program decides, so that each value is a way of its own."""
+_LIMIT = (1 << 64) - 1
+_RECORD = struct.Struct("=IIII")
+_HEAD = struct.Struct("=QQ")
+_SILENT = (Kind.BEGIN, Kind.PARSED, Kind.INGRESS, Kind.END)
+
+
+class Ways:
+    """The ways of one program that were met so far. ``tell`` is given each new one."""
+
+    def __init__(
+        self, pipeline: Pipeline, data: Json, tell: Callable[[int, list[Any]], None], cache: Path | None = None
+    ) -> None:
+        """``data``: the JSON that the pipeline was loaded from. Raises BuildError, OSError."""
+        self.tracer = Tracer(pipeline, data, cache)
+        self.program = pipeline.program
+        self._tell = tell
+        self._known: dict[Any, int] = {}
+        self._tables = list(self.program.tables.values())
+        self._key_offsets = [key_offsets(table) for table in self._tables]
+        self._action_places = {action.id: place for place, action in enumerate(actions(self.program))}
+        numbers = pipeline.generated.actions
+        self._actions = {number: self.program.actions[id] for id, number in numbers.items()}
+        self._fields = _Fields(self.tracer, self.program.headers)
+        self._remembered = self._fields.remembered()
+        self._entries: dict[tuple[int, int], tuple[int, dict[int, list[Any]]]] = {}
+
+    def step(
+        self, pipeline: Pipeline, version: int, port: int, frame: bytes, now_us: int, registers: Mapping[int, str]
+    ) -> tuple[Output, int, list[Any], int]:
+        """``pipeline.step``, and the way, the hop's values, and the number of the reason of a drop (0: none).
+        ``version`` is another one whenever the pipeline's entries have changed. ``registers``: names of cells by what
+        they hold, so that it need not be told."""
+        # Switches have clocks of their own, and the library has one idea of when it traced last.
+        self.tracer.choose(most=0)
+        records = step_alone(self.tracer.library, pipeline.native.switch, port, frame, now_us, 0)
+        bits = _Bits(frame, now_us, registers)
+        owner = id(pipeline), version
+        found = self._remembered.find(records, owner, bits, self._fields.checksum)
+        if found is not None:
+            plan, values = found
+            return pipeline.decode(b"".join(records[a:b] for a, b in plan.out)), plan.way, values, plan.reason
+        values = []
+        seen: list[tuple[int, tuple[Any, ...]]] = []
+        steps, reason = self._steps(pipeline, version, records, bits, values, seen)
+        way = self._known.get(steps)
+        if way is None:
+            way = self._known[steps] = len(self._known) + 1
+            self._tell(way, _lists(steps))
+        looks = self._fields.looks(seen)
+        if looks is not None:
+            out = tuple((a, b) for kind, _, a, b, _ in _records(records) if kind != RecordKind.TRACED)
+            plan = Plan(way, reason, looks, out)
+            self._remembered.keep(records, owner, plan, _frames(records))
+        return pipeline.decode(records), way, values, reason
+
+    def _steps(
+        self,
+        pipeline: Pipeline,
+        version: int,
+        records: bytes,
+        bits: _Bits,
+        values: list[Any],
+        seen: list[tuple[int, tuple[Any, ...]]],
+    ) -> tuple[tuple[Any, ...], int]:
+        """The way as tuples. Fills ``values``, and ``seen``: where each state stands and what has changed then."""
+        before = self._fields.nothing
+        steps: list[tuple[Any, ...]] = []
+        pending: tuple[Any, ...] | None = ("enter",)
+        given: tuple[int, ...] = ()
+        for kind, body, at in _traced(records):
+            which, count = _HEAD.unpack_from(body)
+            state = body[16 + 8 * count :] if kind not in (Kind.BEGIN, Kind.SENT) else b""
+            changes: tuple[Any, ...] = ()
+            if state and state != before:
+                changes = self._fields.changes(before, state, given, values, bits)
+                before = state
+            if state:
+                seen.append((at + 16 + 8 * count, changes))
+            if state and pending is not None:
+                steps.append((*pending, changes))
+                pending, given = None, ()
+            elif changes:
+                steps[-1] = (*steps[-1][:-1], steps[-1][-1] + changes)
+            if kind in _SILENT or kind is Kind.ENTER:
+                continue
+            words = struct.unpack_from(f"={count}Q", body, 16)
+            if kind is Kind.TABLE:
+                given, pending = self._table(pipeline, version, which, words, state)
+            elif kind is Kind.SENT:
+                steps += [] if pending is None else [(*pending, ())]
+                steps.append(("sent", which))
+                pending = None
+            else:
+                pending = _plain(kind, which, words, self._action_places)
+        if pending is not None:
+            steps.append((*pending, ()))
+        return tuple(steps), self._fields.reason(before)
+
+    def _table(
+        self, pipeline: Pipeline, version: int, which: int, words: Sequence[int], state: bytes
+    ) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+        """The action's parameters, and the step."""
+        table = self._tables[which]
+        hit, pointer, action_number, key_words = words[:4]
+        key = words[4 : 4 + key_words]
+        rest = words[4 + key_words :]
+        keys: list[int | str | None] = []
+        for one, (first, count) in zip(table.key, self._key_offsets[which], strict=True):
+            value = number(key[first : first + count])
+            if self._fields.value(state, ".".join(one.target)) == value:
+                keys.append(None)  # that field's value
+            else:
+                keys.append(exact(value))
+        action = self._actions.get(action_number)
+        params: list[int] = []
+        at = 0
+        for param in action.params if action is not None else ():
+            count = limbs(param.width)
+            params.append(number(rest[at : at + count]) if len(rest) >= at + count else 0)
+            at += count
+        match = self._match(pipeline, version, which, pointer) if hit else None
+        place = None if action is None else self._action_places[action.id]
+        given = tuple(params)
+        return given, ("table", which, tuple(keys), match, place, tuple(map(exact, params)))
+
+    def _match(self, pipeline: Pipeline, version: int, which: int, pointer: int) -> tuple[Any, ...]:
+        known = self._entries.get((id(pipeline), which))
+        if known is None or known[0] != version:
+            known = self._entries[id(pipeline), which] = version, {}
+        match = known[1].get(pointer)
+        if match is None:
+            entry = pipeline.entry_at(self._tables[which].name, pointer)
+            match = known[1][pointer] = [_match(one) for one in entry.match] if entry is not None else []
+        return tuple(match)
+
+
+def _plain(kind: Kind, which: int, words: tuple[int, ...], places: Mapping[int, int]) -> tuple[Any, ...]:
+    """A step that is no look-up, without its changes."""
+    if kind is Kind.STATE:
+        return "state", which
+    if kind is Kind.CONDITION:
+        return "if", which, int(words[0] != 0)
+    if kind is Kind.ACTION:
+        return "do", places[which]
+    if kind is Kind.FATE:
+        return "fate", words
+    if kind is Kind.EGRESS:
+        return "egress", which
+    if kind is Kind.LEFT:
+        return "left", which, words
+    if kind is Kind.DEPARSE:
+        return ("deparse",)
+    return "lost", which
+
+
+def _match(match: Match) -> Any:
+    if isinstance(match, Exact):
+        return exact(match.value)
+    if isinstance(match, Lpm):
+        return exact(match.value), match.prefix_len
+    return str(match)
+
+
+def _records(records: bytes) -> Iterator[tuple[int, int, int, int, int]]:
+    """(kind, which, start, end, size of the body) of each."""
+    at = 0
+    while at < len(records):
+        kind, which, size, _ = _RECORD.unpack_from(records, at)
+        end = at + 16 + (size + 7) // 8 * 8
+        yield kind, which, at, end, size
+        at = end
+
+
+def _traced(records: bytes) -> Iterator[tuple[Kind, bytes, int]]:
+    """(event, body, where that begins) of each record of a trace."""
+    for kind, which, start, _, size in _records(records):
+        if kind == RecordKind.TRACED:
+            yield _KINDS[which], records[start + 16 : start + 16 + size], start + 16
+
+
+def _frames(records: bytes) -> Iterator[tuple[int, int]]:
+    """Where in records stand frames, digests and the time."""
+    for kind, which, start, end, _ in _records(records):
+        if kind != RecordKind.TRACED or which in (Kind.BEGIN, Kind.SENT):
+            yield start + (32 if kind == RecordKind.TRACED else 16), end
+
+
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+def _lists(steps: Any) -> list[Any]:
+    """Tuples as the lists that JSON has."""
+    return [_lists(one) if isinstance(one, tuple) else one for one in steps]
+
+
+def _bits(place: Place) -> tuple[int, int]:
+    """The bits of a state that a field takes, and its size in bytes."""
+    size = 1 if place.kind == VALIDITY else 8 * max(1, (place.width + 63) // 64)
+    return ((1 << 8 * size) - 1) << 8 * place.offset, size
+
+
+class _Bits:
+    """A frame, header after header. ``known`` and ``registers``: numbers that are known without being told."""
+
+    def __init__(self, frame: bytes, now_us: int, registers: Mapping[int, str]) -> None:
+        self.known: Mapping[int, str] = {now_us: "now", len(frame): "size"}
+        self.registers = registers
+        self._whole = int.from_bytes(frame, "big")
+        self._size = 8 * len(frame)
+        self.at = 0
+
+    def take(self, width: int) -> int | None:
+        """The next bits; None behind the end."""
+        if self.at + width > self._size:
+            return None
+        self.at += width
+        return self._whole >> (self._size - self.at) & ((1 << width) - 1)
+
+
+class _Fields:
+    """What the bytes of a packet's state in the C side hold."""
+
+    def __init__(self, tracer: Tracer, headers: Mapping[str, Any]) -> None:
+        places = tracer.places
+        self.nothing = b""
+        self._places = {place.name: place for place in places}
+        self._numbers = {place.name: at for at, place in enumerate(places)}
+        self._by_number = list(places)
+        self._real = {name for name, header in headers.items() if not header.metadata}
+        self._inside = {name: [place for place in places if place.name.startswith(f"{name}.")] for name in self._real}
+        self._header_of = {
+            name: name.split(".")[0] if name.split(".")[0] in self._real else "" for name in self._places
+        }
+        self._wide = self._narrow = 0
+        """The bits of fields that differ from packet to packet, or belong to headers; and those of all others."""
+        for place in places:
+            if place.kind not in (FIELD, VALIDITY) or not is_told(place):
+                continue
+            bits, _ = _bits(place)
+            if place.kind == FIELD and place.width < SAME and not self._header_of[place.name]:
+                self._narrow |= bits
+            else:
+                self._wide |= bits
+        self._decided: dict[tuple[int, int], tuple[Any, ...]] = {}
+        self._alike: dict[int, list[Place]] = {}
+        for place in places:
+            if is_told(place) and place.kind == FIELD and place.width >= SAME:
+                self._alike.setdefault(place.width, []).append(place)
+        self._at_word: dict[int, list[str]] = {}
+        for place in places:
+            if is_told(place) and place.kind in (FIELD, VALIDITY):
+                for word in range(place.offset // 8, (place.offset + max(1, (place.width + 7) // 8) - 1) // 8 + 1):
+                    self._at_word.setdefault(word, []).append(place.name)
+        self._reason = next((name for name in self._places if name.endswith(".drop_reason")), "")
+
+    def value(self, state: bytes, name: str) -> int | None:
+        """A field's value; None if it is no field of a header that is there."""
+        place = self._places.get(name)
+        if place is None or place.kind != FIELD:
+            return None
+        header = self._header_of[name]
+        if header and not self._is_valid(state, header):
+            return None
+        return self._number(state, place)
+
+    @staticmethod
+    def _number(state: bytes, place: Place) -> int:
+        size = 8 if place.width <= 64 else 8 * ((place.width + 63) // 64)
+        return int.from_bytes(state[place.offset : place.offset + size], "little")
+
+    def reason(self, state: bytes) -> int:
+        """The number of the reason why the packet is dropped."""
+        return (self.value(state, self._reason) or 0) if self._reason else 0
+
+    def _is_valid(self, state: bytes, header: str) -> bool:
+        return state[self._places[header].offset] != 0
+
+    def changes(
+        self, before: bytes, after: bytes, given: tuple[int, ...], values: list[Any], bits: _Bits
+    ) -> tuple[Any, ...]:
+        """What differs. ``given``: numbers that the step was given, which are part of the way."""
+        differing = int.from_bytes(before, "little") ^ int.from_bytes(after, "little")
+        if differing & self._wide == 0:
+            # Nothing but what the program has decided: often the same.
+            key = differing, int.from_bytes(after, "little") & self._narrow
+            known = self._decided.get(key)
+            if known is None:
+                known = self._decided[key] = self._changes(differing, before, after, given, values, bits)
+            return known
+        return self._changes(differing, before, after, given, values, bits)
+
+    def _changes(
+        self,
+        differing: int,
+        before: bytes,
+        after: bytes,
+        given: tuple[int, ...],
+        values: list[Any],
+        bits: _Bits,
+    ) -> tuple[Any, ...]:
+        names: list[str] = []
+        word = 0
+        while differing:
+            skipped = ((differing & -differing).bit_length() - 1) >> 6
+            word += skipped
+            names += self._at_word.get(word, ())
+            word += 1
+            differing >>= 64 * (skipped + 1)
+        found: list[Any] = []
+        appeared = {name for name in names if name in self._real and self._is_valid(after, name)}
+        for name in sorted(appeared, key=self._numbers.__getitem__):
+            found.append(self._appears(name, after, values, bits))
+        for name in names:
+            if name in self._real:
+                if name not in appeared:
+                    found.append(("-", name))
+                continue
+            place, header = self._places[name], self._header_of[name]
+            if header and (header in appeared or not self._is_valid(after, header)):
+                continue
+            value = self._number(after, place)
+            if value == self._number(before, place):
+                continue
+            if place.width < SAME or value in given:
+                found.append((self._numbers[name], exact(value)))
+                continue
+            source = self._source(place, value, before, after, bits)
+            found.append((self._numbers[name], source))
+            if source is None:
+                values.append(exact(value))
+        return tuple(dict.fromkeys(found))
+
+    def _source(self, place: Place, value: int, before: bytes, after: bytes, bits: _Bits) -> Any:
+        """Where a value comes from: what is known, or another field (a tuple of its number); None if from nowhere."""
+        if value in bits.known and place.width in (32, 48):
+            return bits.known[value]
+        if value in bits.registers and place.width in (48, 64):
+            return bits.registers[value]
+        if place.name == "ipv4.checksum" and value == self.checksum(after):
+            return "checksum"
+        if not before:
+            return None
+        for other in self._alike[place.width]:
+            header = self._header_of[other.name]
+            if (
+                other is not place
+                and self._number(before, other) == value
+                and (not header or self._is_valid(before, header))
+            ):
+                return (self._numbers[other.name],)
+        return None
+
+    def remembered(self) -> Remembered:
+        """What remembers plans about these fields."""
+        kept = checked = size = 0
+        for place in self._places.values():
+            bits, width = _bits(place)
+            size = max(size, place.offset + width)
+            if place.kind == VALIDITY or (place.kind == FIELD and self._is_decision(place)):
+                kept |= bits
+            elif place.kind == FIELD and is_told(place):
+                checked |= bits
+        spans = {
+            number: (self._places[name].offset, _bits(self._places[name])[1])
+            for name, number in self._numbers.items()
+        }
+        return Remembered(size, kept, checked, spans)
+
+    def _is_decision(self, place: Place) -> bool:
+        """Whether a field says what the program has decided, and not what packets hold."""
+        return place.width < SAME and not self._header_of[place.name] and is_told(place)
+
+    def looks(self, seen: Sequence[tuple[int, tuple[Any, ...]]]) -> tuple[Look, ...] | None:
+        """What a plan says of states; None where a header holds what was not in the frame."""
+        looks = []
+        for at, changes in seen:
+            items, free = [], 0
+            for change in changes:
+                if isinstance(change[0], str):
+                    if len(change) > 2:
+                        return None
+                    for place in self._inside[change[1]]:
+                        free |= _bits(place)[0]
+                    continue
+                place = self._by_number[change[0]]
+                if not self._is_decision(place):
+                    bits, width = _bits(place)
+                    items.append(Item(bits, place.offset, width, change[1]))
+            looks.append(Look(at, tuple(items), free))
+        return tuple(looks)
+
+    def checksum(self, state: bytes) -> int:
+        """What the checksum of the IPv4 header ought to be."""
+        header = 0
+        for place in self._inside["ipv4"]:
+            header = header << place.width | self._number(state, place)
+        return ipv4_checksum(header.to_bytes(20, "big"))
+
+    def _appears(self, name: str, after: bytes, values: list[Any], bits: _Bits) -> tuple[Any, ...]:
+        held = [self._number(after, place) for place in self._inside[name]]
+        start = bits.at
+        if [bits.take(place.width) for place in self._inside[name]] == held:
+            return "+", name
+        bits.at = start
+        values += [exact(value) for value in held]
+        return "+", name, (None,) * len(held)
