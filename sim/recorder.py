@@ -317,6 +317,9 @@ class Recorder:
         if log is not None:
             self._write("log", who=host, group=number, at=log[0], entries=log[1])
         changed = member.changes()
+        if changed.get("timer"):
+            since, length = changed["timer"]
+            changed["timer"] = [max(0, self._events.now - since), length]
         if changed:
             cause: Json = {}
             heard = self._last_heard.get(host)
@@ -557,7 +560,7 @@ class _Switch:
         self.touched = False
         self._slots = slots
         self._names = list(switch.pipeline.program.registers)
-        self._counters = list(switch.pipeline.program.counters)
+        self._counters = [name for name, one in switch.pipeline.program.counters.items() if one.size]
         self._life = 0
         self._up = False
         self._version = -1

@@ -46,7 +46,7 @@ def describe(program: Program, places: Sequence[Place]) -> Json:
         "reasons": [reason.name.lower() for reason in DropReason],
         "features": {feature.name: list(feature.tables) for feature in FEATURES},
         "registers": list(program.registers),
-        "counters": list(program.counters),
+        "counters": [name for name, counter in program.counters.items() if counter.size],
     }
 
 

@@ -41,6 +41,7 @@ const kinds = {
     const key = `${e.who}/${e.group}`;
     const before = state.members[key];
     const after = { ...before, ...e.set };
+    if (e.set.timer) after.timer = [e.t - e.set.timer[0], e.set.timer[1]]; // from here on: since when, and how long
     if (after.base > after.log.base) {
       const gone = after.base - after.log.base;
       after.log = { base: after.base, entries: after.log.entries.slice(gone) };
