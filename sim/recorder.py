@@ -338,7 +338,7 @@ class Recorder:
                 self._write(event.pop("k"), who=name, **event)
             if switch.touched:
                 switch.touched = False
-                cells = switch.register_changes()
+                cells = switch.register_changes(self._events.now)
                 if cells:
                     self._write("registers", who=name, set=cells)
             if counting and switch.switch.up:
@@ -596,8 +596,9 @@ class _Switch:
         """Names of the cells that hold something, by what they hold as last told."""
         return self._told_registers
 
-    def register_changes(self) -> list[list[Any]]:
+    def register_changes(self, now_us: int) -> list[list[Any]]:
         """Cells of the groups' slots."""
+        clock = now_us - self.switch.started_us
         found: list[list[Any]] = []
         if not self.switch.up:
             return found
@@ -606,7 +607,7 @@ class _Switch:
                 value = self.switch.pipeline.register(name, slot)
                 if self._cells.get((name, slot), 0) != value:
                     self._cells[name, slot] = value
-                    found.append([name, slot, exact(value)])
+                    found.append([name, slot, "now" if value == clock else exact(value)])
         if found:
             self._told_registers = {
                 value: f"{name}[{slot}]" for (name, slot), value in reversed(self._cells.items()) if value

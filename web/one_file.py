@@ -7,10 +7,14 @@ import gzip
 import json
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from web.recording import RecordingError
 
 PAGE = Path(__file__).with_name("page")
+MODULE = "data:text/javascript;charset=utf-8"
+UNQUOTED = " !$'()*+,;=:@/?~[]{}|^`>"
+"""What may stand in the address of a text as it is."""
 TO_PAGE = str.maketrans("<&", ",.")
 """Of base 85, the letters that mean something in HTML."""
 
@@ -27,7 +31,8 @@ def write(recording: Path, html: Path) -> None:
 def page_with(packed: bytes) -> str:
     """The page's text with a run in it. The page's import map names modules by addresses of their own text."""
     modules = {
-        f"page/{file.name}": "data:text/javascript;base64," + base64.b64encode(file.read_bytes()).decode()
+        f"page/{file.name}": "data:text/javascript;charset=utf-8,"
+        + quote(file.read_text(encoding="utf-8"), safe=UNQUOTED)
         for file in sorted(PAGE.glob("*.js"))
     }
     page = (PAGE / "index.html").read_text(encoding="utf-8")

@@ -89,9 +89,16 @@ def _match(value: Any) -> bool:
 
 
 def _cells(value: Any) -> bool:
-    """[name, index, number, ...]"""
+    """[name, index, number, ...]; of registers a number may be text, or "now"."""
     return isinstance(value, list) and all(
-        isinstance(one, list) and len(one) >= 3 and _name(one[0]) and all(map(_whole, one[1:])) for one in value
+        isinstance(one, list)
+        and len(one) >= 3
+        and _name(one[0])
+        and all(
+            _whole(number) or (isinstance(number, str) and (number.isdigit() or number == "now"))
+            for number in one[1:]
+        )
+        for one in value
     )
 
 

@@ -51,7 +51,7 @@ class State:
                 entries_of[str(event["match"])] = event
         elif event["k"] == "registers":
             for name, index, value in event["set"]:
-                self.registers[who][name, index] = int(value)
+                self.registers[who][name, index] = event["t"] - self.up[who] if value == "now" else int(value)
 
 
 class Folded:

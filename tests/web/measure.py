@@ -1,7 +1,7 @@
 """``python -m tests.web.measure [FOLDER]``: how the page does with the largest run that it must show well.
 
-Nine members, six switches, 120 s and 2,000 operations: how long it takes to open and to jump, how smoothly it plays, what
-memory it holds, and how large the one file is. No test: the figures are the machine's as much as the page's.
+Nine members, six switches, 120 s and 2,000 operations: how long it takes to open and to jump, how smoothly it plays,
+what memory it holds, and how large the one file is. No test: the figures are the machine's as much as the page's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from web.server import make_app
 PLAYS = """
 const [seconds, speed, done] = arguments;
 const frames = [], long = [];
-new PerformanceObserver(list => long.push(...list.getEntries().map(e => e.duration))).observe({entryTypes: ['longtask']});
+const observer = new PerformanceObserver(list => long.push(...list.getEntries().map(e => e.duration)));
+observer.observe({entryTypes: ['longtask']});
 const begin = performance.now();
 const frame = now => { frames.push(now); if (now - begin < 1000 * seconds) requestAnimationFrame(frame);
   else { switchraft.player.pause(); done([frames.length / ((now - begin) / 1000), Math.max(0, ...long)]); } };
@@ -35,7 +36,8 @@ JUMPS = """
 const done = arguments[0], took = [];
 let n = 0;
 const jump = () => { if (n++ === 40) return done(took);
-  const t = Math.random() * switchraft.run.end, begin = performance.now(); switchraft.player.seek(t); switchraft.draw();
+  const t = Math.random() * switchraft.run.end, begin = performance.now();
+  switchraft.player.seek(t); switchraft.draw();
   took.push(performance.now() - begin); requestAnimationFrame(jump); };
 jump();
 """

@@ -75,7 +75,7 @@ const kinds = {
   registers(state, e) {
     const one = state.switches[e.who];
     const registers = { ...one.registers };
-    for (const [name, index, value] of e.set) registers[`${name}[${index}]`] = value;
+    for (const [name, index, value] of e.set) registers[`${name}[${index}]`] = value === "now" ? e.t - one.since : value;
     state.switches[e.who] = { ...one, registers };
   },
   counters(state, e) {
