@@ -5,25 +5,44 @@ set -eu
 cd "$(dirname "$0")/.."
 
 VENV=${SWITCHRAFT_VENV:-.venv}
-PACKAGES="mininet gcc libc6-dev python3 python3-venv iproute2 iputils-ping ethtool tcpdump net-tools openssl procps util-linux
-    chromium chromium-driver"
+PACKAGES="mininet gcc libc6-dev python3 python3-venv iproute2 iputils-ping ethtool tcpdump net-tools openssl procps util-linux"
 
-missing=""
-for package in $PACKAGES; do
-    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$status" = installed ] || missing="$missing $package"
-done
-if [ -n "$missing" ]; then
-    echo "setup: installing Debian packages:$missing"
-    if [ "$(id -u)" = 0 ]; then sudo=""; else sudo="sudo"; fi
+# Those of the packages named that are not installed.
+missing_of() {
+    for package in "$@"; do
+        status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+        [ "$status" = installed ] || printf ' %s' "$package"
+    done
+}
+
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo"
+
+# Installs the packages named. 1 if that fails.
+install_packages() {
+    echo "setup: installing Debian packages: $*"
     if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then
-        echo "setup: these packages need root. Run once as root: apt-get install$missing" >&2
+        echo "setup: these packages need root. Run once as root: apt-get install $*" >&2
         exit 1
     fi
     # Mininet recommends Open vSwitch, which this lab does not use.
     $sudo apt-get update -qq || echo "setup: apt-get update failed; trying with the package lists at hand" >&2
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# `setup.sh --browser` is for the tests only: Chromium, which Debian has as packages and Ubuntu has not.
+if [ "${1:-}" = --browser ]; then
+    if [ -n "$(missing_of chromium chromium-driver)" ] && ! command -v chromedriver >/dev/null; then
+        install_packages chromium chromium-driver 2>/dev/null || echo "setup: this system has no package of Chromium:" \
+            "the tests of the page are left out unless chromium and chromedriver are on the PATH" >&2
+    fi
+    exit 0
+fi
+
+missing=$(missing_of $PACKAGES)
+if [ -n "$missing" ]; then
     # shellcheck disable=SC2086  # one word per package
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null || {
+    install_packages $missing || {
         echo "setup: apt-get could not install:$missing (see the lines above)" >&2
         exit 1
     }

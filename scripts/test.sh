@@ -28,6 +28,7 @@ fi
 
 # While there is a way to the package index: the tests that need root have none.
 scripts/shell.sh --setup
+scripts/setup.sh --browser
 
 if [ "$(id -u)" = 0 ]; then
     exec $as_root $pytest -m "not bmv2"

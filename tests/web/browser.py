@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -53,7 +54,8 @@ def chromium(folder: Path, *more: str) -> Iterator[webdriver.Chrome]:
 
 def _found(name: str) -> str:
     path = shutil.which(name)
-    assert path is not None, f"{name} is missing: run `make setup`"
+    if path is None:  # `make test` has installed it where the system has a package of it
+        pytest.skip(f"{name} is missing: scripts/setup.sh --browser says why")
     return path
 
 
