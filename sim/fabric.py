@@ -201,22 +201,27 @@ class Fabric:
                 host = self._hosts.get((name, egress))
                 if host is not None:
                     self._to_host(host, left)
-                    continue
-                end = self._ports.get((name, egress))
-                if end is None or self.cut[name, egress]:
-                    self._scene.counts["lost on a cut link"] += 1
-                    self._lose(name, "the link is cut" if end else "no such port")
-                elif self.late_links and self._random.random() < self.late_links:
-                    if self._scene.observer is not None:
-                        self._scene.observer.late_on_link(*end, left)
-                    self._events.after(self._random.randrange(30_000), self.enter, *end, left)
                 else:
-                    todo.append((*end, left))
+                    todo += self._over_link(name, egress, left)
             for _, fields in output.digests:
                 self._scene.trace.add(_STAMP.pack(now, one.number, 0), repr(fields).encode())
                 self._check_learned(one, *fields)
                 if self.listener is not None:
                     self.listener.digest(one, fields)
+
+    def _over_link(self, switch: str, port: int, frame: bytes) -> list[tuple[str, int, bytes]]:
+        """A frame leaves for another switch: where it enters now, if it does."""
+        end = self._ports.get((switch, port))
+        if end is None or self.cut[switch, port]:
+            self._scene.counts["lost on a cut link"] += 1
+            self._lose(switch, "the link is cut" if end else "no such port")
+            return []
+        if self.late_links and self._random.random() < self.late_links:
+            if self._scene.observer is not None:
+                self._scene.observer.late_on_link(*end, frame)
+            self._events.after(self._random.randrange(30_000), self.enter, *end, frame)
+            return []
+        return [(*end, frame)]
 
     def _lose(self, where: str, why: str) -> None:
         if self._scene.observer is not None:
