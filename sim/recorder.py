@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 40
 """Characters of a key or value that are shown."""
 
+COUNTED_EVERY_US = 2 * SECOND
+"""Between two looks at the counters, which nearly every packet changes."""
+
 REMEMBERED = 4096
 """Datagrams on their way, or delivered a while ago, that may still arrive."""
 
@@ -332,7 +335,7 @@ class Recorder:
     def _look_at_switches(self) -> None:
         counting = self._events.now >= self._counted_at
         if counting:
-            self._counted_at = self._events.now + SECOND
+            self._counted_at = self._events.now + COUNTED_EVERY_US
         for name, switch in self._switches.items():
             for event in switch.entry_changes():
                 self._write(event.pop("k"), who=name, **event)

@@ -105,6 +105,18 @@ def test_axe_finds_nothing_serious(size: tuple[int, int], theme: str, page: Page
         assert [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in serious] == [], see
 
 
+def test_axe_would_find_it(page: Page) -> None:
+    page.js(AXE_SCRIPT)
+    page.js(
+        "document.getElementById('clock').style.color = '#e0e0e0'; document.getElementById('play').ariaLabel = ''"
+    )
+    page.js("document.getElementById('play').replaceChildren()")
+    found = page.driver.execute_async_script("const done = arguments[0]; axe.run().then(done)")
+    assert {"color-contrast", "button-name"} <= {one["id"] for one in found["violations"]}
+    page.js("document.getElementById('clock').style.color = ''; document.getElementById('play').dataset.playing = ''")
+    page.at(1.0)
+
+
 def test_dots_when_there_are_few_and_wide_links_when_there_are_many(page: Page) -> None:
     def drawn() -> tuple[int, float]:
         dots, width = page.ask("traffic")

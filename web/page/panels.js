@@ -109,7 +109,7 @@ function aSwitch(app, id) {
   const registers = Object.entries(one.registers).map(([name, value]) => [name.split(".").slice(-2).join("."), value]);
   content.push(html("h3", {}, "Registers that are not zero"), registers.length ? rows(["Register", "Value"], registers, [1]) : html("p", {}, "None"));
   const counters = Object.entries(one.counters).map(([name, [packets, bytes]]) => [counterText(run, name), packets, bytes]);
-  content.push(html("h3", {}, "Counters, read once a second"), counters.length ? rows(["Counter", "Packets", "Bytes"], counters, [1, 2]) : html("p", {}, "None yet"));
+  content.push(html("h3", {}, "Counters, read every two seconds"), counters.length ? rows(["Counter", "Packets", "Bytes"], counters, [1, 2]) : html("p", {}, "None yet"));
   return { title: `Switch ${id}`, content };
 }
 
