@@ -8,7 +8,9 @@ export function tell(run, i, state) {
   const e = run.events[i];
   if (!e) return { text: "Nothing has happened yet", why: "" };
   const teller = tellers[e.k];
-  return { text: "", why: "", about: null, ...(teller ? teller(run, e, state, i) : { text: e.k }) };
+  const said = { text: "", why: "", about: null, ...(teller ? teller(run, e, state, i) : { text: e.k }) };
+  if ((e.k === "member" || e.k === "log") && run.network.groups.length > 1) said.text = `Group ${e.group}: ${said.text}`;
+  return said;
 }
 
 function nameOf(run, m) {
