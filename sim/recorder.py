@@ -187,9 +187,9 @@ class Recorder:
         if port == CPU_PORT:
             return one.pipeline.step(port, frame, now_us)
         m = self._messages.at_link.pop((one.name, port, frame), self._messages.current)
-        output, way, numbers, reason = self._ways.step(
-            one.pipeline, one.changes, port, frame, now_us, self._switches[one.name].told_registers()
-        )
+        version = one.name, one.life, one.changes
+        registers = self._switches[one.name].told_registers()
+        output, way, numbers, reason = self._ways.step(one.pipeline, version, port, frame, now_us, registers)
         sent = self._messages.frame(m)
         if sent is None:
             return output  # the controller's own probe

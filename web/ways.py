@@ -51,20 +51,19 @@ class Ways:
         self._actions = {number: self.program.actions[id] for id, number in numbers.items()}
         self._fields = _Fields(self.tracer, self.program.headers)
         self._remembered = self._fields.remembered()
-        self._entries: dict[tuple[int, int], tuple[int, dict[int, list[Any]]]] = {}
+        self._entries: dict[tuple[int, int], tuple[object, dict[int, list[Any]]]] = {}
 
     def step(
-        self, pipeline: Pipeline, version: int, port: int, frame: bytes, now_us: int, registers: Mapping[int, str]
+        self, pipeline: Pipeline, version: object, port: int, frame: bytes, now_us: int, registers: Mapping[int, str]
     ) -> tuple[Output, int, list[Any], int]:
         """``pipeline.step``, and the way, the hop's values, and the number of the reason of a drop (0: none).
-        ``version`` is another one whenever the pipeline's entries have changed. ``registers``: names of cells by what
-        they hold, so that it need not be told."""
+        ``version`` is another one for each pipeline, and whenever its entries have changed. ``registers``: names of
+        cells by what they hold, so that it need not be told."""
         # Switches have clocks of their own, and the library has one idea of when it traced last.
         self.tracer.choose(most=0)
         records = step_alone(self.tracer.library, pipeline.native.switch, port, frame, now_us, 0)
         bits = _Bits(frame, now_us, registers)
-        owner = id(pipeline), version
-        found = self._remembered.find(records, owner, bits, self._fields.checksum)
+        found = self._remembered.find(records, version, bits, self._fields.checksum)
         if found is not None:
             plan, values = found
             return pipeline.decode(b"".join(records[a:b] for a, b in plan.out)), plan.way, values, plan.reason
@@ -79,13 +78,13 @@ class Ways:
         if looks is not None:
             out = tuple((a, b) for kind, _, a, b, _ in _records(records) if kind != RecordKind.TRACED)
             plan = Plan(way, reason, looks, out)
-            self._remembered.keep(records, owner, plan, _frames(records))
+            self._remembered.keep(records, version, plan, _frames(records))
         return pipeline.decode(records), way, values, reason
 
     def _steps(
         self,
         pipeline: Pipeline,
-        version: int,
+        version: object,
         records: bytes,
         bits: _Bits,
         values: list[Any],
@@ -126,7 +125,7 @@ class Ways:
         return tuple(steps), self._fields.reason(before)
 
     def _table(
-        self, pipeline: Pipeline, version: int, which: int, words: Sequence[int], state: bytes
+        self, pipeline: Pipeline, version: object, which: int, words: Sequence[int], state: bytes
     ) -> tuple[tuple[int, ...], tuple[Any, ...]]:
         """The action's parameters, and the step."""
         table = self._tables[which]
@@ -152,7 +151,7 @@ class Ways:
         given = tuple(params)
         return given, ("table", which, tuple(keys), match, place, tuple(map(exact, params)))
 
-    def _match(self, pipeline: Pipeline, version: int, which: int, pointer: int) -> tuple[Any, ...]:
+    def _match(self, pipeline: Pipeline, version: object, which: int, pointer: int) -> tuple[Any, ...]:
         known = self._entries.get((id(pipeline), which))
         if known is None or known[0] != version:
             known = self._entries[id(pipeline), which] = version, {}
