@@ -31,7 +31,7 @@ FUZZ_MINUTES ?= 20
 DATAGRAMS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
-ROOMS := p4compiler p4switch controller hosts topo linearizability sim web bench conformance
+ROOMS := p4compiler p4switch controller hosts topo linearizability sim web bench conformance course
 # Where the lab's tools are; Debian has these folders on the PATH of root alone.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # The lab needs root; everything else runs as whoever calls make.

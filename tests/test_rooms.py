@@ -23,6 +23,7 @@ ROOMS = (
     "web",
     "bench",
     "conformance",
+    "course",
 )
 
 MAY_IMPORT = {
@@ -31,11 +32,12 @@ MAY_IMPORT = {
     "hosts": set(),
     "controller": {"hosts"},
     "linearizability": {"hosts"},
-    "topo": {"hosts", "controller", "p4switch", "p4compiler", "linearizability", "sim", "web"},
+    "topo": {"hosts", "controller", "p4switch", "p4compiler", "linearizability", "sim", "web", "course"},
     "sim": {"hosts", "controller", "p4switch", "linearizability", "topo", "web"},
     "web": {"hosts", "controller", "p4switch", "topo"},
     "bench": {"hosts", "controller", "p4switch", "p4compiler", "topo"},
     "conformance": {"hosts", "controller", "p4switch", "p4compiler", "topo", "bench", "tests"},
+    "course": {"hosts", "controller", "p4switch", "p4compiler", "topo", "sim", "web"},
 }
 """Beside itself and what is installed."""
 
