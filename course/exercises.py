@@ -383,7 +383,7 @@ EXERCISES = (
         75,
         (ApplyBlock("p4/include/leader_route.p4", "leader_route", _ROUTE_BLANK),),
         _leader_route,
-        (0,),
+        (7,),
         {"redirects": "No request was steered to the leader."},
     ),
     Exercise(
