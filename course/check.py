@@ -62,7 +62,7 @@ def check(copy: WorkingCopy, say: Say, *, simulate: bool = True) -> Report:
     return report
 
 
-def replay(copy: WorkingCopy, seed: int, say: Say, *, trace: bool) -> int:
+def replay(copy: WorkingCopy, seed: int, say: Say, *, trace: bool, record: Path | None) -> int:
     """One seed with a student's work; the exit code. LabError if it does not compile."""
     with tempfile.TemporaryDirectory(prefix="switchraft-course-") as folder:
         program = compile_program()
@@ -74,7 +74,7 @@ def replay(copy: WorkingCopy, seed: int, say: Say, *, trace: bool) -> int:
             if unused := build.unused(program):
                 raise LabError(f"nothing can be simulated: {'; '.join(unused.sentences())}")
         try:
-            told = seeds.replay(copy, program, seed, trace=trace)
+            told = seeds.replay(copy, program, seed, trace=trace, record=record)
         except NeverEnds as error:
             raise LabError(str(error)) from None
     for line in told.lines:

@@ -79,9 +79,15 @@ def try_seeds(copy: WorkingCopy, program: Path, seeds: Sequence[int]) -> list[Se
     return failed
 
 
-def replay(copy: WorkingCopy, program: Path, seed: int, *, trace: bool) -> Replayed:
-    """One seed, with its trace if that is wanted. Raises NeverEnds."""
-    (told,) = _run(copy, {"seeds": [seed], "program": str(program), "trace": trace})
+def replay(copy: WorkingCopy, program: Path, seed: int, *, trace: bool, record: Path | None) -> Replayed:
+    """One seed, with its trace if that is wanted, and recorded if there is a file for it. Raises NeverEnds."""
+    order = {
+        "seeds": [seed],
+        "program": str(program),
+        "trace": trace,
+        "record": str(record.absolute()) if record else "",
+    }
+    (told,) = _run(copy, order)
     return Replayed(told.get("plan", ""), told.get("lines", []), _in_words(copy, told))
 
 

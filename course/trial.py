@@ -43,9 +43,7 @@ def main() -> None:
             _try_cases(order["cases"], out)
         FILES.extend(order["modules"].values())
         for seed in order["seeds"]:
-            print(
-                json.dumps(_try_seed(seed, order["program"], trace=order.get("trace", False))), file=out, flush=True
-            )
+            print(json.dumps(_try_seed(seed, order)), file=out, flush=True)
 
 
 def _try_cases(text: str, out: Any) -> None:
@@ -55,10 +53,16 @@ def _try_cases(text: str, out: Any) -> None:
         print(json.dumps({"says": case.says, "why": entries.run(case)}), file=out, flush=True)
 
 
-def _try_seed(seed: int, program: str, *, trace: bool) -> dict[str, Any]:
+def _try_seed(seed: int, order: dict[str, Any]) -> dict[str, Any]:
+    from sim.run import recording
     from sim.world import Options, run
 
-    result = run(seed, Options(Path(program)), trace=trace)
+    options, trace = Options(Path(order["program"])), order.get("trace", False)
+    if order.get("record"):
+        with recording(Path(order["record"])) as begin:
+            result = run(seed, options, trace=trace, record=begin)
+    else:
+        result = run(seed, options, trace=trace)
     frames = [line.strip() for line in result.lines if line.lstrip().startswith("File ")]
     own = [line for line in frames if any(name in line for name in FILES)]
     return {

@@ -303,6 +303,18 @@ def test_a_seed_is_replayed_with_the_students_work(tmp_path: Path) -> None:
     assert "request_vote" in result.output and "It shows a mistake." in result.output
 
 
+def test_a_seed_is_replayed_onto_a_page_with_the_students_work(tmp_path: Path) -> None:
+    copy = working_copy.start(find("guard"), tmp_path / "x")
+    page = tmp_path / "run.html"
+    arguments = ["exercise", "check", str(copy.folder), "--replay", "0", "--html", str(page)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1, result.output
+    text = page.read_text()
+    assert f"{page}: " in result.output and 100_000 < len(text) < 5_000_000
+    refused = CliRunner().invoke(app, arguments[:3] + arguments[5:])
+    assert isinstance(refused.exception, UsageError) and "--html is about one seed" in str(refused.exception)
+
+
 def test_the_list_names_all() -> None:
     result = CliRunner().invoke(app, ["exercise", "list"])
     assert result.exit_code == 0

@@ -45,16 +45,24 @@ def check(
         int | None, typer.Option("--replay", metavar="SEED", min=0, help="Run one seed with your work, and show it.")
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="With --replay: print all that happens.")] = False,
+    web: Annotated[bool, typer.Option("--web", help="With --replay: show the run in a browser.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="With --replay: the run as one page, in a file.")
+    ] = None,
 ) -> None:
     """Compile it, send packets, simulate; say what is wrong and which seed shows it."""
     from course import check, working_copy
+    from topo.commands import view
     from topo.errors import UsageError
 
     copy = working_copy.read(folder)
     if replay is not None:
-        raise typer.Exit(check.replay(copy, replay, print, trace=trace))
-    if trace:
-        raise UsageError("--trace shows one seed: name it with --replay SEED")
+        with view.wanted(None, html, serve=web) as file:
+            code = check.replay(copy, replay, print, trace=trace, record=file)
+        raise typer.Exit(code)
+    for given, name in ((trace, "--trace"), (web, "--web"), (html, "--html")):
+        if given:
+            raise UsageError(f"{name} is about one seed: name it with --replay SEED")
     report = check.check(copy, print, simulate=not quick)
     raise typer.Exit(0 if report.passed else 1)
 
