@@ -87,7 +87,7 @@ def replay(copy: WorkingCopy, program: Path, seed: int, *, trace: bool, record: 
         "trace": trace,
         "record": str(record.absolute()) if record else "",
     }
-    (told,) = _run(copy, order)
+    told, *_ = _run(copy, order)
     return Replayed(told.get("plan", ""), told.get("lines", []), _in_words(copy, told))
 
 

@@ -83,7 +83,7 @@ def test_defaults_are_told(kind: Any, title: str) -> None:
     assert told >= 1
 
 
-DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 ROOMS = "p4|p4compiler|p4switch|controller|hosts|topo|sim|linearizability|bench|conformance|scripts|tests|docs"
 
 

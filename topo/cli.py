@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from topo.commands import exercises, faults, features, labs, members, nodes, simulator, soaks, state, tools, values, view
+from topo.commands import (
+    exercises,
+    faults,
+    features,
+    labs,
+    lessons,
+    members,
+    nodes,
+    simulator,
+    soaks,
+    state,
+    tools,
+    values,
+    view,
+)
 from topo.errors import LabError, UsageError
 
 app = typer.Typer(
@@ -18,7 +32,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (labs, state, values, faults, features, members, tools, nodes, soaks, simulator, view, exercises):
+for module in (
+    labs,
+    state,
+    values,
+    faults,
+    features,
+    members,
+    tools,
+    nodes,
+    soaks,
+    simulator,
+    view,
+    exercises,
+    lessons,
+):
     module.add_to(app)
 
 

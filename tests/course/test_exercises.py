@@ -285,6 +285,26 @@ def test_a_students_own_cases_are_run_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        (
+            "# Mine: type 7 was never sent.\ncheck_counter ingress.message_count.messages(7) packets == 1",
+            "Mine: type 7",
+        ),
+        ("packet 1 nonsense", "a packet is hex digits"),
+        ("add no.such.table a:1 b()", "no table no.such.table"),
+    ],
+)
+def test_a_students_own_packets_are_sent_too(lines: str, error: str, tmp_path: Path) -> None:
+    copy = solved(find("counting"), tmp_path / "x")
+    with (copy.folder / "packets.stf").open("a") as file:
+        file.write(f"\n{lines}\n")
+    report, text = told(copy)
+    assert not report.passed
+    assert "packets        ok" in text and error in text.partition("your packets")[2]
+
+
+@pytest.mark.parametrize(
     ("line", "error"),
     [("append x", "needs numbers"), ("dance", "none of the words"), ("append 1", "append PREV TERM")],
 )
