@@ -30,6 +30,7 @@ class Report:
 
     found: list[str] = field(default_factory=list)
     failed_seeds: list[int] = field(default_factory=list)
+    simulated: bool = False
 
     @property
     def passed(self) -> bool:
@@ -52,12 +53,15 @@ def check(copy: WorkingCopy, say: Say, *, simulate: bool = True) -> Report:
             is_p4 = copy.exercise.is_p4
             program = _check_p4(copy, Path(folder), step) if is_p4 else _check_python(copy, step)
             if simulate and program is not None:
+                report.simulated = True
                 _check_seeds(copy, program, step, report)
         except NeverEnds as error:
             step("tests", [str(error)])
     say("Passed." if report.passed else "Not yet.")
-    for seed in report.failed_seeds[:1]:
-        for line in how_to_replay(copy, seed):
+    if not report.passed and report.simulated:
+        if not report.failed_seeds:
+            say("  No simulated seed fails because of it.")
+        for line in how_to_replay(copy, (report.failed_seeds or copy.exercise.seeds)[0]):
             say(line)
     return report
 

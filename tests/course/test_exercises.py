@@ -73,6 +73,8 @@ def test_the_start_fails_as_its_page_says(name: str, tmp_path: Path) -> None:
     assert tests in page
     if seed is None:
         assert report.failed_seeds == []
+        assert "No simulated seed fails because of it." in text
+        assert f"switchraft exercise check {copy.folder} --replay 0 --web" in text
         return
     assert seed in text and seed.lower() in page.lower()
     (number,) = report.failed_seeds

@@ -37,6 +37,7 @@ def lesson(
         found = lesson_run.follow(chosen, recording.read(run))
         if html is None:
             print(lesson_run.as_text(chosen, found))
+            print(f"\nTo see it: switchraft lesson {name} --html {name}.html")
             return
         lesson_run.write_html(chosen, run, found, html)
     print(f"{html}: {html.stat().st_size / 1e6:.1f} MB; open it in any browser")
