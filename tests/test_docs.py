@@ -84,7 +84,7 @@ def test_defaults_are_told(kind: Any, title: str) -> None:
 
 
 DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
-ROOMS = "p4|p4compiler|p4switch|controller|hosts|topo|sim|linearizability|bench|conformance|scripts|tests|docs"
+ROOMS = "p4|p4compiler|p4switch|controller|hosts|topo|sim|linearizability|bench|conformance|course|scripts|tests|docs"
 
 
 def _files(document: Path) -> tuple[set[Path], set[Path]]:
