@@ -13,6 +13,11 @@ export function tell(run, i, state) {
   return said;
 }
 
+function whyElsewhere(run, sent, to) {
+  if (sent?.name === "ClientRequest" && run.network.switches.length) return `it was addressed to ${to}; switches steer requests to the leader`;
+  return `it was meant for ${to}; a host drops what is not its own`;
+}
+
 function nameOf(run, m) {
   const message = run.messages[m];
   if (!message) return "a message";
@@ -31,8 +36,9 @@ const tellers = {
   },
   received(run, e) {
     const message = run.messages[e.m];
-    const what = message ? summary(decode(message.event.frame)) : "";
-    const why = e.astray ? `it was meant for ${message?.event.to}; a host drops what is not its own` : e.copy ? "for the second time" : "";
+    const sent = message ? decode(message.event.frame) : null;
+    const what = sent ? summary(sent) : "";
+    const why = e.astray ? whyElsewhere(run, sent, message?.event.to) : e.copy ? "for the second time" : "";
     return { text: `${e.who} receives ${what} from ${message?.event.who ?? "?"}`, why, about: { kind: "message", id: e.m } };
   },
   dropped(run, e, state) {
