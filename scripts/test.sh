@@ -1,16 +1,16 @@
 #!/bin/sh
-# Runs the tests, in two processes: as root in one go; otherwise those that need root with sudo, and build/ is handed back.
+# Runs the tests: those that make interfaces or labs, and all others. As root both at the same time, each in a network of
+# its own; otherwise one after the other, the former with sudo, and build/ is handed back.
 # `scripts/test.sh bmv2` runs the lab's tests on the real simple_switch_grpc and p4c instead.
 set -eu
 cd "$(dirname "$0")/.."
 # One seed: a run of the tests can be repeated; looking further is for the fuzzers and the simulator.
-# Two processes: which tests may run at the same time, tests/conftest.py says.
-pytest=".venv/bin/pytest --hypothesis-seed=0 --numprocesses=2 --dist=loadgroup"
+pytest=".venv/bin/pytest --hypothesis-seed=0"
 sudo=${SWITCHRAFT_ROOT:-}
 as_root="$sudo scripts/isolated.sh"
 
 if [ "${1:-}" = check ]; then
-    exec $pytest -q -m "not bmv2 and not root and not lab" tests/raft tests/storage tests/topo tests/controller tests/p4 \
+    exec $pytest -q --numprocesses=2 --dist=loadfile -m "not bmv2 and not root and not lab" tests/raft tests/storage tests/topo tests/controller tests/p4 \
         tests/p4compiler tests/linearizability tests/recorded tests/hosts/net tests/hosts/test_group.py \
         tests/hosts/test_member.py tests/hosts/test_wire.py tests/test_rooms.py tests/test_docs.py
 fi
@@ -30,11 +30,22 @@ fi
 scripts/shell.sh --setup
 scripts/setup.sh --browser
 
-if [ "$(id -u)" = 0 ]; then
-    exec $as_root $pytest -m "not bmv2"
-fi
+others="not bmv2 and not root and not lab"
+interfaces="not bmv2 and (root or lab)"
 code=0
-$pytest -m "not bmv2 and not root and not lab" || code=$?
-$as_root $pytest -p no:cacheprovider -m "not bmv2 and (root or lab)" || code=$?
+if [ "$(id -u)" = 0 ]; then
+    told=$(mktemp)
+    trap 'rm -f "$told"' EXIT
+    $as_root $pytest -p no:cacheprovider -m "$interfaces" >"$told" 2>&1 &
+    beside=$!
+    trap 'kill "$beside" 2>/dev/null; wait "$beside" || true; exit 130' INT TERM
+    echo "The tests that make interfaces or labs run beside these, and are told of after them."
+    $as_root $pytest -m "$others" || code=$?
+    wait "$beside" || code=$?
+    cat "$told"
+    exit $code
+fi
+$pytest -m "$others" || code=$?
+$as_root $pytest -p no:cacheprovider -m "$interfaces" || code=$?
 $sudo chown -R "$(id -u):$(id -g)" build
 exit $code
