@@ -139,6 +139,5 @@ async def client(switch: Switch) -> AsyncIterator[Client]:
 
 @pytest.fixture(scope="session")
 def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of built programs for one run of the tests, in all its processes."""
-    own = tmp_path_factory.getbasetemp()
-    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "p4switch-cache"
+    """Folder of built programs for one run of the tests."""
+    return tmp_path_factory.getbasetemp() / "p4switch-cache"
