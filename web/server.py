@@ -37,19 +37,22 @@ def make_app(recording: Path) -> web.Application:
 
 
 def serve(recording: Path, port: int) -> None:
-    """Serve until Ctrl-C. Raises RecordingError if the port is taken."""
+    """Serve until SIGINT or SIGTERM. Raises RecordingError if the port is taken."""
     import asyncio
-    import contextlib
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(recording, port))
+    asyncio.run(_serve(recording, port))
 
 
 async def _serve(recording: Path, port: int) -> None:
     import asyncio
+    import signal
 
     from web.recording import RecordingError
 
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Also where a shell has started this in the background, with SIGINT ignored.
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
     runner = web.AppRunner(make_app(recording), access_log=None)
     await runner.setup()
     try:
@@ -58,6 +61,6 @@ async def _serve(recording: Path, port: int) -> None:
         except OSError as error:
             raise RecordingError(f"port {port} on loopback: {error.strerror}; choose another with --port") from None
         print(f"http://127.0.0.1:{runner.addresses[0][1]}/ shows the run; end with Ctrl-C", flush=True)
-        await asyncio.Event().wait()
+        await ended.wait()
     finally:
         await runner.cleanup()
