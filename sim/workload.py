@@ -18,6 +18,10 @@ BURSTS = (1, 1, 1, 1, 4)
 """Operations that begin together: those that are small share datagrams."""
 
 
+HOARDS = 64
+"""Keys of a hoarder: of many unanswered writes of one key the checker could say nothing."""
+
+
 class History:
     """Operations of one group in the order in which they began. Moments are counted, so that no two are the same."""
 
@@ -131,4 +135,5 @@ class Hoard(Worker):
 
     def _ask_for_something(self, burst: Burst) -> None:
         value = self._value()
-        self._submit(burst, "put", "hoard", value, Asked.PUT, key=values.encode("hoard"), value=values.encode(value))
+        key = f"hoard {self._values % HOARDS}"
+        self._submit(burst, "put", key, value, Asked.PUT, key=values.encode(key), value=values.encode(value))
