@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import signal
 import subprocess
 import sys
@@ -67,9 +66,11 @@ def test_view_serves_the_page_and_the_recording_on_loopback(recorded: Path) -> N
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(f"{address}{missing}")
             assert refused.value.code == 404
-    finally:
-        os.kill(process.pid, signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize(
