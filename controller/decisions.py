@@ -202,6 +202,7 @@ class Decisions:
         elif standing is Standing.STANDBY:
             # Another controller decides now; what this one knows grows old.
             self._known.clear()
+            self._told.clear()
             if self.stands_by:
                 self.leaders = {group.id: Leadership() for group in self.network.groups}
         self.monitor.restart(switch)

@@ -313,6 +313,16 @@ def test_what_was_told_is_newer_than_what_a_switch_holds() -> None:
     assert _members(bench) == [2]
 
 
+def test_members_known_before_standing_by_are_older_than_what_a_switch_holds() -> None:
+    """The other controller has let member 1 come back: who kept it out would never hear it say so."""
+    bench = Bench()
+    bench.lead(1, 7)
+    bench.decisions.members_told("s1", MembersTold(1, 1, 7, 30, MEMBERS[1:]))
+    bench.decisions.standing_changed("s1", Standing.STANDBY, bench.now)
+    bench.decisions.found("s1", _entries(1, 7))
+    assert 1 in _members(bench)
+
+
 def test_a_link_that_goes_quiet_is_routed_around_and_taken_back() -> None:
     bench = Bench()
     quiet = {("s1", 3)}
