@@ -30,13 +30,18 @@ install_packages() {
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-# `setup.sh --browser` is for the tests only: Chromium, which Debian has as packages and Ubuntu has not.
+# `setup.sh --browser` is for the tests only: Chromium, which Debian has as packages and Ubuntu has not. The exit code is 3
+# where the system has no such package.
 if [ "${1:-}" = --browser ]; then
-    if [ -n "$(missing_of chromium chromium-driver)" ] && ! command -v chromedriver >/dev/null; then
-        install_packages chromium chromium-driver 2>/dev/null || echo "setup: this system has no package of Chromium:" \
-            "the tests of the page are left out unless chromium and chromedriver are on the PATH" >&2
+    if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then exit 0; fi
+    install_packages chromium chromium-driver && exit 0
+    if apt-cache show chromium-driver >/dev/null 2>&1; then
+        echo "setup: apt-get could not install chromium and chromium-driver (see the lines above)" >&2
+        exit 1
     fi
-    exit 0
+    echo "setup: this system has no package of Chromium: the tests of the page are skipped, unless chromium and" \
+        "chromedriver are on the PATH" >&2
+    exit 3
 fi
 
 missing=$(missing_of $PACKAGES)
