@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from course.working_copy import WorkingCopy
 from hosts.wire import DEFAULT_PORT
 from sim.run import compile_program
 from topo import paths
-from topo.lab.configs import CPU_PORT
+from topo.lab.program import run_compiler
 
 
 class DoesNotCompile(Exception):
@@ -46,12 +44,8 @@ def program(copy: WorkingCopy, work: Path) -> Path:
     for source in copy.exercise.files:
         shutil.copyfile(copy.file(source), work / source)
         shown[str(work / source)] = str(copy.file(source))
-    command = [sys.executable, "-m", "p4compiler", str(sources / "raft.p4"), "-o", str(out)]
-    for name, value in (("RAFT_PORT", DEFAULT_PORT), ("CPU_PORT", CPU_PORT)):
-        command += ["-D", f"{name}={value}"]
-    done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        told = (done.stderr or done.stdout).strip()
+    told = run_compiler("p4compiler", sources / "raft.p4", out, DEFAULT_PORT)
+    if told:
         for inner, outer in shown.items():
             told = told.replace(inner, outer)
         raise DoesNotCompile(told.replace(str(sources), "p4"))

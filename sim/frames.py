@@ -9,7 +9,6 @@ from ipaddress import IPv4Address
 
 from hosts.config import Address
 
-UDP_AT = 34
 PAYLOAD_AT = 42
 _HEAD = struct.Struct(">H")
 _UDP = struct.Struct(">HHHH")

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from random import Random
 from typing import cast
 
-from hosts.config import TICK_MS, Address
+from hosts.config import Address
 from hosts.group import Group, Pace
 from hosts.member import Member, MemberOutputs, Tuning
 from hosts.net.replies import CHALLENGE_BYTES
@@ -35,7 +35,7 @@ from hosts.storage.log_writer import Done, Work, write_all
 from hosts.storage.snapshot_writer import FileSink
 from hosts.wire import Header
 from sim.disk import PowerLoss, SimDisk, SimFolders
-from sim.events import MS, SECOND
+from sim.events import SECOND
 from sim.faults.forger import Victims
 from sim.invariants import Promised, Watch, Writing
 from sim.network import Network
@@ -46,7 +46,6 @@ KEY = bytes(range(32))
 SOCKET_DATAGRAMS = 2000
 """What a socket's buffer holds while its process does not look."""
 
-TICK_US = TICK_MS * MS
 
 _NEVER = 1 << 62
 _REPLY = int(MessageType.CLIENT_REPLY)

@@ -12,7 +12,6 @@ from urllib.parse import quote
 from web.recording import RecordingError
 
 PAGE = Path(__file__).with_name("page")
-MODULE = "data:text/javascript;charset=utf-8"
 UNQUOTED = " !$'()*+,;=:@/?~[]{}|^`>"
 """What may stand in the address of a text as it is."""
 TO_PAGE = str.maketrans("<&", ",.")

@@ -80,7 +80,6 @@ class Loop:
             function.restype, function.argtypes = result, arguments
         self._lock = threading.Lock()
         self._left_over: list[Output] = []
-        self._running = False
         self.ports = dict(ports)
         self.cpu_port = cpu_port
         seed = secrets.randbits(64) if seed is None else seed
@@ -117,7 +116,6 @@ class Loop:
         error = self._library.loop_start(self._loop)
         if error:
             raise OSError(error, f"the packet loop's thread: {os.strerror(error)}")
-        self._running = True
 
     def stop(self) -> None:
         """Stop and close the sockets; the pipeline stays. A loop does not start again."""
@@ -125,7 +123,7 @@ class Loop:
             if self._loop:
                 self._left_over.append(self._drain())
                 self._library.loop_free(self._loop)
-                self._loop, self._running = 0, False
+                self._loop = 0
 
     def __enter__(self) -> Loop:
         self.start()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from conformance.bmv2.process import Bmv2, ReferenceError
 from tests.topo.standin import simple_switch_grpc
+from topo.paths import ROOT
 
 
 @pytest.mark.parametrize("thrift", [True, False], ids=["with Thrift", "without Thrift"])
@@ -22,3 +25,9 @@ def test_a_bmv2_that_does_not_run_is_told(tmp_path: Path) -> None:
     (tmp_path / "simple_switch_grpc").chmod(0o755)
     with pytest.raises(ReferenceError, match="--help does not tell its options"):
         Bmv2(tmp_path)
+
+
+@pytest.mark.parametrize(("former", "now"), [("against_bmv2", "bmv2"), ("ptf_tests", "ptf")])
+def test_a_command_that_has_moved_says_where(former: str, now: str) -> None:
+    done = subprocess.run([sys.executable, "-m", f"scripts.{former}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and f"python -m conformance {now}" in done.stderr

@@ -193,7 +193,6 @@ def test_a_syntax_error_in_the_program(shell: Shell, monkeypatch: pytest.MonkeyP
     sources = tmp_path / "p4"
     shutil.copytree(paths.ROOT / "p4", sources)
     monkeypatch.setattr(program, "SOURCE", sources / "raft.p4")
-    monkeypatch.setattr(program, "INCLUDES", sources / "include")
     compiler = "p4c" if os.environ.get("SWITCHRAFT_SWITCH") == "bmv2" else "p4compiler"
     program.compile_if_changed(compiler, 26410)
     before = [(paths.build() / name).read_bytes() for name in program.OUTPUTS]

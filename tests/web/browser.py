@@ -55,9 +55,8 @@ def chromium(folder: Path, *more: str) -> Iterator[webdriver.Chrome]:
 
 def _found(name: str) -> str:
     path = shutil.which(name)
-    if (
-        path is None and "SWITCHRAFT_WITHOUT_BROWSER" in os.environ
-    ):  # set by `make test` where there is no package of it
+    # `make test` sets it where the system has no package of a browser.
+    if path is None and "SWITCHRAFT_WITHOUT_BROWSER" in os.environ:
         pytest.skip(f"this system has no package of {name}")
     assert path is not None, f"{name} is missing: scripts/setup.sh --browser installs it"
     return path

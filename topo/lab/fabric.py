@@ -11,7 +11,7 @@ from mininet.net import Mininet
 from mininet.node import Host as MininetHost
 from mininet.node import Switch as MininetSwitch
 
-from topo.errors import LabError, UsageError
+from topo.errors import LabError
 from topo.lab import namespace
 from topo.lab.links import Links
 from topo.lab.process import Child, Process
@@ -87,13 +87,6 @@ def holder(node: Any) -> Process:
     if process is None:
         raise LabError(f"{node.name}'s shell has ended")
     return process
-
-
-def node_of(net: Fabric, name: str) -> Any:
-    """Mininet's node of that name. Raises UsageError."""
-    if name not in net:
-        raise UsageError(f"unknown host {name!r}")
-    return net[name]
 
 
 def _route_by_gateway(host: Host, process: Process) -> None:

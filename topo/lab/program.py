@@ -17,21 +17,21 @@ from topo.lab import configs
 from topo.lab.switches import BMV2_COMPILER, Compiler
 
 SOURCE = paths.ROOT / "p4" / "raft.p4"
-INCLUDES = paths.ROOT / "p4" / "include"
 OUTPUTS = ("raft.json", "raft.p4info.txtpb")
 
 
 def compile_if_changed(compiler: Compiler, raft_port: int) -> bool:
     """Compile; False where the last result still holds. Raises LabError with the compiler's own words."""
-    defines = {"RAFT_PORT": raft_port, "CPU_PORT": configs.CPU_PORT}
     stamp_file = paths.build() / "raft.stamp"
-    stamp = _stamp(compiler, defines)
+    stamp = _stamp(compiler, _defines(raft_port))
     done = all((paths.build() / name).is_file() for name in OUTPUTS)
     if done and stamp_file.is_file() and stamp_file.read_text() == stamp:
         return False
     paths.make(paths.build())
     with tempfile.TemporaryDirectory(dir=paths.build(), prefix="compile-") as folder:
-        _compile(compiler, defines, Path(folder))
+        refusal = run_compiler(compiler, SOURCE, Path(folder), raft_port)
+        if refusal:
+            raise LabError(f"{refusal}\n{paths.shown(SOURCE)} does not compile; see above")
         for name in OUTPUTS:
             made = Path(folder, name)
             if not made.is_file():
@@ -43,20 +43,25 @@ def compile_if_changed(compiler: Compiler, raft_port: int) -> bool:
     return True
 
 
-def _compile(compiler: Compiler, defines: dict[str, int], folder: Path) -> None:
-    options = ["-I", str(INCLUDES)]
-    for name, value in defines.items():
+def run_compiler(compiler: Compiler, source: Path, folder: Path, raft_port: int) -> str:
+    """Compile a raft.p4, with the include folder beside it, into ``folder``. What the compiler says if it refuses, ""
+    if it does not."""
+    options = ["-I", str(source.with_name("include"))]
+    for name, value in _defines(raft_port).items():
         options += [f"-D{name}={value}"] if compiler == "p4c" else ["-D", f"{name}={value}"]
     if compiler == "p4c":
         outputs = ["-o", str(folder / OUTPUTS[0]), "--p4runtime-files", str(folder / OUTPUTS[1])]
-        command = [BMV2_COMPILER, "--std", "p4-16", *options, *outputs, str(SOURCE)]
+        command = [BMV2_COMPILER, "--std", "p4-16", *options, *outputs, str(source)]
     else:
-        command = [sys.executable, "-m", "p4compiler", str(SOURCE), "-o", str(folder), *options]
+        command = [sys.executable, "-m", "p4compiler", str(source), "-o", str(folder), *options]
     result = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        raise LabError(
-            f"{(result.stderr or result.stdout).strip()}\n{paths.shown(SOURCE)} does not compile; see above"
-        )
+    if result.returncode == 0:
+        return ""
+    return (result.stderr or result.stdout).strip() or f"{compiler} ended with {result.returncode}"
+
+
+def _defines(raft_port: int) -> dict[str, int]:
+    return {"RAFT_PORT": raft_port, "CPU_PORT": configs.CPU_PORT}
 
 
 def _stamp(compiler: Compiler, defines: dict[str, int]) -> str:
