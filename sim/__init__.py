@@ -14,6 +14,7 @@ faults/               what befalls the cluster
 invariants, sessions, violation
                       what must hold after every step
 events, trace         simulated time, and what happened
-observer, recorder    whoever looks on; a run as a recording, which a browser shows
+observer, recorder, last_seen
+                      whoever looks on; a run as a recording, which a browser shows
 mutants, mutant_list  break the code, and see who notices
 """
