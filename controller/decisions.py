@@ -7,6 +7,7 @@ Times are seconds of any clock that never goes back. Pure functions stand in ``d
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -25,6 +26,9 @@ WATCH_S = 0.5
 """How often it is asked whether leaders are still heard."""
 DOUBT_S = 1.0
 """A switch that tells what its entry already says is read again after so long."""
+AUDIT_S = 10.0
+"""Each switch is read again so often, in turn: what another client of P4Runtime wrote into one that hears no leader
+would otherwise stand there."""
 ABSENT_AFTER_S = 0.5
 """A switch that is away for longer is routed around."""
 PATIENCE_S = 2.0
@@ -82,9 +86,11 @@ class SendProbe:
 
 @dataclass(frozen=True)
 class Reread:
-    """``switch`` may not hold what it is believed to hold: its tables are read again."""
+    """``switch`` may not hold what it is believed to hold: its tables are read again. ``audit``: for no reason but
+    that it is its turn."""
 
     switch: str
+    audit: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,9 @@ class Decisions:
         self._usable = self.monitor.usable()
         self._watch_at: float | None = now + WATCH_S
         """When leaders are looked after the next time; None while answers are awaited."""
+        self._audits = deque(self._switches)
+        """Switches, the one whose turn comes next in front."""
+        self._audit_at = now + AUDIT_S
         self._outputs: list[Output] = []
 
     def take(self) -> list[Output]:
@@ -320,8 +329,19 @@ class Decisions:
             if told.doubted_until is not None and now >= told.doubted_until:
                 told.doubted_until = None
                 self._outputs.append(Reread(name))
+        if now >= self._audit_at:
+            self._audit(now, ready)
         if self._watch_at is not None and now >= self._watch_at:
             self._watch_leaders(now)
+
+    def _audit(self, now: float, ready: Collection[str]) -> None:
+        """Have the next switch that is ready read again."""
+        self._audit_at = now + AUDIT_S / len(self._audits)
+        for _ in range(len(self._audits)):
+            self._audits.rotate(-1)
+            if self._audits[-1] in ready:
+                self._outputs.append(Reread(self._audits[-1], audit=True))
+                return
 
     # -- leaders ------------------------------------------------------------------------------------------------
 

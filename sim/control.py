@@ -173,7 +173,7 @@ class SimController:
         elif isinstance(output, SendProbe):
             self._fabric.send_probe(self.sessions[output.switch].switch, output.probe.port, output.probe.pack())
         elif isinstance(output, Reread):
-            self._scene.counts["switches read again"] += 1
+            self._scene.counts["switches audited" if output.audit else "switches read again"] += 1
             self.sessions[output.switch].unread = True
             self._refresh(self.sessions[output.switch])
 

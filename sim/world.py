@@ -348,14 +348,8 @@ class World:
         self._check_leaders(decisions)
 
     def _wrong_entries(self, decisions: Decisions, switch: SimSwitch) -> list[Write]:
-        """The writes that a switch's entries lack. Groups whose leader is alone are left out: it sends nothing, so a
-        switch does not find out that its entry was changed."""
-        alone = {group.id for group in decisions.network.groups if group.quorum == 1}
-        return [
-            write
-            for write in diff(decisions.desired(switch.name, self.events.now / SECOND), switch.entries())
-            if write.entry.table != "groups" or dict(write.entry.match)["group"] not in alone
-        ]
+        """The writes that a switch's entries lack."""
+        return list(diff(decisions.desired(switch.name, self.events.now / SECOND), switch.entries()))
 
     def _check_leaders(self, decisions: Decisions) -> None:
         for number, watch in self.watches.items():

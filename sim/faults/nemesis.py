@@ -19,7 +19,7 @@ from sim.fabric import Fabric, SimSwitch
 from sim.faults.wiping import Wiping
 from sim.network import Network
 from sim.node import Node, Process
-from sim.plan import LEARNING, Fault, Kind
+from sim.plan import Fault, Kind
 from sim.scene import Scene
 
 Undo = Callable[[], None]
@@ -639,14 +639,10 @@ class Nemesis:
         return self._control.stop_rival
 
     def _foreign_write(self, random: Random) -> Undo | None:
-        """Another client of P4Runtime writes a leader of an earlier term into a member's switch; the controller does
-        not know."""
-        if not self._scene.plan.features >= LEARNING:
-            return None  # the switch does not learn, and so cannot tell that its entry is wrong
+        """Another client of P4Runtime writes a leader of an earlier term into a switch; the controller knows nothing."""
         group = random.choice(self._scene.plan.topology.groups)
-        host = self._scene.plan.topology.host(group.members[random.choice(sorted(group.members))])
         assert self._fabric is not None
-        switch = self._fabric.switches[host.switch]
+        switch = self._fabric.switches[random.choice(sorted(self._fabric.switches))]
         for entry in switch.entries():
             params = dict(entry.params)
             if entry.table != "groups" or dict(entry.match)["group"] != group.id or not params["term"]:

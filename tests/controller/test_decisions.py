@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TypeVar
 
 import pytest
 
 from controller.decisions import (
     ABSENT_AFTER_S,
+    AUDIT_S,
     DOUBT_S,
     PATIENCE_S,
     TICK_S,
@@ -211,6 +213,18 @@ def test_a_switch_that_goes_on_telling_what_its_entry_says_is_read_again_once() 
     assert [output for output in found if isinstance(output, Reread)] == [Reread("s2")]
     bench.decisions.leader_heard("s2", 1, 0, Heard(1, 57), bench.now)
     assert _until(bench, Reread) == Reread("s2")
+
+
+def test_every_switch_that_is_ready_is_read_again_in_turn() -> None:
+    bench = Bench()
+    bench.decisions.standing_changed("s2", Standing.AWAY, bench.now)
+    found: list[Reread] = []
+    for _ in range(round(3 * AUDIT_S / TICK_S) + 2):
+        found += [output for output in bench.tick() if isinstance(output, Reread)]
+    turns = [output.switch for output in found]
+    assert all(output.audit for output in found)
+    assert set(turns) == {"s1", "s3"} and all(now != then for now, then in pairwise(turns))
+    assert min(turns.count(switch) for switch in ("s1", "s3")) >= 3
 
 
 def test_a_switch_whose_entry_is_not_written_yet_is_not_doubted() -> None:
