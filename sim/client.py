@@ -18,6 +18,7 @@ from sim.scene import Scene
 from sim.violation import Violation
 
 _FLAGS_AT = 2
+_MORE = int(Flag.MORE)
 
 Done = Callable[[Call], None]
 
@@ -137,4 +138,4 @@ def _keeps_too_much(call: Call) -> bool:
 
 
 def _is_batch(datagram: bytes) -> bool:
-    return len(datagram) > HEADER_BYTES and datagram[_FLAGS_AT] & Flag.MORE != 0
+    return len(datagram) > HEADER_BYTES and datagram[_FLAGS_AT] & _MORE != 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -26,6 +26,9 @@ from sim.violation import Violation
 from topo.lab.configs import CPU_PORT
 
 _STAMP = struct.Struct(">QHH")
+_FANOUT, _NO_STEER = int(Flag.FANOUT), int(Flag.NO_STEER)
+_ADDRESSES_AT = 26
+"""Of IPv4 in a frame."""
 _REDIRECTABLE = bytes([MessageType.CLIENT_REQUEST])
 
 
@@ -181,6 +184,7 @@ class Fabric:
         """A frame enters a switch, and goes on from there."""
         todo = [(switch, port, frame)]
         now = self._events.now
+        observer = self._scene.observer
         while todo:
             name, port, frame = todo.pop()
             one = self.switches[name]
@@ -188,40 +192,44 @@ class Fabric:
                 self._scene.counts["met a dead switch"] += 1
                 self._lose(name, "the switch is down")
                 continue
-            step = one.pipeline.step if self._scene.observer is None else partial(self._scene.observer.step, one)
-            output = step(port, frame, now - one.started_us)
+            if observer is None:
+                output = one.pipeline.step(port, frame, now - one.started_us)
+            else:
+                output = observer.step(one, port, frame, now - one.started_us)
             one.left += len(output.packets)
             for egress, left in output.packets:
                 if egress == CPU_PORT:
                     if self.listener is not None:
                         self.listener.packet_in(one, left)
                     continue
-                if port != CPU_PORT:
+                if port != CPU_PORT and left[_ADDRESSES_AT:] != frame[_ADDRESSES_AT:]:
                     self._check_unforged(one, port, frame, left)
                 host = self._hosts.get((name, egress))
                 if host is not None:
                     self._to_host(host, left)
                 else:
-                    todo += self._over_link(name, egress, left)
+                    end = self._over_link(name, egress, left)
+                    if end is not None:
+                        todo.append((*end, left))
             for _, fields in output.digests:
                 self._scene.trace.add(_STAMP.pack(now, one.number, 0), repr(fields).encode())
                 self._check_learned(one, *fields)
                 if self.listener is not None:
                     self.listener.digest(one, fields)
 
-    def _over_link(self, switch: str, port: int, frame: bytes) -> list[tuple[str, int, bytes]]:
+    def _over_link(self, switch: str, port: int, frame: bytes) -> tuple[str, int] | None:
         """A frame leaves for another switch: where it enters now, if it does."""
         end = self._ports.get((switch, port))
-        if end is None or self.cut[switch, port]:
+        if end is None or self.cut.get((switch, port)):
             self._scene.counts["lost on a cut link"] += 1
             self._lose(switch, "the link is cut" if end else "no such port")
-            return []
+            return None
         if self.late_links and self._random.random() < self.late_links:
             if self._scene.observer is not None:
                 self._scene.observer.late_on_link(*end, frame)
             self._events.after(self._random.randrange(30_000), self.enter, *end, frame)
-            return []
-        return [(*end, frame)]
+            return None
+        return end
 
     def _lose(self, where: str, why: str) -> None:
         if self._scene.observer is not None:
@@ -243,19 +251,20 @@ class Fabric:
         self.enter(one.name, CPU_PORT, _packet_out(port, ControllerKind.FRAME, 0) + frame)
 
     def _check_unforged(self, one: SimSwitch, port: int, entered: bytes, left: bytes) -> None:
-        """Header and payload of Raft as they came; addresses too, but for client requests that may be steered.
+        """Header and payload of Raft as they came; addresses too, but for client requests that may be steered. What
+        has changed in neither need not be looked at.
 
         A copy of an AppendEntries with FANOUT to all may have one member as target.
         """
         if left[PAYLOAD_AT:] != entered[PAYLOAD_AT:]:
             same = len(left) == len(entered) and left[PAYLOAD_AT + 5 :] == entered[PAYLOAD_AT + 5 :]
-            copied = entered[PAYLOAD_AT + 2] & Flag.FANOUT and entered[PAYLOAD_AT + 4] == 255
+            copied = entered[PAYLOAD_AT + 2] & _FANOUT and entered[PAYLOAD_AT + 4] == 255
             if not (same and copied and left[PAYLOAD_AT : PAYLOAD_AT + 4] == entered[PAYLOAD_AT : PAYLOAD_AT + 4]):
                 self._fail(one, "changed a Raft header or payload", entered, left)
-        if left[26:PAYLOAD_AT] == entered[26:PAYLOAD_AT]:
+        if left[_ADDRESSES_AT:PAYLOAD_AT] == entered[_ADDRESSES_AT:PAYLOAD_AT]:
             return
         redirectable = entered[PAYLOAD_AT + 1 : PAYLOAD_AT + 2] == _REDIRECTABLE
-        if not redirectable or entered[PAYLOAD_AT + 2] & Flag.NO_STEER:
+        if not redirectable or entered[PAYLOAD_AT + 2] & _NO_STEER:
             self._fail(one, "redirected what it may not", entered, left)
         if (one.name, port) in self._ports:
             self._fail(one, "redirected what had entered elsewhere", entered, left)

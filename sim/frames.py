@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from hosts.config import Address
 
 PAYLOAD_AT = 42
-_HEAD = struct.Struct(">H")
-_UDP = struct.Struct(">HHHH")
+_HEADERS = struct.Struct(">16sH6sH8sHHHH")
+_IDENTITY = b"\x00\x00\x40\x00\x40\x11"
+"""Of an IPv4 packet: don't fragment, TTL 64, UDP."""
 _ADDRESSES = struct.Struct(">4s4sHHHH")
 
 
@@ -23,23 +24,16 @@ def fold(total: int) -> int:
 
 
 def word_sum(data: bytes) -> int:
-    """The sum of big-endian 16-bit words; an odd last byte is a word's upper half."""
+    """The sum of big-endian 16-bit words, or another number with the same ones' complement sum; an odd last byte is
+    a word's upper half."""
+    number = int.from_bytes(data, "big")
     if len(data) % 2:
-        data += b"\0"
-    return sum(struct.unpack(f">{len(data) // 2}H", data))
+        number <<= 8
+    # 2^16 leaves 1 when divided by 65535, so all words count alike. A sum is 0 only if every word is.
+    return number % 0xFFFF or (0xFFFF if number else 0)
 
 
-@lru_cache(maxsize=4096)
-def _template(source: str, target: str, source_mac: str, gateway_mac: str) -> tuple[bytes, int, bytes]:
-    ethernet = bytes.fromhex((gateway_mac + source_mac).replace(":", "")) + b"\x08\x00"
-    addresses = IPv4Address(source).packed + IPv4Address(target).packed
-    # Don't fragment, TTL 64, UDP.
-    fixed = word_sum(b"\x45\x00\x00\x00\x00\x00\x40\x00\x40\x11" + addresses)
-    return ethernet + b"\x45\x00", fixed, addresses
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(NamedTuple):
     """A host as the origin of frames."""
 
     ip: str
@@ -47,25 +41,27 @@ class Sender:
     gateway_mac: str
 
 
+@lru_cache(maxsize=4096)
+def _template(sender: Sender, target: str) -> tuple[bytes, int, bytes]:
+    ethernet = bytes.fromhex((sender.gateway_mac + sender.mac).replace(":", "")) + b"\x08\x00"
+    addresses = IPv4Address(sender.ip).packed + IPv4Address(target).packed
+    fixed = word_sum(b"\x45\x00\x00\x00" + _IDENTITY + addresses)
+    return ethernet + b"\x45\x00", fixed, addresses
+
+
 def pack(sender: Sender, source_port: int, target: Address, datagram: bytes, *, checksum: bool) -> bytes:
     """A datagram as a frame. ``checksum``: with UDP's, which IPv4 leaves to the sender."""
-    head, fixed, addresses = _template(sender.ip, target[0], sender.mac, sender.gateway_mac)
+    head, fixed, addresses = _template(sender, target[0])
     length = len(datagram) + 8
     total = length + 20
     udp_checksum = 0
     if checksum:
         pseudo = word_sum(addresses) + 17 + 2 * length + source_port + target[1]
         udp_checksum = ~fold(pseudo + word_sum(datagram)) & 0xFFFF or 0xFFFF
-    return b"".join(
-        (
-            head,
-            _HEAD.pack(total),
-            b"\0\0\x40\0\x40\x11",
-            _HEAD.pack(~fold(fixed + total) & 0xFFFF),
-            addresses,
-            _UDP.pack(source_port, target[1], length, udp_checksum),
-            datagram,
-        )
+    ip_checksum = ~fold(fixed + total) & 0xFFFF
+    return (
+        _HEADERS.pack(head, total, _IDENTITY, ip_checksum, addresses, source_port, target[1], length, udp_checksum)
+        + datagram
     )
 
 

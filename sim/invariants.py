@@ -101,11 +101,12 @@ class Watch:
 
     def look(self, core: Raft) -> None:
         """A member has done something."""
-        if not core.lost.keys() <= self._wiped:
+        lost = core.lost
+        if lost and not lost.keys() <= self._wiped:
             self.fail("who has lost nothing is not accused", f"member {core.id} says {core.lost}")
         if core.role is Role.LEADER and self.leaders.get(core.current_term) != core.id:
             self._new_leader(core)
-        if core.commit_index > len(self.committed):
+        if core.log.commit_index > len(self.committed):
             self._new_commits(core)
 
     def _new_leader(self, core: Raft) -> None:

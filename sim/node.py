@@ -54,18 +54,19 @@ _REPLY = int(MessageType.CLIENT_REPLY)
 class SimSocket:
     """As much of a UDP socket as a transport uses."""
 
-    __slots__ = ("_process", "waiting")
+    __slots__ = ("_process", "_victims", "waiting")
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._victims = process.node.victims
         self.waiting: deque[tuple[bytes, Address]] = deque()
 
     def recvfrom(self, _size: int) -> tuple[bytes, Address]:
         if not self.waiting:
             raise BlockingIOError
-        datagram, address = self.waiting.popleft()
-        self._process.node.victims.taken(self._process, datagram, address)
-        return datagram, address
+        arrived = self.waiting.popleft()
+        self._victims.taken(self._process, *arrived)
+        return arrived
 
     def sendto(self, datagram: bytes, address: Address) -> None:
         self._process.put(datagram, address)
@@ -82,9 +83,12 @@ class WatchedRaft(Raft):
     """Ticks for which proposals have been refused in favour of a successor."""
 
     def tick(self) -> None:
-        super().tick()
+        Raft.tick(self)
         leadership = self._leadership
-        self.handing_over = self.handing_over + 1 if leadership is not None and leadership.successor else 0
+        if leadership is None or not leadership.successor:
+            self.handing_over = 0
+            return
+        self.handing_over += 1
         if self.handing_over >= self.config.election_timeout_ticks:
             self.watch.fail("a transfer ends", f"member {self.id} has handed over for {self.handing_over} ticks")
 
@@ -103,7 +107,7 @@ class WatchedRaft(Raft):
         self.watch.asked_to_change(self)
 
     def step(self, message: Message) -> None:
-        super().step(message)
+        Raft.step(self, message)
         if message.reject and message.type is MessageType.APPEND_ENTRIES_REPLY and self.role is Role.LEADER:
             self.watch.rejected(self)
         # At once: a commit is to be judged by the configuration that was in force at that moment.
@@ -118,10 +122,12 @@ class WatchedRaft(Raft):
     def ready(self) -> Ready | None:
         if self.role is Role.LEADER and self.watch.leaders.get(self.current_term) != self.id:
             self.watch.look(self)
-        ready = super().ready()
-        if ready is not None and (ready.entries or ready.reads or ready.snapshot is not None):
+        ready = Raft.ready(self)
+        if ready is None:
+            return None
+        if ready.entries or ready.reads or ready.snapshot is not None:
             self.watch.ready(self, ready)
-        if ready is not None and ready.committed:
+        if ready.committed:
             # They are applied before the turn's end, where the watch looks again.
             self.watch.look(self)
         return ready
@@ -346,6 +352,7 @@ class _SimMember(Member):
     def __init__(self, process: Process) -> None:
         node, plan = process.node, process.node.scene.plan
         self._process = process
+        self._watches = node.watches
         super().__init__(
             plan.cluster,
             node.member,
@@ -365,15 +372,15 @@ class _SimMember(Member):
         if message.target != self.number:
             raise Violation("misdelivered is dropped", f"{self._process.node.host} takes {message}")
         self._process.touch(group)
-        super().step(group, message)
+        Member.step(self, group, message)
 
     def request(self, header: Header, payload: Encoded, address: Address) -> None:
         self._process.touch(header.group)
         super().request(header, payload, address)
 
     def send(self, group: int, message: Message) -> None:
-        self._process.node.watches[group].sending(message)
-        super().send(group, message)
+        self._watches[group].sending(message)
+        Member.send(self, group, message)
 
 
 class Process:
@@ -388,6 +395,7 @@ class Process:
         self._events = scene.events
         self._random = Random(f"node/{scene.plan.seed}/{node.member}/{node.lives}")
         self._tick_us = scene.plan.tick_us[node.member]
+        self._turn_at_once = scene.plan.turn_at_once
         self._epoch = scene.events.now
         self._ticks = 0
         self._wake_at = _NEVER
@@ -417,8 +425,9 @@ class Process:
     @property
     def surroundings(self) -> Surroundings:
         """The transport's socket, clock and randomness."""
+        events = self._events
         return Surroundings(
-            lambda: self._events.now / SECOND,
+            lambda: events.now / SECOND,
             lambda _address: cast(socket.socket, self._socket),
             lambda: self._random.getrandbits(64),
         )
@@ -444,7 +453,7 @@ class Process:
             waiting.append((datagram, address))
         if self._paused:
             return
-        if self._random.random() < self._plan.turn_at_once:
+        if self._random.random() < self._turn_at_once:
             self._catch_up()
             self._transport.drain()
             self._turn()
@@ -500,7 +509,7 @@ class Process:
     def _catch_up(self, but: int = 0) -> None:
         """Give the ticks that have passed since the last turn, ``but`` so many. They are not late: nothing would have
         come of them before."""
-        missing = self._overdue_ticks() - but
+        missing = (self._events.now - self._epoch) // self._tick_us - self._ticks - but
         if missing > 0:
             self._give_ticks(missing, 0)
 
@@ -520,17 +529,22 @@ class Process:
                 for _ in range(self._plan.flushes):
                     group.flush()
             core = group.core
-            if core.role is Role.LEADER or core.commit_index > len(watch.committed):
+            leads = core.role is Role.LEADER
+            if leads or core.log.commit_index > len(watch.committed):
                 watch.look(core)
-            if core.role is Role.LEADER:
+            if leads:
                 watch.turned(core)
             self._count(group)
-        idle = min([group.idle_ticks for group, _ in self._all])
-        busy = [pair for pair in self._all if pair[0].busy]
-        self._touched = tuple(busy)
-        if busy or self._transport.waits or self._socket.waiting:
-            idle = 1
-        self._wake_after(self._ticks + idle)
+        self._touched = tuple([pair for pair in self._all if pair[0].busy])
+        # A turn that is due with the next tick anyway need not be looked for.
+        if self._wake_at > self._epoch + (self._ticks + 1) * self._tick_us:
+            self._wake_after(self._ticks + self._idle_ticks())
+
+    def _idle_ticks(self) -> int:
+        """The tick that may do something next."""
+        if self._touched or self._transport.waits or self._socket.waiting:
+            return 1
+        return min([group.idle_ticks for group, _ in self._all])
 
     def _wake_after(self, ticks: int) -> None:
         """At the latest with so many ticks of this life, there is a turn."""
@@ -556,9 +570,10 @@ class Process:
 
     def _count(self, group: Group) -> None:
         core, number = group.core, group.number
-        if core.log.truncations != self._truncations[number]:
-            self._scene.counts["truncations"] += core.log.truncations - self._truncations[number]
-            self._truncations[number] = core.log.truncations
+        truncations = core.log.truncations
+        if truncations != self._truncations[number]:
+            self._scene.counts["truncations"] += truncations - self._truncations[number]
+            self._truncations[number] = truncations
         leads = core.role is Role.LEADER
         if leads != self._leads[number]:
             self._leads[number] = leads
@@ -570,9 +585,11 @@ class Process:
     def put(self, datagram: bytes, address: Address) -> None:
         """The transport sends."""
         if self.alive:
-            self.node.victims.sending(self, datagram, address)
-            self._scene.counts["challenges"] += len(datagram) == CHALLENGE_BYTES and datagram[1] == _REPLY
-            self.node.network.send(self.node.host, self.node.address[1], address, datagram)
+            node = self.node
+            node.victims.sending(self, datagram, address)
+            if len(datagram) == CHALLENGE_BYTES and datagram[1] == _REPLY:
+                self._scene.counts["challenges"] += 1
+            node.network.send(node.host, node.address[1], address, datagram)
 
     def touch(self, number: int) -> None:
         """Something has happened to a group: it is flushed in the next turn."""

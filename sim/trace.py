@@ -19,8 +19,7 @@ class Trace:
         self._hash = blake2b(digest_size=16)
 
     def add(self, stamp: bytes, data: bytes) -> None:
-        self._hash.update(stamp)
-        self._hash.update(data)
+        self._hash.update(stamp + data)
 
     def digest(self) -> str:
         return self._hash.hexdigest()

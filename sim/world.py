@@ -117,6 +117,7 @@ class World:
         self.events, self.counts, self.trace = scene.events, scene.counts, scene.trace
         self.watches, self.member_addresses = scene.watches, scene.member_addresses
         topology = plan.topology
+        self._port = topology.port
         self.network = Network(scene, self._deliver)
         self.fabric: Fabric | None = None
         if plan.switches:
@@ -388,7 +389,7 @@ class World:
     def _deliver(self, host: str, port: int, datagram: bytes, source: Address) -> None:
         """A datagram has arrived at a host."""
         node = self._nodes_by_host.get(host)
-        if node is not None and port == self.plan.topology.port:
+        if node is not None and port == self._port:
             if is_forged(datagram) and self.scene.guarded:
                 raise Violation("the guard holds", f"a forged message reached {host}: {describe(datagram)}")
             if node.process is not None:

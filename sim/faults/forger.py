@@ -27,6 +27,7 @@ VICTIM_PORTS = range(47_001, 47_005)
 """On the forger's host."""
 
 _GUESSES = 4
+_FRAGMENT = int(Flag.FRAGMENT)
 _LOOK_AGAIN_US = 2_000_000
 
 
@@ -102,7 +103,7 @@ class Forger:
 
     def receive(self, datagram: bytes, address: Address) -> None:
         """A datagram arrives for its own client."""
-        if datagram[2] & Flag.FRAGMENT:
+        if datagram[2] & _FRAGMENT:
             self._seen[3:] = [int.from_bytes(datagram[40:48], "big")]
         self._client.receive(datagram, address)
 

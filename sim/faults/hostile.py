@@ -23,6 +23,7 @@ from sim.scene import Scene
 MARK = 0xBAD0_BAD0_BAD0_BAD0
 """The round of forged messages."""
 
+_MARK = MARK.to_bytes(8, "big")
 _UNKNOWN_HOST = "10.9.9.9"
 _SOURCE_AT, _TARGET_AT = 3, 4
 
@@ -173,4 +174,4 @@ def _fix(frame: bytearray) -> None:
 
 def is_forged(datagram: bytes) -> bool:
     """Whether a datagram is one that was forged here."""
-    return datagram[48:56] == MARK.to_bytes(8, "big") and len(datagram) == 56
+    return len(datagram) == 56 and datagram[48:] == _MARK

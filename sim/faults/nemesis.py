@@ -691,13 +691,12 @@ class Nemesis:
         """Linearizable reads of the core, now and then; more often while several believe to lead."""
         self._looks += 1
         for number, watch in self._scene.watches.items():
-            leaders = [
-                node.process
-                for node in self._nodes.values()
-                if node.process is not None
-                and number in node.process.groups
-                and node.process.groups[number].core.role is Role.LEADER
-            ]
+            leaders = []
+            for node in self._nodes.values():
+                process = node.process
+                group = process.groups.get(number) if process is not None else None
+                if process is not None and group is not None and group.core.role is Role.LEADER:
+                    leaders.append(process)
             if len(leaders) > 1 or self._looks % READ_EVERY == 0:
                 for process in leaders:
                     process.asked(number, watch.ask_to_read)
