@@ -22,6 +22,7 @@ from ipaddress import IPv4Address
 from operator import itemgetter
 from typing import TypeAlias
 
+from hosts.raft.frozen import frozen_dataclass
 from hosts.raft.message import MAX_TERM, Entry, EntryKind, Message, MessageType
 
 VERSION = 1
@@ -70,7 +71,7 @@ class WireError(ValueError):
     """A datagram that is not of this wire format; its text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class Header:
     """The 40 bytes that switches parse. See DEFAULT_PORT, Flag and MessageType for the codes."""
 
@@ -125,14 +126,17 @@ class Header:
             raise WireError(f"unknown message type {kind}")
         if flags & ~ALL_FLAGS or reserved:
             raise WireError(f"unknown flags {flags:#x} or reserved byte {reserved:#x}")
-        if flags & _FANOUT and kind != MessageType.APPEND_ENTRIES:
+        if flags & _FANOUT and kind != _APPEND_ENTRIES:
             raise WireError("FANOUT is for AppendEntries only")
-        if kind < FIRST_CLIENT_TYPE and max(term, index, log_term, commit) > MAX_TERM:
+        # The highest bit of any of them.
+        if kind < FIRST_CLIENT_TYPE and term | index | log_term | commit > MAX_TERM:
             raise WireError("a term or index of 2^63 or above")
         return cls(kind, source, target, group, term, index, log_term, commit, flags, reserved, version)
 
 
-_KNOWN_TYPES = frozenset(int(kind) for kind in MessageType)
+_TYPES = {int(kind): kind for kind in MessageType}
+_KNOWN_TYPES = frozenset(_TYPES)
+_APPEND_ENTRIES = int(MessageType.APPEND_ENTRIES)
 _REPLIES = frozenset(
     {
         MessageType.PRE_VOTE_REPLY,
@@ -300,16 +304,18 @@ def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = Fals
     """A message between members as header and payload; the payload may be larger than a datagram."""
     flags = (_REJECT if message.reject else 0) | (_MORE if message.more else 0)
     header = Header(
-        type=message.type,
-        source=message.source,
-        target=message.target,
-        group=group,
-        term=message.term,
-        index=message.index,
-        log_term=message.log_term,
-        commit=message.commit,
-        flags=flags | (_FANOUT if fanout else 0),
+        message.type,
+        message.source,
+        message.target,
+        group,
+        message.term,
+        message.index,
+        message.log_term,
+        message.commit,
+        flags | _FANOUT if fanout else flags,
     )
+    if not message.entries and not message.data and not message.log_id:
+        return header, _PEER_PREFIX.pack(cluster, message.round)
     parts = [_PEER_PREFIX.pack(cluster, message.round)]
     for entry in message.entries:
         parts.append(_ENTRY.pack(entry.term, entry.kind, len(entry.data)))
@@ -332,26 +338,29 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
     entries: tuple[Entry, ...] = ()
     data = b""
     log_id = 0
-    if header.type == MessageType.APPEND_ENTRIES:
-        entries = _unpack_entries(header, payload)
-    elif header.type in _REPLIES:
+    kind = _TYPES[header.type]
+    if kind is MessageType.APPEND_ENTRIES:
+        if len(payload) > PEER_PREFIX_BYTES:
+            entries = _unpack_entries(header, payload)
+    elif kind in _REPLIES:
         log_id = _unpack_log_id(payload)
     else:
         data = bytes(memoryview(payload)[PEER_PREFIX_BYTES:])
+    flags = header.flags
     return Message(
-        type=MessageType(header.type),
-        source=header.source,
-        target=header.target,
-        term=header.term,
-        index=header.index,
-        log_term=header.log_term,
-        commit=header.commit,
-        reject=bool(header.flags & _REJECT),
-        more=bool(header.flags & _MORE),
-        round=round_number,
-        entries=entries,
-        data=data,
-        log_id=log_id,
+        kind,
+        header.source,
+        header.target,
+        header.term,
+        header.index,
+        header.log_term,
+        header.commit,
+        flags & _REJECT != 0,
+        flags & _MORE != 0,
+        round_number,
+        entries,
+        data,
+        log_id,
     )
 
 

@@ -8,5 +8,5 @@ following, leadership     what a follower, and what a leader does; `replication`
 reads                     linearizable reads without a log entry
 configuration, change     who the members are, and one change of that; `identities`: whose log answers
 snapshot                  the state machine in place of the log
-outbox, config, errors
+outbox, config, errors    `frozen`: how messages are made fast
 """

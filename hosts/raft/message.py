@@ -5,8 +5,9 @@ Field names are those of Ongaro's thesis, figure 3.1, and of the wire format's t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from hosts.raft.frozen import frozen_dataclass
 
 NOBODY = 0
 """Member id that stands for "no member": an unknown leader, a vote not given, a client as source."""
@@ -55,7 +56,7 @@ class EntryKind(IntEnum):
     """A change of the cluster's members (thesis, chapter 4)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the replicated log. ``index`` counts from 1."""
 
@@ -65,7 +66,7 @@ class Entry:
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class HardState:
     """What must be on disk before a message that depends on it leaves (thesis, figure 3.1)."""
 
@@ -73,7 +74,7 @@ class HardState:
     voted_for: int = NOBODY
 
 
-@dataclass(frozen=True, slots=True)
+@frozen_dataclass(frozen=True, slots=True)
 class Message:
     """One message between members. The meaning of ``index``, ``log_term`` and ``commit`` depends on ``type``:
 

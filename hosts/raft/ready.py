@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hosts.raft.configuration import Configuration
+from hosts.raft.frozen import frozen_dataclass
 from hosts.raft.message import Entry, HardState, Message
 from hosts.raft.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen_dataclass(frozen=True, slots=True, eq=False)
 class Ready:
     """What must be done now. Several may be outstanding; those that need the disk become durable in their order."""
 
