@@ -40,6 +40,9 @@ from hosts.wire import Flag, Header, Payload
 TELL_TICKS = 100
 """Between two tellings of the members to the network: a second."""
 
+FOLLOWER_LOOKS_TICKS = TELL_TICKS // 10
+"""Between two looks of a member that could not tell whether it can now."""
+
 EFFORT = 64
 """What a flush does at the most, in small entries to apply: about a millisecond. Answering a request takes as long as
 a few of them, and so do many bytes."""
@@ -166,11 +169,29 @@ class Group:
         self._name_of = name_of
         self._found: tuple[Mapping[int, str], bool] = ({}, False)
 
+    def ticks(self, count: int) -> None:
+        """So many ticks of the clock have passed."""
+        if count > 1 and self._pass_idle_ticks(count - 1):
+            count = 1
+        for _ in range(count):
+            self.tick()
+
+    def _pass_idle_ticks(self, count: int) -> bool:
+        """Let ticks pass at which nothing is done, all at once; False if they must be given one by one."""
+        idle = self.core.role is not Role.LEADER and count < self._snapshots.idle_ticks
+        if not idle or not self.core.pass_idle_ticks(count):
+            return False
+        self._snapshots.pass_idle_ticks(count)
+        # As ``_tell_network`` leaves it again and again.
+        left = max(1, self._until_told) - count
+        self._until_told = left if left > 0 else FOLLOWER_LOOKS_TICKS - -left % FOLLOWER_LOOKS_TICKS
+        return True
+
     def tick(self) -> None:
         """A tick of the clock has passed."""
         self.core.tick()
         self._snapshots.tick()
-        if self._moves and self.core.role is Role.LEADER:
+        if self._moves.by_member and self.core.role is Role.LEADER:
             self._commit_moves()
         self._until_told -= 1
         if self._until_told <= 0:
@@ -179,8 +200,14 @@ class Group:
     @property
     def idle_ticks(self) -> int:
         """The tick that may do something next, as the core's."""
-        idle = 1 if self._moves else min(self.core.idle_ticks, self._snapshots.idle_ticks)
-        return idle if self.core.role is not Role.LEADER else max(1, min(idle, self._until_told))
+        if self._moves.by_member:
+            return 1
+        idle, snapshots = self.core.idle_ticks, self._snapshots.idle_ticks
+        if snapshots < idle:
+            idle = snapshots
+        if self.core.role is Role.LEADER and self._until_told < idle:
+            idle = self._until_told
+        return idle if idle > 1 else 1
 
     @property
     def candidates(self) -> int:
@@ -190,9 +217,9 @@ class Group:
     @property
     def busy(self) -> bool:
         """Whether ``flush`` has more to do than it does at a time."""
-        waits_to_be_applied = self._unapplied and not self._snapshots.loading
-        due = self._readers.are_due(self.machine.applied_index)
-        return bool(waits_to_be_applied or due or self._admission or self._farewells)
+        if self._farewells or self._admission.turns or (self._unapplied and not self._snapshots.loading):
+            return True
+        return bool(self._readers.by_key) and self._readers.are_due(self.machine.applied_index)
 
     def step(self, message: Message) -> None:
         """A message from another member."""
@@ -208,7 +235,7 @@ class Group:
     def flush(self) -> None:
         """Do what the core wants done: send and write all of it; apply, answer and look through some of it."""
         core = self.core
-        if self._admission:
+        if self._admission.turns:
             self._look_through()
         ready = core.ready()
         while ready is not None:
@@ -216,7 +243,7 @@ class Group:
             ready = core.ready()
         if self._unapplied and not self._snapshots.loading:
             self._apply()
-        if self._readers:
+        if self._readers.by_key:
             self._answer_readers()
         if core.role is not Role.LEADER:
             self._give_up()
@@ -311,7 +338,7 @@ class Group:
         core = self.core
         # Only with an entry of its own term does it know what is committed.
         if core.role is not Role.LEADER or core.log.term_at(core.commit_index) != core.current_term:
-            self._until_told = TELL_TICKS // 10
+            self._until_told = FOLLOWER_LOOKS_TICKS
             return
         self._until_told = TELL_TICKS
         configuration = core.committed_configuration
@@ -454,7 +481,7 @@ class Group:
             self._part_with(map(self._lost, self._waiting.values()))
             self._waiting = {}
             self._asked = {}
-        if self._admission:
+        if self._admission.turns:
             given_up = self._admission.clear()
             self._part_with(self._not_leader(one.header, one.request.nonce, one.address) for one in given_up)
 

@@ -223,9 +223,7 @@ class Member:
         for group in groups if dropped else ():
             group.core.clock_slipped()
         for group in groups:
-            tick = group.tick
-            for _ in range(count):
-                tick()
+            group.ticks(count)
         self.transport.poll()
 
     def done(self, group: int, work: Done) -> None:

@@ -147,7 +147,8 @@ class Raft:
         once, if that is done before any other input."""
         if self._leadership is not None:
             return self._leadership.idle_ticks()
-        return max(1, self._timeout - self._elapsed)
+        left = self._timeout - self._elapsed
+        return left if left > 1 else 1
 
     @property
     def configuration(self) -> Configuration:
@@ -228,6 +229,15 @@ class Raft:
         self._heard_ago += 1
         if self._elapsed >= self._timeout:
             self._campaign()
+
+    def pass_idle_ticks(self, count: int) -> bool:
+        """So many ticks have passed, fewer than ``idle_ticks``: False if that is not so, or this member leads, and
+        each has to be given by itself."""
+        if self._leadership is not None or self._elapsed + count >= self._timeout:
+            return False
+        self._elapsed += count
+        self._heard_ago += count
+        return True
 
     def propose(self, data: bytes) -> tuple[int, int]:
         """Take a command into the log; its (term, index). It is committed once Ready.committed holds an entry of that
@@ -363,6 +373,8 @@ class Raft:
         if self._leadership is not None:
             self._leadership.replicate()
             reads = self._leadership.take_reads()
+        if not reads and self._has_no_news():
+            return None
         state: HardState | None = None
         if self.current_term != self._handed_state.current_term or self.voted_for != self._handed_state.voted_for:
             state = self._handed_state = HardState(self.current_term, self.voted_for)
@@ -386,6 +398,20 @@ class Raft:
         if needs_disk:
             self._outstanding.append((ready, log.last_index, log.truncations))
         return ready
+
+    def _has_no_news(self) -> bool:
+        """Whether ``ready`` would find nothing but reads."""
+        log, out, handed = self.log, self._out, self._handed_state
+        return (
+            not out.now
+            and not out.after
+            and log.handed_index == log.last_index
+            and log.applied_index == log.commit_index
+            and self.current_term == handed.current_term
+            and self.voted_for == handed.voted_for
+            and self._following.restored is None
+            and log.configurations.latest is self._handed_configuration is self._handed_committed
+        )
 
     def _take_configurations(self) -> tuple[Configuration | None, Configuration | None]:
         """The latest and the latest committed configuration, each if it has not been given out yet."""

@@ -14,14 +14,15 @@ class Following:
     """The messages are those of the current term's leader. ``settled``: that term is durable, so that an answer that
     counts on nothing else may leave at once."""
 
-    __slots__ = ("_incoming", "_log", "_make_sink", "_out", "_restored")
+    __slots__ = ("_incoming", "_log", "_make_sink", "_out", "restored")
 
     def __init__(self, log: MemoryLog, out: Outbox, make_sink: Callable[[], Sink]) -> None:
         self._log = log
         self._out = out
         self._make_sink = make_sink
         self._incoming: Incoming | None = None
-        self._restored: Snapshot | None = None
+        self.restored: Snapshot | None = None
+        """The snapshot that has just taken the log's place, until ``take_restored``."""
 
     def on_append_entries(self, message: Message, settled: bool) -> None:
         log, prev, entries = self._log, message.index, message.entries
@@ -73,7 +74,7 @@ class Following:
             return  # not settled yet: the leader asks again by sending the last chunk again
         self._incoming = None
         log.restore(snapshot)
-        self._restored = snapshot
+        self.restored = snapshot
         self._answer_chunk(message, incoming.wanted, settled=False)
 
     def _receive_anew(self, message: Message) -> Incoming:
@@ -89,7 +90,7 @@ class Following:
 
     def take_restored(self) -> Snapshot | None:
         """The snapshot that has just taken the log's place."""
-        restored, self._restored = self._restored, None
+        restored, self.restored = self.restored, None
         return restored
 
     # -- answers ------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Leadership:
         "_counted",
         "_farewells",
         "_given_up",
+        "_heard_until",
         "_identities",
         "_last_beat",
         "_lease_void_since",
@@ -149,7 +150,7 @@ class Leadership:
         now = replication.now
         if self.successor != NOBODY and now - self._transfer_began >= self._config.election_timeout_ticks:
             self.successor = NOBODY
-        if now - self._quorum_contact() >= self._config.election_timeout_ticks:
+        if now >= self._heard_until and now >= self._find_heard_until():
             return False
         if now - self._last_beat >= self._config.heartbeat_ticks:
             self.begin_round()
@@ -165,15 +166,18 @@ class Leadership:
         changes = self._change is not None or self._membership.outgoing or self.successor != NOBODY
         if changes or self._leavers or replication.owes_commit():
             return 1
-        beat = self._last_beat + config.heartbeat_ticks
-        silent = self._quorum_contact() + config.election_timeout_ticks
-        return max(1, min(beat, silent) - replication.now)
+        due = self._last_beat + config.heartbeat_ticks
+        if due > self._heard_until:
+            due = min(due, self._find_heard_until())
+        return max(1, due - replication.now)
 
-    def _quorum_contact(self) -> int:
-        """The tick at which the last round began that a quorum has answered."""
+    def _find_heard_until(self) -> int:
+        """An election timeout after the last round began that a quorum has answered: when this leader steps down. As
+        long as the same members count it only gets later, so that it need not be found out again before."""
         contact = {member: progress.contact_tick for member, progress in self._counted.items()}
         contact[self._config.id] = self._now
-        return self._membership.reached(contact)
+        self._heard_until = self._membership.reached(contact) + self._config.election_timeout_ticks
+        return self._heard_until
 
     def begin_round(self) -> None:
         """Send everyone a heartbeat of a new round."""
@@ -329,6 +333,7 @@ class Leadership:
         configurations = self._log.configurations
         latest, agreed = configurations.latest, configurations.agreed(self._log.commit_index)
         self._agreed = agreed
+        self._heard_until = NEVER
         self._identities.adopt(latest)
         served: dict[int, Progress] = {}
         self._counted = {}

@@ -15,7 +15,7 @@ def majority(count: int) -> int:
 
 def has_majority(voters: Collection[int], ids: Set[int]) -> bool:
     """Whether ``ids`` hold a majority of ``voters``. No voters, no majority."""
-    return sum(voter in ids for voter in voters) >= majority(len(voters))
+    return len([voter for voter in voters if voter in ids]) >= majority(len(voters))
 
 
 def reached_by_majority(voters: Collection[int], values: Mapping[int, int], missing: int = 0) -> int:

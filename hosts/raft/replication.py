@@ -135,10 +135,11 @@ class Replication:
     def owes_commit(self) -> bool:
         """Whether ``announce_commit`` has someone to tell."""
         commit, base = self._log.commit_index, self._log.base_index
-        return any(
-            progress.commit_sent < min(commit, progress.match_index) and progress.match_index >= base
-            for progress in self.served.values()
-        )
+        for progress in self.served.values():
+            match = progress.match_index
+            if progress.commit_sent < match and progress.commit_sent < commit and match >= base:
+                return True
+        return False
 
     def send_up_to(self, stranger: int, match_index: int, index: int) -> None:
         """Send entry ``index`` to somebody whose progress is not followed: with those before it from ``match_index``
@@ -156,7 +157,8 @@ class Replication:
         """Tell those whom no AppendEntries has told since: at most once a tick, so mostly it rides along."""
         commit, base = self._log.commit_index, self._log.base_index
         for member, progress in self.served.items():
-            if progress.commit_sent < min(commit, progress.match_index) and progress.match_index >= base:
+            match = progress.match_index
+            if progress.commit_sent < match and progress.commit_sent < commit and match >= base:
                 self._send_heartbeat(member, progress)
 
     # -- answers ------------------------------------------------------------------------------------------------

@@ -49,12 +49,13 @@ class Admission:
     """All of a group's candidates."""
 
     def __init__(self) -> None:
-        self._turns: deque[Candidate] = deque()
+        self.turns: deque[Candidate] = deque()
+        """The candidates, the next one first."""
         self._by_key: dict[tuple[int, int, int], Candidate] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self.turns)
 
     def find(self, session: int, sequence: int, nonce: int) -> Candidate | None:
         """The candidate that this would be a retry of."""
@@ -62,27 +63,27 @@ class Admission:
 
     def has_room(self, size: int) -> bool:
         """Whether another one with a payload of ``size`` bytes may be added."""
-        fits = len(self._turns) < MAX_CANDIDATES and self._bytes + size <= MAX_CANDIDATE_BYTES
-        return fits or not self._turns
+        fits = len(self.turns) < MAX_CANDIDATES and self._bytes + size <= MAX_CANDIDATE_BYTES
+        return fits or not self.turns
 
     def add(self, candidate: Candidate) -> None:
-        self._turns.append(candidate)
+        self.turns.append(candidate)
         self._by_key[candidate.key] = candidate
         self._bytes += len(candidate.payload)
 
     def step(self) -> Candidate | None:
         """Look a little further at whose turn it is; it, if that was the end."""
-        candidate = self._turns.popleft()
+        candidate = self.turns.popleft()
         if not candidate.step():
-            self._turns.append(candidate)
+            self.turns.append(candidate)
             return None
         self._forget(candidate)
         return candidate
 
     def clear(self) -> list[Candidate]:
         """All of them; they are candidates no more."""
-        candidates = list(self._turns)
-        self._turns.clear()
+        candidates = list(self.turns)
+        self.turns.clear()
         self._by_key.clear()
         self._bytes = 0
         return candidates

@@ -41,27 +41,28 @@ class Readers:
     def __init__(self) -> None:
         self._asked: dict[int, Reader] = {}
         self._safe: deque[tuple[int, Reader]] = deque()
-        self._by_key: dict[tuple[int, int, int], Reader] = {}
+        self.by_key: dict[tuple[int, int, int], Reader] = {}
+        """All reads, by what a retry has in common with them."""
         self._bytes = 0
         self._term = 0
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return len(self.by_key)
 
     def find(self, session: int, sequence: int, nonce: int) -> Reader | None:
         """The read that this would be a retry of."""
-        return self._by_key.get((session, sequence, nonce))
+        return self.by_key.get((session, sequence, nonce))
 
     def have_room(self, reader: Reader) -> bool:
         """Whether another one may be added."""
-        fits = len(self._by_key) < MAX_READERS and self._bytes + len(reader.request.key) <= MAX_READER_BYTES
-        return fits or not self._by_key
+        fits = len(self.by_key) < MAX_READERS and self._bytes + len(reader.request.key) <= MAX_READER_BYTES
+        return fits or not self.by_key
 
     def add(self, number: int, term: int, reader: Reader) -> None:
         """The leader of ``term`` was asked. ``expire`` must have been called for an earlier term's."""
         self._term = term
         self._asked[number] = reader
-        self._by_key[reader.key] = reader
+        self.by_key[reader.key] = reader
         self._bytes += len(reader.request.key)
 
     def safe(self, reads: Iterable[tuple[int, int]]) -> None:
@@ -93,5 +94,5 @@ class Readers:
         return lost
 
     def _forget(self, reader: Reader) -> None:
-        del self._by_key[reader.key]
+        del self.by_key[reader.key]
         self._bytes -= len(reader.request.key)

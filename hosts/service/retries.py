@@ -36,7 +36,7 @@ class Pauses:
 
     def left(self, now: int) -> int:
         """Ticks until the next try; 0 if it may be now."""
-        return max(0, self._until - now)
+        return self._until - now if self._until > now else 0
 
 
 class Receiving:

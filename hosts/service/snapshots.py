@@ -134,6 +134,13 @@ class Snapshots:
         self._sink = self._make_sink()
         return index
 
+    def pass_idle_ticks(self, count: int) -> bool:
+        """So many ticks have passed, fewer than ``idle_ticks``; False if that is not so."""
+        if count >= self.idle_ticks:
+            return False
+        self._ticks += count
+        return True
+
     def tick(self) -> bool:
         """Go on a little. True if the machine has just been loaded. Raises Unusable if it cannot be."""
         paused = self._pauses.left(self._ticks)
@@ -145,7 +152,7 @@ class Snapshots:
                     return True
         elif self._sink is not None:
             self._go_on_dumping(self._sink)
-        elif paused and not self._pauses.left(self._ticks):
+        elif paused == 1:
             self._begin_if_due()
         return False
 
