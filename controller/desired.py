@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address
 from itertools import groupby
 
@@ -60,6 +61,11 @@ class View:
     features: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=4096)
+def _number(address: str) -> int:
+    return int(IPv4Address(address))
+
+
 def desired_entries(network: Network, switch: str, view: View) -> tuple[Entry, ...]:
     """A switch's entries, in the order of writing."""
     found = [Entry("port_roles", (("ingress_port", port),), "set_trunk") for port in network.trunks(switch)]
@@ -67,9 +73,9 @@ def desired_entries(network: Network, switch: str, view: View) -> tuple[Entry, .
     found += [_group_entry(network, group, view.leaders.get(group.id, Leadership())) for group in network.groups]
     found += _featured(_FEATURES, network, switch, view)
     for service in dict.fromkeys(group.service for group in network.groups if group.service):
-        found.append(Entry("service_addresses", (("address", int(IPv4Address(service))),), "is_service"))
+        found.append(Entry("service_addresses", (("address", _number(service)),), "is_service"))
     for route in routes(network, switch, view.links):
-        key = (("dst_addr", (int(IPv4Address(route.host.ip)), 32)),)
+        key = (("dst_addr", (_number(route.host.ip), 32)),)
         found.append(Entry("ipv4_lpm", key, "forward", (("dst_mac", route.mac), ("port", route.port))))
     return tuple(found)
 
@@ -108,7 +114,7 @@ def _members(network: Network, switch: str, group: Group) -> Iterator[Entry]:
     for member in group.members:
         host = network.host(member.host)
         if host.switch == switch:
-            address = int(IPv4Address(host.ip))
+            address = _number(host.ip)
             key: tuple[tuple[str, Value], ...] = (
                 *_group_key(group),
                 ("source", member.id),
@@ -126,7 +132,7 @@ def _group_entry(network: Network, group: Group, leadership: Leadership) -> Entr
         ("quorum", group.quorum),
         ("leader", leader.id if leader else 0),
         ("term", leadership.term),
-        ("address", int(IPv4Address(network.host(served_by.host).ip))),
+        ("address", _number(network.host(served_by.host).ip)),
         ("udp_port", group.port),
     )
     return Entry("groups", _group_key(group), "set_group", params)
