@@ -73,6 +73,8 @@ __all__ = [
 ]
 
 PORTS = 512
+_NOTHING = Output()
+_PACKET, _DIGEST, _LOG = int(RecordKind.PACKET), int(RecordKind.DIGEST), int(RecordKind.LOG)
 
 
 class Pipeline(Cells, Copies):
@@ -146,15 +148,17 @@ class Pipeline(Cells, Copies):
 
     def decode(self, given: bytes) -> Output:
         """The records of the C side as values."""
+        if not given:
+            return _NOTHING
         packets: list[tuple[int, bytes]] = []
         digests: list[tuple[str, tuple[int, ...]]] = []
         log: list[str] = []
         for kind, which, body in records(given):
-            if kind == RecordKind.PACKET:
+            if kind == _PACKET:
                 packets.append((which, body))
-            elif kind == RecordKind.DIGEST:
+            elif kind == _DIGEST:
                 digests.append(self._digest(which, body))
-            elif kind == RecordKind.LOG:
+            elif kind == _LOG:
                 log.append(self._message(which, struct.unpack(f"={len(body) // 8}Q", body)))
         return Output(tuple(packets), tuple(digests), tuple(log))
 

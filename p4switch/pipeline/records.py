@@ -6,8 +6,10 @@ import ctypes
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
+from functools import lru_cache
 
 _HEAD = struct.Struct("=IIII")
+_MAX_RANDOM = (1 << 64) - 1
 
 
 class RecordKind(IntEnum):
@@ -19,22 +21,49 @@ class RecordKind(IntEnum):
     TRACED = 4
 
 
+class _Place:
+    """Where the C side writes where its records are; the addresses as integers, which are the quickest to pass."""
+
+    __slots__ = ("at_data", "at_filled", "data", "filled")
+
+    def __init__(self) -> None:
+        self.data, self.filled = ctypes.c_void_p(), ctypes.c_size_t()
+        self.at_data, self.at_filled = ctypes.addressof(self.data), ctypes.addressof(self.filled)
+
+
+_PLACES: list[_Place] = []
+"""Those that no thread uses now."""
+
+
 def step_alone(library: ctypes.CDLL, switch: int, port: int, frame: bytes, now_us: int, random: int) -> bytes:
     """Carry one frame through the program of a library, on the state of a switch; what comes of it, as records."""
-    data, filled = ctypes.c_void_p(), ctypes.c_size_t()
-    step = ctypes.cast(library.p4_step, ctypes.c_void_p)
-    arguments = (port, frame, len(frame), now_us, random & ((1 << 64) - 1))
-    library.p4_step_alone(switch, step, *arguments, ctypes.byref(data), ctypes.byref(filled))
-    given = ctypes.string_at(data, filled.value) if data.value and filled.value else b""
-    library.p4_free_block(data)
+    try:
+        place = _PLACES.pop()
+    except IndexError:
+        place = _Place()
+    data, filled, at_data, at_filled = place.data, place.filled, place.at_data, place.at_filled
+    size, step = len(frame), _step_of(library)
+    library.p4_step_alone(switch, step, port, frame, size, now_us, random & _MAX_RANDOM, at_data, at_filled)
+    block = data.value
+    if block is None:
+        given = b""
+    else:
+        given = ctypes.string_at(block, filled.value)
+        library.p4_free_block(block)
+    _PLACES.append(place)
     return given
+
+
+@lru_cache(maxsize=64)
+def _step_of(library: ctypes.CDLL) -> int | None:
+    return ctypes.cast(library.p4_step, ctypes.c_void_p).value
 
 
 def records(given: bytes) -> Iterator[tuple[int, int, bytes]]:
     """(kind, number, body) of each record."""
-    at = 0
-    while at < len(given):
-        kind, number, size, _ = _HEAD.unpack_from(given, at)
-        at += _HEAD.size
+    at, end, unpack, head = 0, len(given), _HEAD.unpack_from, _HEAD.size
+    while at < end:
+        kind, number, size, _ = unpack(given, at)
+        at += head
         yield kind, number, given[at : at + size]
         at += (size + 7) // 8 * 8
