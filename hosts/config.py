@@ -28,6 +28,9 @@ MIN_HEARTBEATS_PER_ELECTION = 6
 
 DEFAULT_SNAPSHOT_ENTRIES = 25_000
 DEFAULT_SNAPSHOT_MIB = 64
+DEFAULT_MTU = 1500
+LEAST_MTU = 1460
+"""Bytes of the IP packet that holds a datagram of 1,400 bytes and a seal: so much every path must take."""
 
 
 class ConfigError(ValueError):
@@ -79,6 +82,8 @@ class Cluster:
     """A snapshot is due after so many MiB of log entries; 0: however many. With both 0 there are no snapshots."""
     reads: Reads = Reads.QUORUM
     """What makes a read linearizable."""
+    mtu: int = DEFAULT_MTU
+    """Bytes of the largest IP packet that nodes try to send. On loopback it is 65,535, whatever stands here."""
 
     @property
     def member_ids(self) -> list[int]:
@@ -160,6 +165,7 @@ class _ClusterFile(BaseModel):
     snapshot_entries: Annotated[Whole, Field(ge=0)] = DEFAULT_SNAPSHOT_ENTRIES
     snapshot_mib: Annotated[Whole, Field(ge=0, le=65_536)] = DEFAULT_SNAPSHOT_MIB
     reads: Literal["quorum", "lease", "log"] = "quorum"
+    mtu: Annotated[Whole, Field(ge=LEAST_MTU, le=65_535)] = DEFAULT_MTU
 
     def cluster_of(self, folder: Path) -> Cluster:
         groups = tuple(
@@ -184,6 +190,7 @@ class _ClusterFile(BaseModel):
             snapshot_entries=self.snapshot_entries,
             snapshot_mib=self.snapshot_mib,
             reads=Reads(self.reads),
+            mtu=self.mtu,
         )
 
 

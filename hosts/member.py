@@ -133,6 +133,7 @@ class Member:
             Handlers(self.step, self.request, self.refuse),
             surroundings,
             seal,
+            cluster.mtu,
         )
 
     def begin(

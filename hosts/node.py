@@ -186,7 +186,9 @@ class Node:
         self._next_tick = clock() + TICK_S
         busy = False
         while self._going:
-            for fd, _ in poll(0.0 if busy else max(0.0, self._next_tick - clock())):
+            if transport.has_more:
+                transport.drain()
+            for fd, _ in poll(0.0 if busy or transport.has_more else max(0.0, self._next_tick - clock())):
                 if fd == udp:
                     transport.drain()
                 elif fd == disk:
@@ -258,6 +260,7 @@ class Node:
             "uptime_s": round(time.monotonic() - self._started, 3),
             "groups": [group.status() for group in self._groups.values()],
             "counters": {**self._transport.counters(), "syncs": self._writer.syncs},
+            "paths": self._transport.paths(),
         }
 
     def _answer(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:

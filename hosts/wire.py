@@ -163,11 +163,6 @@ def pack_fragment(header: Header, fragment: Fragment) -> bytes:
     return header.pack() + prefix + fragment.data
 
 
-def fragment_head(head: bytes, message_id: int, offset: int, total: int) -> bytes:
-    """What stands before a fragment's data; ``head`` is the header's bytes, with FRAGMENT."""
-    return head + _FRAGMENT_PREFIX.pack(message_id, offset, total)
-
-
 def unpack_fragment(payload: bytes) -> Fragment:
     """Read what follows the header of a datagram with FRAGMENT. Raises WireError if offsets do not fit."""
     if len(payload) <= FRAGMENT_PREFIX_BYTES:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import errno
-import socket
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from hosts.member import Member, MemberOutputs, Tuning
 from hosts.net.replies import CHALLENGE_BYTES
 from hosts.net.seal import Seal
 from hosts.net.transport import Surroundings
+from hosts.net.udp import BATCH
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
@@ -61,15 +61,26 @@ class SimSocket:
         self._victims = process.node.victims
         self.waiting: deque[tuple[bytes, Address]] = deque()
 
-    def recvfrom(self, _size: int) -> tuple[bytes, Address]:
-        if not self.waiting:
-            raise BlockingIOError
-        arrived = self.waiting.popleft()
-        self._victims.taken(self._process, *arrived)
-        return arrived
+    def receive(self) -> list[tuple[bytes, Address]]:
+        waiting = self.waiting
+        if len(waiting) == 1:
+            batch = [waiting.popleft()]
+        else:
+            batch = [waiting.popleft() for _ in range(min(len(waiting), BATCH))]
+        for datagram, address in batch:
+            self._victims.taken(self._process, datagram, address)
+        return batch
 
-    def sendto(self, datagram: bytes, address: Address) -> None:
+    def send(self, datagram: bytes, address: Address) -> None:
         self._process.put(datagram, address)
+
+    def send_all(self, datagrams: Sequence[bytes], address: Address) -> int:
+        for datagram in datagrams:
+            self._process.put(datagram, address)
+        return len(datagrams)
+
+    def fileno(self) -> int:
+        raise OSError("a simulated socket has no descriptor")
 
     def close(self) -> None:
         """Nothing is held."""
@@ -428,7 +439,7 @@ class Process:
         events = self._events
         return Surroundings(
             lambda: events.now / SECOND,
-            lambda _address: cast(socket.socket, self._socket),
+            lambda _address, _largest: self._socket,
             lambda: self._random.getrandbits(64),
         )
 

@@ -10,17 +10,17 @@ is cancelled stops waiting: its request may be carried out all the same.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-import socket
 from collections.abc import Iterable
 from types import TracebackType
-from typing import cast
 
 from hosts.client import calls
-from hosts.client.blocking import SOCKET_BUFFER_BYTES
 from hosts.client.calls import Call, ClientError, Result
+from hosts.client.outgoing import open_socket, send_outgoing
 from hosts.client.protocol import DEFAULT_TIMEOUT_S, ClientProtocol
-from hosts.config import Address
+from hosts.config import DEFAULT_MTU, Address
+from hosts.net.udp import UdpSocket
 from hosts.service import values
 from hosts.service.requests import Operation, Request
 from hosts.service.values import Value
@@ -35,35 +35,25 @@ async def connect(
     bind: str | Address | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     steer: bool = True,
+    mtu: int = DEFAULT_MTU,
 ) -> AsyncClient:
     """A client of one group, on the running loop. Arguments as for ``hosts.client.Client``. Nothing is sent yet.
     Raises ClientError if ``bind`` is no address of this machine, or one of ``servers`` no address at all."""
-    protocol = ClientProtocol(servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer)
-    loop = asyncio.get_running_loop()
-    own = (bind, 0) if isinstance(bind, str) else bind or ("0.0.0.0", 0)
-    try:
-        transport, client = await loop.create_datagram_endpoint(
-            lambda: AsyncClient(protocol), local_addr=own, family=socket.AF_INET
-        )
-    except (OSError, OverflowError, TypeError, UnicodeError) as error:
-        raise ClientError(f"cannot send from {bind}: {error}; is it this machine's address?") from error
-    opened = transport.get_extra_info("socket")
-    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        opened.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
-    return client
+    protocol = ClientProtocol(servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer, mtu=mtu)
+    return AsyncClient(protocol, open_socket(protocol, bind, mtu))
 
 
-class AsyncClient(asyncio.DatagramProtocol):
+class AsyncClient:
     """Made by ``connect``; for the tasks of that loop only."""
 
-    def __init__(self, protocol: ClientProtocol) -> None:
+    def __init__(self, protocol: ClientProtocol, opened: UdpSocket) -> None:
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.DatagramTransport | None = None
+        self._socket: UdpSocket | None = opened
         self._waiting: dict[Call, asyncio.Future[Call]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._settles = False
-        self._last_target: Address | None = None
+        self._loop.add_reader(opened.fileno(), self._on_readable)
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -78,9 +68,10 @@ class AsyncClient(asyncio.DatagramProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             if not future.done():
@@ -111,7 +102,7 @@ class AsyncClient(asyncio.DatagramProtocol):
 
     async def ask(self, operation: Operation, *, key: bytes = b"", value: bytes = b"", **rest: int) -> Result:
         """Ask for an operation on encoded values. Raises ClientError."""
-        if self._transport is None:
+        if self._socket is None:
             raise ClientError("the client is closed")
         request = Request(self._protocol.nonce, operation, key=key, value=value, **rest)
         call = self._protocol.submit(request, self._loop.time())
@@ -124,18 +115,15 @@ class AsyncClient(asyncio.DatagramProtocol):
 
     # -- what the loop calls ------------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)  # the loop's own class does not say so
-
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        self._protocol.receive(data, addr, self._loop.time())
+    def _on_readable(self) -> None:
+        """Take some of what has come; if there is more the loop calls again."""
+        if self._socket is None:
+            return
+        with contextlib.suppress(OSError):
+            now = self._loop.time()
+            for datagram, address in self._socket.receive():
+                self._protocol.receive(bytes(datagram), address, now)
         self._settle()
-
-    def error_received(self, exc: Exception) -> None:
-        """The last datagram could not be sent, or nobody is there."""
-        if self._last_target is not None:
-            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-            self._protocol.could_not_send(self._last_target, reason)
 
     def _settle_soon(self) -> None:
         """At the end of this turn of the loop, so that what begins in it goes together."""
@@ -146,14 +134,9 @@ class AsyncClient(asyncio.DatagramProtocol):
     def _settle(self) -> None:
         """Send what the protocol has to say, hand out what is done, and look again when it wants to."""
         self._settles = False
-        if self._transport is None:
+        if self._socket is None:
             return
-        for datagram, address in self._protocol.datagrams_to_send():
-            self._last_target = address
-            try:
-                self._transport.sendto(datagram, address)
-            except UnicodeError as error:
-                self._protocol.could_not_send(address, str(error))
+        send_outgoing(self._protocol, self._socket)
         for call in self._protocol.take_finished():
             future = self._waiting.get(call)
             if future is not None and not future.done():

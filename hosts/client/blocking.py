@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import random
 import select
-import socket
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -23,19 +22,18 @@ from types import TracebackType
 
 from hosts.client import calls
 from hosts.client.calls import Call, ClientError, NoLeader, Overloaded, Refused, Result, SessionExpired, Timeout
+from hosts.client.outgoing import open_socket, send_outgoing
 from hosts.client.protocol import DEFAULT_TIMEOUT_S, ClientProtocol
-from hosts.config import Address
+from hosts.config import DEFAULT_MTU, Address
 from hosts.service import values
 from hosts.service.requests import Operation, Request
 from hosts.service.values import Value
 
 __all__ = ["Client", "ClientError", "NoLeader", "Overloaded", "Refused", "Result", "SessionExpired", "Timeout"]
 
-RECEIVE_BYTES = 2048
-RECEIVED_AT_ONCE = 256
-"""Datagrams taken from the socket before anything else has its turn."""
+TURNS = 4
+"""How often the socket is emptied in part before anything else has its turn."""
 
-SOCKET_BUFFER_BYTES = 4 << 20
 READ_AT_ONCE = 10_000
 
 
@@ -43,7 +41,8 @@ class Client:
     """A client of one group. Not for use from several threads.
 
     ``servers`` are asked in turn until one leads. ``bind`` is the client's own address, or address and port.
-    ``steer`` False asks switches to leave requests at the addressed node.
+    ``steer`` False asks switches to leave requests at the addressed node. ``mtu``: bytes of the largest IP packet
+    that is tried.
     """
 
     def __init__(
@@ -54,20 +53,15 @@ class Client:
         bind: str | Address | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         steer: bool = True,
+        mtu: int = DEFAULT_MTU,
     ) -> None:
         """Raises ClientError if ``bind`` is no address of this machine, or one of ``servers`` no address at all."""
-        self._protocol = ClientProtocol(servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer)
+        self._protocol = ClientProtocol(
+            servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer, mtu=mtu
+        )
         self._wanted: dict[Call, deque[Call]] = {}
         """Where calls go once they are done, if anybody waits for whichever is next."""
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                self._socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
-            self._socket.setblocking(False)
-            self._socket.bind((bind, 0) if isinstance(bind, str) else bind or ("", 0))
-        except (OSError, OverflowError, TypeError, UnicodeError) as error:
-            self._socket.close()
-            raise ClientError(f"cannot send from {bind}: {_reason(error)}; is it this machine's address?") from error
+        self._socket = open_socket(self._protocol, bind, mtu)
         self._poll = select.poll()
         self._poll.register(self._socket.fileno(), select.POLLIN)
 
@@ -226,29 +220,22 @@ class Client:
             self._flush()
 
     def _receive(self) -> None:
-        for _ in range(RECEIVED_AT_ONCE):
+        for _ in range(TURNS):
             try:
-                datagram, address = self._socket.recvfrom(RECEIVE_BYTES)
-            except BlockingIOError:
-                return
+                batch = self._socket.receive()
             except OSError:
                 continue
-            self._protocol.receive(datagram, address, time.monotonic())
+            if not batch:
+                return
+            now = time.monotonic()
+            for datagram, address in batch:
+                self._protocol.receive(bytes(datagram), address, now)
             self._flush()
 
     def _flush(self) -> None:
         """Send what the protocol has to say, and hand out what is done."""
-        for datagram, address in self._protocol.datagrams_to_send():
-            try:
-                self._socket.sendto(datagram, address)
-            except (OSError, UnicodeError) as error:
-                self._protocol.could_not_send(address, _reason(error))
+        send_outgoing(self._protocol, self._socket)
         for call in self._protocol.take_finished():
             wanted = self._wanted.pop(call, None)
             if wanted is not None:
                 wanted.append(call)
-
-
-def _reason(error: Exception) -> str:
-    """In the system's words, without its number, where they are the system's."""
-    return str(getattr(error, "strerror", None) or error)

@@ -13,6 +13,7 @@ session and sequence, and so are carried out at most once. Times are seconds of 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,10 +21,11 @@ from random import Random
 
 from hosts.addresses import unpack_address
 from hosts.client.calls import Call, ClientError, Refused, Servers, SessionExpired, result, too_late
-from hosts.config import Address
+from hosts.config import DEFAULT_MTU, Address
 from hosts.net.batches import MORE, pack_batches, unpack_batch
 from hosts.net.fragments import Outbox
-from hosts.net.reassembly import Inbox
+from hosts.net.path import PathSize, largest_datagram
+from hosts.net.reassembly import HEAD_BYTES, Inbox, Key, Told
 from hosts.raft.message import NOBODY, MessageType
 from hosts.service import values
 from hosts.service.requests import (
@@ -43,6 +45,9 @@ from hosts.wire import HEADER_BYTES, MAX_DATAGRAM, Flag, FragmentStatus, Header,
 DEFAULT_TIMEOUT_S = 10.0
 INBOX_BYTES = 96 << 20
 """Bytes of large answers that have come in part."""
+
+ANSWER_S = 0.01
+"""For how long what has come of a large answer may stay untold."""
 
 MAX_REDIRECTS = 3
 """Answers "ask that one" that are followed at once; later ones only after a while."""
@@ -64,9 +69,10 @@ class ClientProtocol:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         steer: bool = True,
+        mtu: int = DEFAULT_MTU,
     ) -> None:
-        """``steer`` False asks switches to leave requests at the addressed node. Raises ClientError if there is
-        nobody to ask."""
+        """``steer`` False asks switches to leave requests at the addressed node. ``mtu``: bytes of the largest IP
+        packet that is tried. Raises ClientError if there is nobody to ask."""
         self.servers = Servers(list(servers))
         self.counters: Counter[str] = Counter()
         """What people may want to know: drops (datagrams that were no answer to anything that this client waits for),
@@ -88,8 +94,11 @@ class ClientProtocol:
         """Small ones that have just begun, and go together."""
         self._outgoing: list[tuple[bytes, Address]] = []
         self._finished: list[Call] = []
-        self._outbox = Outbox(random.getrandbits(64))
+        path = PathSize(largest_datagram(self.servers.current[0], mtu))
+        self._outbox = Outbox(random.getrandbits(64), path)
         self._inbox = Inbox(INBOX_BYTES, INBOX_BYTES, MAX_REQUEST_BYTES + (1 << 20))
+        self._answers_due = math.inf
+        """When those who send large answers are told what has come, if nothing urgent is told before."""
         self._next_check = 0.0
 
     # -- out ----------------------------------------------------------------------------------------------------
@@ -98,6 +107,8 @@ class ClientProtocol:
         """The datagrams to send now, each with its address. What was submitted since the last call goes together."""
         if self._gathered:
             self._send_gathered()
+        if self._inbox.owes:
+            self._answer_fragments()
         if not self._outgoing:
             return ()
         outgoing, self._outgoing = self._outgoing, []
@@ -114,7 +125,8 @@ class ClientProtocol:
     def timer(self) -> float:
         """When ``handle_timer`` wants to be called."""
         resend = self._outbox.next_timeout()
-        return self._next_check if resend is None else min(self._next_check, resend)
+        due = min(self._next_check, self._answers_due)
+        return due if resend is None else min(due, resend)
 
     # -- in -----------------------------------------------------------------------------------------------------
 
@@ -156,6 +168,9 @@ class ClientProtocol:
         if self._gathered:
             self._send_gathered()
         self._pump(now)
+        if now >= self._answers_due:
+            self._answers_due = math.inf
+            self._answer_fragments(waited=True)
         if now >= self._next_check:
             self._check(now)
 
@@ -342,30 +357,46 @@ class ClientProtocol:
         call = self._calls.get((header.log_term, header.index))
         if call is None:
             self._drop()
+        elif header.type == MessageType.CLIENT_FRAGMENT_STATUS and header.is_fragment:
+            # It only proves that datagrams of its size arrive.
+            fragment = unpack_fragment(payload)
+            arrived = FragmentStatus(fragment.message_id, fragment.total, len(fragment.data))
+            self._answer_fragment(Told(address, datagram[:HEADER_BYTES], arrived, len(datagram)))
         elif header.type == MessageType.CLIENT_FRAGMENT_STATUS:
             status = FragmentStatus.unpack(payload)
             if status.message_id == call.message_id:
                 call.heard_of(now)
-                self._outbox.on_status(status, address, now)
-                self._pump(now)
+            self._outbox.on_status(status, address, now)
+            self._pump(now)
         elif header.type == MessageType.CLIENT_REPLY:
             if header.is_fragment:
-                payload = self._gather(call, header, datagram, address, now)
+                payload = self._gather(call, datagram, address, now)
             if payload:
                 self._on_reply(call, header.source, Reply.unpack(payload), address, now)
         else:
             self._drop()
 
-    def _gather(self, call: Call, header: Header, datagram: bytes, address: Address, now: float) -> bytes:
+    def _gather(self, call: Call, datagram: bytes, address: Address, now: float) -> bytes:
         """Part of a large answer: what it completes, or nothing yet."""
         call.heard_of(now)
-        fragment = unpack_fragment(datagram[HEADER_BYTES:])
-        received = self._inbox.receive(address, datagram[:HEADER_BYTES], fragment, now)
-        if received.status is not None:
-            kind = MessageType.CLIENT_FRAGMENT_STATUS
-            answer = Header(kind, NOBODY, header.source, self._group, index=header.index, log_term=header.log_term)
-            self._put(answer.pack() + received.status.pack(), address)
-        return bytes(received.payload or b"")
+        payload = self._inbox.receive(Key(address, datagram[:HEAD_BYTES]), datagram, now)
+        if self._answers_due == math.inf and self._inbox.owes:
+            self._answers_due = now + ANSWER_S
+        return bytes(payload or b"")
+
+    def _answer_fragments(self, *, waited: bool = False) -> None:
+        """Say what has come of large answers."""
+        for told in self._inbox.take_statuses(waited=waited):
+            self._answer_fragment(told)
+        if not self._inbox.owes:
+            self._answers_due = math.inf
+
+    def _answer_fragment(self, told: Told) -> None:
+        assert isinstance(told.source, tuple)
+        asked = Header.unpack(told.header)
+        kind = MessageType.CLIENT_FRAGMENT_STATUS
+        header = Header(kind, NOBODY, asked.source, self._group, index=asked.index, log_term=asked.log_term)
+        self._put(header.pack() + told.status.pack(), told.source)
 
     def _on_reply(self, call: Call, source: int, reply: Reply, address: Address, now: float) -> None:
         if reply.nonce != call.request.nonce:

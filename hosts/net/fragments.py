@@ -1,61 +1,54 @@
-"""Messages larger than a datagram: cutting, pacing, resending and reassembly, without sockets or clocks.
+"""Messages larger than a datagram: cutting, pacing and resending, without sockets or clocks.
 
-An ``Outbox`` holds what goes to one address. It keeps at most WINDOW fragments in flight there, because the egress
-queues of a software switch are short (BMv2: 64 packets). The receiver names what it lacks (``wire.FragmentStatus``);
-a fragment counts as lost when REORDER later ones have arrived, or when nothing has come back for a while.
+An ``Outbox`` holds what goes to one address. How large its datagrams are ``hosts.net.path`` finds out, how many may
+be on their way ``hosts.net.congestion``. The receiver names what it lacks (``wire.FragmentStatus``); a piece counts
+as lost when REORDER later ones have arrived, or when nothing has come back for a while.
 
 ``hosts.net.reassembly`` is the other end. Times are seconds of any monotonic clock, given by the caller.
 """
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from enum import Enum
 
-from hosts.wire import (
-    FRAGMENT_PREFIX_BYTES,
-    HEADER_BYTES,
-    MAX_DATAGRAM,
-    Flag,
-    FragmentStatus,
-    Header,
-    Payload,
-    fragment_head,
-)
+from hosts.net.congestion import CongestionWindow
+from hosts.net.path import PathSize
+from hosts.raft.message import MessageType
+from hosts.wire import FIRST_CLIENT_TYPE, FRAGMENT_PREFIX_BYTES, HEADER_BYTES, Flag, FragmentStatus, Header, Payload
 
-WINDOW = 16
-WINDOW_AFTER_TIMEOUT = 4
 REORDER = 3
 SPAN = 512
-"""Fragments from the first that has not arrived to the last that may be sent, or is looked at when a status comes:
-whatever it says, that costs no more."""
+"""Pieces from the first that has not arrived to the last that may be sent: so much a receiver must bear."""
 
-FIRST_RTO_S = 0.05
-MIN_RTO_S = 0.03
-MAX_RTO_S = 0.4
+PERSISTENT = 2
+"""Timeouts in a row after which all that was on its way counts as lost."""
+
+REPEATED = 2
+"""Pieces that are sent again at a timeout before: what has come their receiver then says."""
+
 GIVE_UP_S = 3.0
 """An outbox without any answer for so long drops what it holds: whoever wanted it sent asks again."""
 
-FRAGMENT_BYTES = MAX_DATAGRAM - HEADER_BYTES - FRAGMENT_PREFIX_BYTES
+OVERHEAD_BYTES = HEADER_BYTES + FRAGMENT_PREFIX_BYTES
 
-
-class _State(Enum):
-    WAITING = 0
-    FLYING = 1
-    LOST = 2
-    ARRIVED = 3
+_MESSAGE_ID = struct.Struct(">Q")
+_PLACE = struct.Struct(">II")
 
 
 @dataclass(slots=True)
 class _Piece:
+    """Part of a message on its way."""
+
     offset: int
-    state: _State = _State.WAITING
-    order: int = 0
-    """The outbox's count of sendings when this piece went out last."""
-    sent_at: float = 0.0
-    resent: bool = False
+    end: int
+    order: int
+    """The outbox's count of sendings when this piece went out."""
+    sent_at: float
+    again: bool
+    """Whether these bytes went out before: an answer does not say which time it is to."""
 
 
 @dataclass(slots=True)
@@ -63,56 +56,60 @@ class _Outgoing:
     header: Header
     message_id: int
     payload: Payload = field(repr=False)
-    count: int
-    """How many pieces the payload is cut to; ``pieces`` holds those that were needed so far."""
+    total: int
     head: bytes
-    """The header as each fragment carries it."""
-    pieces: list[_Piece] = field(default_factory=list, repr=False)
-    unsettled: dict[int, _Piece] = field(default_factory=dict, repr=False)
-    """By offset: those that were sent and have not arrived, as far as is known."""
-    restarted: bool = False
+    """Header and message id, as each fragment carries them."""
+    next: int = 0
+    """From this byte on nothing was ever sent."""
     first_open: int = 0
-    """All pieces before this one have arrived."""
-    next_piece: int = 0
-    """This piece and those behind it were never sent."""
+    """All bytes before this one have arrived."""
+    flying: dict[int, _Piece] = field(default_factory=dict, repr=False)
+    """By offset, in the order in which they went out."""
+    lost: int = 0
+    """How many pieces wait to be sent again."""
+    again: bool = False
+    """Whether all of it is sent for the second time."""
     receiver: Hashable = None
-
-    @property
-    def end_of_span(self) -> int:
-        """The piece behind the last that may be sent now."""
-        return min(self.count, self.first_open + SPAN)
-
-    def make_pieces(self, count: int, size: int) -> None:
-        """Until there are so many."""
-        pieces = self.pieces
-        for number in range(len(pieces), min(count, self.count)):
-            pieces.append(_Piece(number * size, resent=self.restarted))
 
 
 class Outbox:
     """The fragmented messages to one address, in order of their coming, interleaved as the window allows."""
 
-    def __init__(self, first_message_id: int, fragment_bytes: int = FRAGMENT_BYTES) -> None:
+    def __init__(self, first_message_id: int, path: PathSize | None = None) -> None:
+        """``path`` is by default one that takes no larger datagrams than every path does."""
+        self.path = PathSize() if path is None else path
+        self.window = CongestionWindow(self.path.size)
         self._next_id = first_message_id
-        self._fragment_bytes = fragment_bytes
         self._messages: OrderedDict[int, _Outgoing] = OrderedDict()
         self._by_header: dict[Header, int] = {}
         self.payload_bytes = 0
         """How many bytes the messages have that have not fully arrived."""
-        self._resend: deque[tuple[_Outgoing, _Piece]] = deque()
+        self._unsent: deque[_Outgoing] = deque()
+        """Messages of which something was never sent; those before the first such are done with."""
+        self._resend: deque[tuple[_Outgoing, int, int]] = deque()
+        """Message, offset and end of what is lost."""
         self._in_flight = 0
-        self._window = WINDOW
+        """Bytes of datagrams."""
+        self._held_back = False
+        """Whether the window was what held back more."""
         self._order = 0
-        self._smooth_rtt_s = FIRST_RTO_S / 4
-        self._rto_s = FIRST_RTO_S
+        self._silences = 0
+        """Timeouts since the last answer."""
         self._last_answer = 0.0
         self._timer = 0.0
+        self._probe = (-1, 0)
+        """Message id and size of the latest probe of the path."""
 
     def __len__(self) -> int:
         return len(self._messages)
 
     def __contains__(self, message_id: int) -> bool:
         return message_id in self._messages
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """Bytes of datagrams that are on their way, as far as is known."""
+        return self._in_flight
 
     def headers(self) -> Iterator[tuple[int, Header]]:
         """Message id and header, as given to ``add``, of each message that has not fully arrived."""
@@ -124,19 +121,19 @@ class Outbox:
 
     def size_of(self, message_id: int) -> int:
         """Bytes of a queued message's payload. KeyError for an unknown one."""
-        return len(self._messages[message_id].payload)
+        return self._messages[message_id].total
 
     def add(self, header: Header, payload: Payload, now: float) -> int:
         """Queue a message; ``poll`` then yields its datagrams. Returns its message id."""
-        message_id = self._next_id
-        self._next_id = (self._next_id + 1) % 2**64
+        message_id = self._draw_id()
         if not self._messages:
             self._last_answer = self._timer = now
-        count = -(-len(payload) // self._fragment_bytes)
-        head = replace(header, flags=header.flags | int(Flag.FRAGMENT)).pack()
-        self._messages[message_id] = _Outgoing(header, message_id, payload, count, head)
+            self._silences = 0
+        head = replace(header, flags=header.flags | int(Flag.FRAGMENT)).pack() + _MESSAGE_ID.pack(message_id)
+        message = self._messages[message_id] = _Outgoing(header, message_id, payload, len(payload), head)
         self._by_header[header] = message_id
-        self.payload_bytes += len(payload)
+        self.payload_bytes += message.total
+        self._unsent.append(message)
         return message_id
 
     def remove(self, message_id: int) -> None:
@@ -144,7 +141,8 @@ class Outbox:
         message = self._messages.pop(message_id, None)
         if message is not None:
             self._forget_pieces(message)
-            self.payload_bytes -= len(message.payload)
+            message.next = message.total
+            self.payload_bytes -= message.total
             if self._by_header.get(message.header) == message_id:
                 del self._by_header[message.header]
 
@@ -154,26 +152,31 @@ class Outbox:
         if message is not None:
             self._start_over(message)
             self._last_answer = self._timer = now
+            self._silences = 0
 
     def on_status(self, status: FragmentStatus, receiver: Hashable, now: float) -> bool:
-        """Take in what ``receiver`` says it has. True if that completes the message.
+        """Take in what ``receiver`` says it has. True if that completes a message.
 
         When another receiver answers than before (the request was steered to a new leader), what the former one
         had no longer counts.
         """
+        if status.message_id == self._probe[0]:
+            if status.complete:
+                self.path.proved(self._probe[1], now)
+            return False
         message = self._messages.get(status.message_id)
-        if message is None or status.total != len(message.payload):
+        if message is None or status.total != message.total:
             return False
         if status.complete:
+            self._arrived(message, list(message.flying.values()), now)
             self._note_answer(now)
             self.remove(status.message_id)
             return True
         if message.receiver is not None and message.receiver != receiver:
             self._start_over(message)
         message.receiver = receiver
-        if self._mark_arrived(message, status, now):
-            self._note_answer(now)
-        if message.first_open == message.count:
+        self._take_in(message, status, now)
+        if message.next >= message.total and not message.flying and not message.lost:
             # It has all that was said to have arrived, yet says it is not complete: it has forgotten some.
             self._start_over(message)
         return False
@@ -183,110 +186,161 @@ class Outbox:
         if not self._messages:
             return []
         if now - self._last_answer > GIVE_UP_S:
-            self._messages.clear()
-            self._by_header.clear()
-            self._resend.clear()
-            self._in_flight = self.payload_bytes = 0
+            self._give_up()
             return []
-        if self._in_flight and now >= self._timer + self._rto_s:
-            self._on_timeout(now)
-        datagrams = []
-        while self._resend and self._in_flight < self._window:
-            message, piece = self._resend.popleft()
-            if piece.state is _State.LOST:
-                piece.resent = True
-                datagrams.append(self._send(message, piece, now))
-        for message in self._messages.values():
-            end = message.end_of_span
-            while message.next_piece < end and self._in_flight < self._window:
-                message.make_pieces(message.next_piece + 1, self._fragment_bytes)
-                piece = message.pieces[message.next_piece]
-                message.next_piece += 1
-                if piece.state is _State.WAITING:
-                    datagrams.append(self._send(message, piece, now))
-            if self._in_flight >= self._window:
-                break
+        datagrams: list[bytes] = []
+        if self._in_flight and now >= self._timer + self.window.timeout(self._silences):
+            self._on_timeout(datagrams, now)
+        size = self.path.due(now)
+        if size:
+            datagrams.append(self._make_probe(size))
+        self._send_lost(datagrams, now)
+        self._send_new(datagrams, now)
         return datagrams
 
     def next_timeout(self) -> float | None:
         """When ``poll`` wants to be called again although nothing came in; None if never."""
-        return self._timer + self._rto_s if self._messages else None
+        return self._timer + self.window.timeout(self._silences) if self._messages else None
 
-    def _send(self, message: _Outgoing, piece: _Piece, now: float) -> bytes:
-        if self._in_flight == 0:
+    # -- out ----------------------------------------------------------------------------------------------------
+
+    def _draw_id(self) -> int:
+        drawn = self._next_id
+        self._next_id = (self._next_id + 1) % 2**64
+        return drawn
+
+    def _make_probe(self, size: int) -> bytes:
+        """A datagram of ``size`` bytes that says nothing; its receiver answers that it has come, as of fragments."""
+        self._probe = (self._draw_id(), size)
+        header = next(iter(self._messages.values())).header
+        peers = header.type < FIRST_CLIENT_TYPE
+        kind = MessageType.FRAGMENT_STATUS if peers else MessageType.CLIENT_FRAGMENT_STATUS
+        head = replace(header, type=kind, flags=int(Flag.FRAGMENT)).pack()
+        room = size - OVERHEAD_BYTES
+        return head + _MESSAGE_ID.pack(self._probe[0]) + _PLACE.pack(0, room) + bytes(room)
+
+    def _send_lost(self, datagrams: list[bytes], now: float) -> None:
+        resend, window, most = self._resend, self.window.size, self.path.size - OVERHEAD_BYTES
+        while resend and self._in_flight < window:
+            message, offset, end = resend.popleft()
+            if end > message.first_open:
+                if end - offset > most:
+                    resend.appendleft((message, offset + most, end))
+                    end = offset + most
+                else:
+                    message.lost -= 1
+                datagrams.append(self._send(message, offset, end, now, again=True))
+            else:
+                message.lost -= 1
+
+    def _send_new(self, datagrams: list[bytes], now: float) -> None:
+        window, most = self.window.size, self.path.size - OVERHEAD_BYTES
+        unsent = self._unsent
+        for message in unsent:
+            until = min(message.total, message.first_open + SPAN * most)
+            while message.next < until and self._in_flight < window:
+                offset = message.next
+                message.next = min(offset + most, message.total)
+                datagrams.append(self._send(message, offset, message.next, now, again=message.again))
+            if self._in_flight >= window:
+                break
+        while unsent and unsent[0].next >= unsent[0].total:
+            unsent.popleft()
+        self._held_back = self._in_flight >= window
+
+    def _send(self, message: _Outgoing, offset: int, end: int, now: float, *, again: bool) -> bytes:
+        if not self._in_flight:
             self._timer = now
         self._order += 1
-        self._in_flight += 1
-        piece.state, piece.order, piece.sent_at = _State.FLYING, self._order, now
-        payload, offset = message.payload, piece.offset
-        message.unsettled[offset] = piece
-        head = fragment_head(message.head, message.message_id, offset, len(payload))
-        return head + payload[offset : offset + self._fragment_bytes]
+        self._in_flight += end - offset + OVERHEAD_BYTES
+        message.flying[offset] = _Piece(offset, end, self._order, now, again)
+        return message.head + _PLACE.pack(offset, message.total) + message.payload[offset:end]
 
-    def _mark_arrived(self, message: _Outgoing, status: FragmentStatus, now: float) -> bool:
-        """Note which pieces have arrived and which must be lost. True if any has arrived that was not known to."""
-        size = self._fragment_bytes
-        named = min(-(-status.highest // size), message.end_of_span)
-        message.make_pieces(named, size)
-        looked_at = [*message.unsettled.values(), *message.pieces[message.next_piece : named]]
-        length, highest, has_gaps = len(message.payload), status.highest, bool(status.missing)
-        newest = 0
-        for piece in looked_at:
-            end = min(piece.offset + size, length)
-            if end > highest or piece.state is _State.ARRIVED:
-                continue
-            if has_gaps and not status.covers(piece.offset, end):
-                continue
-            if piece.state is _State.FLYING:
-                self._in_flight -= 1
-                if not piece.resent:
-                    self._smooth_rtt_s += (now - piece.sent_at - self._smooth_rtt_s) / 8
-            piece.state = _State.ARRIVED
-            message.unsettled.pop(piece.offset, None)
-            newest = max(newest, piece.order)
-        for piece in message.unsettled.values():
-            if piece.state is _State.FLYING and piece.order <= newest - REORDER:
-                self._lose(message, piece)
-        pieces = message.pieces
-        while message.first_open < len(pieces) and pieces[message.first_open].state is _State.ARRIVED:
-            message.first_open += 1
-        return newest > 0
+    # -- what has become of it ----------------------------------------------------------------------------------
+
+    def _take_in(self, message: _Outgoing, status: FragmentStatus, now: float) -> None:
+        """Note which pieces have arrived, and which must be lost."""
+        highest, missing = status.highest, status.missing
+        arrived = [
+            piece
+            for piece in message.flying.values()
+            if piece.end <= highest and (not missing or status.covers(piece.offset, piece.end))
+        ]
+        message.first_open = max(message.first_open, missing[0][0] if missing else highest)
+        if not arrived:
+            return
+        self._arrived(message, arrived, now)
+        self._note_answer(now)
+        newest = max(piece.order for piece in arrived)
+        lost = []
+        for piece in message.flying.values():
+            if piece.order > newest - REORDER:
+                break
+            lost.append(piece)
+        if lost:
+            self.window.lost(lost[-1].sent_at, now, self.path.size)
+            self._lose(message, lost)
+
+    def _arrived(self, message: _Outgoing, pieces: list[_Piece], now: float) -> None:
+        if not pieces:
+            return
+        size = 0
+        for piece in pieces:
+            del message.flying[piece.offset]
+            size += piece.end - piece.offset + OVERHEAD_BYTES
+        self._in_flight -= size
+        newest = max(pieces, key=lambda piece: piece.order)
+        if not newest.again:
+            self.window.round_trip(now - newest.sent_at)
+        self.window.arrived(size, newest.sent_at, self.path.size, limited=self._held_back)
 
     def _note_answer(self, now: float) -> None:
         self._last_answer = self._timer = now
-        self._rto_s = min(max(4 * self._smooth_rtt_s, MIN_RTO_S), MAX_RTO_S)
-        self._window = min(self._window * 2, WINDOW)
+        self._silences = 0
 
-    def _on_timeout(self, now: float) -> None:
-        """Nothing has come back: the oldest fragments go again, a few at first, and the wait doubles."""
+    def _on_timeout(self, datagrams: list[bytes], now: float) -> None:
+        """Nothing has come back. At first some of it goes again, to hear what has come; then all of it is lost."""
         self._timer = now
-        self._rto_s = min(self._rto_s * 2, MAX_RTO_S)
-        self._window = WINDOW_AFTER_TIMEOUT
-        flying = [
-            (message, piece)
-            for message in self._messages.values()
-            for piece in message.unsettled.values()
-            if piece.state is _State.FLYING
-        ]
-        flying.sort(key=lambda item: item[1].order)
-        for message, piece in flying:
-            self._lose(message, piece)
+        self._silences += 1
+        if self._silences < PERSISTENT:
+            oldest = [(message, piece) for message in self._messages.values() for piece in message.flying.values()]
+            oldest.sort(key=lambda item: item[1].order)
+            for message, piece in oldest[:REPEATED]:
+                self._in_flight -= piece.end - piece.offset + OVERHEAD_BYTES
+                del message.flying[piece.offset]
+                datagrams.append(self._send(message, piece.offset, piece.end, now, again=True))
+            return
+        self.path.fell_silent(now)
+        self.window.fell_silent(now, self.path.size)
+        for message in self._messages.values():
+            self._lose(message, list(message.flying.values()))
 
-    def _lose(self, message: _Outgoing, piece: _Piece) -> None:
-        piece.state = _State.LOST
-        self._in_flight -= 1
-        self._resend.append((message, piece))
+    def _lose(self, message: _Outgoing, pieces: Iterable[_Piece]) -> None:
+        for piece in pieces:
+            del message.flying[piece.offset]
+            self._in_flight -= piece.end - piece.offset + OVERHEAD_BYTES
+            message.lost += 1
+            self._resend.append((message, piece.offset, piece.end))
 
     def _start_over(self, message: _Outgoing) -> None:
         self._forget_pieces(message)
-        message.pieces.clear()
-        message.restarted = True
-        message.first_open = message.next_piece = 0
+        message.again = True
+        message.next = message.first_open = 0
         message.receiver = None
+        self._unsent = deque(one for one in self._unsent if one is not message)
+        self._unsent.appendleft(message)
 
     def _forget_pieces(self, message: _Outgoing) -> None:
-        for piece in message.unsettled.values():
-            if piece.state is _State.FLYING:
-                self._in_flight -= 1
-        message.unsettled.clear()
-        self._resend = deque(item for item in self._resend if item[0] is not message)
+        for piece in message.flying.values():
+            self._in_flight -= piece.end - piece.offset + OVERHEAD_BYTES
+        message.flying.clear()
+        if message.lost:
+            message.lost = 0
+            self._resend = deque(item for item in self._resend if item[0] is not message)
+
+    def _give_up(self) -> None:
+        self._messages.clear()
+        self._by_header.clear()
+        self._unsent.clear()
+        self._resend.clear()
+        self._in_flight = self.payload_bytes = 0

@@ -1,20 +1,23 @@
 """The receiving end of ``hosts.net.fragments``: messages put together again, bounded in memory and time.
 
 Nothing that a hostile sender puts into a fragment costs more than the bytes that it sends: memory is charged per
-fragment that has come, with its bookkeeping, and never for a length that was only announced.
+fragment that has come, with its bookkeeping, and never for a length that was only announced. What has come is told to
+the sender once for many fragments: whoever empties a socket takes the statuses afterwards.
 """
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left, bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
-from hosts.wire import LARGE, Fragment, FragmentStatus
+from hosts.wire import FRAGMENT_PREFIX_BYTES, HEADER_BYTES, LARGE, FragmentStatus, WireError
 
-STATUS_EVERY = 4
-"""Fragments of one message after which its receiver says what it has, if nothing else makes it say so."""
+STATUS_EVERY = 2
+"""Fragments of one message after which its sender is told at the next occasion; for fewer it waits a while."""
 
 EXPIRY_S = 5.0
 """A message that has not grown for so long is forgotten."""
@@ -26,37 +29,63 @@ MAX_GAPS = 256
 FRAGMENT_OVERHEAD_BYTES = 200
 """What one held fragment costs beside its data, about."""
 
+HEAD_BYTES = HEADER_BYTES + 8
+"""Header and message id: the same in all fragments of a message, and in no other's."""
+
+DATA_AT = HEADER_BYTES + FRAGMENT_PREFIX_BYTES
+
+_MESSAGE_ID = struct.Struct(">Q")
+_PLACE = struct.Struct(">II")
+
+
+Datagram: TypeAlias = "bytes | memoryview"
+
+
+class Key(NamedTuple):
+    """Which message a fragment belongs to: where it is from, and the first HEAD_BYTES of its datagram."""
+
+    source: Hashable
+    head: bytes
+
 
 @dataclass(slots=True)
 class _Incoming:
     total: int
+    grown_at: float
     front: bytearray = field(default_factory=bytearray)
     """The payload's beginning, as far as it has come without a gap: it grows with each fragment, so that the last one
     costs no more than any other."""
     chunks: dict[int, bytes] = field(default_factory=dict)
     """What has come behind a gap, by its offset."""
     starts: list[int] = field(default_factory=list)
-    """Ranges of bytes that have come, rising and not touching: ``starts[i]`` to ``ends[i]``."""
+    """Ranges of bytes behind the first gap, rising and not touching: ``starts[i]`` to ``ends[i]``."""
     ends: list[int] = field(default_factory=list)
     charge: int = 0
-    grown_at: float = 0.0
-    since_status: int = 0
 
-    def room_for(self, start: int, end: int) -> bool:
+    def has_room_for(self, start: int, end: int) -> bool:
         """Whether none of these bytes has come yet and another gap can be remembered."""
+        if start < len(self.front):
+            return False
+        if not self.starts:
+            return True
         at = bisect_right(self.starts, start)
         if at > 0 and self.ends[at - 1] > start:
             return False
         return not (at < len(self.starts) and self.starts[at] < end) and len(self.starts) < MAX_GAPS
 
-    def insert(self, start: int, data: bytes) -> None:
-        self._cover(start, start + len(data))
-        if start != len(self.front):
-            self.chunks[start] = data
+    def insert(self, start: int, data: bytes | memoryview) -> None:
+        """Take in bytes that there is room for."""
+        front = self.front
+        if start != len(front):
+            self.chunks[start] = bytes(data)
+            self._cover(start, start + len(data))
             return
-        self.front += data
-        while self.chunks and len(self.front) in self.chunks:
-            self.front += self.chunks.pop(len(self.front))
+        front += data
+        if self.chunks:
+            while len(front) in self.chunks:
+                front += self.chunks.pop(len(front))
+            while self.ends and self.ends[0] <= len(front):
+                del self.starts[0], self.ends[0]
 
     def _cover(self, start: int, end: int) -> None:
         at = bisect_left(self.starts, start)
@@ -73,28 +102,31 @@ class _Incoming:
             self.starts.insert(at, start)
             self.ends.insert(at, end)
 
-    @property
-    def has_gaps(self) -> bool:
-        return len(self.starts) != 1 or self.starts[0] != 0
-
-    @property
-    def complete(self) -> bool:
-        return not self.has_gaps and self.ends[0] == self.total
-
     def status(self, message_id: int) -> FragmentStatus:
-        missing = [(end, start) for end, start in zip(self.ends, self.starts[1:])]  # noqa: B905  one shorter
-        if self.starts and self.starts[0] > 0:
-            missing.insert(0, (0, self.starts[0]))
-        return FragmentStatus(message_id, self.total, self.ends[-1] if self.ends else 0, tuple(missing))
+        """What has come."""
+        if not self.starts:
+            return FragmentStatus(message_id, self.total, len(self.front))
+        missing = tuple(zip((len(self.front), *self.ends), self.starts))  # noqa: B905  the last end is followed by none
+        return FragmentStatus(message_id, self.total, self.ends[-1], missing)
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What a fragment led to: the whole payload, if it was the last one, and what to tell the sender, if anything."""
+@dataclass(slots=True)
+class _Owed:
+    """What has happened to a message since its sender was told of it."""
 
-    payload: bytes | memoryview | None = None
-    """A large one is not copied; it changes no more."""
-    status: FragmentStatus | None = None
+    fragments: int = 0
+    size: int = 0
+    urgent: bool = False
+    """Something is missing, or came twice, or nothing is missing any more."""
+
+
+class Told(NamedTuple):
+    """What a message's sender is to be told; ``size``: the bytes of datagrams that have come since the last time."""
+
+    source: Hashable
+    header: bytes
+    status: FragmentStatus
+    size: int
 
 
 class Inbox:
@@ -104,8 +136,9 @@ class Inbox:
         self._limit = limit_bytes
         self._source_limit = source_limit_bytes
         self._max_message = max_message_bytes
-        self._messages: OrderedDict[tuple[Hashable, bytes, int], _Incoming] = OrderedDict()
-        self._done: OrderedDict[tuple[Hashable, bytes, int], int] = OrderedDict()
+        self._messages: OrderedDict[Key, _Incoming] = OrderedDict()
+        self._done: OrderedDict[Key, int] = OrderedDict()
+        self._owed: dict[Key, _Owed] = {}
         self._held = 0
         self._held_by: Counter[Hashable] = Counter()
         self.drops: Counter[str] = Counter()
@@ -113,44 +146,81 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._messages)
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether fragments of this message have come, and others are still missing."""
+        return key in self._messages
+
     @property
     def held_bytes(self) -> int:
         """Memory charged for incomplete messages; at most ``limit_bytes``."""
         return self._held
 
-    def receive(self, source: Hashable, head: bytes, fragment: Fragment, now: float) -> Received:
-        """Take in a fragment from ``source``. ``head``, the header's bytes, must be the same in all of a message."""
-        key = (source, head, fragment.message_id)
-        if key in self._done:
-            total = self._done[key]
-            return Received(status=FragmentStatus(fragment.message_id, total, total))
-        if fragment.total > self._max_message:
-            self.drops["message_too_large"] += 1
-            return Received()
+    @property
+    def owes(self) -> bool:
+        """Whether some sender is still to be told what has come."""
+        return bool(self._owed)
+
+    def receive(self, key: Key, datagram: Datagram, now: float) -> bytes | memoryview | None:
+        """Take in a datagram that is a fragment; the whole payload, if it was the last one. A large one is not
+        copied, and changes no more. Raises WireError if offsets do not fit."""
+        size = len(datagram) - DATA_AT
+        if size <= 0:
+            raise WireError("an empty fragment")
+        start, total = _PLACE.unpack_from(datagram, HEAD_BYTES)
+        end = start + size
+        if end > total:
+            raise WireError(f"a fragment at {start} of {size} bytes overruns its message of {total}")
         message = self._messages.get(key)
         if message is None:
-            message = _Incoming(fragment.total, grown_at=now)
-        if fragment.total != message.total:
+            if key in self._done:
+                self._owe(key, len(datagram)).urgent = True
+                return None
+            if total > self._max_message:
+                self.drops["message_too_large"] += 1
+                return None
+            message = _Incoming(total, now)
+        elif total != message.total:
             self.drops["fragment_conflict"] += 1
-            return Received()
-        if not message.room_for(fragment.offset, fragment.offset + len(fragment.data)):
+            return None
+        if not message.has_room_for(start, end):
             # A duplicate, most likely because the status was lost: say again what has come.
             self.drops["fragment_duplicate"] += 1
-            return Received(status=message.status(fragment.message_id) if message.starts else None)
-        if not self._charge(key, message, fragment, now):
+            self._owe(key, len(datagram)).urgent = True
+            return None
+        if not self._charge(key, message, size + FRAGMENT_OVERHEAD_BYTES, now):
             self.drops["reassembly_full"] += 1
-            return Received()
-        message.insert(fragment.offset, fragment.data)
-        message.grown_at = now
-        message.since_status += 1
-        self._messages[key] = message
-        self._messages.move_to_end(key)
-        if message.complete:
-            return self._finish(key, message)
-        if message.has_gaps or message.since_status >= STATUS_EVERY:
-            message.since_status = 0
-            return Received(status=message.status(fragment.message_id))
-        return Received()
+            return None
+        message.insert(start, datagram[DATA_AT:])
+        return self._grown(key, message, 1, len(datagram), now)
+
+    def receive_next(
+        self, key: Key, datagrams: Sequence[Datagram], now: float
+    ) -> tuple[int, bytes | memoryview | None]:
+        """Take in datagrams of a known message as long as each brings the bytes that come next, as most do: how many
+        were, and the whole payload, if the last one of them completes it. What comes out of order, or is of no use,
+        is for ``receive``."""
+        message = self._messages[key]
+        if message.starts:
+            return 0, None
+        front, total = message.front, message.total
+        before = at = len(front)
+        most = self._room(key.source) - FRAGMENT_OVERHEAD_BYTES * len(datagrams)
+        unpack, count = _PLACE.unpack_from, 0
+        for datagram in datagrams:
+            size = len(datagram) - DATA_AT
+            if size <= 0:
+                break
+            start, announced = unpack(datagram, HEAD_BYTES)
+            end = start + size
+            if start != at or announced != total or end > total or end - before > most:
+                break
+            front += datagram[DATA_AT:]
+            at = end
+            count += 1
+        if not count:
+            return 0, None
+        self._charge(key, message, at - before + count * FRAGMENT_OVERHEAD_BYTES, now)
+        return count, self._grown(key, message, count, at - before + count * DATA_AT, now)
 
     def expire(self, now: float) -> None:
         """Forget messages that have not grown for EXPIRY_S."""
@@ -159,30 +229,74 @@ class Inbox:
             if now - message.grown_at <= EXPIRY_S:
                 return
             self.drops["reassembly_expired"] += 1
+            self._owed.pop(key, None)
             self._release(key, message)
 
-    def _charge(self, key: tuple[Hashable, bytes, int], message: _Incoming, fragment: Fragment, now: float) -> bool:
-        cost = len(fragment.data) + FRAGMENT_OVERHEAD_BYTES
-        if self._held + cost > self._limit or self._held_by[key[0]] + cost > self._source_limit:
+    def take_statuses(self, *, waited: bool = False) -> Iterator[Told]:
+        """What senders are to be told now. ``waited``: also those that nothing urgent is told."""
+        if not self._owed:
+            return
+        owed, self._owed = self._owed, {}
+        for key, one in owed.items():
+            if not (waited or one.urgent or one.fragments >= STATUS_EVERY):
+                self._owed[key] = one
+                continue
+            (message_id,) = _MESSAGE_ID.unpack_from(key.head, HEADER_BYTES)
+            message = self._messages.get(key)
+            if message is not None:
+                status = message.status(message_id)
+            elif key in self._done:
+                status = FragmentStatus(message_id, self._done[key], self._done[key])
+            else:
+                continue
+            yield Told(key.source, key.head[:HEADER_BYTES], status, one.size)
+
+    def _grown(self, key: Key, message: _Incoming, count: int, size: int, now: float) -> bytes | memoryview | None:
+        """So many fragments, of ``size`` bytes of datagrams, have been taken in."""
+        message.grown_at = now
+        self._messages[key] = message
+        self._messages.move_to_end(key)
+        owed = self._owe(key, size)
+        owed.fragments += count
+        if message.starts:
+            owed.urgent = True
+        elif len(message.front) == message.total:
+            owed.urgent = True
+            return self._finish(key, message)
+        return None
+
+    def _owe(self, key: Key, size: int) -> _Owed:
+        owed = self._owed.get(key)
+        if owed is None:
+            owed = self._owed[key] = _Owed()
+        owed.size += size
+        return owed
+
+    def _room(self, source: Hashable) -> int:
+        """How many bytes more a source may have kept."""
+        return min(self._limit - self._held, self._source_limit - self._held_by[source])
+
+    def _charge(self, key: Key, message: _Incoming, cost: int, now: float) -> bool:
+        if cost > self._room(key.source):
             self.expire(now)
-            if self._held + cost > self._limit or self._held_by[key[0]] + cost > self._source_limit:
+            if cost > self._room(key.source):
                 return False
         message.charge += cost
         self._held += cost
-        self._held_by[key[0]] += cost
+        self._held_by[key.source] += cost
         return True
 
-    def _finish(self, key: tuple[Hashable, bytes, int], message: _Incoming) -> Received:
-        payload = bytes(message.front) if len(message.front) <= LARGE else memoryview(message.front)
+    def _finish(self, key: Key, message: _Incoming) -> bytes | memoryview:
+        payload = bytes(message.front) if message.total <= LARGE else memoryview(message.front)
         self._release(key, message)
         self._done[key] = message.total
         if len(self._done) > REMEMBERED:
             self._done.popitem(last=False)
-        return Received(payload, FragmentStatus(key[2], message.total, message.total))
+        return payload
 
-    def _release(self, key: tuple[Hashable, bytes, int], message: _Incoming) -> None:
+    def _release(self, key: Key, message: _Incoming) -> None:
         del self._messages[key]
         self._held -= message.charge
-        self._held_by[key[0]] -= message.charge
-        if not self._held_by[key[0]]:
-            del self._held_by[key[0]]
+        self._held_by[key.source] -= message.charge
+        if not self._held_by[key.source]:
+            del self._held_by[key.source]

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hosts.config import Address
 from hosts.net.fragments import Outbox
+from hosts.net.path import PathSize, largest_datagram
 from hosts.net.validation import Validation
 from hosts.raft.message import NOBODY, MessageType
 from hosts.wire import (
@@ -58,11 +59,23 @@ class _Waiting:
 
 
 class Replies:
-    """The replies of one node, to all addresses. ``put`` sends a datagram of a type; ``draw`` draws 64 bits."""
+    """The replies of one node, to all addresses. ``put`` sends a datagram of a type; ``draw`` draws 64 bits; ``mtu``:
+    bytes of the largest IP packet that is tried."""
 
-    def __init__(self, put: Callable[[int, bytes, Address], None], draw: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        put: Callable[[int, bytes, Address], None],
+        put_all: Callable[[Sequence[bytes], Address], None],
+        draw: Callable[[], int],
+        mtu: int,
+    ) -> None:
+        """``put_all`` sends fragments."""
         self._put = put
+        self._put_all = put_all
         self._draw = draw
+        self._mtu = mtu
+        self._paths: OrderedDict[Address, PathSize] = OrderedDict()
+        """What is known of the ways to clients, the one that was used last at the end."""
         self._validation = Validation()
         self._outboxes: dict[Address, Outbox] = {}
         self._waiting: OrderedDict[Address, _Waiting] = OrderedDict()
@@ -73,6 +86,11 @@ class Replies:
     def __bool__(self) -> bool:
         """Whether ``poll`` may have something to do."""
         return bool(self._outboxes or self._waiting)
+
+    @property
+    def shrunk(self) -> int:
+        """How often the way to a client has come to take smaller datagrams only."""
+        return sum(path.shrunk for path in self._paths.values())
 
     def heard(self, address: Address, size: int, now: float) -> None:
         """A datagram of ``size`` bytes has come from a client."""
@@ -104,8 +122,9 @@ class Replies:
             self._validation.echoed(address, now)
             for header, payload in self._forget(address).replies.items():
                 self.send(header, payload, address, now)
-        elif outbox is not None and status.message_id in outbox:
-            self._validation.echoed(address, now)
+        elif outbox is not None:
+            if status.message_id in outbox:
+                self._validation.echoed(address, now)
             outbox.on_status(status, address, now)
             self._pump(address, outbox, now)
 
@@ -128,13 +147,22 @@ class Replies:
             if known is not None:
                 outbox.remove(known)
         elif len(self._outboxes) < MAX_ADDRESSES:
-            outbox = self._outboxes[address] = Outbox(self._draw())
+            outbox = self._outboxes[address] = Outbox(self._draw(), self._path(address))
         if outbox is None or len(outbox) >= MAX_REPLIES or not self._make_room(len(payload), address):
             self.drops["outbox_full"] += 1
         else:
             outbox.add(header, payload, now)
         if outbox is not None:
             self._pump(address, outbox, now)
+
+    def _path(self, address: Address) -> PathSize:
+        path = self._paths.get(address)
+        if path is None:
+            path = self._paths[address] = PathSize(largest_datagram(address[0], self._mtu))
+            if len(self._paths) > MAX_ADDRESSES:
+                self._paths.popitem(last=False)
+        self._paths.move_to_end(address)
+        return path
 
     def _make_room(self, size: int, address: Address) -> bool:
         """Whether another reply of ``size`` bytes to ``address`` may be kept. Those that wait make room for it."""
@@ -149,8 +177,9 @@ class Replies:
 
     def _pump(self, address: Address, outbox: Outbox, now: float) -> None:
         unanswered = bool(outbox)
-        for datagram in outbox.poll(now):
-            self._put(datagram[1], datagram, address)
+        datagrams = outbox.poll(now)
+        if datagrams:
+            self._put_all(datagrams, address)
         if not outbox:
             self._outboxes.pop(address, None)
             if unanswered:

@@ -9,18 +9,19 @@ Everything else is dropped and counted under its reason.
 from __future__ import annotations
 
 import os
-import socket
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hosts.config import Address
+from hosts.config import DEFAULT_MTU, Address
 from hosts.net.batches import MORE, unpack_batch
 from hosts.net.fragments import Outbox
-from hosts.net.reassembly import Inbox
+from hosts.net.path import PathSize, largest_datagram
+from hosts.net.reassembly import HEAD_BYTES, Datagram, Inbox, Key, Told
 from hosts.net.replies import Replies, status_header
 from hosts.net.seal import SEAL_BYTES, Seal
+from hosts.net.udp import BATCH, Socket, UdpSocket
 from hosts.net.validation import AMPLIFICATION
 from hosts.raft.config import MAX_ID
 from hosts.raft.message import NOBODY, Message, MessageType
@@ -31,7 +32,7 @@ from hosts.wire import (
     LARGE,
     MAX_DATAGRAM,
     PEER_PREFIX_BYTES,
-    Fragment,
+    Flag,
     FragmentStatus,
     Header,
     Payload,
@@ -43,10 +44,6 @@ from hosts.wire import (
     unpack_peer,
 )
 
-RECEIVE_BYTES = 2048
-"""Room for a datagram; a longer one is none of ours."""
-
-SOCKET_BUFFER_BYTES = 4 << 20
 MAX_DRAIN = 256
 DRAIN_S = 0.005
 """Datagrams taken from the socket, and time spent on them, before anything else has its turn."""
@@ -56,6 +53,10 @@ MAX_PEER_OUTBOX_BYTES = 64 << 20
 
 MESSAGE_OVERHEAD_BYTES = 1 << 20
 """An AppendEntries may carry this much beside the largest value."""
+
+_FRAGMENT = int(Flag.FRAGMENT)
+_PROBES = frozenset({int(MessageType.FRAGMENT_STATUS), int(MessageType.CLIENT_FRAGMENT_STATUS)})
+"""As fragments they only prove that datagrams of their size arrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +69,6 @@ class Handlers:
     refuse: Callable[[Header, bytes, Address], bool]
 
 
-def open_socket(address: Address) -> socket.socket:
-    """A bound socket that never blocks. Raises OSError if the address cannot be bound."""
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        opened.setblocking(False)
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            opened.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
-        opened.bind(address)
-    except OSError:
-        opened.close()
-        raise
-    return opened
-
-
 def draw_message_id() -> int:
     """Where an outbox's message ids begin: unlike those of an earlier life."""
     return int.from_bytes(os.urandom(8), "big")
@@ -89,10 +76,11 @@ def draw_message_id() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a transport takes from outside itself; a simulator has its own. ``clock`` is monotonic, in seconds."""
+    """What a transport takes from outside itself; a simulator has its own. ``clock`` is monotonic, in seconds;
+    ``open_socket`` takes an address and the largest datagram that is expected."""
 
     clock: Callable[[], float] = time.monotonic
-    open_socket: Callable[[Address], socket.socket] = open_socket
+    open_socket: Callable[[Address, int], Socket] = UdpSocket
     draw_message_id: Callable[[], int] = draw_message_id
 
 
@@ -109,8 +97,10 @@ class Transport:
         handlers: Handlers,
         surroundings: Surroundings = Surroundings(),
         seal: Seal | None = None,
+        mtu: int = DEFAULT_MTU,
     ) -> None:
-        """Without ``seal`` whoever has a member's address is believed. Raises OSError if ``address`` is unusable."""
+        """Without ``seal`` whoever has a member's address is believed. ``mtu``: bytes of the largest IP packet that
+        is tried. Raises OSError if ``address`` is unusable."""
         self._member = member
         self._seal = seal
         self._cluster = cluster if seal is None else seal.cluster
@@ -127,8 +117,15 @@ class Transport:
         self._peer_inbox = Inbox(reassembly_bytes, reassembly_bytes, largest)
         self._client_inbox = Inbox(reassembly_bytes, reassembly_bytes // 2, MAX_REQUEST_BYTES)
         self._peer_outboxes: dict[Address, Outbox] = {}
-        self._replies = Replies(self._put, surroundings.draw_message_id)
-        self.socket = surroundings.open_socket(address)
+        self._received: deque[tuple[Datagram, Address]] = deque()
+        """What was taken from the socket and not looked at yet."""
+        self._latest: Key | None = None
+        """The message whose fragment was looked at last, if more of it is to come and none of it is sealed."""
+        self._answered: dict[Address, Outbox] = {}
+        """Those that may send more, because a status has come."""
+        self._mtu = mtu
+        self._replies = Replies(self._put, self._put_all, surroundings.draw_message_id, mtu)
+        self.socket = surroundings.open_socket(address, largest_datagram(address[0], mtu))
 
     def close(self) -> None:
         self.socket.close()
@@ -136,40 +133,149 @@ class Transport:
     def counters(self) -> dict[str, dict[str, int]]:
         """Datagrams received and sent by type, dropped by reason."""
         drops = self.drops + self._replies.drops + self._peer_inbox.drops + self._client_inbox.drops
+        shrunk = sum(outbox.path.shrunk for outbox in self._peer_outboxes.values()) + self._replies.shrunk
+        if shrunk:
+            drops["path_shrunk"] = shrunk
         return {
             "received": {MessageType(kind).name: count for kind, count in sorted(self.received.items())},
             "sent": {MessageType(kind).name: count for kind, count in sorted(self.sent.items())},
             "drops": dict(sorted(drops.items())),
         }
 
+    def paths(self) -> dict[str, dict[str, int]]:
+        """By the address of a member that large messages went to: bytes of the largest datagram that surely arrives,
+        how often one that did has stopped to, and bytes that may be on their way."""
+        return {
+            f"{host}:{port}": {
+                "datagram": outbox.path.size,
+                "shrunk": outbox.path.shrunk,
+                "window": round(outbox.window.size),
+            }
+            for (host, port), outbox in sorted(self._peer_outboxes.items())
+        }
+
     # -- in -----------------------------------------------------------------------------------------------------
 
     def drain(self) -> None:
         """Take what has come, for DRAIN_S and up to MAX_DRAIN datagrams, and hand on what is complete and right."""
-        receive, clock = self.socket.recvfrom, self._clock
-        until = clock() + DRAIN_S
-        for _ in range(MAX_DRAIN):
-            try:
-                datagram, address = receive(RECEIVE_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                self.drops["socket_error"] += 1
-                return
-            self._take(datagram, address)
-            if clock() > until:
+        clock = self._clock
+        now = clock()
+        until = now + DRAIN_S
+        for _ in range(MAX_DRAIN // BATCH):
+            whole = False
+            if not self._received:
+                try:
+                    batch = self.socket.receive()
+                except OSError:
+                    self.drops["socket_error"] += 1
+                    return
+                whole = len(batch) == BATCH
+                self._received.extend(batch)
+            received = self._received
+            while received and now <= until:
+                datagram, address = received.popleft()
+                self._latest = None
+                self._take(datagram, address, now)
+                if received and self._latest is not None:
+                    self._take_next(now, self._latest)
+                now = clock()
+            self._answer_fragments()
+            if received or not whole:
                 return
 
-    def _take(self, datagram: bytes, address: Address) -> None:
+    @property
+    def has_more(self) -> bool:
+        """Whether ``drain`` has left something that is in the socket no more."""
+        return bool(self._received)
+
+    def _take(self, datagram: Datagram, address: Address, now: float) -> None:
         try:
+            if len(datagram) > HEAD_BYTES and datagram[2] & _FRAGMENT:
+                self._take_fragment(datagram, address, now)
+                return
+            datagram = bytes(datagram)
             header = Header.unpack(datagram)
             self.received[header.type] += 1
             if header.type < FIRST_CLIENT_TYPE:
                 self._take_peer(header, datagram, address)
             else:
-                self._take_client(header, datagram, address)
+                self._take_client(header, datagram, address, now)
         except WireError:
             self.drops["malformed"] += 1
+
+    def _take_next(self, now: float, key: Key) -> None:
+        """Go on with the message whose fragment came last: as a rule its next ones have come with it."""
+        received = self._received
+        run: list[Datagram] = []
+        for datagram, address in received:
+            if datagram[:HEAD_BYTES] != key.head or address != key.source:
+                break
+            run.append(datagram)
+        if not run:
+            return
+        kind = run[0][1]
+        inbox = self._peer_inbox if kind < FIRST_CLIENT_TYPE else self._client_inbox
+        count, whole = inbox.receive_next(key, run, now)
+        for _ in range(count):
+            datagram, address = received.popleft()
+            if kind >= FIRST_CLIENT_TYPE:
+                self._replies.heard(address, len(datagram), now)
+        self.received[kind] += count
+        if whole is not None:
+            self._complete(key, whole)
+
+    def _take_fragment(self, datagram: Datagram, address: Address, now: float) -> None:
+        """Most datagrams of a large message: what its first fragment has shown is not looked at again."""
+        kind = datagram[1]
+        key = Key(address, bytes(datagram[:HEAD_BYTES]))
+        inbox = self._peer_inbox if kind < FIRST_CLIENT_TYPE else self._client_inbox
+        if key in inbox and (self._seal is None or kind >= FIRST_CLIENT_TYPE):
+            self.received[kind] += 1
+            if kind >= FIRST_CLIENT_TYPE:
+                self._replies.heard(address, len(datagram), now)
+        else:
+            datagram = bytes(datagram)
+            header = Header.unpack(datagram)
+            self.received[kind] += 1
+            if kind < FIRST_CLIENT_TYPE:
+                reason = self._refusal(header, datagram, address)
+                if reason:
+                    self.drops[reason] += 1
+                    return
+                if self._seal is not None:
+                    datagram = datagram[:-SEAL_BYTES]
+            elif not self._is_request(header, datagram, address, now):
+                return
+            if self._is_beside_the_point(header, datagram, address, now):
+                return
+        inbox.expire(now)
+        whole = inbox.receive(key, datagram, now)
+        if whole is not None:
+            self._complete(key, whole)
+        elif key in inbox and (self._seal is None or kind >= FIRST_CLIENT_TYPE):
+            self._latest = key
+
+    def _complete(self, key: Key, whole: Encoded) -> None:
+        """All of a message has come."""
+        header, address = Header.unpack(key.head), key.source
+        if header.type < FIRST_CLIENT_TYPE:
+            self._hand_on(header, whole)
+        else:
+            assert isinstance(address, tuple)
+            self._handlers.request(header, whole, address)
+
+    def _is_beside_the_point(self, header: Header, datagram: bytes, address: Address, now: float) -> bool:
+        """Whether a fragment need not be gathered: it only proves that its size arrives, or it begins a request that
+        is in vain here, and is answered."""
+        if header.type in _PROBES:
+            fragment = unpack_fragment(datagram[HEADER_BYTES:])
+            arrived = FragmentStatus(fragment.message_id, fragment.total, len(fragment.data))
+            self._answer_fragment(Told(address, datagram[:HEADER_BYTES], arrived, len(datagram)), now)
+            return True
+        if header.type < FIRST_CLIENT_TYPE:
+            return False
+        fragment = unpack_fragment(datagram[HEADER_BYTES:])
+        return fragment.offset == 0 and self._handlers.refuse(header, fragment.data, address)
 
     def _take_peer(self, header: Header, datagram: bytes, address: Address) -> None:
         reason = self._refusal(header, datagram, address)
@@ -178,21 +284,17 @@ class Transport:
             return
         if self._seal is not None:
             datagram = datagram[:-SEAL_BYTES]
-        payload: Encoded = datagram[HEADER_BYTES:]
-        if header.is_fragment:
-            fragment = unpack_fragment(datagram[HEADER_BYTES:])
-            whole = self._gather(self._peer_inbox, header, datagram, fragment, address)
-            if whole is None:
-                return
-            payload = whole
-        message = unpack_peer(header, payload, cluster=self._cluster)
-        if message.type is MessageType.FRAGMENT_STATUS:
+        if header.type == MessageType.FRAGMENT_STATUS:
+            message = unpack_peer(header, datagram[HEADER_BYTES:], cluster=self._cluster)
             outbox = self._peer_outboxes.get(address)
             if outbox is not None:
                 outbox.on_status(FragmentStatus.unpack(message.data), address, self._clock())
-                self._pump(address, outbox)
+                self._answered[address] = outbox
         else:
-            self._handlers.peer(header.group, message)
+            self._hand_on(header, datagram[HEADER_BYTES:])
+
+    def _hand_on(self, header: Header, payload: Encoded) -> None:
+        self._handlers.peer(header.group, unpack_peer(header, payload, cluster=self._cluster))
 
     def _refusal(self, header: Header, datagram: bytes, address: Address) -> str:
         """Why a peer message is none for this member, "" if it is one."""
@@ -218,27 +320,27 @@ class Transport:
             self._forget_strangers()
         return ""
 
-    def _take_client(self, header: Header, datagram: bytes, address: Address) -> None:
+    def _take_client(self, header: Header, datagram: bytes, address: Address, now: float) -> None:
+        if not self._is_request(header, datagram, address, now):
+            return
         payload = datagram[HEADER_BYTES:]
-        self._replies.heard(address, len(datagram), self._clock())
+        if header.type == MessageType.CLIENT_FRAGMENT_STATUS:
+            self._replies.on_status(FragmentStatus.unpack(payload), address, now)
+        elif header.flags & MORE:
+            self._take_batch(header, payload, address)
+        else:
+            self._handlers.request(header, payload, address)
+
+    def _is_request(self, header: Header, datagram: bytes, address: Address, now: float) -> bool:
+        """Whether a client may have sent this to a group of this node."""
+        self._replies.heard(address, len(datagram), now)
         if header.source != NOBODY or header.type == MessageType.CLIENT_REPLY:
             self.drops["not_a_request"] += 1
         elif header.group not in self._peers:
             self.drops["unknown_group"] += 1
-        elif header.type == MessageType.CLIENT_FRAGMENT_STATUS:
-            self._replies.on_status(FragmentStatus.unpack(payload), address, self._clock())
-        elif not header.is_fragment:
-            if header.flags & MORE:
-                self._take_batch(header, payload, address)
-            else:
-                self._handlers.request(header, payload, address)
         else:
-            fragment = unpack_fragment(payload)
-            if fragment.offset == 0 and self._handlers.refuse(header, fragment.data, address):
-                return
-            whole = self._gather(self._client_inbox, header, datagram, fragment, address)
-            if whole is not None:
-                self._handlers.request(header, whole, address)
+            return True
+        return False
 
     def _take_batch(self, header: Header, payload: bytes, address: Address) -> None:
         kind, group, session, lowest, flags = header.type, header.group, header.log_term, header.commit, header.flags
@@ -248,22 +350,30 @@ class Transport:
             )
             self._handlers.request(one, request, address)
 
-    def _gather(
-        self, inbox: Inbox, header: Header, datagram: bytes, fragment: Fragment, address: Address
-    ) -> Encoded | None:
+    def _answer_fragments(self, *, waited: bool = False) -> None:
+        """Tell senders of fragments what has come, and send what the answers to the own ones make room for."""
         now = self._clock()
-        inbox.expire(now)
-        received = inbox.receive(address, datagram[:HEADER_BYTES], fragment, now)
-        if received.status is not None and header.type < FIRST_CLIENT_TYPE:
-            # Without a key, whoever has this member's address may have sent it: that one is not to hear much more.
-            room = AMPLIFICATION * len(datagram) - HEADER_BYTES - PEER_PREFIX_BYTES
-            body = received.status.pack(room)
-            answer = Message(MessageType.FRAGMENT_STATUS, self._member, header.source, header.term, data=body)
-            reply, body = pack_peer(answer, group=header.group, cluster=self._cluster)
-            self._put(reply.type, reply.pack() + body, address)
-        elif received.status is not None:
-            self._replies.send_status(status_header(header, self._member), received.status, address, now)
-        return received.payload
+        for inbox in (self._peer_inbox, self._client_inbox):
+            for told in inbox.take_statuses(waited=waited):
+                self._answer_fragment(told, now)
+        if self._answered:
+            answered, self._answered = self._answered, {}
+            for address, outbox in answered.items():
+                self._pump(address, outbox)
+
+    def _answer_fragment(self, told: Told, now: float) -> None:
+        address = told.source
+        assert isinstance(address, tuple)
+        header = Header.unpack(told.header)
+        if header.type >= FIRST_CLIENT_TYPE:
+            self._replies.send_status(status_header(header, self._member), told.status, address, now)
+            return
+        # Without a key, whoever has this member's address may have sent it: that one is not to hear much more.
+        room = AMPLIFICATION * told.size - HEADER_BYTES - PEER_PREFIX_BYTES
+        body = told.status.pack(room)
+        answer = Message(MessageType.FRAGMENT_STATUS, self._member, header.source, header.term, data=body)
+        reply, body = pack_peer(answer, group=header.group, cluster=self._cluster)
+        self._put(reply.type, reply.pack() + body, address)
 
     # -- members ------------------------------------------------------------------------------------------------
 
@@ -316,7 +426,8 @@ class Transport:
     def _send_fragmented(self, header: Header, payload: Payload, address: Address) -> None:
         outbox = self._peer_outboxes.get(address)
         if outbox is None:
-            outbox = self._peer_outboxes[address] = Outbox(self._draw_message_id())
+            path = PathSize(largest_datagram(address[0], self._mtu, SEAL_BYTES if self._seal is not None else 0))
+            outbox = self._peer_outboxes[address] = Outbox(self._draw_message_id(), path)
         if self._makes_room(outbox, header, len(payload)):
             outbox.add(header, payload, self._clock())
             self._pump(address, outbox)
@@ -344,6 +455,7 @@ class Transport:
 
     def poll(self) -> None:
         """Send what is due again; to be called now and then, at least every tick."""
+        self._answer_fragments(waited=True)
         for address, outbox in self._peer_outboxes.items():
             self._pump(address, outbox)
         self._replies.poll(self._clock())
@@ -351,18 +463,31 @@ class Transport:
     @property
     def waits(self) -> bool:
         """Whether ``poll`` may have something to do."""
-        return bool(self._replies) or any(self._peer_outboxes.values())
+        owes = self._peer_inbox.owes or self._client_inbox.owes
+        return owes or bool(self._replies) or any(self._peer_outboxes.values())
 
     def _pump(self, address: Address, outbox: Outbox) -> None:
-        for datagram in outbox.poll(self._clock()):
-            self._put(datagram[1], datagram, address)
+        datagrams = outbox.poll(self._clock())
+        if datagrams:
+            self._put_all(datagrams, address)
 
     def _put(self, kind: int, datagram: bytes, address: Address) -> None:
         if self._seal is not None and kind < FIRST_CLIENT_TYPE:
             datagram = self._seal.close_up(datagram)
         try:
-            self.socket.sendto(datagram, address)
+            self.socket.send(datagram, address)
             self.sent[kind] += 1
         except OSError:
             # A full buffer or no route: for Raft the same as a datagram lost on the way.
             self.drops["not_sent"] += 1
+
+    def _put_all(self, datagrams: Sequence[bytes], address: Address) -> None:
+        """Send fragments to one address."""
+        for datagram in datagrams:
+            self.sent[datagram[1]] += 1
+        if self._seal is not None and datagrams[0][1] < FIRST_CLIENT_TYPE:
+            datagrams = [self._seal.close_up(datagram) for datagram in datagrams]
+        failed = len(datagrams) - self.socket.send_all(datagrams, address)
+        if failed:
+            self.sent[datagrams[-1][1]] -= failed
+            self.drops["not_sent"] += failed

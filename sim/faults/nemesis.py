@@ -639,7 +639,7 @@ class Nemesis:
         return self._control.stop_rival
 
     def _foreign_write(self, random: Random) -> Undo | None:
-        """Another client of P4Runtime writes a leader of an earlier term into a switch; the controller knows nothing."""
+        """Another client of P4Runtime writes a leader of an earlier term into a switch: no controller is told."""
         group = random.choice(self._scene.plan.topology.groups)
         assert self._fabric is not None
         switch = self._fabric.switches[random.choice(sorted(self._fabric.switches))]

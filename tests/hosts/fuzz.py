@@ -22,7 +22,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, cast
+from typing import Any
 
 from hosts.config import Address
 from hosts.group import Group, GroupOutputs
@@ -37,6 +37,7 @@ from hosts.service import values
 from hosts.service.requests import Operation, Reply, Request
 from hosts.service.snapshots import Policy
 from hosts.wire import FIRST_CLIENT_TYPE, HEADER_BYTES, MAX_DATAGRAM, Flag, Header, WireError
+from tests.hosts.memory_socket import MemorySocket
 
 GROUP = 1
 MEMBERS = (1, 2, 3)
@@ -58,32 +59,12 @@ Recorded = tuple[bytes, Address, int]
 """A datagram, where it came from, and the member that it was sent to."""
 
 
-class MemorySocket:
-    """As much of a UDP socket as a transport uses."""
-
-    def __init__(self, member: int, mesh: Mesh) -> None:
-        self.member = member
-        self.waiting: deque[tuple[bytes, Address]] = deque()
-        self._mesh = mesh
-
-    def recvfrom(self, _size: int) -> tuple[bytes, Address]:
-        if not self.waiting:
-            raise BlockingIOError
-        return self.waiting.popleft()
-
-    def sendto(self, datagram: bytes, address: Address) -> None:
-        self._mesh.carry(datagram, ADDRESSES[self.member], address)
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 class Member:
     """One member, whose disk is done at once."""
 
     def __init__(self, number: int, mesh: Mesh, key: bytes | None, chance: random.Random) -> None:
         self.number = number
-        self.socket = MemorySocket(number, mesh)
+        self.socket = MemorySocket(lambda datagram, address: mesh.carry(datagram, ADDRESSES[number], address))
         self._written: list[tuple[int, Ready | Snapshot]] = []
         seal = None if key is None else Seal(key, CLUSTER, 1)
         self.transport = Transport(
@@ -93,7 +74,7 @@ class Member:
             {GROUP: {one: place for one, place in ADDRESSES.items() if one != number}},
             4 << 20,
             Handlers(lambda _, message: self.group.step(message), self._on_request, self._on_large_request),
-            Surroundings(lambda: mesh.now, lambda _: cast(Any, self.socket), lambda: chance.getrandbits(64)),
+            Surroundings(lambda: mesh.now, lambda *_: self.socket, lambda: chance.getrandbits(64)),
             seal,
         )
         config = Config(

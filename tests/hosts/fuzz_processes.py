@@ -7,14 +7,16 @@ very socket, so that they come from a member's own address.
 from __future__ import annotations
 
 import random
-import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, cast
 
 from bench.consensus.loopback import Loopback
 from hosts import config
 from hosts.client.blocking import Client, ClientError
+from hosts.config import Address
+from hosts.net.udp import Datagram, Socket
 from hosts.node import Node
 from tests.hosts.fuzz import ADDRESSES, MEMBERS, Mesh, Recorded, mutate
 
@@ -24,21 +26,30 @@ PER_BURST = 250
 class Recording:
     """A UDP socket that keeps what passes through it."""
 
-    def __init__(self, inner: socket.socket, mesh: Mesh, own: int) -> None:
+    def __init__(self, inner: Socket, mesh: Mesh, own: int) -> None:
         self._inner = inner
         self._mesh = mesh
         self._own = own
 
-    def recvfrom(self, size: int) -> tuple[bytes, Any]:
-        datagram, address = self._inner.recvfrom(size)
-        self._keep(datagram, address, self._own)
-        return datagram, address
+    def receive(self) -> Sequence[tuple[Datagram, Address]]:
+        batch = self._inner.receive()
+        for datagram, address in batch:
+            self._keep(bytes(datagram), address, self._own)
+        return batch
 
-    def sendto(self, datagram: bytes, address: Any) -> int:
+    def send(self, datagram: bytes, address: Address) -> None:
+        self._keep_sent(datagram, address)
+        self._inner.send(datagram, address)
+
+    def send_all(self, datagrams: Sequence[bytes], address: Address) -> int:
+        for datagram in datagrams:
+            self._keep_sent(datagram, address)
+        return self._inner.send_all(datagrams, address)
+
+    def _keep_sent(self, datagram: bytes, address: Address) -> None:
         number = int(address[0].rpartition(".")[2])
         if number in MEMBERS:
             self._keep(datagram, ADDRESSES[self._own], number)
-        return self._inner.sendto(datagram, address)
 
     def _keep(self, datagram: bytes, address: Any, target: int) -> None:
         source = ADDRESSES.get(int(address[0].rpartition(".")[2]), address)
@@ -72,7 +83,7 @@ def run(count: int, seed: int, *, with_key: bool) -> str:
         node = Node(config.load(cluster.config), 3)
         node.notes = lambda text: None
         inner = node._transport.socket
-        node._transport.socket = cast(socket.socket, Recording(inner, mesh, 3))
+        node._transport.socket = cast(Socket, Recording(inner, mesh, 3))
         thread = threading.Thread(target=node.run)
         thread.start()
         try:
@@ -87,7 +98,7 @@ def run(count: int, seed: int, *, with_key: bool) -> str:
                         if not mesh.recorded[target]:
                             continue
                         datagram, _ = mutate(mesh, chance, mesh.members[target])
-                        inner.sendto(datagram, cluster.addresses[target - 1])
+                        inner.send_all([datagram], cluster.addresses[target - 1])  # some are too long to leave
                         sent += 1
                     time.sleep(0.01)
                     if not with_key:

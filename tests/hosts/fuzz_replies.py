@@ -18,10 +18,11 @@ from typing import Any
 from hosts.client import calls
 from hosts.client.calls import Call, ClientError
 from hosts.client.protocol import ClientProtocol
-from hosts.config import Address
+from hosts.config import DEFAULT_MTU, Address
 from hosts.net.batches import MORE, pack_batches, unpack_batch
 from hosts.net.fragments import Outbox
-from hosts.net.reassembly import Inbox
+from hosts.net.path import largest_datagram
+from hosts.net.reassembly import HEAD_BYTES, Inbox, Key
 from hosts.raft.message import Entry, EntryKind, MessageType
 from hosts.service import values
 from hosts.service.machine import Machine
@@ -64,19 +65,24 @@ class Answerers:
     def take(self, datagram: bytes, address: Address, now: float) -> None:
         """A client's datagram arrives at one of them."""
         header, payload = Header.unpack(datagram), datagram[HEADER_BYTES:]
+        if header.type == MessageType.CLIENT_FRAGMENT_STATUS and header.is_fragment:
+            probe = unpack_fragment(payload)
+            arrived = FragmentStatus(probe.message_id, probe.total, probe.total).pack()
+            self._send(replace(header, flags=0), arrived, address, now)
+            return
         if header.type == MessageType.CLIENT_FRAGMENT_STATUS:
             for outbox in self._outboxes:
                 outbox.on_status(FragmentStatus.unpack(payload), 0, now)
                 self.waiting += [(one, address) for one in outbox.poll(now)]
             return
         if header.is_fragment:
-            received = self._inbox.receive(address, datagram[:HEADER_BYTES], unpack_fragment(payload), now)
-            if received.status is not None:
+            whole = self._inbox.receive(Key(address, datagram[:HEAD_BYTES]), datagram, now)
+            for told in self._inbox.take_statuses(waited=True):
                 kind = MessageType.CLIENT_FRAGMENT_STATUS
-                self._send(replace(header, type=kind, flags=0), received.status.pack(), address, now)
-            if received.payload is None:
+                self._send(replace(header, type=kind, flags=0), told.status.pack(), address, now)
+            if whole is None:
                 return
-            payload = received.payload
+            payload = bytes(whole)
         parts = unpack_batch(payload) if header.flags & MORE else [(header.index, payload)]
         replies = [
             (one, self._answer(replace(header, index=one), Request.unpack(part)).pack()) for one, part in parts
@@ -200,7 +206,11 @@ class Fuzzed:
     def settle(self) -> None:
         """Take what the protocol gives."""
         for datagram, (host, port) in self.protocol.datagrams_to_send():
-            assert str(IPv4Address(host)) == host and 0 < port < 1 << 16 and len(datagram) <= MAX_DATAGRAM
+            assert (
+                str(IPv4Address(host)) == host
+                and 0 < port < 1 << 16
+                and len(datagram) <= largest_datagram(host, DEFAULT_MTU)
+            )
             if (host, port) in SERVERS:
                 self.servers.take(datagram, (host, port), self.now)
         for call in self.protocol.take_finished():

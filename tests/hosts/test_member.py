@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import cast
 
 import pytest
 
@@ -16,12 +14,14 @@ from hosts.client.protocol import ClientProtocol
 from hosts.config import Address, Cluster, Group, Reads
 from hosts.member import MAX_LATE_TICKS, Delay, Member, MemberOutputs, lease_ticks
 from hosts.net.transport import Surroundings
+from hosts.net.udp import Socket
 from hosts.raft.core import Ready, Role
 from hosts.raft.message import Entry, HardState, MessageType
 from hosts.raft.snapshot import MemorySink, Snapshot
 from hosts.service import values
 from hosts.service.requests import Operation, Request
 from hosts.storage.log_writer import Unsaved
+from tests.hosts.memory_socket import MemorySocket
 
 MEMBERS = {number: (f"10.0.0.{number}", 26410) for number in (1, 2, 3)}
 CLIENT = ("10.0.0.9", 40_000)
@@ -36,26 +36,6 @@ class Log:
     hard_state = HardState()
     entries: tuple[Entry, ...] = ()
     snapshot: Snapshot | None = None
-
-
-class Socket:
-    """What a transport uses of one, at an address of the mesh."""
-
-    def __init__(self, mesh: Mesh, address: Address) -> None:
-        self._mesh = mesh
-        self._address = address
-        self.waiting: deque[tuple[bytes, Address]] = deque()
-
-    def recvfrom(self, _size: int) -> tuple[bytes, Address]:
-        if not self.waiting:
-            raise BlockingIOError
-        return self.waiting.popleft()
-
-    def sendto(self, datagram: bytes, address: Address) -> None:
-        self._mesh.carry(datagram, self._address, address)
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 class Mesh:
@@ -80,7 +60,7 @@ class Mesh:
         self.carried: list[tuple[bytes, Address, Address]] = []
         self.notes: list[str] = []
         self.has_room = True
-        self._sockets: dict[Address, Socket] = {}
+        self._sockets: dict[Address, MemorySocket] = {}
         self._disk: deque[tuple[int, int, Ready | Snapshot | Unsaved]] = deque()
         self.members = {number: self.start(number) for number in MEMBERS}
         self.protocol = ClientProtocol([MEMBERS[1]], 1, Random(5), timeout_s=1000)
@@ -107,9 +87,9 @@ class Mesh:
     def _saved(self, snapshot: Snapshot) -> Snapshot | Unsaved:
         return snapshot if self.has_room else Unsaved(snapshot, "no room")
 
-    def _open(self, address: Address) -> socket.socket:
-        self._sockets[address] = Socket(self, address)
-        return cast(socket.socket, self._sockets[address])
+    def _open(self, address: Address, _largest: int) -> Socket:
+        self._sockets[address] = MemorySocket(lambda datagram, to: self.carry(datagram, address, to))
+        return self._sockets[address]
 
     def carry(self, datagram: bytes, source: Address, target: Address) -> None:
         self.carried.append((datagram, source, target))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from hosts.client import calls
 from hosts.client.blocking import Client, ClientError
 from hosts.client.calls import NoLeader, Overloaded, Refused, Servers, SessionExpired, Timeout
 from hosts.net.batches import MORE, unpack_batch
+from hosts.net.udp import Socket
 from hosts.node import Node
 from hosts.raft.message import Entry, EntryKind, MessageType
 from hosts.service import sessions, values
@@ -539,21 +540,25 @@ def test_turning() -> None:
 class BadSocket:
     """A socket that loses, repeats and reorders what is sent."""
 
-    def __init__(self, real: socket.socket, seed: int, loss: float) -> None:
+    def __init__(self, real: Socket, seed: int, loss: float) -> None:
         self.real, self.random, self.loss = real, random.Random(seed), loss
         self.held: list[tuple[bytes, Address]] = []
 
-    def sendto(self, data: bytes, address: Address) -> int:
+    def send(self, data: bytes, address: Address) -> None:
         if self.random.random() < self.loss:
-            return len(data)
+            return
         self.held.append((data, address))
         if self.random.random() < 0.05:
             self.held.append((data, address))
         if self.random.random() < 0.05:
-            return len(data)  # it leaves behind the next one
+            return  # it leaves behind the next one
         while self.held:
-            self.real.sendto(*self.held.pop())
-        return len(data)
+            self.real.send(*self.held.pop())
+
+    def send_all(self, datagrams: Sequence[bytes], address: Address) -> int:
+        for data in datagrams:
+            self.send(data, address)
+        return len(datagrams)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)

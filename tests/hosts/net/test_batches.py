@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +11,7 @@ from hosts.net.transport import Handlers, Surroundings, Transport
 from hosts.raft.message import MessageType
 from hosts.service.requests import Outcome, Reply
 from hosts.wire import HEADER_BYTES, MAX_DATAGRAM, Header, WireError
+from tests.hosts.memory_socket import MemorySocket
 
 PLACE = ("10.0.1.11", 4711)
 
@@ -76,18 +75,11 @@ def test_answers_of_a_session_go_together_and_only_to_who_sends_batches() -> Non
 def test_the_requests_of_a_batch_have_what_its_header_says() -> None:
     heard: list[Header] = []
 
-    class OneDatagram:
-        def __init__(self) -> None:
-            header = Header(MessageType.CLIENT_REQUEST, 0, 0, 1, 1, 5, log_term=9, commit=4, flags=MORE)
-            self.waiting = [header.pack() + next(pack_batches([(5, b"five"), (6, b"six")]))[2]]
-
-        def recvfrom(self, _size: int) -> tuple[bytes, tuple[str, int]]:
-            if not self.waiting:
-                raise BlockingIOError
-            return self.waiting.pop(), PLACE
-
+    header = Header(MessageType.CLIENT_REQUEST, 0, 0, 1, 1, 5, log_term=9, commit=4, flags=MORE)
+    one_datagram = MemorySocket()
+    one_datagram.waiting.append((header.pack() + next(pack_batches([(5, b"five"), (6, b"six")]))[2], PLACE))
     handlers = Handlers(lambda *_: None, lambda header, *_: heard.append(header), lambda *_: False)
-    surroundings = Surroundings(open_socket=lambda _: cast(Any, OneDatagram()))
+    surroundings = Surroundings(open_socket=lambda *_: one_datagram)
     Transport(1, ("10.0.0.1", 26410), 7, {1: {}}, 1 << 20, handlers, surroundings).drain()
     assert [(one.index, one.term, one.log_term, one.commit, one.group) for one in heard] == [
         (sequence, 1, 9, 4, 1) for sequence in (5, 6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from hosts.config import Address
 from hosts.net import replies, validation
 from hosts.net.fragments import GIVE_UP_S
-from hosts.net.reassembly import EXPIRY_S, Inbox
+from hosts.net.path import BASE, UDP_OVERHEAD
+from hosts.net.reassembly import EXPIRY_S, HEAD_BYTES, Inbox, Key
 from hosts.net.replies import CHALLENGE_BYTES, Replies, status_header
 from hosts.net.validation import AMPLIFICATION, Validation
 from hosts.raft.message import MessageType
@@ -35,13 +37,17 @@ class Sent:
         self.now = 100.0
         self.log: list[tuple[bytes, Address]] = []
         self._random = random.Random(1)
-        self.replies = Replies(self._put, lambda: self._random.getrandbits(64))
+        self.replies = Replies(self._put, self._put_all, lambda: self._random.getrandbits(64), BASE + UDP_OVERHEAD)
         self._inbox = Inbox(1 << 28, 1 << 28, 1 << 27)
         self.payloads: list[bytes] = []
 
     def _put(self, kind: int, datagram: bytes, address: Address) -> None:
         assert kind == datagram[1] and len(datagram) <= MAX_DATAGRAM
         self.log.append((datagram, address))
+
+    def _put_all(self, datagrams: Sequence[bytes], address: Address) -> None:
+        for datagram in datagrams:
+            self._put(datagram[1], datagram, address)
 
     def ask(self, payload: bytes, address: Address = CLIENT, *, size: int = ASKED, index: int = 7) -> None:
         """A request of ``size`` bytes comes from ``address`` and is answered."""
@@ -63,13 +69,20 @@ class Sent:
                 if not header.is_fragment:
                     self.payloads.append(body)
                     continue
-                received = self._inbox.receive(address, datagram[:HEADER_BYTES], unpack_fragment(body), self.now)
-                if received.payload is not None:
-                    self.payloads.append(bytes(received.payload))
-                if received.status is not None:
-                    status = FragmentStatus.unpack(received.status.pack())
-                    self.replies.heard(address, HEADER_BYTES + len(received.status.pack()), self.now)
-                    self.replies.on_status(status, address, self.now)
+                if header.type == MessageType.CLIENT_FRAGMENT_STATUS:
+                    probe = unpack_fragment(body)
+                    self._answer(FragmentStatus(probe.message_id, probe.total, len(probe.data)), address)
+                    continue
+                payload = self._inbox.receive(Key(address, datagram[:HEAD_BYTES]), datagram, self.now)
+                if payload is not None:
+                    self.payloads.append(bytes(payload))
+            for told in self._inbox.take_statuses(waited=True):
+                self._answer(told.status, address)
+
+    def _answer(self, status: FragmentStatus, address: Address) -> None:
+        packed = status.pack()
+        self.replies.heard(address, HEADER_BYTES + len(packed), self.now)
+        self.replies.on_status(FragmentStatus.unpack(packed), address, self.now)
 
     def wait(self, seconds: float) -> None:
         end = self.now + seconds

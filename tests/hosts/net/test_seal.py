@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from hosts.client.blocking import Client, ClientError
-from hosts.net.fragments import WINDOW as FLIGHT
+from hosts.net.congestion import INITIAL_DATAGRAMS
 from hosts.net.seal import WINDOW, KeyFault, Seal, Window, next_boot, read_key
 from hosts.net.transport import Handlers, Surroundings, Transport
 from hosts.raft.message import Entry, EntryKind, Message, MessageType
 from hosts.wire import HEADER_BYTES, Flag, Header, pack_peer
+from tests.hosts.memory_socket import MemorySocket
 
 KEY = bytes(range(32))
 CLUSTER = 9
@@ -139,26 +139,12 @@ def test_a_copy_for_each_member_is_right_and_only_of_a_fanout() -> None:
 # -- the transport --------------------------------------------------------------------------------------------------
 
 
-class FakeSocket:
-    def __init__(self) -> None:
-        self.sent: list[tuple[bytes, tuple[str, int]]] = []
-        self.waiting: deque[tuple[bytes, tuple[str, int]]] = deque()
-
-    def sendto(self, datagram: bytes, address: tuple[str, int]) -> None:
-        self.sent.append((datagram, address))
-
-    def recvfrom(self, _size: int) -> tuple[bytes, tuple[str, int]]:
-        if not self.waiting:
-            raise BlockingIOError
-        return self.waiting.popleft()
-
-
 class Member:
     """A member's transport on a socket that a test moves datagrams in and out of."""
 
     def __init__(self, member: int, key: bytes | None = KEY, boot: int = 1) -> None:
         self.member = member
-        self.socket = FakeSocket()
+        self.socket = MemorySocket()
         self.heard: list[Message] = []
         peers = {1: {other: address for other, address in ADDRESSES.items() if other != member}}
         self.transport = Transport(
@@ -168,7 +154,7 @@ class Member:
             peers,
             16 << 20,
             Handlers(lambda _, message: self.heard.append(message), lambda *_: None, lambda *_: False),
-            Surroundings(clock=lambda: 0.0, open_socket=lambda _: cast(Any, self.socket)),
+            Surroundings(clock=lambda: 0.0, open_socket=lambda *_: self.socket),
             None if key is None else Seal(key, CLUSTER, boot),
         )
 
@@ -230,7 +216,7 @@ def test_every_fragment_is_sealed() -> None:
     entry = Entry(7, 1, EntryKind.COMMAND, bytes(10_000))
     message = Message(MessageType.APPEND_ENTRIES, 1, 2, 7, entries=(entry,), round=1)
     datagrams = one.send(message)
-    assert 1 < len(datagrams) <= FLIGHT
+    assert 1 < len(datagrams) <= INITIAL_DATAGRAMS + 1, "as many as may be on their way, and a probe of the path"
     forged = bytearray(datagrams[1])
     forged[HEADER_BYTES + 100] ^= 1
     assert two.take(datagrams[0], bytes(forged), datagrams[0]) == {"bad_mac": 1, "replayed": 1}
