@@ -36,6 +36,9 @@ MAX_PORT = 509
 LONGEST_NAME = 9
 LONGEST_INTERFACE = 15
 """Characters that Linux allows for an interface's name (IFNAMSIZ in linux/if.h, less the final NUL)."""
+DEFAULT_MTU, MIN_MTU, MAX_MTU = 1500, 576, 9216
+"""Bytes of the largest IPv4 packet on the lab's links. Below: what every IPv4 host must take (RFC 791). Above: what
+switches with jumbo frames take."""
 RESERVED_NAMES = ("lab", "service")
 """Logs have the names of switches and hosts, and ``lab.log`` is the lab's; ``service``, in commands, is a group's
 address."""
@@ -97,6 +100,8 @@ class TopologyFile(_Strict):
     groups: list[GroupFile] = Field(min_length=1, max_length=MAX_GROUPS)
     cluster: Whole = Field(default=1, ge=0, lt=2**64)
     port: Whole = Field(default=DEFAULT_PORT, ge=1, le=32767)
+    mtu: Whole = Field(default=DEFAULT_MTU, ge=MIN_MTU, le=MAX_MTU)
+    """Of every link, at both its ends."""
     heartbeat_ms: Whole = Field(default=50, ge=10, le=30_000)
     election_timeout_ms: Whole = Field(default=300, ge=60, le=600_000)
     snapshot_entries: Whole | None = Field(default=None, ge=0)
@@ -194,6 +199,7 @@ class Topology:
     election_timeout_ms: int
     snapshot_entries: int | None = None
     reads: str = "quorum"
+    mtu: int = DEFAULT_MTU
 
     @cached_property
     def members(self) -> tuple[str, ...]:
@@ -358,6 +364,7 @@ def _number(name: str, file: TopologyFile) -> Topology:
         election_timeout_ms=file.election_timeout_ms,
         snapshot_entries=file.snapshot_entries,
         reads=file.reads,
+        mtu=file.mtu,
     )
 
 

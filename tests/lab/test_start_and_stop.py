@@ -18,12 +18,16 @@ import pytest
 
 from tests.lab.conftest import PATIENCE_S, Shell, nothing_left, wait
 from tests.topo.standin import EMBEDDED, simple_switch_grpc
-from topo import paths
+from topo import paths, topology
 from topo.lab import program, record
+from topo.lab.namespace import on_host
 from topo.lab.process import Process, end, readable, with_token
 from topo.lab.record import Record
 from topo.lab.running_lab import Live
 from topo.views.log import values_of
+
+IP_MTU_DISCOVER, IP_PMTUDISC_DO = 10, 2
+"""Of linux/in.h; socket names them from Python 3.14 on."""
 
 
 def running_lab() -> Record:
@@ -49,6 +53,36 @@ def test_every_topology_serves(shell: Shell, name: str) -> None:
     wanted = [f"to {member}" for member in live.topology.members]
     for member in live.topology.members:
         wait("values", lambda member=member: values_of(live, member) == wanted)  # type: ignore[misc]
+
+
+def test_links_of_9000_carry_what_fits_them_and_no_more(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "large.yaml"
+    file.write_text((topology.FOLDER / f"line{topology.SUFFIX}").read_text() + "mtu: 9000\n")
+    shell.lab("--topology", str(file))
+    live = Live.find()
+    first, last = live.topology.hosts[0], live.topology.hosts[-1]
+    assert first.switch != last.switch
+    with (
+        on_host(live.holder(last.name), lambda: udp_socket(str(last.ip))) as there,
+        on_host(live.holder(first.name), lambda: udp_socket(str(first.ip))) as here,
+    ):
+        for size in (100, 8900, 9000 - 28):
+            here.sendto(bytes(size), (str(last.ip), there.getsockname()[1]))
+            assert len(there.recv(65536)) == size
+        with pytest.raises(OSError, match="Message too long"):
+            here.sendto(bytes(9000 - 27), (str(last.ip), there.getsockname()[1]))
+    for switch in live.topology.switches:
+        for interface in live.topology.ports(switch.name).values():
+            assert Path(f"/sys/class/net/{interface}/mtu").read_text().strip() == "9000"
+
+
+def udp_socket(address: str) -> socket.socket:
+    """One whose datagrams nobody cuts up."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
+    made.bind((address, 0))
+    made.settimeout(PATIENCE_S)
+    return made
 
 
 def test_a_bmv2_without_thrift_serves(shell: Shell, tmp_path: Path) -> None:

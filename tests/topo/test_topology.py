@@ -108,6 +108,11 @@ def test_cluster_file_names_members(tmp_path: Path) -> None:
     assert cluster["names"] == {1: "h1", 2: "h2", 3: "h3", 4: "h11", 5: "h22"}
 
 
+def test_links_are_of_1500_unless_the_file_says_more(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).mtu == 1500
+    assert read(tmp_path, GOOD + "mtu: 9000\n").mtu == 9000
+
+
 def test_a_host_has_one_id_in_all_its_groups(tmp_path: Path) -> None:
     found = read(tmp_path, GOOD + "  - id: 2\n    members: [h2]\n")
     assert [group.members for group in found.groups] == [{1: "h1", 2: "h2"}, {2: "h2"}]
@@ -185,6 +190,10 @@ def test_errors_name_file_line_and_field(
         ("  h2:", "  lab:", "hosts.lab", "'lab' means something else to the lab"),
         ("  h2:", "  controller:", "hosts.controller", "at most 9"),
         ("groups:", "heartbeat_ms: 1000000\ngroups:", "heartbeat_ms", "less than or equal to 30000"),
+        ("groups:", "mtu: 575\ngroups:", "mtu", "greater than or equal to 576 (it is 575)"),
+        ("groups:", "mtu: 9217\ngroups:", "mtu", "less than or equal to 9216 (it is 9217)"),
+        ("groups:", "mtu: jumbo\ngroups:", "mtu", "valid integer (it is 'jumbo')"),
+        ("groups:", "mtu: 1500.0\ngroups:", "mtu", "valid integer (it is 1500.0)"),
         ("links:", "links: &l [*l]\nx:", "links.0", "stands inside the value that it repeats"),
     ],
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,23 @@ def build(topology: Topology, switches: Mapping[str, Child], mark: Callable[[str
     net.build()
     for host in topology.hosts:
         _route_by_gateway(host, holder(net[host.name]))
+        set_mtu(holder(net[host.name]), [host.interface], topology.mtu)
+    # Before the switches start: what they find then decides how much room they have for a frame.
+    set_mtu(None, [name for one in topology.switches for name in topology.ports(one.name).values()], topology.mtu)
     net.links_of_lab = Links(topology, {host.name: holder(net[host.name]) for host in topology.hosts})
     return net
+
+
+def set_mtu(process: Process | None, interfaces: Iterable[str], mtu: int) -> None:
+    """Let interfaces of a host (None: of the root namespace) carry packets of so many bytes. Raises LabError if one
+    has another size then."""
+    wanted = list(interfaces)
+    for interface in wanted:
+        namespace.run(process, ["ip", "link", "set", "dev", interface, "mtu", str(mtu)])
+    told = {one["ifname"]: one["mtu"] for one in json.loads(namespace.run(process, ["ip", "-json", "link"]))}
+    for interface in wanted:
+        if told.get(interface) != mtu:
+            raise LabError(f"interface {interface} has an MTU of {told.get(interface)}, and not {mtu}")
 
 
 def holder(node: Any) -> Process:
