@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from p4switch.pipeline.loop import Loop
 
 
+WATCH_S = 1.0
+"""How often ports are looked at for frames that they cannot carry."""
+
+
 class StartError(Exception):
     """The switch cannot run; the text says what to do about it."""
 
@@ -69,6 +73,12 @@ class PacketPlane:
     def lost(self) -> int:
         """Packet-ins, digests and log lines that found the queue full, since the switch started."""
         return self._loop.lost_events() if self._loop is not None else 0
+
+    def too_long(self) -> dict[int, int]:
+        """Frames that ports have dropped because their interface's MTU does not allow them; ports without are left
+        out."""
+        numbers = self._loop.port_numbers() if self._loop is not None else {}
+        return {port: one.tx_too_long for port, one in numbers.items() if one.tx_too_long}
 
     def trace(self, pipeline: Pipeline, library: ctypes.CDLL | None) -> bool:
         """Let a traced build carry the packets (see `Loop.trace`); None ends it. False: another one runs."""
@@ -142,15 +152,28 @@ async def _serve(options: Options, log: Callable[[str], None]) -> None:
         except ListenError as error:
             raise StartError(str(error)) from None
         sweep = asyncio.create_task(device.sweep())
+        watch = asyncio.create_task(_tell_of_long_frames(plane, options))
         _announce(options, port)
         await stopped.wait()
         sweep.cancel()
+        watch.cancel()
         ahead.cancel()
         device.ending.set()
         await server.stop(grace=0.2)
     finally:
         plane.stop()
         device.close()
+
+
+async def _tell_of_long_frames(plane: PacketPlane, options: Options) -> None:
+    """Once for each port: who sends such frames waits for answers in vain, and nothing else says why."""
+    told: set[int] = set()
+    while True:
+        for port in plane.too_long().keys() - told:
+            told.add(port)
+            name = options.ports[port]
+            print(f"p4switch: note: port {port} drops frames too long for the MTU of {name}", file=sys.stderr)
+        await asyncio.sleep(WATCH_S)
 
 
 def _build_ahead(cache: Path | None) -> None:

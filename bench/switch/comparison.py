@@ -21,9 +21,11 @@ from bench.switch import devices, measure, updates, workload
 from bench.switch.devices import BenchError, Running
 from bench.switch.measure import USUAL, Lengths, Traffic
 from bench.switch.results import Figures, Results
+from topo import topology
 
 SIZES = (64, 1400)
 """Bytes of UDP payload; the frames are 42 bytes longer."""
+IPV4_AND_UDP = 28
 TABLES = (
     ("exact", 1),
     ("exact", 1_000),
@@ -155,7 +157,7 @@ def chosen_devices(names: list[str] | None) -> list[Device]:
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> Results:
     """Everything that the options ask for, bounded by their number of seconds. Raises BenchError."""
     chosen = chosen_devices(options.device)
-    devices.enter_namespace()
+    devices.enter_namespace(options.mtu)
     deadline = time.monotonic() + options.at_most
     results = Results()
     with devices.first_in_line(), _folder(options.keep) as folder:
@@ -220,6 +222,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=int, action="append", help="bytes of UDP payload, 64 or more (default: 64 and 1400)"
     )
+    parser.add_argument("--mtu", type=int, default=1500, help="of all interfaces (default: %(default)s)")
     parser.add_argument("--no-tables", action="store_true", help="leave out table sizes and table updates")
     parser.add_argument(
         "--trial",
@@ -236,8 +239,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     options.size = options.size or list(SIZES)
-    if min(options.size) < 64 or max(options.size) > 1458:
-        print("bench: --size is 64 to 1458 bytes", file=sys.stderr)
+    if not topology.MIN_MTU <= options.mtu <= topology.MAX_MTU:
+        print(f"bench: --mtu is {topology.MIN_MTU} to {topology.MAX_MTU} bytes", file=sys.stderr)
+        return 2
+    largest = options.mtu - IPV4_AND_UDP
+    if min(options.size) < 64 or max(options.size) > largest:
+        print(f"bench: --size is 64 to {largest} bytes where --mtu is {options.mtu}", file=sys.stderr)
         return 2
     from rich.console import Console
 

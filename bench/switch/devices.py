@@ -50,8 +50,8 @@ def own_namespace() -> None:
     ip("link", "set", "lo", "up")
 
 
-def enter_namespace() -> None:
-    """A namespace of its own with the two veth pairs. Raises BenchError."""
+def enter_namespace(mtu: int = 1500) -> None:
+    """A namespace of its own with the two veth pairs, whose packets may have ``mtu`` bytes. Raises BenchError."""
     if shutil.which("ethtool") is None:
         raise BenchError("no ethtool, which turns the interfaces' offloads off: apt install ethtool")
     own_namespace()
@@ -65,7 +65,7 @@ def enter_namespace() -> None:
             subprocess.run(["ethtool", "-K", name, *off], capture_output=True)
             # Else the generator's trains would be left to the device.
             subprocess.run(["ethtool", "-K", name, "tx-udp-segmentation", "off"], capture_output=True)
-            ip("link", "set", name, "up")
+            ip("link", "set", name, "mtu", str(mtu), "up")
 
 
 def niceness_of(group: Path) -> str | None:

@@ -46,7 +46,8 @@ def now_us() -> int:
 
 @dataclass(frozen=True)
 class PortNumbers:
-    """Counts of one port since the loop was made; drops are frames that were too long, or that it did not take."""
+    """Counts of one port since the loop was made; drops are frames that were too long, or that it did not take.
+    ``tx_too_long`` of them were longer than the interface's MTU allows."""
 
     rx_packets: int
     rx_bytes: int
@@ -54,6 +55,7 @@ class PortNumbers:
     tx_bytes: int
     rx_drops: int
     tx_drops: int
+    tx_too_long: int
 
 
 class Loop:
@@ -183,7 +185,7 @@ class Loop:
         out = {}
         with self._lock:
             for index in range(len(self.ports) if self._loop else 0):
-                numbers = (ctypes.c_uint64 * 7)()
+                numbers = (ctypes.c_uint64 * 8)()
                 self._library.loop_port_numbers(self._loop, index, numbers)
                 number, *values = numbers
                 out[int(number)] = PortNumbers(*values)

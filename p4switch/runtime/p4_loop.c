@@ -371,11 +371,12 @@ uint8_t *loop_drain_traces(struct loop *loop, size_t *size) {
 
 void loop_free_block(void *block) { free(block); }
 
-/* Seven numbers per port: its number, then packets and bytes in, packets and bytes out, drops in and out. */
+/* Eight numbers per port: its number, then packets and bytes in, packets and bytes out, drops in and out, and of the
+ * latter those of frames too long for the interface. */
 void loop_port_numbers(struct loop *loop, uint32_t index, uint64_t *numbers) {
     const struct p4_port *port = &loop->ports[index];
     const uint64_t values[] = {port->number,   port->rx,       port->rx_bytes, port->tx,
-                               port->tx_bytes, port->rx_drops, port->tx_drops};
+                               port->tx_bytes, port->rx_drops, port->tx_drops, port->tx_too_long};
     memcpy(numbers, values, sizeof values);
 }
 

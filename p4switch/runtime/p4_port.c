@@ -20,14 +20,23 @@
 #endif
 
 enum {
-    PLACE = 1728,         /* bytes of a ring for a frame: an odd number of cache lines, so that all sets are used */
     RING_BLOCK = 1 << 16, /* bytes that the kernel allocates in one piece */
-    PER_BLOCK = RING_BLOCK / PLACE,
-    IN_BLOCKS = 56,
-    IN_PLACES = PER_BLOCK * IN_BLOCKS,
-    OUT_BLOCKS = 8, /* few, so that they stay in the cache */
-    OUT_PLACES = PER_BLOCK * OUT_BLOCKS,
     SOCKET_BUFFER = 4 << 20,
+    FRAME_AT = 80, /* bytes of a place before a frame, at most, both ways */
+};
+
+/* How a port's rings are divided. The interface's MTU decides as the port is opened: a large place for each small frame
+ * would cost memory that most interfaces have no use for. A frame that is longer than its place still comes and goes,
+ * by calls of its own. */
+enum {
+    SMALL_PLACE = 1728, /* bytes for a frame: an odd number of cache lines, so that all sets are used */
+    SMALL_PER_BLOCK = RING_BLOCK / SMALL_PLACE,
+    SMALL_IN_BLOCKS = 56,
+    SMALL_OUT_BLOCKS = 8, /* few, so that they stay in the cache */
+    LARGE_PLACE = 9344,   /* room for an MTU of 9216 */
+    LARGE_PER_BLOCK = RING_BLOCK / LARGE_PLACE,
+    LARGE_IN_BLOCKS = 96,
+    LARGE_OUT_BLOCKS = 16,
 };
 
 /* A place of the ring for frames that leave. The header of offloads asks for none, and has the kernel copy the whole
@@ -39,11 +48,21 @@ struct out_place {
     uint8_t frame[];
 } __attribute__((packed, aligned(TPACKET_ALIGNMENT)));
 
-enum { MOST_OUT = PLACE - sizeof(struct out_place) };
+_Static_assert(sizeof(struct out_place) <= FRAME_AT, "what is before a frame that leaves");
 _Static_assert(sizeof(struct tpacket2_hdr) == TPACKET2_HDRLEN - sizeof(struct sockaddr_ll), "where the kernel reads");
 
-static uint8_t *place(uint8_t *ring, uint32_t index) {
-    return ring + (size_t)(index / PER_BLOCK) * RING_BLOCK + (size_t)(index % PER_BLOCK) * PLACE;
+static uint32_t in_blocks(const struct p4_port *port) { return port->large ? LARGE_IN_BLOCKS : SMALL_IN_BLOCKS; }
+static uint32_t out_blocks(const struct p4_port *port) { return port->large ? LARGE_OUT_BLOCKS : SMALL_OUT_BLOCKS; }
+static uint32_t per_block(const struct p4_port *port) { return port->large ? LARGE_PER_BLOCK : SMALL_PER_BLOCK; }
+static uint32_t place_size(const struct p4_port *port) { return port->large ? LARGE_PLACE : SMALL_PLACE; }
+static uint32_t in_places(const struct p4_port *port) { return per_block(port) * in_blocks(port); }
+static uint32_t out_places(const struct p4_port *port) { return per_block(port) * out_blocks(port); }
+
+/* Two divisions by constants are faster than one by a variable. */
+static uint8_t *place(const struct p4_port *port, uint8_t *ring, uint32_t index) {
+    if (port->large)
+        return ring + (size_t)(index / LARGE_PER_BLOCK) * RING_BLOCK + (size_t)(index % LARGE_PER_BLOCK) * LARGE_PLACE;
+    return ring + (size_t)(index / SMALL_PER_BLOCK) * RING_BLOCK + (size_t)(index % SMALL_PER_BLOCK) * SMALL_PLACE;
 }
 
 static uint32_t after(uint32_t index, uint32_t places) { return index + 1 == places ? 0 : index + 1; }
@@ -63,8 +82,8 @@ static int open_socket(void) {
 }
 
 /* NULL: errno says why not. */
-static uint8_t *map_ring(int fd, int option, unsigned blocks) {
-    struct tpacket_req ring = {RING_BLOCK, blocks, PLACE, PER_BLOCK * blocks};
+static uint8_t *map_ring(const struct p4_port *port, int fd, int option, unsigned blocks) {
+    struct tpacket_req ring = {RING_BLOCK, blocks, place_size(port), per_block(port) * blocks};
     if (setsockopt(fd, SOL_PACKET, option, &ring, sizeof ring) < 0) return NULL;
     void *mapped = mmap(NULL, (size_t)RING_BLOCK * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     return mapped == MAP_FAILED ? NULL : mapped;
@@ -77,9 +96,23 @@ static bool attach(int fd, unsigned interface, int protocol) {
     return bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
 }
 
+/* Bytes of the interface's longest frame, without a tag; 0: it does not tell. */
+static uint32_t longest_frame(const struct p4_port *port, int fd) {
+    struct ifreq request = {0};
+    memcpy(request.ifr_name, port->name, sizeof port->name);
+    return ioctl(fd, SIOCGIFMTU, &request) == 0 ? (uint32_t)request.ifr_mtu + ETH_HLEN : 0;
+}
+
+/* What is longer than the interface's MTU goes by the other socket, which asks more closely. */
+static void learn_mtu(struct p4_port *port) {
+    uint32_t longest = longest_frame(port, port->in), most = place_size(port) - (uint32_t)sizeof(struct out_place);
+    port->longest = longest < most ? longest : most;
+}
+
 static bool open_in(struct p4_port *port, unsigned interface) {
     int fd = port->in = open_socket();
     if (fd < 0) return false;
+    port->large = longest_frame(port, fd) + FRAME_AT > SMALL_PLACE;
     set_option(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
     set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
     set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
@@ -87,7 +120,7 @@ static bool open_in(struct p4_port *port, unsigned interface) {
     struct packet_mreq promiscuous = {.mr_ifindex = (int)interface, .mr_type = PACKET_MR_PROMISC};
     setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous);
     port->next_in = 0;
-    port->in_ring = map_ring(fd, PACKET_RX_RING, IN_BLOCKS);
+    port->in_ring = map_ring(port, fd, PACKET_RX_RING, in_blocks(port));
     return port->in_ring && attach(fd, interface, ETH_P_ALL);
 }
 
@@ -96,21 +129,13 @@ static bool open_out(struct p4_port *port, unsigned interface) {
     if (fd < 0) return false;
     set_option(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
     port->next_out = port->pending = port->pending_bytes = 0;
-    port->out_ring = map_ring(fd, PACKET_TX_RING, OUT_BLOCKS);
+    port->out_ring = map_ring(port, fd, PACKET_TX_RING, out_blocks(port));
     return port->out_ring && attach(fd, interface, 0);
 }
 
-/* What is longer than the interface's MTU goes by the other socket, which asks more closely. */
-static void learn_mtu(struct p4_port *port) {
-    struct ifreq request = {0};
-    memcpy(request.ifr_name, port->name, sizeof port->name);
-    uint32_t longest = ioctl(port->in, SIOCGIFMTU, &request) == 0 ? (uint32_t)request.ifr_mtu + ETH_HLEN : 0;
-    port->longest = longest < MOST_OUT ? longest : MOST_OUT;
-}
-
 void p4_port_close(struct p4_port *port) {
-    if (port->in_ring) munmap(port->in_ring, (size_t)RING_BLOCK * IN_BLOCKS);
-    if (port->out_ring) munmap(port->out_ring, (size_t)RING_BLOCK * OUT_BLOCKS);
+    if (port->in_ring) munmap(port->in_ring, (size_t)RING_BLOCK * in_blocks(port));
+    if (port->out_ring) munmap(port->out_ring, (size_t)RING_BLOCK * out_blocks(port));
     if (port->in >= 0) close(port->in);
     if (port->out >= 0) close(port->out);
     port->in_ring = port->out_ring = NULL;
@@ -192,8 +217,8 @@ static void write_pcap(FILE *file, const uint8_t *frame, uint32_t size) {
 
 uint32_t p4_port_ready(const struct p4_port *port, struct tpacket2_hdr **ready, uint32_t most) {
     uint32_t n = 0;
-    for (uint32_t at = port->next_in; n < most; at = after(at, IN_PLACES)) {
-        struct tpacket2_hdr *head = (void *)place(port->in_ring, at);
+    for (uint32_t at = port->next_in; n < most; at = after(at, in_places(port))) {
+        struct tpacket2_hdr *head = (void *)place(port, port->in_ring, at);
         if (!(__atomic_load_n(&head->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER)) break;
         __builtin_prefetch((uint8_t *)head + 64);
         __builtin_prefetch((uint8_t *)head + 128);
@@ -249,7 +274,7 @@ uint32_t p4_port_frame(struct p4_port *port, struct tpacket2_hdr *first, uint8_t
 
 void p4_port_release(struct p4_port *port, struct tpacket2_hdr *first) {
     __atomic_store_n(&first->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-    port->next_in = after(port->next_in, IN_PLACES);
+    port->next_in = after(port->next_in, in_places(port));
 }
 
 /* What goes out ------------------------------------------------------------------------------------ */
@@ -263,29 +288,38 @@ static void send_alone(struct p4_port *port, const uint8_t *frame, uint32_t size
     ssize_t sent;
     do sent = send(port->in, frame, size, MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
-    if (sent < 0) port->tx_drops++;
-    else count_sent(port, 1, size);
+    if (sent >= 0) {
+        count_sent(port, 1, size);
+        return;
+    }
+    port->tx_drops++;
+    if (errno == EMSGSIZE) port->tx_too_long++;
 }
 
 static struct out_place *out_place(const struct p4_port *port, uint32_t index) {
-    return (void *)place(port->out_ring, index);
+    return (void *)place(port, port->out_ring, index);
 }
 
 static uint32_t status_of(const struct out_place *at) {
     return __atomic_load_n(&at->head.tp_status, __ATOMIC_ACQUIRE);
 }
 
+static uint32_t first_pending(const struct p4_port *port) {
+    return port->next_out >= port->pending ? port->next_out - port->pending
+                                           : port->next_out + out_places(port) - port->pending;
+}
+
 /* The kernel stops at a frame that the interface does not take, and will go on at its place: this one and those behind
  * it go out one by one, each taken or not for itself. */
 static void send_rest(struct p4_port *port) {
-    uint32_t at = (port->next_out + OUT_PLACES - port->pending) % OUT_PLACES, left = port->pending;
-    for (; left; left--, at = after(at, OUT_PLACES)) {
+    uint32_t at = first_pending(port), left = port->pending;
+    for (; left; left--, at = after(at, out_places(port))) {
         const struct out_place *next = out_place(port, at);
         if (status_of(next) & (TP_STATUS_SEND_REQUEST | TP_STATUS_WRONG_FORMAT)) break;
         count_sent(port, 1, next->offloads.hdr_len);
     }
     port->next_out = at;
-    for (; left; left--, at = after(at, OUT_PLACES)) {
+    for (; left; left--, at = after(at, out_places(port))) {
         struct out_place *next = out_place(port, at);
         send_alone(port, next->frame, next->offloads.hdr_len);
         __atomic_store_n(&next->head.tp_status, TP_STATUS_AVAILABLE, __ATOMIC_RELEASE);
@@ -294,8 +328,8 @@ static void send_rest(struct p4_port *port) {
 
 static void flush(struct p4_port *port) {
     if (!port->pending) return;
-    uint32_t at = (port->next_out + OUT_PLACES - port->pending) % OUT_PLACES;
-    for (uint32_t i = 0; i < port->pending; i++, at = after(at, OUT_PLACES)) {
+    uint32_t at = first_pending(port);
+    for (uint32_t i = 0; i < port->pending; i++, at = after(at, out_places(port))) {
         struct out_place *next = out_place(port, at);
         if (port->pcap_out) write_pcap(port->pcap_out, next->frame, next->offloads.hdr_len);
         __atomic_store_n(&next->head.tp_status, TP_STATUS_SEND_REQUEST, __ATOMIC_RELEASE);
@@ -307,7 +341,7 @@ static void flush(struct p4_port *port) {
 }
 
 static bool has_place(const struct p4_port *port) {
-    return port->pending < OUT_PLACES && status_of(out_place(port, port->next_out)) == TP_STATUS_AVAILABLE;
+    return port->pending < out_places(port) && status_of(out_place(port, port->next_out)) == TP_STATUS_AVAILABLE;
 }
 
 uint8_t *p4_port_place(struct p4_port *port, uint32_t size) {
@@ -320,7 +354,7 @@ uint8_t *p4_port_place(struct p4_port *port, uint32_t size) {
     struct out_place *next = out_place(port, port->next_out);
     next->offloads.hdr_len = (uint16_t)size;
     next->head.tp_len = size + sizeof next->offloads;
-    port->next_out = after(port->next_out, OUT_PLACES);
+    port->next_out = after(port->next_out, out_places(port));
     port->pending++;
     port->pending_bytes += size;
     return next->frame;

@@ -19,12 +19,14 @@ struct p4_port {
     char name[IF_NAMESIZE];
     int in, out; /* -1: the interface is away */
     uint8_t *in_ring, *out_ring;
+    bool large;        /* the rings have few places for long frames, not many for short ones */
     uint32_t next_in;  /* place of the ring that is filled next */
     uint32_t next_out; /* place for the next frame */
     uint32_t pending, pending_bytes;
     bool behind; /* a frame found no place in the ring: those that come after it wait for it */
     uint32_t longest; /* bytes of a frame that goes through the ring */
     uint64_t rx, tx, rx_bytes, tx_bytes, rx_drops, tx_drops;
+    uint64_t tx_too_long; /* of those dropped: longer than the interface's MTU allows */
     FILE *pcap_in, *pcap_out;
 };
 

@@ -183,6 +183,30 @@ def test_the_generator_sends_the_frames_that_it_was_given(tmp_path: Path, size: 
 
 
 @pytest.mark.root
+def test_raft_p4_forwards_large_messages_both_ways(tmp_path: Path) -> None:
+    """Between small ones, byte by byte but for what forwarding changes: addresses, TTL and the IPv4 checksum."""
+    script = (
+        "import sys, socket\nfrom pathlib import Path\nfrom bench.switch import devices, workload\n"
+        "from bench.switch.comparison import Bench, Device\n"
+        "devices.enter_namespace(9000)\nbench = Bench(Path(sys.argv[1]), print)\n"
+        "ends = []\n"
+        "for name in (devices.SIDE_A, devices.SIDE_B):\n"
+        "    ends.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW))\n"
+        "    ends[-1].setsockopt(263, 23, 1)\n    ends[-1].bind((name, 0x0800))\n    ends[-1].settimeout(20)\n"
+        "with bench.open(Device('embedded', 'raft.p4')):\n"
+        "    for size in (64, 1400, 8900, 8972, 64, 8900) * 20:\n"
+        "        for back in (False, True):\n"
+        "            frame = workload.raft_frame(size, back=back)\n"
+        "            ends[back].send(frame)\n            got = ends[not back].recv(65536)\n"
+        "            assert len(got) == len(frame) == size + 42, (len(got), size)\n"
+        "            assert workload.checksum(got[14:34]) == 0 and got[22] == frame[22] - 1\n"
+        "            assert got[26:] == frame[26:], size\n"
+        "print('all')\n"
+    )
+    assert output_of(script, tmp_path).splitlines()[-1] == "all"
+
+
+@pytest.mark.root
 def test_a_table_is_measured_with_different_frames(tmp_path: Path) -> None:
     script = (
         "import json, sys\nfrom pathlib import Path\nfrom bench.switch import devices\n"

@@ -73,6 +73,12 @@ class Wires:
         sock.settimeout(DEADLINE)
         self.sockets[i : i + 1] = [sock]
 
+    def set_mtu(self, mtu: int) -> None:
+        """Of all ends."""
+        for i in range(len(self.sockets)):
+            for name in (self.switch(i), self.host(i)):
+                ip("link", "set", name, "mtu", str(mtu))
+
     def remove(self, i: int) -> None:
         self.sockets[i].close()
         ip("link", "del", self.switch(i))
@@ -178,10 +184,50 @@ def test_vlan_tags_come_through(loop: Loop, wires: Wires) -> None:
 
 def test_frames_of_every_size_come_in_their_order(loop: Loop, wires: Wires) -> None:
     """More of them than the ring has places for, and some too long for a place."""
-    for i in (0, 1):
-        for name in (wires.switch(i), wires.host(i)):
-            ip("link", "set", name, "mtu", "9000")
-    sizes = [60, 1514, *range(1656, 1668), 2000, 9014, 60]
+    wires.set_mtu(9000)
+    send_every_size(loop, wires, [60, 1514, *range(1656, 1668), 2000, 9014, 60])
+
+
+def test_frames_of_every_size_where_the_ports_begin_with_large_ones(
+    pipeline: Pipeline, wires: Wires, build_cache: Path
+) -> None:
+    """The ring's places are larger then; one that is still longer takes the other way."""
+    wires.set_mtu(9000)
+    with Loop(pipeline, wires.ports(), CPU_PORT, seed=1, cache=build_cache) as loop:
+        send_every_size(loop, wires, [60, 1514, 1656, 8914, 9014, 60])
+        wires.set_mtu(9500)
+        # Room for 9,278 bytes to come in, 9,296 to leave.
+        sizes = [60, *range(9272, 9300, 2), 9514, 60]
+        loop_sees(loop, wires, 9514)
+        send_every_size(loop, wires, sizes)
+
+
+@pytest.mark.parametrize("mtu", [1500, 1578, 1579, 1648, 1649, 9216, 9217, 65535])
+def test_an_interface_of_any_mtu_carries_its_longest_frame(
+    pipeline: Pipeline, wires: Wires, build_cache: Path, mtu: int
+) -> None:
+    wires.set_mtu(mtu)
+    longest = min(mtu + 14, 65535)
+    with Loop(pipeline, wires.ports(), CPU_PORT, seed=1, cache=build_cache) as loop:
+        for number, size in enumerate((longest, 60, longest - 1, longest)):
+            wires.sockets[0].send(frame(2, number, size))
+            got = wires.sockets[1].recv(1 << 17)
+            assert (number_of(got), len(got)) == (number, size)
+        wait_for(lambda: loop.port_numbers()[1].tx_packets == 4)
+        assert loop.port_numbers()[0].rx_drops == loop.port_numbers()[1].tx_drops == 0
+
+
+def loop_sees(loop: Loop, wires: Wires, size: int) -> None:
+    """Waits until a frame of that size goes out of port 1."""
+    before = loop.port_numbers()[1].tx_packets
+    while loop.port_numbers()[1].tx_packets == before:
+        send_until(wires, 0, 1, frame(2, 0, size))
+    while not quiet(wires.sockets[1]):
+        wires.sockets[1].recv(65536)
+
+
+def send_every_size(loop: Loop, wires: Wires, sizes: list[int]) -> None:
+    before = loop.port_numbers()
     for number in range(3000):
         size = sizes[number % len(sizes)]
         data = frame(2, number, size)
@@ -192,8 +238,8 @@ def test_frames_of_every_size_come_in_their_order(loop: Loop, wires: Wires) -> N
             assert got == data[:-4]
         else:
             assert got[:14] + got[16:] == data[:14] + data[16:]
-    wait_for(lambda: loop.port_numbers()[1].tx_packets == 3000)
-    assert loop.port_numbers()[0].rx_drops == 0
+    wait_for(lambda: loop.port_numbers()[1].tx_packets == before[1].tx_packets + 3000)
+    assert loop.port_numbers()[0].rx_drops == before[0].rx_drops
 
 
 def test_frames_that_find_no_room_are_counted(pipeline: Pipeline, wires: Wires, build_cache: Path) -> None:
@@ -288,6 +334,7 @@ def test_what_a_queue_does_not_take_is_counted_and_costs_no_other_frame(loop: Lo
     wait_for(lambda: loop.port_numbers()[1].tx_packets + loop.port_numbers()[1].tx_drops == 200)
     taken = loop.port_numbers()[1].tx_packets
     assert 20 <= taken < 200
+    assert loop.port_numbers()[1].tx_too_long == 0, "for another reason"
     got = [number_of(wires.sockets[1].recv(65536)) for _ in range(taken)]
     assert got == sorted(set(got)) and got[:15] == list(range(15))
     assert quiet(wires.sockets[1])
@@ -314,7 +361,9 @@ def test_a_frame_that_does_not_fit_the_interface_costs_no_other(loop: Loop, wire
     got = [number_of(wires.sockets[1].recv(65536)) for _ in range(200)]
     assert got == [number for number in range(300) if number % 3 != 1]
     wait_for(lambda: loop.port_numbers()[1].tx_drops == before.tx_drops + 100)
-    assert loop.port_numbers()[1].tx_packets == before.tx_packets + 200
+    after = loop.port_numbers()[1]
+    assert after.tx_packets == before.tx_packets + 200
+    assert after.tx_too_long == before.tx_too_long + 100, "and the reason is told"
 
 
 def test_a_stalled_port_does_not_stall_the_others(loop: Loop, wires: Wires) -> None:

@@ -82,6 +82,27 @@ async def test_packets_follow_the_tables_between_ports(client: Client, wires: li
     assert await wires[0].receive() == frame(narrow=7, nibble=3, number=5)
 
 
+async def test_a_port_that_drops_long_frames_is_named_once(wires: list[Wire], program: Program) -> None:
+    ip("link", "set", wires[1].switch, "mtu", "1000")
+    words = ["--no-p4", "--device-id", "1", "-i", f"1@{wires[0].switch}", "-i", f"2@{wires[1].switch}"]
+    running = Process(*words, "--", "--grpc-server-addr", "127.0.0.1:0")
+    try:
+        async with connect(running.address, program.names) as primary:
+            await primary.become_primary()
+            await primary.push(program.config)
+            await primary.insert(primary.names.entry("lpm_t", {}, primary.names.action("forward", 2)))
+            for _ in range(2):
+                wires[0].send(frame(number=1).ljust(1400, b"."))
+                wires[0].send(frame(number=2))
+                assert await wires[1].receive() == frame(number=2)
+            assert running.popen.stderr is not None
+            told = await asyncio.to_thread(running.popen.stderr.readline)
+    finally:
+        code, rest = running.end()
+    assert told == f"p4switch: note: port 2 drops frames too long for the MTU of {wires[1].switch}\n"
+    assert (code, rest) == (0, "")
+
+
 async def test_the_controller_s_packets_and_digests(client: Client, wires: list[Wire]) -> None:
     names = client.names
     await client.insert(names.entry("lpm_t", {}, names.action("forward", CPU_PORT)), enable(client, max_list_size=1))
