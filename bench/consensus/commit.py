@@ -1,4 +1,8 @@
-"""Commits per second, durable: one client process, this project beside other systems, in the same place in turn."""
+"""Commits per second, durable: one client process, this project beside other systems, in the same place in turn.
+
+Of small values those are counted that are answered within --seconds. Of large ones so many are written that a rate
+means something; all are counted, and no more are begun after --at-most seconds.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,25 @@ from bench.consensus import etcd, grounds, pysyncobj
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.pysyncobj import PySyncObj
 from bench.consensus.systems import Etcd, Loaded, Switchraft
+from bench.consensus.window import Lengths
 from bench.plot import Bar, Panel, picture
 from topo.errors import LabError, UsageError
 
 OTHERS = ("etcd", "pysyncobj")
-FIGURES = ("commits_per_s", "p50_ms", "p99_ms", "client_us", "servers_us")
-DIGITS = (0, 2, 2, 0, 0)
-EVERYTHING = {"nodes": [3, 5, 7], "groups": [1, 8], "size": [16, 64, 1024, 65536], "outstanding": [1, 8, 64, 256]}
+FIGURES = ("commits_per_s", "p50_ms", "p99_ms", "client_us", "servers_us", "switches_us")
+DIGITS = (0, 2, 2, 0, 0, 0)
+PIECE = 1400
+"""Bytes of a value in a datagram, about: by the CPU for a piece values of different sizes can be compared."""
+
+EVERYTHING = {
+    "nodes": [3, 5, 7],
+    "groups": [1, 8],
+    "size": [16, 64, 1024, 65536, 1 << 20],
+    "outstanding": [1, 8, 64, 256],
+}
+MOST_BYTES = 1 << 20
+LARGE_BYTES = 256 << 10
+LEAST_COMMITS = 16
 
 
 @dataclass(frozen=True)
@@ -47,13 +63,19 @@ class Results:
     def median(self, case: Case, figure: str) -> float:
         return statistics.median(run[figure] for run in self.runs[case])
 
+    def us_per_piece(self, case: Case, figure: str) -> float | None:
+        """Median CPU microseconds for PIECE bytes of a value; None where a value has no more than one."""
+        return self.median(case, figure) * PIECE / case.size if case.size > PIECE else None
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", type=_numbers, default=[3], metavar="N[,N]", help="3, 5, 7")
     parser.add_argument(
         "--groups", type=_numbers, default=[1], metavar="N[,N]", help="they share the load; one request each at least"
     )
-    parser.add_argument("--size", type=_numbers, default=[64], metavar="BYTES[,BYTES]", help="of a value")
+    parser.add_argument(
+        "--size", type=_sizes, default=[64], metavar="BYTES[,BYTES]", help=f"of a value, up to {MOST_BYTES}"
+    )
     parser.add_argument(
         "--outstanding", type=_numbers, default=[1, 64], metavar="N[,N]", help="requests on their way"
     )
@@ -66,6 +88,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, default=5, help="alternating runs, of which the median is shown")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each run")
+    parser.add_argument(
+        "--at-most", type=float, default=60.0, metavar="SECONDS", help="of a run whose values are slow to be answered"
+    )
+    parser.add_argument("--mtu", type=int, default=grounds.USUAL_MTU, choices=(1500, 9000), help="of the lab's links")
     parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
     parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     parser.add_argument("--json", action="store_true", help="every run's figures, for programs")
@@ -74,6 +100,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
+
+
+def _sizes(text: str) -> list[int]:
+    found = _numbers(text)
+    if min(found) < 1 or max(found) > MOST_BYTES:
+        raise argparse.ArgumentTypeError(f"{text}: a value has 1 to {MOST_BYTES} bytes")
+    return found
 
 
 def _words(lists: dict[str, list[int]]) -> str:
@@ -96,11 +129,12 @@ def main(options: argparse.Namespace) -> int:
     if options.plot:
         options.plot.write_text(picture(list(panels(results))), encoding="utf-8")
     if options.json:
-        print(json.dumps([{**asdict(case), "runs": runs} for case, runs in results.runs.items()], indent=2))
+        mtu = {} if options.loopback else {"mtu": options.mtu}
+        print(json.dumps([{**asdict(case), **mtu, "runs": runs} for case, runs in results.runs.items()], indent=2))
         return 0
-    where = "loopback" if options.loopback else f"lab, {options.switch} switch"
+    where = "loopback" if options.loopback else f"lab, {options.switch} switch, links of {options.mtu}"
     title = f"{where}; one Python client, durable; us: of CPU; median (min-max) of {options.rounds} alternating runs"
-    Console(width=160).print(table(results, title))
+    Console(width=190).print(table(results, title))
     for note in results.notes:
         print(note)
     return 0
@@ -126,7 +160,8 @@ def run(options: argparse.Namespace, others: Sequence[str], say: Callable[[str],
     results = Results()
     for nodes in options.nodes:
         for groups in options.groups:
-            with grounds.open(options.loopback, nodes, groups, Timing(), options.switch, say) as ground:
+            ground_of = (options.loopback, nodes, groups, Timing(), options.switch, say, options.mtu)
+            with grounds.open(*ground_of) as ground:
                 systems = list(_systems(ground, others if groups == 1 else ()))
                 for number in range(options.rounds):
                     for system in systems:
@@ -158,14 +193,27 @@ def _round(
         for size in options.size:
             for outstanding in options.outstanding:
                 case = Case(system.name, nodes, groups, size, outstanding)
-                figures = system.load(outstanding, size, options.seconds)
+                lengths = lengths_of(size, outstanding, options.seconds, options.at_most)
+                figures = system.load(outstanding, size, lengths)
                 results.runs.setdefault(case, []).append(figures)
                 say(
                     f"round {number}: {system.name}, {nodes} nodes, {groups} groups, {size} B, "
-                    f"{outstanding} outstanding: {figures['commits_per_s']:.0f}/s, p50 {figures['p50_ms']:.2f} ms"
+                    f"{outstanding} outstanding: {figures['commits_per_s']:,.4g}/s, p50 {figures['p50_ms']:.2f} ms"
+                    + _shortcomings(figures)
                 )
     finally:
         system.stop()
+
+
+def lengths_of(size: int, outstanding: int, seconds: float, at_most: float) -> Lengths:
+    """Of large values half as many again as are outstanding, at least: what is begun at once may be answered so."""
+    least = max(LEAST_COMMITS, outstanding * 3 // 2) if size >= LARGE_BYTES else 0
+    return Lengths(seconds=seconds, least=least, at_most=at_most)
+
+
+def _shortcomings(figures: dict[str, float]) -> str:
+    short = f" (only {figures['commits']:.0f} in time)" if figures["commits"] < LEAST_COMMITS else ""
+    return short + (f" ({figures['errors']:.0f} made again)" if figures["errors"] else "")
 
 
 def _check_perf(ground: Ground, load: str, nodes: int) -> str:
@@ -180,15 +228,21 @@ def _check_perf(ground: Ground, load: str, nodes: int) -> str:
 def table(results: Results, title: str) -> Table:
     """Medians, and in brackets minimum and maximum; and how switchraft's medians compare to etcd's."""
     shown = Table("nodes", "groups", "bytes", "outstanding", "system", title=title)
-    for name in ("commits/s", "p50 ms", "p99 ms", "client us", "servers us", "of etcd: rate, p50"):
+    pieces = f"us per {PIECE:,} B: servers, switches"
+    headings = ("commits/s", "p50 ms", "p99 ms", "client us", "servers us", "switches us", pieces)
+    for name in (*headings, "of etcd: rate, p50"):
         shown.add_column(name, justify="right")
     for case in sorted(results.runs, key=lambda one: (one.nodes, one.groups, one.size, one.outstanding)):
         cells = []
         for figure, digits in zip(FIGURES, DIGITS, strict=True):
             values = [run[figure] for run in results.runs[case]]
             least, middle, most = min(values), statistics.median(values), max(values)
+            if figure == "commits_per_s" and middle < 100:
+                digits = 1
             spread = f" ({least:.{digits}f}-{most:.{digits}f})" if len(values) > 1 else ""
             cells.append(f"{middle:.{digits}f}{spread}")
+        pieces_us = [results.us_per_piece(case, figure) for figure in ("servers_us", "switches_us")]
+        cells.append(", ".join(f"{one:.1f}" for one in pieces_us if one is not None))
         place = (str(case.nodes), str(case.groups), str(case.size), str(case.outstanding), case.system)
         shown.add_row(*place, *cells, _compared(results, case))
     return shown

@@ -23,7 +23,7 @@ from rich.table import Table
 from bench.consensus import etcd, grounds
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.systems import Etcd, Switchraft, System
-from bench.consensus.window import quantile
+from bench.consensus.window import Lengths, quantile
 from topo import paths
 from topo.errors import LabError, UsageError
 
@@ -116,7 +116,7 @@ def load(system: System, minutes: float, outstanding: int) -> tuple[float, int]:
     try:
         system.start()
         _, before = system.leadership()
-        figures = system.load(outstanding, 64, minutes * 60)
+        figures = system.load(outstanding, 64, Lengths(seconds=minutes * 60, at_most=minutes * 60 + PATIENCE_S))
         _, after = system.leadership()
     finally:
         system.stop()

@@ -19,6 +19,7 @@ from topo.lab.running_lab import Live
 from topo.lab.supervisor import running
 
 TOPOLOGIES = {3: "triangle", 5: "five", 7: "seven"}
+USUAL_MTU = 1500
 GROUP_STEP = 256
 """Between the ids of groups that are added: those that differ by this are the ones most easily confused."""
 
@@ -34,7 +35,7 @@ class Timing:
 @dataclass(frozen=True)
 class Ground:
     """``addresses`` of members by id, ``service`` that of each group's service where there is one; ``at_member`` and
-    ``at_client`` make a command one that runs there."""
+    ``at_client`` make a command one that runs there; ``switches`` are the processes in between."""
 
     name: str
     folder: Path
@@ -45,6 +46,7 @@ class Ground:
     groups: Mapping[int, str | None]
     at_member: Callable[[int, Sequence[str]], list[str]]
     at_client: Callable[[Sequence[str]], list[str]]
+    switches: Sequence[int] = ()
 
     def servers(self, group: int) -> list[str]:
         """What a client is told: the service address, or all members."""
@@ -88,7 +90,9 @@ def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
 
 
 @contextmanager
-def lab(nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str], None]) -> Iterator[Ground]:
+def lab(
+    nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str], None], mtu: int = USUAL_MTU
+) -> Iterator[Ground]:
     """The lab's hosts, through its switches and under its controller; the nodes are not started. Raises LabError."""
     if nodes not in TOPOLOGIES:
         raise UsageError(f"{nodes} nodes: there are topologies of {', '.join(map(str, TOPOLOGIES))} members")
@@ -100,6 +104,8 @@ def lab(nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str
         for number in range(groups)
     ]
     drawn["heartbeat_ms"], drawn["election_timeout_ms"] = timing.heartbeat, timing.election_timeout
+    if mtu != USUAL_MTU:
+        drawn["mtu"] = mtu
     path = folder / f"{TOPOLOGIES[nodes]}-{groups}{topology.SUFFIX}"
     path.write_text(yaml.safe_dump(drawn, sort_keys=False))
     with running(Options(topology=str(path), switch=switch, nodes="manual"), say):
@@ -108,7 +114,7 @@ def lab(nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str
         members = found.groups[0].members
         client = found.clients[0]
         yield Ground(
-            f"{TOPOLOGIES[nodes]}, {switch} switch",
+            f"{TOPOLOGIES[nodes]}, {switch} switch, links of {mtu}",
             folder,
             paths.cluster(),
             found.port,
@@ -117,14 +123,21 @@ def lab(nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str
             {one.id: str(one.service) for one in found.groups},
             lambda member, command: namespace.wrap(live.holder(members[member]), command),
             lambda command: namespace.wrap(live.holder(client), command),
+            [process.pid for process in live.record.processes if process.kind == "switch"],
         )
 
 
 def open(
-    on_loopback: bool, nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str], None]
+    on_loopback: bool,
+    nodes: int,
+    groups: int,
+    timing: Timing,
+    switch: str,
+    say: Callable[[str], None],
+    mtu: int = USUAL_MTU,
 ) -> AbstractContextManager[Ground]:
     """One or the other. Raises LabError."""
-    return loopback(nodes, groups, timing) if on_loopback else lab(nodes, groups, timing, switch, say)
+    return loopback(nodes, groups, timing) if on_loopback else lab(nodes, groups, timing, switch, say, mtu)
 
 
 def _fresh_folder() -> Path:

@@ -13,6 +13,9 @@ from bench.consensus.window import Window, key, parser, tell, window_of
 from hosts.client.blocking import Client
 from hosts.config import Address
 
+TIMEOUT_S = 120.0
+"""For the last of many large values that are begun at once."""
+
 
 def main() -> None:
     arguments = parser(__doc__)
@@ -42,10 +45,10 @@ def run(servers: list[Address], group: int, bind: str | None, outstanding: int, 
     def pairs() -> Iterator[tuple[bytes, bytes]]:
         number = 0
         while window.open():
-            yield key(number), value
+            yield key(number, size), value
             number += 1
 
-    with Client(servers, group, bind=bind) as client:
+    with Client(servers, group, bind=bind, timeout_s=TIMEOUT_S) as client:
         for result in client.put_many(pairs(), outstanding):
             window.answered(result.elapsed_s)
 

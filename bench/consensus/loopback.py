@@ -177,7 +177,7 @@ class Loopback(NodeProcesses):
 def load(cluster: Loopback, outstanding: int, value_bytes: int) -> Iterator[subprocess.Popen[bytes]]:
     """A client process (``bench.consensus.load``) that keeps appending until the end of the block."""
     command = [sys.executable, "-m", "bench.consensus.load", "--outstanding", str(outstanding)]
-    command += ["--value-bytes", str(value_bytes), "--seconds", "100000", "--warmup", "0"]
+    command += ["--value-bytes", str(value_bytes), "--seconds", "100000", "--warmup", "0", "--at-most", "100000"]
     for address, port in cluster.addresses:
         command += ["--server", f"{address}:{port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -8,15 +8,16 @@ import queue
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from typing import Any
 
 from bench.consensus.grounds import Ground
+from bench.consensus.window import Lengths
 from topo import paths
 from topo.errors import LabError
 
 FIRST_PORT = 27000
 START_S = 60.0
-WARMUP_S = 0.5
 INSTALL = "PySyncObj is not installed and left out; to have it: .venv/bin/pip install pysyncobj"
 CONDITIONS = (
     "pysyncobj: the caller is inside the leader's process, nothing is synced to disk, ticks of 1 ms instead of 50"
@@ -71,12 +72,13 @@ class PySyncObj:
         self._running.clear()
         self._told = queue.Queue()
 
-    def load(self, outstanding: int, size: int, seconds: float) -> dict[str, float]:
+    def load(self, outstanding: int, size: int, lengths: Lengths) -> dict[str, float]:
         """Client and servers are one here: the leader's CPU counts as the client's, too."""
-        order = [outstanding, size, WARMUP_S, seconds, *(process.pid for process in self._running.values())]
+        pids = [process.pid for process in self._running.values()]
+        order = {"outstanding": outstanding, "size": size, "lengths": asdict(lengths), "pids": pids}
         stdin = self._running[self._leader].stdin
         assert stdin is not None
-        stdin.write(" ".join(map(str, order)) + "\n")
+        stdin.write(json.dumps(order) + "\n")
         stdin.flush()
-        figures: dict[str, float] = json.loads(self._next(seconds + START_S)[1])
+        figures: dict[str, float] = json.loads(self._next(lengths.at_most + START_S)[1])
         return figures

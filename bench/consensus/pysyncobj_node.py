@@ -4,8 +4,8 @@ Conditions that differ from the other systems', all in its favour: the caller is
 so no request and no answer crosses the network; no log is synced to disk (it lives in memory, PySyncObj's default);
 and it looks for work every millisecond, not every 50.
 
-Prints "leads" as soon as this member leads; then reads lines ``outstanding size warmup seconds pid...`` and prints
-each one's figures.
+Prints "leads" as soon as this member leads; then reads lines, each an object of ``outstanding``, ``size``,
+``lengths`` and ``pids`` in JSON, and prints each one's figures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Any
 
-from bench.consensus.window import Window, key
+from bench.consensus.window import Lengths, Window, key
 
 TICK_S = 0.001
 
@@ -30,9 +30,9 @@ def main() -> None:
     store = make_store(options.own, options.partner)
     threading.Thread(target=report, args=(store,), daemon=True).start()
     for line in sys.stdin:
-        outstanding, size, warmup, seconds, *pids = line.split()
-        window = Window(float(warmup), float(seconds), [int(pid) for pid in pids])
-        run(store, int(outstanding), int(size), window)
+        order = json.loads(line)
+        window = Window(Lengths(**order["lengths"]), order["pids"])
+        run(store, order["outstanding"], order["size"], window)
         print(json.dumps(window.figures()), flush=True)
 
 
@@ -76,7 +76,7 @@ def run(store: Any, outstanding: int, size: int, window: Window) -> None:
                 window.answered(time.monotonic() - began)
             begin()
 
-        store.put(key(number), value, callback=answered)
+        store.put(key(number, size), value, callback=answered)
 
     for _ in range(outstanding):
         begin()

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from bench.consensus import etcd
 from bench.consensus.grounds import Ground, Timing
+from bench.consensus.window import Lengths
 from hosts import config
 from hosts.control import socket as control
 from topo import paths
@@ -39,7 +41,7 @@ class Loaded(Protocol):
 
     def stop(self) -> None: ...
 
-    def load(self, outstanding: int, size: int, seconds: float) -> dict[str, float]:
+    def load(self, outstanding: int, size: int, lengths: Lengths) -> dict[str, float]:
         """Load it from the client's place; ``bench.consensus.window.Window.figures``."""
 
 
@@ -143,9 +145,9 @@ class Switchraft:
     def stop(self) -> None:
         self._servers.stop()
 
-    def load(self, outstanding: int, size: int, seconds: float) -> dict[str, float]:
+    def load(self, outstanding: int, size: int, lengths: Lengths) -> dict[str, float]:
         words = [*self.pulse_words(), "--group", *map(str, self._ground.groups)]
-        return run_load(self._ground, "bench.consensus.load", words, outstanding, size, seconds, self.pids())
+        return run_load(self._ground, "bench.consensus.load", words, outstanding, size, lengths, self.pids())
 
     def pulse_words(self) -> list[str]:
         servers = self._ground.servers(next(iter(self._ground.groups)))
@@ -218,9 +220,9 @@ class Etcd:
     def stop(self) -> None:
         self._servers.stop()
 
-    def load(self, outstanding: int, size: int, seconds: float) -> dict[str, float]:
+    def load(self, outstanding: int, size: int, lengths: Lengths) -> dict[str, float]:
         words = ["--server", self.client_url(self.leader)]
-        return run_load(self._ground, "bench.consensus.etcd_load", words, outstanding, size, seconds, self.pids())
+        return run_load(self._ground, "bench.consensus.etcd_load", words, outstanding, size, lengths, self.pids())
 
     def pulse_words(self) -> list[str]:
         return ["--etcd", *map(self.client_url, self._ground.addresses)]
@@ -255,12 +257,14 @@ def run_load(
     words: Sequence[str],
     outstanding: int,
     size: int,
-    seconds: float,
+    lengths: Lengths,
     watch: Sequence[int],
 ) -> dict[str, float]:
     """Run a load in the client's place. Raises LabError."""
     command = [sys.executable, "-m", module, *words, "--outstanding", str(outstanding), "--value-bytes", str(size)]
-    command += ["--seconds", str(seconds), "--watch", *map(str, watch)]
+    for name, value in asdict(lengths).items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    command += ["--watch", *map(str, watch), "--switches", *map(str, ground.switches)]
     figures: dict[str, float] = json.loads(_output(ground.at_client(command)))
     return figures
 

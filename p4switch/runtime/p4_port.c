@@ -55,12 +55,10 @@ static uint32_t in_blocks(const struct p4_port *port) { return port->large ? LAR
 static uint32_t out_blocks(const struct p4_port *port) { return port->large ? LARGE_OUT_BLOCKS : SMALL_OUT_BLOCKS; }
 static uint32_t per_block(const struct p4_port *port) { return port->large ? LARGE_PER_BLOCK : SMALL_PER_BLOCK; }
 static uint32_t place_size(const struct p4_port *port) { return port->large ? LARGE_PLACE : SMALL_PLACE; }
-static uint32_t in_places(const struct p4_port *port) { return per_block(port) * in_blocks(port); }
-static uint32_t out_places(const struct p4_port *port) { return per_block(port) * out_blocks(port); }
 
 /* Two divisions by constants are faster than one by a variable. */
 static uint8_t *place(const struct p4_port *port, uint8_t *ring, uint32_t index) {
-    if (port->large)
+    if (__builtin_expect(port->large, false))
         return ring + (size_t)(index / LARGE_PER_BLOCK) * RING_BLOCK + (size_t)(index % LARGE_PER_BLOCK) * LARGE_PLACE;
     return ring + (size_t)(index / SMALL_PER_BLOCK) * RING_BLOCK + (size_t)(index % SMALL_PER_BLOCK) * SMALL_PLACE;
 }
@@ -113,6 +111,8 @@ static bool open_in(struct p4_port *port, unsigned interface) {
     int fd = port->in = open_socket();
     if (fd < 0) return false;
     port->large = longest_frame(port, fd) + FRAME_AT > SMALL_PLACE;
+    port->in_places = per_block(port) * in_blocks(port);
+    port->out_places = per_block(port) * out_blocks(port);
     set_option(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
     set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
     set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
@@ -217,7 +217,7 @@ static void write_pcap(FILE *file, const uint8_t *frame, uint32_t size) {
 
 uint32_t p4_port_ready(const struct p4_port *port, struct tpacket2_hdr **ready, uint32_t most) {
     uint32_t n = 0;
-    for (uint32_t at = port->next_in; n < most; at = after(at, in_places(port))) {
+    for (uint32_t at = port->next_in; n < most; at = after(at, port->in_places)) {
         struct tpacket2_hdr *head = (void *)place(port, port->in_ring, at);
         if (!(__atomic_load_n(&head->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER)) break;
         __builtin_prefetch((uint8_t *)head + 64);
@@ -274,7 +274,7 @@ uint32_t p4_port_frame(struct p4_port *port, struct tpacket2_hdr *first, uint8_t
 
 void p4_port_release(struct p4_port *port, struct tpacket2_hdr *first) {
     __atomic_store_n(&first->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-    port->next_in = after(port->next_in, in_places(port));
+    port->next_in = after(port->next_in, port->in_places);
 }
 
 /* What goes out ------------------------------------------------------------------------------------ */
@@ -306,20 +306,20 @@ static uint32_t status_of(const struct out_place *at) {
 
 static uint32_t first_pending(const struct p4_port *port) {
     return port->next_out >= port->pending ? port->next_out - port->pending
-                                           : port->next_out + out_places(port) - port->pending;
+                                           : port->next_out + port->out_places - port->pending;
 }
 
 /* The kernel stops at a frame that the interface does not take, and will go on at its place: this one and those behind
  * it go out one by one, each taken or not for itself. */
 static void send_rest(struct p4_port *port) {
     uint32_t at = first_pending(port), left = port->pending;
-    for (; left; left--, at = after(at, out_places(port))) {
+    for (; left; left--, at = after(at, port->out_places)) {
         const struct out_place *next = out_place(port, at);
         if (status_of(next) & (TP_STATUS_SEND_REQUEST | TP_STATUS_WRONG_FORMAT)) break;
         count_sent(port, 1, next->offloads.hdr_len);
     }
     port->next_out = at;
-    for (; left; left--, at = after(at, out_places(port))) {
+    for (; left; left--, at = after(at, port->out_places)) {
         struct out_place *next = out_place(port, at);
         send_alone(port, next->frame, next->offloads.hdr_len);
         __atomic_store_n(&next->head.tp_status, TP_STATUS_AVAILABLE, __ATOMIC_RELEASE);
@@ -329,7 +329,7 @@ static void send_rest(struct p4_port *port) {
 static void flush(struct p4_port *port) {
     if (!port->pending) return;
     uint32_t at = first_pending(port);
-    for (uint32_t i = 0; i < port->pending; i++, at = after(at, out_places(port))) {
+    for (uint32_t i = 0; i < port->pending; i++, at = after(at, port->out_places)) {
         struct out_place *next = out_place(port, at);
         if (port->pcap_out) write_pcap(port->pcap_out, next->frame, next->offloads.hdr_len);
         __atomic_store_n(&next->head.tp_status, TP_STATUS_SEND_REQUEST, __ATOMIC_RELEASE);
@@ -341,7 +341,7 @@ static void flush(struct p4_port *port) {
 }
 
 static bool has_place(const struct p4_port *port) {
-    return port->pending < out_places(port) && status_of(out_place(port, port->next_out)) == TP_STATUS_AVAILABLE;
+    return port->pending < port->out_places && status_of(out_place(port, port->next_out)) == TP_STATUS_AVAILABLE;
 }
 
 uint8_t *p4_port_place(struct p4_port *port, uint32_t size) {
@@ -354,7 +354,7 @@ uint8_t *p4_port_place(struct p4_port *port, uint32_t size) {
     struct out_place *next = out_place(port, port->next_out);
     next->offloads.hdr_len = (uint16_t)size;
     next->head.tp_len = size + sizeof next->offloads;
-    port->next_out = after(port->next_out, out_places(port));
+    port->next_out = after(port->next_out, port->out_places);
     port->pending++;
     port->pending_bytes += size;
     return next->frame;

@@ -20,6 +20,7 @@ struct p4_port {
     int in, out; /* -1: the interface is away */
     uint8_t *in_ring, *out_ring;
     bool large;        /* the rings have few places for long frames, not many for short ones */
+    uint32_t in_places, out_places;
     uint32_t next_in;  /* place of the ring that is filled next */
     uint32_t next_out; /* place for the next frame */
     uint32_t pending, pending_bytes;

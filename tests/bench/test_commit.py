@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from bench.consensus import etcd
-from bench.consensus.commit import Case, Results, panels, table
+from bench.consensus.commit import Case, Results, lengths_of, panels, table
 from bench.consensus.core import run as run_cores
-from bench.consensus.window import cpu_s, quantile
+from bench.consensus.window import Lengths, Window, cpu_s, key, quantile
 from bench.plot import picture
 
 REPOSITORY = Path(__file__).parents[2]
@@ -32,8 +32,10 @@ def results() -> Results:
     made = Results()
     for system, rate in (("switchraft", 9000.0), ("etcd", 6000.0)):
         for more in (0.0, 10.0, 1000.0):
-            figures = {"commits_per_s": rate + more, "p50_ms": 5.0, "p99_ms": 9.0, "client_us": 20, "servers_us": 80}
-            made.runs.setdefault(Case(system, 3, 1, 64, 64), []).append(figures)
+            figures = {"commits_per_s": rate + more, "p50_ms": 5.0, "p99_ms": 9.0, "client_us": 20}
+            figures.update(servers_us=80, switches_us=7)
+            for size in (64, 14_000):
+                made.runs.setdefault(Case(system, 3, 1, size, 64), []).append(figures)
     return made
 
 
@@ -43,10 +45,12 @@ def test_every_core_commits_every_entry() -> None:
 
 
 def test_table_and_picture() -> None:
-    console = Console(width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(width=190, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(table(results(), "title"))
     shown = console.export_text()
     assert "9010 (9000-10000)" in shown and "1.50x, 1.00x" in shown
+    small, large = (line for line in shown.splitlines() if "switchraft" in line)
+    assert "8.0, 0.7" in large and "8.0, 0.7" not in small, "a tenth, in 14,000 bytes"
     drawn = picture(list(panels(results())))
     assert ElementTree.fromstring(drawn).tag.endswith("svg") and "etcd: 3 nodes" in drawn
 
@@ -69,11 +73,64 @@ def test_figures() -> None:
     assert cpu_s([2**30]) == 0
 
 
+def test_a_window_goes_by_what_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+
+    def run(lengths: Lengths, *answers: float) -> dict[str, float]:
+        """One at a time, answered at these moments."""
+        nonlocal now
+        now, ends = 0.0, iter(answers)
+        window = Window(lengths)
+        while window.open():
+            began, now = now, next(ends)
+            window.answered(now - began)
+        return window.figures()
+
+    every_half = [0.5 * number for number in range(1, 100)]
+    # From an answer after the warm-up to one after the end.
+    figures = run(Lengths(warmup=1, seconds=2), *every_half)
+    assert (figures["commits"], figures["seconds"], figures["commits_per_s"]) == (4, 2, 2)
+    assert figures["p50_ms"] == 500
+    assert run(Lengths(warmup=1, seconds=20, at_most=5), *every_half)["seconds"] == 4
+    # Large ones: from the beginning, and all.
+    figures = run(Lengths(warmup=1, seconds=2, least=6), *every_half)
+    assert (figures["commits"], figures["seconds"]) == (6, 3), "so many, though it takes longer"
+    assert run(Lengths(seconds=2, least=2), *every_half)["commits"] == 4, "so long, though that is more"
+    assert run(Lengths(seconds=2, least=30, at_most=8), *every_half)["commits"] == 16, "no longer than allowed"
+    with pytest.raises(SystemExit, match="nothing was committed"):
+        run(Lengths(warmup=1, at_most=2), 2.0)
+
+
+def test_large_values_that_are_begun_at_once_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    window = Window(lengths_of(1 << 20, 64, 1.0, 60.0))
+    begun = [0.0] * sum(window.open() for _ in range(64))
+    assert len(begun) == 64
+    while begun:
+        now += 16.0
+        ended, begun = begun, []
+        for began in ended:
+            window.answered(now - began)
+            begun += [now] * window.open()
+    figures = window.figures()
+    assert (figures["commits"], figures["seconds"], figures["commits_per_s"]) == (96, 32, 3)
+
+
+def test_keys_of_large_values_are_few() -> None:
+    assert len({key(number) for number in range(20_000)}) == 10_000
+    assert len({key(number, 1 << 20) for number in range(20_000)}) == 64
+    assert len({key(number, 1 << 30) for number in range(10)}) == 1
+
+
 def test_a_short_run(tmp_path: Path) -> None:
-    done = bench(tmp_path, "commit --loopback --rounds 1 --seconds 0.5 --with none --groups 2 --json")
+    words = "commit --loopback --rounds 1 --seconds 0.5 --with none --groups 2 --size 64,1048576 --json"
+    done = bench(tmp_path, words)
     assert done.returncode == 0, done.stderr
     cases = json.loads(done.stdout)
-    assert [case["outstanding"] for case in cases] == [1, 64]
+    assert [(case["size"], case["outstanding"]) for case in cases] == [(64, 1), (64, 64), (1 << 20, 1), (1 << 20, 64)]
+    assert all(case["runs"][0]["commits"] >= max(16, case["outstanding"]) for case in cases)
     assert all(case["runs"][0]["commits_per_s"] > 0 and case["runs"][0]["servers_us"] > 0 for case in cases)
 
 
@@ -83,6 +140,12 @@ def test_a_leader_that_dies(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     (seconds,) = told["seconds"]["switchraft, 50/300 ms"]
     assert 0.1 < seconds < 60 and told["load"][0] > 0, done.stderr
+
+
+@pytest.mark.parametrize("size", ["0", "64,1048577"])
+def test_sizes_that_are_not_measured(tmp_path: Path, size: str) -> None:
+    done = bench(tmp_path, f"commit --loopback --size {size}")
+    assert done.returncode == 2 and f"{size}: a value has 1 to 1048576 bytes" in done.stderr
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
