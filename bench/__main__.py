@@ -1,4 +1,4 @@
-"""``python -m bench COMMAND``: commit, core, failover, catchup, bulk, recovery, switch; see --help."""
+"""``python -m bench COMMAND``: commit, core, failover, catchup, bulk, lossy, recovery, switch; see --help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from topo.lab.supervisor import Asked
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of switchraft.")
     commands = parser.add_subparsers(dest="command", required=True)
-    from bench.consensus import bulk, catchup, commit, core, failover
+    from bench.consensus import bulk, catchup, commit, core, failover, lossy
     from bench.switch import comparison as switch
 
     commit.add_arguments(
@@ -28,6 +28,7 @@ def main() -> int:
         commands.add_parser("catchup", help="a node that was away catches up by snapshot, under load")
     )
     bulk.add_arguments(commands.add_parser("bulk", help="a large value and a large snapshot, and their memory"))
+    lossy.add_arguments(commands.add_parser("lossy", help="large values over paths that lose, delay and reorder"))
     recovery = commands.add_parser("recovery", help="how fast the lab works again after what breaks (needs root)")
     recovery.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     recovery.add_argument("--compiler", choices=("p4c", "p4compiler"))
@@ -42,6 +43,7 @@ def main() -> int:
         "failover": failover.main,
         "catchup": catchup.main,
         "bulk": bulk.main,
+        "lossy": lossy.main,
         "recovery": _recovery,
         "switch": switch.main,
     }[options.command]

@@ -71,11 +71,14 @@ class NodeProcesses:
         """Where it keeps its log."""
         return self.folder / "nodes" / f"node{member}"
 
+    def node_command(self, member: int) -> list[str]:
+        return [sys.executable, "-m", "hosts.node", "--config", str(self.config), "--id", str(member)]
+
     def start(self, *members: int, options: tuple[str, ...] = ()) -> None:
         for member in members or self.members:
             with (self.folder / f"node{member}.log").open("ab") as log:
-                command = [sys.executable, "-m", "hosts.node", "--config", str(self.config), "--id", str(member)]
-                self.processes[member] = subprocess.Popen([*command, *options], stdout=log, stderr=log)
+                command = [*self.node_command(member), *options]
+                self.processes[member] = subprocess.Popen(command, stdout=log, stderr=log)
 
     def kill(self, *members: int, how: signal.Signals = signal.SIGKILL) -> None:
         """End some, or all that run."""

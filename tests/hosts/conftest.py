@@ -11,6 +11,8 @@ import pytest
 from hypothesis import settings
 
 from bench.consensus.loopback import NodeProcesses
+from bench.consensus.path import Quality
+from bench.consensus.proxy import PERFECT, OverPaths
 from hosts.client.blocking import Client
 
 DEADLINE_S = 60.0
@@ -93,6 +95,28 @@ class LocalCluster(NodeProcesses):
 
     def client(self, **options: Any) -> Client:
         return super().client(**{"timeout_s": DEADLINE_S, **options})
+
+
+class PathCluster(OverPaths, LocalCluster):
+    """Whose members' datagrams to each other go over paths (``proxy``) that a test may change under way:
+    ``cluster.proxy.change([(1, 2), (2, 1)], largest=1500)``, ``cluster.proxy.paths[1, 2].counts["too_long"]``."""
+
+
+@pytest.fixture
+def make_path_cluster(tmp_path: Path) -> Iterator[Callable[..., PathCluster]]:
+    """Call it with the paths' first quality, a seed, and the options of a cluster; the members are not started."""
+    made: list[PathCluster] = []
+
+    def make(quality: Quality = PERFECT, seed: int = 1, **options: Any) -> PathCluster:
+        folder = tmp_path / f"paths{len(made)}"
+        folder.mkdir()
+        made.append(PathCluster(folder, **options))
+        made[-1].open_paths(quality, seed)
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.stop()
 
 
 @pytest.fixture
