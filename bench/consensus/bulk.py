@@ -3,18 +3,24 @@
 Three nodes on loopback. While one member is away, a client writes a state of ``--snapshot-gib``, in values of
 ``--part-kib``; then the member comes back and gets all that as a snapshot. Every value is random bytes made from its
 key's number, and read back from the member that came back, which is made leader for that.
+
+Then a value and a snapshot go by once more, while another client commits small values all the time: by how much their
+rate falls meanwhile is what large data costs those who have none.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import statistics
 import sys
 import time
 from typing import Any
 
-from bench.consensus.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, show
+from bench.consensus.catchup import Rate, has_caught_up
+from bench.consensus.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, load, show
 from hosts.client.blocking import Client
+from hosts.service.values import MAX_LARGE_BYTES
 
 MIB = 1 << 20
 PROCESS_MIB = 128
@@ -22,6 +28,12 @@ PROCESS_MIB = 128
 
 COPIES_OF_A_VALUE = 4
 """A large value may be there so often for a moment: in fragments, put together, in the log."""
+
+SMALL_BYTES, OUTSTANDING = 64, 16
+"""Of the client that commits small values meanwhile."""
+
+VALUES = 3
+"""Large ones that go by meanwhile: of the rates beside them the median is told."""
 
 SHARE = 1.3
 """Memory for the state against its bytes: also the log of the last quarter, kept until the next snapshot."""
@@ -31,15 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--value-mib", type=int, default=64)
     parser.add_argument("--snapshot-gib", type=float, default=1.0)
     parser.add_argument("--part-kib", type=int, default=1024, help="of each of the values that make up the snapshot")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for which a rate of small values is measured")
     parser.add_argument("--folder", help="where the nodes write (default: the temporary folder)")
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def main(options: argparse.Namespace) -> int:
     """The exit code is 1 if something did not arrive, or took too much memory."""
+    if not 0 < options.value_mib * MIB <= MAX_LARGE_BYTES:
+        print(f"bench: --value-mib is 1 to {MAX_LARGE_BYTES // MIB}: no value is larger", file=sys.stderr)
+        return 2
     try:
         size = round(options.snapshot_gib * (1 << 30))
-        figures = run(options.value_mib * MIB, size, options.part_kib << 10, options.folder)
+        figures = run(options.value_mib * MIB, size, options.part_kib << 10, options.folder, seconds=options.seconds)
     except Stuck as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -53,15 +69,21 @@ def content(number: int, size: int) -> bytes:
 
 
 def run(
-    value_bytes: int, snapshot_bytes: int, part_bytes: int, folder: str | None = None, extra: str = ""
+    value_bytes: int,
+    snapshot_bytes: int,
+    part_bytes: int,
+    folder: str | None = None,
+    extra: str = "",
+    seconds: float = 3.0,
 ) -> dict[str, Any]:
-    """The figures; "holds" says whether all arrived within the memory allowed. ``extra``: more lines of the cluster
-    file. Raises Stuck."""
+    """The figures; "holds" says whether all arrived within the memory allowed, and without an election. ``extra``:
+    more lines of the cluster file. Raises Stuck."""
     with Loopback(extra, folder) as cluster:
         cluster.start()
         value, value_holds = _value(cluster, value_bytes)
         snapshot, snapshot_holds = _snapshot(cluster, snapshot_bytes, part_bytes, value_bytes)
-        return {**value, **snapshot, "holds": value_holds and snapshot_holds}
+        beside, beside_holds = _beside_small_values(cluster, value_bytes, seconds)
+        return {**value, **snapshot, **beside, "holds": value_holds and snapshot_holds and beside_holds}
 
 
 def _memory(cluster: Loopback, what: str = "VmHWM") -> str:
@@ -91,6 +113,7 @@ def _value(cluster: Loopback, size: int) -> tuple[dict[str, Any], bool]:
     return {
         "value, MiB": size / MIB,
         "acknowledged after s": wrote,
+        "acknowledged, MiB/s": size / MIB / wrote,
         "applied by all after s": everywhere,
         "read back after s": read,
         "value is the same": same,
@@ -119,6 +142,7 @@ def _snapshot(cluster: Loopback, size: int, part: int, value_bytes: int) -> tupl
     after = cluster.group_status(leader)
     quiet = bool(after and after["role"] == "leader" and after["term"] == written["term"])
     most = max(cluster.memory_bytes(one, "VmHWM") for one in MEMBERS)
+    leaders, aways = (cluster.memory_bytes(one, "VmHWM") for one in (leader, away))
     now = _memory(cluster, "VmRSS")
     same = _read_back(cluster, away, keys, part)
     allowed = int((PROCESS_MIB + COPIES_OF_A_VALUE * value_bytes / MIB) * MIB + SHARE * size)
@@ -131,11 +155,70 @@ def _snapshot(cluster: Loopback, size: int, part: int, value_bytes: int) -> tupl
         "MiB/s": keys * part / MIB / took,
         "all values are the same": same,
         "no election while it came": quiet,
+        "most resident memory of the leader, MiB": leaders // MIB,
+        "of the member that was away, MiB": aways // MIB,
         "nodes' resident memory, MiB": now,
         "nodes' most resident memory by then, MiB": _memory(cluster),
         "allowed, MiB": allowed // MIB,
         "largest disk use, MiB": disk // MIB,
     }, bool(same and quiet and most <= allowed and arrived and arrived["snapshot"])
+
+
+def _beside_small_values(cluster: Loopback, size: int, seconds: float) -> tuple[dict[str, Any], bool]:
+    """What the rate of small values is while a large one, and while a snapshot of the state, goes by."""
+    leader = cluster.leader()
+    away = next(member for member in MEMBERS if member != leader)
+    before = cluster.group_status(leader)
+    with load(cluster, OUTSTANDING, SMALL_BYTES), cluster.client(timeout_s=PATIENCE_S) as client:
+        rate = Rate(cluster, leader)
+        goal = rate.commit() + 100
+        cluster.wait(lambda: rate.commit() > goal, "the first small values")
+        usual = _rate_for(rate, seconds)
+        by_value = []
+        for number in range(VALUES):
+            rate.take()
+            client.put("large", content(number, size))
+            by_value.append(rate.take())
+        cluster.kill(away)
+        left_at = rate.commit()
+        client.put("large", content(0, size))  # more than the log that is kept for who was away for a moment
+        deleted = client.delete("large").index
+        cluster.wait(lambda: _has_snapshot_since(cluster, leader, deleted), "the leader has taken a snapshot", 600)
+        one_away = _rate_for(rate, seconds)
+        began = time.monotonic()
+        cluster.start(away)
+        back = cluster.wait(lambda: has_caught_up(cluster, away, leader), "the member has caught up", 600)
+        by_snapshot, took = rate.take(), time.monotonic() - began
+    after = cluster.group_status(leader)
+    elections = after["term"] - before["term"] if before and after else -1
+    value_rate = statistics.median(by_value)
+    return {
+        "small values/s": usual,
+        "while a large value goes by": value_rate,
+        "which is less by, %": 100 * (1 - value_rate / usual),
+        "small values/s with one member away": one_away,
+        "while a snapshot goes to it": by_snapshot,
+        "which is less by, % ": 100 * (1 - by_snapshot / one_away),
+        "snapshot beside small values after s": took,
+        "it was a snapshot": back["snapshot"] > left_at,
+        "elections beside small values": elections,
+    }, elections == 0 and back["snapshot"] > left_at
+
+
+def _rate_for(rate: Rate, seconds: float) -> float:
+    rate.take()
+    time.sleep(seconds)
+    return rate.take()
+
+
+def _has_snapshot_since(cluster: Loopback, member: int, index: int) -> bool:
+    """Whether the member's last snapshot has this entry; it is to take one if not."""
+    status = cluster.group_status(member)
+    if status and status["snapshot"] >= index:
+        return True
+    cluster.ask(member, cmd="snapshot")
+    time.sleep(0.5)
+    return False
 
 
 def _write(client: Client, keys: int, part: int) -> None:

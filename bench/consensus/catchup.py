@@ -79,7 +79,7 @@ def summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return figures
 
 
-class _Rate:
+class Rate:
     """Commits per second at a member since the last look."""
 
     def __init__(self, cluster: Loopback, member: int) -> None:
@@ -121,7 +121,7 @@ def run(
             return rate.commit() >= index
 
         with load(cluster, outstanding, value_bytes):
-            rate = _Rate(cluster, leader)
+            rate = Rate(cluster, leader)
             cluster.wait(lambda: rate.commit() > 100, "the first commits")
             rate.take()
             time.sleep(seconds)
@@ -133,7 +133,7 @@ def run(
             without = rate.take()
             began = time.monotonic()
             cluster.start(away)
-            back = cluster.wait(lambda: _has_caught_up(cluster, away, leader), "the node has caught up")
+            back = cluster.wait(lambda: has_caught_up(cluster, away, leader), "the node has caught up")
             took = time.monotonic() - began
             meanwhile = rate.take()
             disks = [cluster.disk_bytes(member) for member in MEMBERS]
@@ -159,7 +159,7 @@ def run(
         }
 
 
-def _has_caught_up(cluster: Loopback, member: int, leader: int) -> dict[str, Any] | None:
+def has_caught_up(cluster: Loopback, member: int, leader: int) -> dict[str, Any] | None:
     """A member's status, once it has applied what the leader had committed just before."""
     goal = cluster.group_status(leader)
     status = cluster.group_status(member)

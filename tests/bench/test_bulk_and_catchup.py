@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import pytest
@@ -10,10 +11,19 @@ from bench.consensus import bulk, catchup
 
 
 def test_a_large_value_and_a_snapshot_arrive() -> None:
-    figures = bulk.run(2 << 20, 6 << 20, 300 << 10, extra="snapshot_mib: 1")
+    figures = bulk.run(2 << 20, 6 << 20, 300 << 10, extra="snapshot_mib: 1", seconds=0.5)
     assert figures["value is the same"] and figures["all values are the same"]
     assert figures["snapshot at entry"] >= 20
+    assert figures["small values/s"] > 0 and figures["while a snapshot goes to it"] > 0
+    assert figures["elections beside small values"] == 0
     assert figures["holds"], figures
+
+
+def test_a_value_larger_than_any_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    bulk.add_arguments(parser)
+    assert bulk.main(parser.parse_args(["--value-mib", "65"])) == 2
+    assert capsys.readouterr().err == "bench: --value-mib is 1 to 64: no value is larger\n"
 
 
 def test_a_node_that_was_away_catches_up_by_snapshot() -> None:
@@ -33,9 +43,12 @@ def test_catchup_holds_if_the_median_does_and_every_round_was_as_meant() -> None
     assert not catchup.summary([*rounds(5.0, 6.0), *rounds(7.0, by_snapshot=False)])["holds"]
 
 
-@pytest.mark.parametrize(("value", "snapshot"), [(True, True), (True, False), (False, True)])
-def test_bulk_holds_only_if_both_parts_do(value: bool, snapshot: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fails", ["nothing", "value", "snapshot", "beside"])
+def test_bulk_holds_only_if_all_parts_do(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk.Loopback, "start", lambda self: None)
-    monkeypatch.setattr(bulk, "_value", lambda cluster, size: ({"value": size}, value))
-    monkeypatch.setattr(bulk, "_snapshot", lambda cluster, size, part, value_bytes: ({"state": size}, snapshot))
-    assert bulk.run(1, 2, 3) == {"value": 1, "state": 2, "holds": value and snapshot}
+    monkeypatch.setattr(bulk, "_value", lambda cluster, size: ({"value": size}, fails != "value"))
+    monkeypatch.setattr(
+        bulk, "_snapshot", lambda cluster, size, part, value_bytes: ({"state": size}, fails != "snapshot")
+    )
+    monkeypatch.setattr(bulk, "_beside_small_values", lambda cluster, size, seconds: ({"s": size}, fails != "beside"))
+    assert bulk.run(1, 2, 3) == {"value": 1, "state": 2, "s": 1, "holds": fails == "nothing"}
