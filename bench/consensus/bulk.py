@@ -195,10 +195,10 @@ def _beside_small_values(cluster: Loopback, size: int, seconds: float) -> tuple[
     return {
         "small values/s": usual,
         "while a large value goes by": value_rate,
-        "which is less by, %": 100 * (1 - value_rate / usual),
+        "fall beside a large value, %": 100 * (1 - value_rate / usual),
         "small values/s with one member away": one_away,
         "while a snapshot goes to it": by_snapshot,
-        "which is less by, % ": 100 * (1 - by_snapshot / one_away),
+        "fall beside a snapshot, %": 100 * (1 - by_snapshot / one_away),
         "snapshot beside small values after s": took,
         "it was a snapshot": back["snapshot"] > left_at,
         "elections beside small values": elections,
