@@ -19,6 +19,7 @@ from rich.table import Table
 
 from bench.consensus import etcd, grounds, pysyncobj
 from bench.consensus.grounds import Ground, Timing
+from bench.consensus.loopback import MTU
 from bench.consensus.pysyncobj import PySyncObj
 from bench.consensus.systems import Etcd, Loaded, Switchraft
 from bench.consensus.window import Lengths
@@ -91,7 +92,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at-most", type=float, default=60.0, metavar="SECONDS", help="of a run whose values are slow to be answered"
     )
-    parser.add_argument("--mtu", type=int, default=grounds.USUAL_MTU, choices=(1500, 9000), help="of the lab's links")
+    parser.add_argument(
+        "--mtu",
+        type=int,
+        choices=(1500, 9000),
+        help=f"of the lab's links (default: {grounds.USUAL_MTU}), or what is used of loopback's (default: {MTU})",
+    )
     parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
     parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     parser.add_argument("--json", action="store_true", help="every run's figures, for programs")
@@ -118,6 +124,7 @@ def main(options: argparse.Namespace) -> int:
     if options.everything:
         for name, numbers in EVERYTHING.items():
             setattr(options, name, numbers)
+    mtu = options.mtu or (MTU if options.loopback else grounds.USUAL_MTU)
     try:
         others = _others(options.others, progress.print)
         results = run(options, others, progress.print)
@@ -129,10 +136,10 @@ def main(options: argparse.Namespace) -> int:
     if options.plot:
         options.plot.write_text(picture(list(panels(results))), encoding="utf-8")
     if options.json:
-        mtu = {} if options.loopback else {"mtu": options.mtu}
-        print(json.dumps([{**asdict(case), **mtu, "runs": runs} for case, runs in results.runs.items()], indent=2))
+        cases = [{**asdict(case), "mtu": mtu, "runs": runs} for case, runs in results.runs.items()]
+        print(json.dumps(cases, indent=2))
         return 0
-    where = "loopback" if options.loopback else f"lab, {options.switch} switch, links of {options.mtu}"
+    where = f"loopback of {mtu}" if options.loopback else f"lab, {options.switch} switch, links of {mtu}"
     title = f"{where}; one Python client, durable; us: of CPU; median (min-max) of {options.rounds} alternating runs"
     Console(width=190).print(table(results, title))
     for note in results.notes:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from bench.consensus.loopback import free_port
+from bench.consensus.loopback import MTU, free_port
 from topo import paths, topology
 from topo.errors import UsageError
 from topo.lab import namespace
@@ -56,7 +56,7 @@ class Ground:
 
 
 @contextmanager
-def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
+def loopback(nodes: int, groups: int, timing: Timing, mtu: int = MTU) -> Iterator[Ground]:
     """No switches, no root: members at 127.0.0.1, 127.0.0.2, ..."""
     folder = _fresh_folder()
     addresses = {member: f"127.0.0.{member}" for member in range(1, nodes + 1)}
@@ -65,6 +65,7 @@ def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
     cluster = {
         "cluster": 1,
         "port": port,
+        "mtu": mtu,
         "heartbeat_ms": timing.heartbeat,
         "election_timeout_ms": timing.election_timeout,
         "data": str(folder / "nodes"),
@@ -134,10 +135,12 @@ def open(
     timing: Timing,
     switch: str,
     say: Callable[[str], None],
-    mtu: int = USUAL_MTU,
+    mtu: int | None = None,
 ) -> AbstractContextManager[Ground]:
-    """One or the other. Raises LabError."""
-    return loopback(nodes, groups, timing) if on_loopback else lab(nodes, groups, timing, switch, say, mtu)
+    """One or the other. ``mtu`` None: what is usual there. Raises LabError."""
+    if on_loopback:
+        return loopback(nodes, groups, timing, mtu or MTU)
+    return lab(nodes, groups, timing, switch, say, mtu or USUAL_MTU)
 
 
 def _fresh_folder() -> Path:

@@ -109,8 +109,10 @@ def test_cluster_file_names_members(tmp_path: Path) -> None:
 
 
 def test_links_are_of_1500_unless_the_file_says_more(tmp_path: Path) -> None:
-    assert read(tmp_path, GOOD).mtu == 1500
-    assert read(tmp_path, GOOD + "mtu: 9000\n").mtu == 9000
+    for more, mtu in (("", 1500), ("mtu: 9000\n", 9000)):
+        found = read(tmp_path, GOOD + more)
+        assert found.mtu == mtu
+        assert config.parse(yaml.safe_dump(configs.cluster(found))).cluster.mtu == mtu, "and the members know"
 
 
 def test_a_host_has_one_id_in_all_its_groups(tmp_path: Path) -> None:

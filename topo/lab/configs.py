@@ -68,6 +68,7 @@ def cluster(topology: Topology, number: int = 0) -> dict[str, Any]:
     return {
         "cluster": topology.cluster,
         "port": topology.port,
+        "mtu": topology.mtu,
         **snapshots,
         "heartbeat_ms": topology.heartbeat_ms,
         "election_timeout_ms": topology.election_timeout_ms,
