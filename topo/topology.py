@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from controller.network import MAX_GROUPS, MAX_MEMBERS
-from hosts.config import MIN_HEARTBEATS_PER_ELECTION
+from hosts.config import DEFAULT_MTU, LEAST_MTU, MIN_HEARTBEATS_PER_ELECTION
 from hosts.files.checked_file import Document, FileFault, read_text
 from hosts.files.fields import MemberId, Whole, parse_host_address
 from hosts.files.strict_yaml import Place
@@ -36,9 +36,8 @@ MAX_PORT = 509
 LONGEST_NAME = 9
 LONGEST_INTERFACE = 15
 """Characters that Linux allows for an interface's name (IFNAMSIZ in linux/if.h, less the final NUL)."""
-DEFAULT_MTU, MIN_MTU, MAX_MTU = 1500, 576, 9216
-"""Bytes of the largest IPv4 packet on the lab's links. Below: what every IPv4 host must take (RFC 791). Above: what
-switches with jumbo frames take."""
+MAX_MTU = 9216
+"""Bytes of the largest IPv4 packet on the lab's links: what switches with jumbo frames take."""
 RESERVED_NAMES = ("lab", "service")
 """Logs have the names of switches and hosts, and ``lab.log`` is the lab's; ``service``, in commands, is a group's
 address."""
@@ -100,7 +99,7 @@ class TopologyFile(_Strict):
     groups: list[GroupFile] = Field(min_length=1, max_length=MAX_GROUPS)
     cluster: Whole = Field(default=1, ge=0, lt=2**64)
     port: Whole = Field(default=DEFAULT_PORT, ge=1, le=32767)
-    mtu: Whole = Field(default=DEFAULT_MTU, ge=MIN_MTU, le=MAX_MTU)
+    mtu: Whole = Field(default=DEFAULT_MTU, ge=LEAST_MTU, le=MAX_MTU)
     """Of every link, at both its ends."""
     heartbeat_ms: Whole = Field(default=50, ge=10, le=30_000)
     election_timeout_ms: Whole = Field(default=300, ge=60, le=600_000)

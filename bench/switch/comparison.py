@@ -21,6 +21,7 @@ from bench.switch import devices, measure, updates, workload
 from bench.switch.devices import BenchError, Running
 from bench.switch.measure import USUAL, Lengths, Traffic
 from bench.switch.results import Figures, Results
+from hosts.config import LEAST_MTU
 from topo import topology
 
 SIZES = (64, 1400)
@@ -239,8 +240,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     options.size = options.size or list(SIZES)
-    if not topology.MIN_MTU <= options.mtu <= topology.MAX_MTU:
-        print(f"bench: --mtu is {topology.MIN_MTU} to {topology.MAX_MTU} bytes", file=sys.stderr)
+    if not LEAST_MTU <= options.mtu <= topology.MAX_MTU:
+        print(f"bench: --mtu is {LEAST_MTU} to {topology.MAX_MTU} bytes", file=sys.stderr)
         return 2
     largest = options.mtu - IPV4_AND_UDP
     if min(options.size) < 64 or max(options.size) > largest:

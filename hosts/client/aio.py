@@ -19,7 +19,7 @@ from hosts.client import calls
 from hosts.client.calls import Call, ClientError, Result
 from hosts.client.outgoing import open_socket, send_outgoing
 from hosts.client.protocol import DEFAULT_TIMEOUT_S, ClientProtocol
-from hosts.config import DEFAULT_MTU, Address
+from hosts.config import Address
 from hosts.net.udp import UdpSocket
 from hosts.service import values
 from hosts.service.requests import Operation, Request
@@ -35,12 +35,11 @@ async def connect(
     bind: str | Address | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     steer: bool = True,
-    mtu: int = DEFAULT_MTU,
 ) -> AsyncClient:
     """A client of one group, on the running loop. Arguments as for ``hosts.client.Client``. Nothing is sent yet.
     Raises ClientError if ``bind`` is no address of this machine, or one of ``servers`` no address at all."""
-    protocol = ClientProtocol(servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer, mtu=mtu)
-    return AsyncClient(protocol, open_socket(protocol, bind, mtu))
+    protocol = ClientProtocol(servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer)
+    return AsyncClient(protocol, open_socket(protocol, bind))
 
 
 class AsyncClient:

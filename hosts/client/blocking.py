@@ -24,7 +24,7 @@ from hosts.client import calls
 from hosts.client.calls import Call, ClientError, NoLeader, Overloaded, Refused, Result, SessionExpired, Timeout
 from hosts.client.outgoing import open_socket, send_outgoing
 from hosts.client.protocol import DEFAULT_TIMEOUT_S, ClientProtocol
-from hosts.config import DEFAULT_MTU, Address
+from hosts.config import Address
 from hosts.service import values
 from hosts.service.requests import Operation, Request
 from hosts.service.values import Value
@@ -41,8 +41,7 @@ class Client:
     """A client of one group. Not for use from several threads.
 
     ``servers`` are asked in turn until one leads. ``bind`` is the client's own address, or address and port.
-    ``steer`` False asks switches to leave requests at the addressed node. ``mtu``: bytes of the largest IP packet
-    that is tried.
+    ``steer`` False asks switches to leave requests at the addressed node.
     """
 
     def __init__(
@@ -53,15 +52,12 @@ class Client:
         bind: str | Address | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         steer: bool = True,
-        mtu: int = DEFAULT_MTU,
     ) -> None:
         """Raises ClientError if ``bind`` is no address of this machine, or one of ``servers`` no address at all."""
-        self._protocol = ClientProtocol(
-            servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer, mtu=mtu
-        )
+        self._protocol = ClientProtocol(servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer)
         self._wanted: dict[Call, deque[Call]] = {}
         """Where calls go once they are done, if anybody waits for whichever is next."""
-        self._socket = open_socket(self._protocol, bind, mtu)
+        self._socket = open_socket(self._protocol, bind)
         self._poll = select.poll()
         self._poll.register(self._socket.fileno(), select.POLLIN)
 

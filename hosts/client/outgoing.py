@@ -9,18 +9,23 @@ from hosts.client.calls import ClientError
 from hosts.client.protocol import ClientProtocol
 from hosts.config import Address
 from hosts.net.path import largest_datagram
-from hosts.net.udp import UdpSocket
+from hosts.net.udp import UdpSocket, interface_mtu
 
 _ADDRESS = itemgetter(1)
 
 
-def open_socket(protocol: ClientProtocol, bind: str | Address | None, mtu: int) -> UdpSocket:
-    """A client's socket at ``bind``, or anywhere. Raises ClientError if that is no address of this machine."""
+def open_socket(protocol: ClientProtocol, bind: str | Address | None) -> UdpSocket:
+    """A client's socket at ``bind``, or anywhere. Its protocol tries datagrams as large as the interface to its first
+    server takes. Raises ClientError if ``bind`` is no address of this machine."""
     where = (bind, 0) if isinstance(bind, str) else bind or ("", 0)
+    server = protocol.servers.current
+    largest = largest_datagram(server[0], interface_mtu(server))
     try:
-        return UdpSocket(where, largest_datagram(protocol.servers.current[0], mtu))
+        opened = UdpSocket(where, largest)
     except (OSError, OverflowError, TypeError, UnicodeError) as error:
         raise ClientError(f"cannot send from {bind}: {_reason(error)}; is it this machine's address?") from error
+    protocol.may_send(largest)
+    return opened
 
 
 def send_outgoing(protocol: ClientProtocol, through: UdpSocket) -> None:

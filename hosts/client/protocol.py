@@ -69,10 +69,9 @@ class ClientProtocol:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         steer: bool = True,
-        mtu: int = DEFAULT_MTU,
     ) -> None:
-        """``steer`` False asks switches to leave requests at the addressed node. ``mtu``: bytes of the largest IP
-        packet that is tried. Raises ClientError if there is nobody to ask."""
+        """``steer`` False asks switches to leave requests at the addressed node. Raises ClientError if there is
+        nobody to ask."""
         self.servers = Servers(list(servers))
         self.counters: Counter[str] = Counter()
         """What people may want to know: drops (datagrams that were no answer to anything that this client waits for),
@@ -94,12 +93,16 @@ class ClientProtocol:
         """Small ones that have just begun, and go together."""
         self._outgoing: list[tuple[bytes, Address]] = []
         self._finished: list[Call] = []
-        path = PathSize(largest_datagram(self.servers.current[0], mtu))
-        self._outbox = Outbox(random.getrandbits(64), path)
+        self._outbox = Outbox(random.getrandbits(64))
+        self.may_send(largest_datagram(self.servers.current[0], DEFAULT_MTU))
         self._inbox = Inbox(INBOX_BYTES, INBOX_BYTES, MAX_REQUEST_BYTES + (1 << 20))
         self._answers_due = math.inf
         """When those who send large answers are told what has come, if nothing urgent is told before."""
         self._next_check = 0.0
+
+    def may_send(self, largest: int) -> None:
+        """Nothing has been sent yet, and datagrams of up to so many bytes may be tried."""
+        self._outbox.path = PathSize(largest)
 
     # -- out ----------------------------------------------------------------------------------------------------
 

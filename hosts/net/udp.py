@@ -15,7 +15,7 @@ import struct
 from collections.abc import Sequence
 from typing import Protocol
 
-from hosts.config import Address
+from hosts.config import DEFAULT_MTU, LEAST_MTU, Address
 from hosts.net.path import BASE, UDP_OVERHEAD
 from hosts.net.reassembly import Datagram
 
@@ -36,7 +36,7 @@ TRAIN_DATAGRAMS = 64
 MAX_KNOWN_ADDRESSES = 4096
 
 _SOL_UDP, _UDP_SEGMENT = 17, 103
-_IP_MTU_DISCOVER, _PMTUDISC_WANT, _PMTUDISC_PROBE = 10, 1, 3
+_IP_MTU, _IP_MTU_DISCOVER, _PMTUDISC_WANT, _PMTUDISC_PROBE = 14, 10, 1, 3
 _MSG_DONTWAIT, _MSG_TRUNC = 0x40, 0x20
 _NEVER_SEGMENTED = frozenset({errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
 """Why UDP_SEGMENT fails where it always will; EINVAL: the interface takes no such datagrams now."""
@@ -242,6 +242,17 @@ class UdpSocket:
         self._unfragmented = unfragmented
         how = _PMTUDISC_PROBE if unfragmented else _PMTUDISC_WANT
         self._socket.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, how)
+
+
+def interface_mtu(towards: Address) -> int:
+    """Bytes of the largest IP packet that leaves the interface by which ``towards`` is reached; DEFAULT_MTU where
+    that cannot be told."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+            asked.connect(towards)
+            return max(LEAST_MTU, asked.getsockopt(socket.IPPROTO_IP, _IP_MTU))
+    except (OSError, OverflowError, TypeError, UnicodeError):
+        return DEFAULT_MTU
 
 
 def _open_many(slot: int) -> _ManyBuffers | None:

@@ -192,7 +192,7 @@ def test_errors_name_file_line_and_field(
         ("  h2:", "  lab:", "hosts.lab", "'lab' means something else to the lab"),
         ("  h2:", "  controller:", "hosts.controller", "at most 9"),
         ("groups:", "heartbeat_ms: 1000000\ngroups:", "heartbeat_ms", "less than or equal to 30000"),
-        ("groups:", "mtu: 575\ngroups:", "mtu", "greater than or equal to 576 (it is 575)"),
+        ("groups:", "mtu: 1459\ngroups:", "mtu", "greater than or equal to 1460 (it is 1459)"),
         ("groups:", "mtu: 9217\ngroups:", "mtu", "less than or equal to 9216 (it is 9217)"),
         ("groups:", "mtu: jumbo\ngroups:", "mtu", "valid integer (it is 'jumbo')"),
         ("groups:", "mtu: 1500.0\ngroups:", "mtu", "valid integer (it is 1500.0)"),

@@ -115,6 +115,11 @@ def test_only_what_is_larger_than_every_path_takes_must_not_be_fragmented() -> N
     two.close()
 
 
+def test_what_an_interface_takes() -> None:
+    assert udp.interface_mtu(("127.0.0.1", 9)) >= 16_384
+    assert udp.interface_mtu(("no address", 9)) == 1500 and udp.interface_mtu(("127.0.0.1", 1 << 20)) == 1500
+
+
 def test_trains_are_of_one_size_but_for_the_last() -> None:
     sizes = [10, 10, 4, 10, 12, *[1400] * 100, *[30_000] * 3, 0]
     datagrams = [bytes(size) for size in sizes]
