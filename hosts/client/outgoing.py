@@ -33,10 +33,8 @@ def send_outgoing(protocol: ClientProtocol, through: UdpSocket) -> None:
     for address, pairs in groupby(protocol.datagrams_to_send(), _ADDRESS):
         datagrams = [datagram for datagram, _ in pairs]
         try:
-            if len(datagrams) == 1:
+            if len(datagrams) == 1 or not through.send_all(datagrams, address):
                 through.send(datagrams[0], address)
-            else:
-                through.send_all(datagrams, address)
         except (OSError, UnicodeError) as error:
             protocol.could_not_send(address, _reason(error))
 

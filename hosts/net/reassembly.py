@@ -150,6 +150,11 @@ class Inbox:
         """Whether fragments of this message have come, and others are still missing."""
         return key in self._messages
 
+    def lacks_only_the_end_of(self, key: Key) -> bool:
+        """Whether fragments of this message have come, and none behind one that has not."""
+        message = self._messages.get(key)
+        return message is not None and not message.starts
+
     @property
     def held_bytes(self) -> int:
         """Memory charged for incomplete messages; at most ``limit_bytes``."""
@@ -196,12 +201,10 @@ class Inbox:
     def receive_next(
         self, key: Key, datagrams: Sequence[Datagram], now: float
     ) -> tuple[int, bytes | memoryview | None]:
-        """Take in datagrams of a known message as long as each brings the bytes that come next, as most do: how many
-        were, and the whole payload, if the last one of them completes it. What comes out of order, or is of no use,
-        is for ``receive``."""
+        """Take in datagrams of a message that lacks only its end, as long as each brings the bytes that come next, as
+        most do: how many were, and the whole payload, if the last one of them completes it. What comes out of order,
+        or is of no use, is for ``receive``."""
         message = self._messages[key]
-        if message.starts:
-            return 0, None
         front, total = message.front, message.total
         before = at = len(front)
         most = self._room(key.source) - FRAGMENT_OVERHEAD_BYTES * len(datagrams)

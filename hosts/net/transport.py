@@ -120,7 +120,7 @@ class Transport:
         self._received: deque[tuple[Datagram, Address]] = deque()
         """What was taken from the socket and not looked at yet."""
         self._latest: Key | None = None
-        """The message whose fragment was looked at last, if more of it is to come and none of it is sealed."""
+        """The message whose fragment was looked at last, if only its end is to come and none of it is sealed."""
         self._answered: dict[Address, Outbox] = {}
         """Those that may send more, because a status has come."""
         self._mtu = mtu
@@ -238,12 +238,10 @@ class Transport:
             header = Header.unpack(datagram)
             self.received[kind] += 1
             if kind < FIRST_CLIENT_TYPE:
-                reason = self._refusal(header, datagram, address)
-                if reason:
-                    self.drops[reason] += 1
+                opened = self._open(header, datagram, address)
+                if opened is None:
                     return
-                if self._seal is not None:
-                    datagram = datagram[:-SEAL_BYTES]
+                datagram = opened
             elif not self._is_request(header, datagram, address, now):
                 return
             if self._is_beside_the_point(header, datagram, address, now):
@@ -252,7 +250,7 @@ class Transport:
         whole = inbox.receive(key, datagram, now)
         if whole is not None:
             self._complete(key, whole)
-        elif key in inbox and (self._seal is None or kind >= FIRST_CLIENT_TYPE):
+        elif inbox.lacks_only_the_end_of(key) and (self._seal is None or kind >= FIRST_CLIENT_TYPE):
             self._latest = key
 
     def _complete(self, key: Key, whole: Encoded) -> None:
@@ -278,20 +276,26 @@ class Transport:
         return fragment.offset == 0 and self._handlers.refuse(header, fragment.data, address)
 
     def _take_peer(self, header: Header, datagram: bytes, address: Address) -> None:
-        reason = self._refusal(header, datagram, address)
-        if reason:
-            self.drops[reason] += 1
+        opened = self._open(header, datagram, address)
+        if opened is None:
             return
-        if self._seal is not None:
-            datagram = datagram[:-SEAL_BYTES]
+        payload = opened[HEADER_BYTES:]
         if header.type == MessageType.FRAGMENT_STATUS:
-            message = unpack_peer(header, datagram[HEADER_BYTES:], cluster=self._cluster)
+            message = unpack_peer(header, payload, cluster=self._cluster)
             outbox = self._peer_outboxes.get(address)
             if outbox is not None:
                 outbox.on_status(FragmentStatus.unpack(message.data), address, self._clock())
                 self._answered[address] = outbox
         else:
-            self._hand_on(header, datagram[HEADER_BYTES:])
+            self._hand_on(header, payload)
+
+    def _open(self, header: Header, datagram: bytes, address: Address) -> bytes | None:
+        """A member's datagram without its seal; None if it is none for this member."""
+        reason = self._refusal(header, datagram, address)
+        if reason:
+            self.drops[reason] += 1
+            return None
+        return datagram if self._seal is None else datagram[:-SEAL_BYTES]
 
     def _hand_on(self, header: Header, payload: Encoded) -> None:
         self._handlers.peer(header.group, unpack_peer(header, payload, cluster=self._cluster))

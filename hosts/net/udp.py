@@ -1,9 +1,9 @@
 """A UDP socket that takes and gives many datagrams with one system call; nobody else knows how.
 
 In: ``recvmmsg``, which Python's own module lacks, so it is called by ctypes. Out: UDP_SEGMENT, by which the kernel
-cuts one buffer into datagrams (Linux 4.18; before 6.11 only on interfaces that compute checksums). ``sendmmsg`` saves
-a tenth of single calls and UDP_SEGMENT four fifths, so the former is not used. Where either is refused, single calls
-do the same.
+cuts one buffer into datagrams (Linux 4.18; before 6.11 only on interfaces that compute checksums). ``sendmmsg`` would
+save no more than the calls: each datagram would still go its own way through the kernel. Where either is refused,
+single calls do the same.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ def test_any_value_is_committed_on_all(cluster: Any) -> None:
             assert result.value == position and result.index > 0 and result.served_by in cluster.members
         assert [(type(item), item) for item in client.read_list().value] == [(type(item), item) for item in sent]
         assert client.read_list(2, 3).value == sent[2:5]
+    paths = cluster.status(cluster.leader())["paths"]
+    assert {path["datagram"] for path in paths.values()} == {65_507}, "all that loopback takes"
     shown = cluster.agree(len(sent))
     assert [values.from_json(item) for item in shown] == sent
 

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +15,7 @@ from hosts import config
 from hosts.client import calls
 from hosts.client.blocking import Client, ClientError
 from hosts.client.calls import NoLeader, Overloaded, Refused, Servers, SessionExpired, Timeout
+from hosts.client.outgoing import send_outgoing
 from hosts.net.batches import MORE, unpack_batch
 from hosts.net.udp import Socket
 from hosts.node import Node
@@ -588,3 +589,28 @@ def test_values_of_all_sizes_through_a_bad_network(make_cluster: Callable[..., A
             thread.join()
         for node in nodes:
             node.close()
+
+
+class Unreachable:
+    """A socket from which nothing leaves."""
+
+    def send(self, datagram: bytes, address: Address) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    def send_all(self, datagrams: Sequence[bytes], address: Address) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_whatever_cannot_leave_is_told_with_its_reason(count: int) -> None:
+    said: list[tuple[Address, str]] = []
+
+    class Protocol:
+        def datagrams_to_send(self) -> list[tuple[bytes, Address]]:
+            return [(b"x", ("10.0.0.1", 1))] * count
+
+        def could_not_send(self, address: Address, reason: str) -> None:
+            said.append((address, reason))
+
+    send_outgoing(cast(Any, Protocol()), cast(Any, Unreachable()))
+    assert said == [(("10.0.0.1", 1), "Network is unreachable")]
