@@ -19,11 +19,12 @@ from rich.table import Table
 
 from bench.consensus import etcd, grounds, pysyncobj
 from bench.consensus.grounds import Ground, Timing
-from bench.consensus.loopback import MTU
 from bench.consensus.pysyncobj import PySyncObj
 from bench.consensus.systems import Etcd, Loaded, Switchraft
 from bench.consensus.window import Lengths
 from bench.plot import Bar, Panel, picture
+from hosts.config import DEFAULT_MTU
+from hosts.net.path import LOOPBACK_MTU
 from topo.errors import LabError, UsageError
 
 OTHERS = ("etcd", "pysyncobj")
@@ -96,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mtu",
         type=int,
         choices=(1500, 9000),
-        help=f"of the lab's links (default: {grounds.USUAL_MTU}), or what is used of loopback's (default: {MTU})",
+        help=f"of the lab's links (default: {DEFAULT_MTU}); loopback's cannot be chosen",
     )
     parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
     parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
@@ -124,7 +125,10 @@ def main(options: argparse.Namespace) -> int:
     if options.everything:
         for name, numbers in EVERYTHING.items():
             setattr(options, name, numbers)
-    mtu = options.mtu or (MTU if options.loopback else grounds.USUAL_MTU)
+    if options.loopback and options.mtu:
+        print("bench: --mtu is of the lab's links: leave it out with --loopback", file=sys.stderr)
+        return 2
+    mtu = LOOPBACK_MTU if options.loopback else options.mtu or DEFAULT_MTU
     try:
         others = _others(options.others, progress.print)
         results = run(options, others, progress.print)
@@ -139,7 +143,7 @@ def main(options: argparse.Namespace) -> int:
         cases = [{**asdict(case), "mtu": mtu, "runs": runs} for case, runs in results.runs.items()]
         print(json.dumps(cases, indent=2))
         return 0
-    where = f"loopback of {mtu}" if options.loopback else f"lab, {options.switch} switch, links of {mtu}"
+    where = "loopback" if options.loopback else f"lab, {options.switch} switch, links of {mtu}"
     title = f"{where}; one Python client, durable; us: of CPU; median (min-max) of {options.rounds} alternating runs"
     Console(width=190).print(table(results, title))
     for note in results.notes:
@@ -167,7 +171,7 @@ def run(options: argparse.Namespace, others: Sequence[str], say: Callable[[str],
     results = Results()
     for nodes in options.nodes:
         for groups in options.groups:
-            ground_of = (options.loopback, nodes, groups, Timing(), options.switch, say, options.mtu)
+            ground_of = (options.loopback, nodes, groups, Timing(), options.switch, say, options.mtu or DEFAULT_MTU)
             with grounds.open(*ground_of) as ground:
                 systems = list(_systems(ground, others if groups == 1 else ()))
                 for number in range(options.rounds):

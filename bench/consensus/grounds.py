@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from bench.consensus.loopback import MTU, free_port
+from bench.consensus.loopback import free_port
+from hosts.config import DEFAULT_MTU
 from topo import paths, topology
 from topo.errors import UsageError
 from topo.lab import namespace
@@ -19,7 +20,6 @@ from topo.lab.running_lab import Live
 from topo.lab.supervisor import running
 
 TOPOLOGIES = {3: "triangle", 5: "five", 7: "seven"}
-USUAL_MTU = 1500
 GROUP_STEP = 256
 """Between the ids of groups that are added: those that differ by this are the ones most easily confused."""
 
@@ -56,7 +56,7 @@ class Ground:
 
 
 @contextmanager
-def loopback(nodes: int, groups: int, timing: Timing, mtu: int = MTU) -> Iterator[Ground]:
+def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
     """No switches, no root: members at 127.0.0.1, 127.0.0.2, ..."""
     folder = _fresh_folder()
     addresses = {member: f"127.0.0.{member}" for member in range(1, nodes + 1)}
@@ -65,7 +65,6 @@ def loopback(nodes: int, groups: int, timing: Timing, mtu: int = MTU) -> Iterato
     cluster = {
         "cluster": 1,
         "port": port,
-        "mtu": mtu,
         "heartbeat_ms": timing.heartbeat,
         "election_timeout_ms": timing.election_timeout,
         "data": str(folder / "nodes"),
@@ -92,7 +91,7 @@ def loopback(nodes: int, groups: int, timing: Timing, mtu: int = MTU) -> Iterato
 
 @contextmanager
 def lab(
-    nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str], None], mtu: int = USUAL_MTU
+    nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str], None], mtu: int = DEFAULT_MTU
 ) -> Iterator[Ground]:
     """The lab's hosts, through its switches and under its controller; the nodes are not started. Raises LabError."""
     if nodes not in TOPOLOGIES:
@@ -105,7 +104,7 @@ def lab(
         for number in range(groups)
     ]
     drawn["heartbeat_ms"], drawn["election_timeout_ms"] = timing.heartbeat, timing.election_timeout
-    if mtu != USUAL_MTU:
+    if mtu != DEFAULT_MTU:
         drawn["mtu"] = mtu
     path = folder / f"{TOPOLOGIES[nodes]}-{groups}{topology.SUFFIX}"
     path.write_text(yaml.safe_dump(drawn, sort_keys=False))
@@ -135,12 +134,12 @@ def open(
     timing: Timing,
     switch: str,
     say: Callable[[str], None],
-    mtu: int | None = None,
+    mtu: int = DEFAULT_MTU,
 ) -> AbstractContextManager[Ground]:
-    """One or the other. ``mtu`` None: what is usual there. Raises LabError."""
+    """One or the other. ``mtu`` is of the lab's links. Raises LabError."""
     if on_loopback:
-        return loopback(nodes, groups, timing, mtu or MTU)
-    return lab(nodes, groups, timing, switch, say, mtu or USUAL_MTU)
+        return loopback(nodes, groups, timing)
+    return lab(nodes, groups, timing, switch, say, mtu)
 
 
 def _fresh_folder() -> Path:

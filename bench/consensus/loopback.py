@@ -25,9 +25,6 @@ from topo.lab.process import printed
 
 PATIENCE_S = 120.0
 MEMBERS = (1, 2, 3)
-MTU = 65_535
-"""Bytes of the largest packet that loopback carries, and IPv4 has."""
-
 PORTS = range(26_500, 27_500)
 
 
@@ -127,10 +124,10 @@ class NodeProcesses:
 class Loopback(NodeProcesses):
     """Three members, in a folder that goes with them."""
 
-    def __init__(self, extra: str = "", folder: str | None = None, mtu: int = MTU) -> None:
+    def __init__(self, extra: str = "", folder: str | None = None) -> None:
         """``folder``: where the nodes write; a disk that syncs."""
         self._temporary = tempfile.TemporaryDirectory(prefix="switchraft-bench-", dir=folder)
-        super().__init__(Path(self._temporary.name), len(MEMBERS), extra=f"mtu: {mtu}\n{extra}")
+        super().__init__(Path(self._temporary.name), len(MEMBERS), extra=extra)
 
     def __enter__(self) -> Loopback:
         return self

@@ -62,7 +62,7 @@ def run(
     quality: Quality, values: int, size: int, outstanding: int, seed: int = 1, folder: str | None = None
 ) -> dict[str, Any]:
     """The figures; "holds" says whether they are as they ought to be. Raises Stuck."""
-    cluster = LossyLoopback(folder=folder, mtu=quality.largest)
+    cluster = LossyLoopback(folder=folder)
     with cluster:
         cluster.open_paths(quality, seed)
         cluster.start()

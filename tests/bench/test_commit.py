@@ -148,6 +148,11 @@ def test_sizes_that_are_not_measured(tmp_path: Path, size: str) -> None:
     assert done.returncode == 2 and f"{size}: a value has 1 to 1048576 bytes" in done.stderr
 
 
+def test_loopback_is_as_it_is(tmp_path: Path) -> None:
+    done = bench(tmp_path, "commit --loopback --mtu 1500")
+    assert done.returncode == 2 and "--mtu is of the lab's links" in done.stderr
+
+
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     done = bench(tmp_path, "commit --loopback --with consul")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "choose etcd" in done.stderr
