@@ -64,10 +64,12 @@ class Refresh:
 @dataclass(frozen=True)
 class AskRegisters:
     """Every switch that is ready is asked for the registers of ``slot``; the answers that came in time go to
-    ``registers_read`` under the number ``ask``, also if there are none."""
+    ``registers_read`` under the number ``ask``, also if there are none. ``inquiry``: a leader of no higher term than
+    the installed one's waits for them."""
 
     ask: int
     slot: int
+    inquiry: bool = False
 
 
 @dataclass(frozen=True)
@@ -348,7 +350,7 @@ class Decisions:
     def _ask(self, question: _Question, slot: int) -> None:
         self._last_question += 1
         self._questions[self._last_question] = question
-        self._outputs.append(AskRegisters(self._last_question, slot))
+        self._outputs.append(AskRegisters(self._last_question, slot, inquiry=question.why is _Why.INQUIRY))
 
     def _install(self, group: Group, heard: Heard, why: str = "") -> None:
         before = self.leaders[group.id]

@@ -167,6 +167,7 @@ class SimController:
             for session in self.sessions.values():
                 self._refresh(session)
         elif isinstance(output, AskRegisters):
+            self._scene.counts["inquiries"] += output.inquiry
             self._ask_registers(output)
         elif isinstance(output, AskPackets):
             self._after(self._draw(1, 20), self._read_packets)

@@ -116,7 +116,7 @@ def test_a_lower_term_is_asked_about_once_and_taken_if_nobody_hears_the_old_lead
     for _ in range(3):
         bench.decisions.leader_heard("s2", 1, 0, Heard(2, 1), bench.now)
     (asked,) = bench.take(AskRegisters)
-    assert asked.slot == 0 and bench.leader == (1, 57)
+    assert asked.slot == 0 and asked.inquiry and bench.leader == (1, 57)
     bench.decisions.registers_read(asked.ask, [Reading(2, 1, FRESH), Reading(1, 57, OLD)], bench.now)
     assert bench.leader == (2, 1)
     # And again, once that is answered.
@@ -150,6 +150,7 @@ def test_a_leader_that_nobody_hears_is_taken_out() -> None:
     bench = Bench()
     bench.lead(1, 57)
     asked = _until(bench, AskRegisters)
+    assert not asked.inquiry
     bench.decisions.registers_read(asked.ask, [Reading(1, 57, OLD), Reading(0, 0, FRESH)], bench.now)
     assert bench.leader == (0, 57)
     assert any("taken out" in output.event for output in bench.take(Refresh))
