@@ -166,6 +166,10 @@ class Snapshots:
         return done
 
     def _go_on_dumping(self, sink: Sink) -> None:
+        if self._core.log.base_index > self._now.index:
+            # One from the leader has taken the log's place; the machine hears of it with the core's next Ready.
+            self._stop_making()
+            return
         why = sink.failure()
         if why:
             self._stop_making()

@@ -12,8 +12,8 @@ import pytest
 
 from hosts.group import Group, GroupOutputs
 from hosts.raft.core import Config, Raft
-from hosts.raft.message import HardState
-from hosts.raft.snapshot import Data, MemorySink, Snapshot
+from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
+from hosts.raft.snapshot import Data, MemorySink, Outgoing, Snapshot
 from hosts.service.retries import FIRST_PAUSE_TICKS, MAX_PAUSE_TICKS, Pauses, Receiving
 from hosts.service.snapshots import Policy
 from hosts.storage.log import DiskLog
@@ -201,6 +201,42 @@ def test_the_time_until_the_next_try_is_no_idle_time() -> None:
 
 
 # -- what comes from a leader ---------------------------------------------------------------------------------------
+
+
+def test_ticks_between_a_leaders_snapshot_and_the_ready_that_tells_of_it() -> None:
+    """A node gives ticks between what arrives and what the core wants done."""
+    leader = Disk()
+    for _ in range(3):
+        leader.propose(10)
+        leader.tick(20)
+    newer = leader.kept[-1]
+    assert newer.index > 20
+    kept: list[Snapshot] = []
+    outputs = GroupOutputs(
+        send=lambda _, message: None,
+        write=lambda _, ready: group.durable(ready),
+        reply=lambda *reply: None,
+        note=lambda text: None,
+        save=lambda _, snapshot: kept.append(snapshot),
+    )
+    core = Raft(Config(2, frozenset({1, 2, 3})), HardState(), (), Random(1))
+    group = Group(7, core, {}, outputs, snapshots=Policy(entries=10))
+    entries = tuple(Entry(1, index, EntryKind.COMMAND, b"x") for index in range(1, 13))
+    group.step(Message(MessageType.APPEND_ENTRIES, 1, 2, 1, commit=12, entries=entries))
+    group.flush()
+    group.flush()
+    assert core.log.applied_index == 12 and group.begin_snapshot() == 0, "one has begun"
+    stream = Outgoing(newer)
+    whole = stream.chunk(0, stream.size)
+    group.step(Message(MessageType.INSTALL_SNAPSHOT, 1, 2, 1, newer.index, newer.term, data=whole))
+    for _ in range(20):
+        group.tick()
+    assert not kept, "its own is given up"
+    for _ in range(20):
+        group.flush()
+        group.tick()
+    assert core.log.base_index == newer.index == core.log.applied_index
+    assert group.begin_snapshot() == 0 and not group._snapshots.loading, "the machine is the leader's"
 
 
 def test_a_leaders_snapshot_that_finds_no_room_waits_for_the_end_of_the_pause() -> None:
