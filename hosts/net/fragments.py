@@ -9,6 +9,7 @@ as lost when REORDER later ones have arrived, or when nothing has come back for 
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterable, Iterator
@@ -70,6 +71,8 @@ class _Outgoing:
     again: bool = False
     """Whether all of it is sent for the second time."""
     receiver: Hashable = None
+    moved_at: float = -math.inf
+    """When another receiver answered than before."""
 
 
 class Outbox:
@@ -158,7 +161,8 @@ class Outbox:
         """Take in what ``receiver`` says it has. True if that completes a message.
 
         When another receiver answers than before (the request was steered to a new leader), what the former one
-        had no longer counts.
+        had no longer counts. That happens once in a while only: where some fragments come to one receiver and some
+        to another, each answer would bring a window's worth of datagrams otherwise, and each of those an answer.
         """
         if status.message_id == self._probe[0]:
             if status.complete:
@@ -173,6 +177,9 @@ class Outbox:
             self.remove(status.message_id)
             return True
         if message.receiver is not None and message.receiver != receiver:
+            if now < message.moved_at + self.window.timeout(0):
+                return False
+            message.moved_at = now
             self._start_over(message)
         message.receiver = receiver
         self._take_in(message, status, now)

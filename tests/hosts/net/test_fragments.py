@@ -208,6 +208,25 @@ def test_another_receiver_gets_all_of_it() -> None:
     assert got == payload and not outbox
 
 
+def test_receivers_that_take_turns_make_no_storm() -> None:
+    """Some of a request's fragments come to one member and some to another, as where switches steer by different
+    leaders: each answer says that another one has nothing."""
+    outbox = Outbox(1)
+    targets = {"first": inbox(), "second": inbox()}
+    outbox.add(HEADER, bytes(1 << 20), 0.0)
+    now, flying = 0.0, outbox.poll(0.0)
+    while now < 0.2:
+        now += 0.0002
+        arriving, flying = flying, []
+        assert len(arriving) <= 3 * INITIAL_DATAGRAMS, "more than what the window allows, and one start over"
+        for number, datagram in enumerate(arriving):
+            name = "second" if number % 2 else "first"
+            take(targets[name], "c", datagram, now)
+            for status in statuses(targets[name]) if number % 4 < 2 else ():
+                outbox.on_status(status, name, now)
+                flying += outbox.poll(now)
+
+
 def test_a_receiver_that_forgot_gets_it_again() -> None:
     payload = random.Random(6).randbytes(60_000)
     outbox, target = Outbox(1), inbox()
