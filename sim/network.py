@@ -8,6 +8,7 @@ from collections.abc import Callable
 from random import Random
 
 from hosts.config import Address
+from hosts.net.path import BASE
 from hosts.wire import FIRST_CLIENT_TYPE
 from sim import frames
 from sim.frames import Sender
@@ -44,6 +45,8 @@ class Conditions:
         self.cut_after_switches = False
         self.slow: dict[tuple[str, str], int] = {}
         """From host to host: how much later all of it arrives, in microseconds."""
+        self.takes: dict[tuple[str, str], int] = {}
+        """From host to host: bytes of the largest datagram that arrives, where that is less than links take."""
 
     @property
     def any(self) -> float:
@@ -54,6 +57,7 @@ class Conditions:
         self.loss = self.duplicate = self.late = self.misdeliver = self.clients = 0.0
         self.cut.clear()
         self.slow.clear()
+        self.takes.clear()
 
 
 class Network:
@@ -106,6 +110,10 @@ class Network:
             self._counts["cut off"] += 1
             self._lose(host, "cut off")
             return
+        if len(datagram) > BASE and not self._passes(host, target[0], len(datagram)):
+            self._counts["datagrams too large for their path"] += 1
+            self._lose(host, "too large")
+            return
         if self.into_switches is None:
             there = self._hosts.get(target[0])
             if there is not None:
@@ -114,6 +122,10 @@ class Network:
         # A client's requests may be redirected, so their UDP checksum shows whether the switch kept it right.
         frame = frames.pack(self._senders[host], port, target, datagram, checksum=is_for_clients(datagram))
         self.into_switches(host, frame, False)
+
+    def _passes(self, host: str, target: str, size: int) -> bool:
+        there = self._hosts.get(target, "")
+        return size <= min(self._scene.plan.takes, self.conditions.takes.get((host, there), size))
 
     def from_switch(self, host: str, frame: bytes) -> None:
         """A frame leaves the last switch for a host."""

@@ -33,7 +33,7 @@ from hosts.storage.folders import make_durably
 from hosts.storage.log import LOG_ID_BYTES, DiskLog
 from hosts.storage.log_writer import Done, Work, write_all
 from hosts.storage.snapshot_writer import FileSink
-from hosts.wire import Header
+from hosts.wire import MAX_DATAGRAM, Header
 from sim.disk import PowerLoss, SimDisk, SimFolders
 from sim.events import SECOND
 from sim.faults.forger import Victims
@@ -322,6 +322,7 @@ class Node:
         process.alive = False
         for reason, count in process.drops().items():
             self.scene.counts[f"refused: {reason}"] += count
+        self.scene.counts["paths proved larger"] += process.larger_paths()
 
     def _interrupt(self, process: Process) -> None:
         """Begin what would have been written, until the fuse burns through."""
@@ -491,6 +492,10 @@ class Process:
     def drops(self) -> dict[str, int]:
         """Datagrams that the transport has refused in this life, by reason."""
         return self._transport.counters()["drops"]
+
+    def larger_paths(self) -> int:
+        """Members to which larger datagrams go than every path takes."""
+        return sum(path["datagram"] > MAX_DATAGRAM for path in self._transport.paths().values())
 
     def pause(self) -> None:
         """Stop running, as under SIGSTOP."""

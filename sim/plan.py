@@ -11,8 +11,9 @@ from random import Random
 from typing import Any
 
 from controller.network import FEATURES
-from hosts.config import Cluster, Reads
+from hosts.config import DEFAULT_MTU, Cluster, Reads
 from hosts.config import Group as ClusterGroup
+from hosts.net.path import UDP_OVERHEAD
 from hosts.service.sessions import Limits
 from sim.events import MS, SECOND
 from topo import topology
@@ -63,7 +64,11 @@ class Kind(Enum):
     SLOW_CONTROLLER = "slow controller"
     LOST_DIGESTS = "digests lost"
     FEATURE = "feature taken away"
+    PATH = "large datagrams lost"
 
+
+HUGE_FROM = 100_000
+"""Bytes of a snapshot's chunk from which on there may be values of a MiB."""
 
 SWITCH_KINDS = frozenset(
     {
@@ -138,6 +143,12 @@ class Plan:
     """How much one flush of a group does: ``hosts.group.Pace``."""
     step_bytes: int
     """How many bytes of a value are looked through in a step."""
+    mtu: int = DEFAULT_MTU
+    """What the members are told that links take."""
+    takes: int = DEFAULT_MTU - UDP_OVERHEAD
+    """Bytes of the largest datagram that they take."""
+    huge_values: float = 0.0
+    """The share of values of a MiB."""
 
     @property
     def cluster(self) -> Cluster:
@@ -162,6 +173,7 @@ class Plan:
             snapshot_entries=self.snapshot_entries,
             snapshot_mib=0,
             reads=Reads.LEASE if self.lease_ticks else Reads.QUORUM,
+            mtu=self.mtu,
         )
 
     @property
@@ -179,6 +191,8 @@ class Plan:
             *(["after a wiped cluster"] if self.earlier_term else []),
             *(["with a cluster key"] if self.sealed else []),
             *(["with a hoarder of answers"] if self.hoarder_think_us else []),
+            *(["with jumbo frames"] if self.mtu > DEFAULT_MTU else []),
+            *(["with links that take less than members were told"] if self.takes < self.mtu - UDP_OVERHEAD else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
 
@@ -212,7 +226,7 @@ def draw(seed: int) -> Plan:
     size = random.choices((3, 5, 7), (66, 24, 10))[0]
     switches = random.random() < 0.65
     topology, clocks = _draw_topology(random, size), _draw_clocks(random, size)
-    return Plan(
+    plan = Plan(
         seed=seed,
         topology=topology,
         switches=switches,
@@ -235,12 +249,28 @@ def draw(seed: int) -> Plan:
         hostile_us=random.choice((300, 1000)) * MS,
         lease_ticks=random.choice((0, 0, 1)) * _longest_lease(topology, clocks),
         earlier_term=random.choice((0, 0, 0, EARLIER_TERM)) if switches else 0,
-        faults=tuple(sorted((*_draw_faults(random, switches), *_draw_wipes(seed)), key=lambda fault: fault.at_us)),
+        faults=tuple(
+            sorted(
+                (*_draw_faults(random, switches), *_draw_wipes(seed), *_draw_paths(seed)),
+                key=lambda fault: fault.at_us,
+            )
+        ),
         sealed=random.random() < 0.2,
         flushes=random.choice((0, 2, 100)),
         effort=random.choice((1, 8, 64)),
         step_bytes=random.choice((500, 16 << 10)),
     )
+    return replace(plan, **_draw_sizes(seed, plan.core_options["snapshot_chunk_bytes"]))
+
+
+def _draw_sizes(seed: int, chunk_bytes: int) -> dict[str, Any]:
+    """What was added later and draws apart, so that seeds stay what they were. Values of a MiB make snapshots that
+    would take minutes in small chunks."""
+    random = Random(f"sizes/{seed}")
+    mtu = random.choice((DEFAULT_MTU, DEFAULT_MTU, 9000))
+    takes = random.choice((mtu - UDP_OVERHEAD, mtu - UDP_OVERHEAD, 1450, 4068))
+    huge = random.choice((0.0, 0.0, 0.01)) if chunk_bytes > HUGE_FROM else 0.0
+    return {"mtu": mtu, "takes": takes, "huge_values": huge}
 
 
 def _longest_lease(topology: Topology, tick_us: dict[int, int]) -> int:
@@ -299,7 +329,8 @@ def _draw_limits(random: Random) -> Limits:
 
 
 def _draw_faults(random: Random, switches: bool) -> tuple[Fault, ...]:
-    kinds = [kind for kind in Kind if kind is not Kind.WIPE and (switches or kind not in SWITCH_KINDS)]
+    apart = (Kind.WIPE, Kind.PATH)
+    kinds = [kind for kind in Kind if kind not in apart and (switches or kind not in SWITCH_KINDS)]
     # Some seeds are about few kinds of faults, which then meet more often.
     chosen = random.sample(kinds, random.choice((3, 6, len(kinds))))
     weights = [POWER_LOSS_WEIGHT if kind is Kind.POWER_LOSS else 1 for kind in chosen]
@@ -323,4 +354,18 @@ def _draw_wipes(seed: int) -> tuple[Fault, ...]:
             random.getrandbits(32),
         )
         for _ in range(random.choice(NUMBERS_OF_WIPES))
+    )
+
+
+def _draw_paths(seed: int) -> tuple[Fault, ...]:
+    """In some seeds links come to take smaller datagrams only, for a while or for ever."""
+    random = Random(f"paths/{seed}")
+    return tuple(
+        Fault(
+            random.randrange(FAULTS_FROM_US, FAULTS_UNTIL_US),
+            Kind.PATH,
+            random.choice((400, 3000, 60_000)) * MS,
+            random.getrandbits(32),
+        )
+        for _ in range(random.choice((0, 0, 1, 3)))
     )

@@ -14,6 +14,7 @@ from sim.scene import Scene
 
 KEYS = ("a", "b", "c", "d", "e")
 LARGE_BYTES = (2_000, 5_000, 20_000)
+HUGE_BYTES = 1 << 20
 BURSTS = (1, 1, 1, 1, 4)
 """Operations that begin together: those that are small share datagrams."""
 
@@ -58,6 +59,7 @@ class Worker:
         self.client = client
         self.history = history
         self._random = Random(f"workload/{scene.plan.seed}/{client.name}")
+        self._sizes = Random(f"sizes/{scene.plan.seed}/{client.name}")
         self._values = 0
         self._think_us = think_us
         for _ in range(width):
@@ -84,7 +86,7 @@ class Worker:
             value = self._value()
             self._submit(burst, kind, None, value, Asked.APPEND, value=values.encode(value))
         elif kind == "put":
-            value = self._value()
+            value = self._value() + self._padding()
             self._submit(burst, kind, key, value, Asked.PUT, key=values.encode(key), value=values.encode(value))
         elif kind == "get":
             self._submit(burst, kind, key, None, Asked.GET, key=values.encode(key))
@@ -102,6 +104,13 @@ class Worker:
         if self._random.random() < self._scene.plan.large_values:
             text += "." * self._random.choice(LARGE_BYTES)
         return text
+
+    def _padding(self) -> str:
+        """Of what is not read by lists: an answer holds no more of them than a MiB."""
+        if self._sizes.random() >= self._scene.plan.huge_values:
+            return ""
+        self._scene.counts["values of a MiB"] += 1
+        return "." * HUGE_BYTES
 
     def _submit(self, burst: Burst, kind: str, key: Any, argument: Any, asked: Asked, /, **operands: Any) -> None:
         operation = self.history.begin(self.client.name, kind, key, argument)

@@ -12,6 +12,7 @@ from random import Random
 from controller.desired import Operation, Write
 from controller.network import FEATURES
 from hosts.addresses import pack_address
+from hosts.net.path import BASE
 from hosts.raft.core import Busy, InvalidChange, NotLeader, Raft, Role, Unreachable
 from sim.control_plane import ControlPlane
 from sim.events import MS, SECOND
@@ -79,6 +80,7 @@ class Nemesis:
             Kind.SLOW_CONTROLLER: self._slow_controller,
             Kind.LOST_DIGESTS: self._lost_digests,
             Kind.FEATURE: self._feature,
+            Kind.PATH: self._path,
         }
 
     def plan_all(self) -> None:
@@ -651,6 +653,23 @@ class Nemesis:
             switch.write(Write(Operation.MODIFY, replace(entry, params=tuple(params.items()))))
             self._note(f"{switch.name}'s entry of group {group.id} is changed")
         return None
+
+    def _path(self, random: Random) -> Undo:
+        """One way or both, between two hosts or all: what is larger than every path takes is lost from now on."""
+        names = [host.name for host in self._scene.plan.topology.hosts]
+        takes = self._network.conditions.takes
+        pairs = [(one, other) for one in names for other in names if one != other]
+        if random.random() < 0.5:
+            pairs = random.sample(pairs, 2)
+        size = random.choice((BASE, BASE, 1500, 4068))
+        takes.update(dict.fromkeys(pairs, size))
+        self._note(f"datagrams of more than {size} bytes are lost between {len(pairs)} pairs of hosts")
+
+        def recover() -> None:
+            for pair in pairs:
+                takes.pop(pair, None)
+
+        return recover
 
     def _slow_controller(self, random: Random) -> Undo:
         self._control.slowness = random.choice((5.0, 30.0, 100.0))
