@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import importlib.util
 import re
 import subprocess
@@ -165,6 +166,7 @@ def test_modules_that_a_document_runs_are_there(document: Path) -> None:
         assert found.submodule_search_locations is None or importlib.util.find_spec(f"{name}.__main__"), name
 
 
+@functools.cache
 def _listed() -> set[str]:
     """The targets that ``make`` lists."""
     printed = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from hosts.client.blocking import Client
 from hosts.control import socket as control
@@ -32,6 +32,22 @@ class Stuck(LabError):
     """What was waited for did not come about."""
 
 
+class NodeProcess(Protocol):
+    """What is needed of ``subprocess.Popen``."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float) -> int: ...
+
+    def send_signal(self, number: signal.Signals, /) -> None: ...
+
+
 class NodeProcesses:
     """Members 1, 2, ... at 127.0.0.1, 127.0.0.2, ..., at one port, each a process that writes into ``folder``."""
 
@@ -43,7 +59,7 @@ class NodeProcesses:
         self.folder = folder
         self.members = range(1, members + 1)
         self.port = free_port([self.host(member) for member in range(1, members + spares + 1)])
-        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.processes: dict[int, NodeProcess] = {}
         self.config = folder / "cluster.yaml"
         lines = [f"port: {self.port}", f"data: {folder / 'nodes'}", extra, "groups:"]
         for group in groups:
@@ -78,7 +94,11 @@ class NodeProcesses:
         for member in members or self.members:
             with (self.folder / f"node{member}.log").open("ab") as log:
                 command = [*self.node_command(member), *options]
-                self.processes[member] = subprocess.Popen(command, stdout=log, stderr=log)
+                self.processes[member] = self.launch(command, log.fileno())
+
+    def launch(self, command: Sequence[str], output: int) -> NodeProcess:
+        """A node by this command, which writes to the file of this descriptor."""
+        return subprocess.Popen(command, stdout=output, stderr=output)
 
     def kill(self, *members: int, how: signal.Signals = signal.SIGKILL) -> None:
         """End some, or all that run."""

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from bench.consensus import bulk, catchup
+from bench.consensus import bulk, catchup, loopback
+from tests import forked
+
+
+@pytest.fixture(autouse=True)
+def forked_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members without a start of Python for each."""
+
+    def launch(self: loopback.Loopback, command: Sequence[str], output: int) -> forked.Forked:
+        return forked.start_command(command, output)
+
+    monkeypatch.setattr(loopback.Loopback, "launch", launch)
 
 
 def test_a_large_value_and_a_snapshot_arrive() -> None:

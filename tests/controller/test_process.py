@@ -18,19 +18,13 @@ import pytest
 
 from controller.control_socket import ControlError, ControlSocket, ask, short_path
 from controller.controller import Controller
+from tests import forked
 from tests.controller.stub_switch import StubSwitch
 from tests.controller.triangle import Lab, folder_of_repository, free_port, triangle, until
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "controller", *arguments],
-        cwd=folder_of_repository(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forked.run("controller.__main__", *arguments)
 
 
 def _network(folder: Path, program_files: tuple[Path, Path], **changes: Any) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from bench.consensus.loopback import NodeProcesses
 from bench.consensus.path import Quality
 from bench.consensus.proxy import PERFECT, OverPaths
 from hosts.client.blocking import Client
+from tests import forked
+from tests.forked import Forked
 
 DEADLINE_S = 60.0
 
@@ -34,6 +36,9 @@ def eventually(condition: Callable[[], Any], what: str, deadline_s: float = DEAD
 
 class LocalCluster(NodeProcesses):
     """With what tests wait for."""
+
+    def launch(self, command: Sequence[str], output: int) -> Forked:
+        return forked.start_command(command, output)
 
     def await_running(self, *members: int) -> None:
         """Wait until they answer on their control sockets, so have read all that they read at their start."""

@@ -18,7 +18,17 @@ from hosts.client.blocking import Client, ClientError
 from hosts.config import Address
 from hosts.net.udp import Datagram, Socket
 from hosts.node import Node
+from tests import forked
+from tests.forked import Forked
 from tests.hosts.fuzz import ADDRESSES, MEMBERS, Mesh, Recorded, mutate
+
+
+class ForkedLoopback(Loopback):
+    """With no start of Python for each member."""
+
+    def launch(self, command: Sequence[str], output: int) -> Forked:
+        return forked.start_command(command, output)
+
 
 PER_BURST = 250
 
@@ -77,7 +87,7 @@ def run(count: int, seed: int, *, with_key: bool) -> str:
     mesh = Mesh(chance, key=None)
     mesh.tick(1)
     patient = "election_timeout_ms: 2000"  # a busy machine alone shall bring no election
-    with Loopback(f"{patient}\nkey_file: cluster.key" if with_key else patient) as cluster:
+    with ForkedLoopback(f"{patient}\nkey_file: cluster.key" if with_key else patient) as cluster:
         (cluster.folder / "cluster.key").write_text("0123456789abcdef0123456789abcdef\n")
         cluster.start(1, 2)
         node = Node(config.load(cluster.config), 3)

@@ -33,16 +33,10 @@ def compiled(program: Path) -> Compiled:
         pytest.fail("\n".join(one.render() for one in diagnostics))
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder of built programs, so that the runtime is built once."""
-    return tmp_path_factory.mktemp("cases-cache")
-
-
 @pytest.mark.parametrize("script", sorted(CASES.glob("*/*.stf")), ids=lambda p: p.parent.name)
-def test_packets(script: Path, cache: Path) -> None:
+def test_packets(script: Path, build_cache: Path) -> None:
     program = compiled(script.with_name("prog.p4"))
-    with Pipeline.load(program.json, cache=cache, flags=QUICK) as pipeline:
+    with Pipeline.load(program.json, cache=build_cache, flags=QUICK) as pipeline:
         assert Run(pipeline).run(parse(script.read_text())) == []
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from p4compiler.compile import compile_file, compile_text
 from p4compiler.source import CompileFailed, Diagnostics
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.stf.runner import Run
 from p4switch.stf.script import parse
@@ -16,11 +17,11 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 @pytest.mark.parametrize("script", sorted(PROGRAMS.glob("*.stf")), ids=lambda p: p.stem)
-def test_packets(script: Path, tmp_path: Path) -> None:
+def test_packets(script: Path, build_cache: Path) -> None:
     diagnostics = Diagnostics()
     compiled = compile_file(script.with_suffix(".p4"), diagnostics)
     assert not [d for d in diagnostics if d.severity == "error"]
-    pipeline = Pipeline.load(compiled.json, cache=tmp_path)
+    pipeline = Pipeline.load(compiled.json, cache=build_cache, flags=QUICK)
     try:
         assert Run(pipeline).run(parse(script.read_text())) == []
     finally:

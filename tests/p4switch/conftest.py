@@ -115,12 +115,12 @@ class Switch:
 
 
 @pytest.fixture
-async def switch(program: Program, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Switch]:
+async def switch(program: Program, build_cache: Path) -> AsyncIterator[Switch]:
     plane = StepPlane()
     if ADDRESS in os.environ:
         yield Switch(os.environ[ADDRESS], plane, None, program)
         return
-    device = Device(1, plane, tmp_path_factory.getbasetemp() / "p4switch-cache", lambda text: None)
+    device = Device(1, plane, build_cache, lambda text: None)
     plane.device = device
     server, port = await start_server(device, "127.0.0.1:0")
     yield Switch(f"127.0.0.1:{port}", plane, device, program)
@@ -135,9 +135,3 @@ async def client(switch: Switch) -> AsyncIterator[Client]:
         await primary.become_primary()
         await primary.push(switch.program.config)
         yield primary
-
-
-@pytest.fixture(scope="session")
-def build_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of built programs for one run of the tests."""
-    return tmp_path_factory.getbasetemp() / "p4switch-cache"

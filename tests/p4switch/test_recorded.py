@@ -37,8 +37,8 @@ def recorded() -> dict[str, Recorded]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_packets_as_on_bmv2(name: str, recorded: dict[str, Recorded], tmp_path: Path) -> None:
-    assert play(recorded[name], tmp_path, QUICK, rounds=2) == []
+def test_packets_as_on_bmv2(name: str, recorded: dict[str, Recorded], build_cache: Path) -> None:
+    assert play(recorded[name], build_cache, QUICK, rounds=2) == []
 
 
 def test_the_recording_holds_a_hundred_thousand_packets(recorded: dict[str, Recorded]) -> None:
@@ -46,20 +46,20 @@ def test_the_recording_holds_a_hundred_thousand_packets(recorded: dict[str, Reco
     assert sum(r.packets for one in recorded.values() for r in one.rounds) >= 100_000
 
 
-def test_a_different_outcome_is_named(recorded: dict[str, Recorded], tmp_path: Path) -> None:
+def test_a_different_outcome_is_named(recorded: dict[str, Recorded], build_cache: Path) -> None:
     one = recorded["stf/table_exact"]
     first = one.rounds[0]
     outcomes = bytearray(b64decode(first.outcomes))
     outcomes[0] ^= 1
     changed = replace(one, rounds=[replace(first, outcomes=b64encode(outcomes).decode())])
-    faults = play(changed, tmp_path, QUICK)
+    faults = play(changed, build_cache, QUICK)
     assert len(faults) == 1 and "packet 0" in faults[0], faults
 
 
-def test_a_recording_of_other_inputs_is_refused(recorded: dict[str, Recorded], tmp_path: Path) -> None:
+def test_a_recording_of_other_inputs_is_refused(recorded: dict[str, Recorded], build_cache: Path) -> None:
     one = recorded["stf/table_exact"]
     with pytest.raises(RecordingError, match="record"):
-        play(replace(one, rounds=[replace(one.rounds[0], inputs="0")]), tmp_path, QUICK)
+        play(replace(one, rounds=[replace(one.rounds[0], inputs="0")]), build_cache, QUICK)
 
 
 def test_inputs_reach_the_entries_of_every_match_kind(recorded: dict[str, Recorded]) -> None:

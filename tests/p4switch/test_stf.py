@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.stf import runner as stf
 from p4switch.stf.runner import Run
@@ -28,7 +29,7 @@ def program() -> Programs:
 
 
 def differences(text: str, cache: Path) -> list[str]:
-    with Pipeline.load(program().json(), cache=cache) as pipeline:
+    with Pipeline.load(program().json(), cache=cache, flags=QUICK) as pipeline:
         return Run(pipeline).run(parse(text))
 
 

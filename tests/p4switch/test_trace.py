@@ -17,6 +17,7 @@ from p4switch.stf.runner import Run, compile_p4
 from p4switch.stf.script import Expect, NoPacket, Packet, parse
 from p4switch.trace.events import MOST_EVENTS, Kind, Term, Tracer, packets
 from p4switch.trace.journey import Narrator, value_text
+from tests import forked
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = """
@@ -352,8 +353,8 @@ def test_values_by_what_they_are(names: str, width: int, value: int, text: str) 
 
 
 def test_mistakes_on_the_command_line_are_told_in_words(tmp_path: Path) -> None:
-    program = tmp_path / "rounds.p4"
-    program.write_text(ROUNDS)
+    (tmp_path / "rounds.p4").write_text(ROUNDS)
+    program = compile_p4(tmp_path / "rounds.p4", tmp_path, ())
     bad, binary = tmp_path / "bad.stf", tmp_path / "binary.stf"
     binary.write_bytes(b"\xff\xfe")
     bad.write_text("packet 1 00\nadd nowhere a:1 b()\n")
@@ -374,8 +375,7 @@ def test_mistakes_on_the_command_line_are_told_in_words(tmp_path: Path) -> None:
         (["--json", str(tmp_path / "no.json"), "--hex", "00"], 1, "no.json: cannot be read: No such file"),
         (["--json", str(binary), "--hex", "00"], 1, f"trace: {binary} is not JSON: it is not UTF-8 text"),
     ):
-        command = [sys.executable, "-m", "p4switch.trace", str(program), *words]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+        done = forked.run("p4switch.trace.command", str(program), *words)
         assert (done.returncode, text in done.stderr) == (code, True), done.stderr
         assert "Traceback" not in done.stderr and "Errno" not in done.stderr
 
@@ -392,20 +392,16 @@ def test_only_chosen_frames_are_traced(tracer: Tracer) -> None:
 def test_the_command_traces_what_an_stf_file_sets_up(tmp_path: Path) -> None:
     (tmp_path / "tags.p4").write_text(PROGRAM)
     (tmp_path / "entries.stf").write_text("add routes hdr.tags[0].target:0x0a000000/8 forward(port:3)\n")
-    command = [sys.executable, "-m", "p4switch.trace", str(tmp_path / "tags.p4")]
-    with_entries = [*command, "--entries", str(tmp_path / "entries.stf")]
-    done = subprocess.run(
-        [*with_entries, "--port", "4", "--hex", frame(0x0A000001).hex()],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
+    program = str(tmp_path / "tags.p4")
+    with_entries = [program, "--entries", str(tmp_path / "entries.stf")]
+    command = [sys.executable, "-m", "p4switch.trace", *with_entries, "--port", "4", "--hex", frame(0x0A000001).hex()]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("port 4: 27 bytes in")
     assert "ingress.forward(port = 3)" in done.stdout
     for words, code in ((["--hex", "xyz"], 2), ([], 2)):
-        done = subprocess.run([*command, *words], cwd=REPOSITORY, capture_output=True, text=True)
+        done = forked.run("p4switch.trace.command", program, *words)
         assert done.returncode == code and "Traceback" not in done.stderr
-    empty = subprocess.run(with_entries, cwd=REPOSITORY, capture_output=True, text=True)
+    empty = forked.run("p4switch.trace.command", *with_entries)
     assert (empty.returncode, empty.stdout) == (1, "")
     assert "has no packets" in empty.stderr

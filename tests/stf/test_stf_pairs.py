@@ -17,16 +17,10 @@ HERE = Path(__file__).parent
 SCRIPTS = sorted(HERE.glob("*.stf"))
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder of built programs, so that the runtime is built once."""
-    return tmp_path_factory.mktemp("stf-cache")
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
-def test_packets(script: Path, cache: Path) -> None:
+def test_packets(script: Path, build_cache: Path) -> None:
     compiled = compile_file(script.with_suffix(".p4"), Diagnostics())
-    with Pipeline.load(compiled.json, cache=cache, flags=QUICK) as pipeline:
+    with Pipeline.load(compiled.json, cache=build_cache, flags=QUICK) as pipeline:
         assert Run(pipeline).run(parse(script.read_text())) == []
 
 

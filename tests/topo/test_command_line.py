@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests import forked
 
 COMMANDS = [
     "lab",
@@ -38,14 +39,7 @@ COMMANDS = [
 
 
 def switchraft(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "topo.cli", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "SWITCHRAFT_BUILD": str(tmp_path), **environment},
-        timeout=120,
-        check=False,
-    )
+    return forked.run("topo.cli", *arguments, **{"SWITCHRAFT_BUILD": str(tmp_path), **environment})
 
 
 def test_help_lists_every_command(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import BadValue, Exact, MeterRates, Pipeline, UnknownName
 from tests.p4switch.bmv2json import Json, Programs, assign, call, fld, header, hexstr, op, param, send_to
 
 
 def load(p: Programs, cache: Path) -> Pipeline:
-    return Pipeline.load(p.json(), cache=cache)
+    return Pipeline.load(p.json(), cache=cache, flags=QUICK)
 
 
 def out(pipeline: Pipeline, frame: bytes, now_us: int = 0, random: int = 0) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import BadValue, Pipeline
 from tests.p4switch.bmv2json import ERRORS, Json, Programs, assign, call, fld, header, hexstr, op, send_to
 
@@ -32,7 +33,7 @@ def out(pipeline: Pipeline, text: str) -> str:
 
 
 def load(program: Programs, cache: Path) -> Pipeline:
-    return Pipeline.load(program.json(), cache=cache)
+    return Pipeline.load(program.json(), cache=cache, flags=QUICK)
 
 
 def test_select_takes_the_first_case_that_fits(build_cache: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import (
     BadValue,
     EntryExists,
@@ -48,7 +49,7 @@ def port(pipeline: Pipeline, a: int = 0, b: int = 0, w: int = 0) -> int | None:
 
 
 def load(p: Programs, cache: Path) -> Pipeline:
-    return Pipeline.load(p.json(), cache=cache)
+    return Pipeline.load(p.json(), cache=cache, flags=QUICK)
 
 
 def test_exact_with_wide_keys(build_cache: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from p4switch.pipeline.native import QUICK
 from p4switch.pipeline.pipeline import BadValue, NoSuchEntry, Pipeline, Replica
 from tests.p4switch.bmv2json import Json, Programs, assign, call, drop, fld, header, hexstr, op, send_to
 
@@ -67,7 +68,7 @@ def steps(p: Programs, frame: bytes, cache: Path) -> list[tuple[int, dict[str, i
         for primitive in action["primitives"]:
             if primitive["op"] == "_jump_if_zero":
                 primitive["parameters"][1] = hexstr(len(action["primitives"]))
-    with Pipeline.load(p.json(), cache=cache) as pipeline:
+    with Pipeline.load(p.json(), cache=cache, flags=QUICK) as pipeline:
         pipeline.set_clone_session(5, [Replica(4, 7), Replica(5, 8)])
         pipeline.set_multicast_group(1, [Replica(6, 1), Replica(7, 2), Replica(6, 3)])
         packets = pipeline.step(3, frame, 1000).packets
@@ -185,7 +186,7 @@ def test_truncate(build_cache: Path) -> None:
 
 def test_clone_sessions_truncate_too(build_cache: Path) -> None:
     clone = program(call("clone_ingress_pkt_to_egress", hexstr(3), hexstr(1)))
-    with Pipeline.load(clone.json(), cache=build_cache) as pipeline:
+    with Pipeline.load(clone.json(), cache=build_cache, flags=QUICK) as pipeline:
         pipeline.set_clone_session(3, [Replica(4, 0)], truncate_bytes=12)
         assert [(p, len(f)) for p, f in pipeline.step(0, bytes(50), 0).packets] == [(4, 12), (1, 61)]
         assert pipeline.clone_sessions() == {3: ((Replica(4, 0),), 12)}
@@ -204,13 +205,13 @@ def test_timestamps_are_the_step_s(build_cache: Path) -> None:
     p.header("h", {"in": 48, "out": 48})
     p.run(assign(("h", "in"), fld("standard_metadata", "ingress_global_timestamp")), send_to(1))
     p.run(assign(("h", "out"), fld("standard_metadata", "egress_global_timestamp")), control="egress")
-    with Pipeline.load(p.json(), cache=build_cache) as pipeline:
+    with Pipeline.load(p.json(), cache=build_cache, flags=QUICK) as pipeline:
         ((_, frame),) = pipeline.step(0, bytes(12), 0x112233).packets
         assert frame == (0x112233).to_bytes(6, "big") * 2
 
 
 def test_frames_of_any_size(build_cache: Path) -> None:
-    with Pipeline.load(program().json(), cache=build_cache) as pipeline:
+    with Pipeline.load(program().json(), cache=build_cache, flags=QUICK) as pipeline:
         for size in (0, 1, 2, 64, 1514, 9000, 65000):
             assert len(pipeline.step(0, bytes(size), 0).packets[0][1]) == size + 11
         assert pipeline.step(0, bytes(65536), 0).packets == ()
