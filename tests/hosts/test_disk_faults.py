@@ -164,7 +164,7 @@ def test_the_log_has_room_and_the_snapshot_has_not(make_cluster: Make) -> None:
     cluster.start()
     limit_files(cluster, LIMIT)
     with cluster.client() as client:
-        for _ in range(400):
+        for _ in range(250):
             client.append(HUNDRED_KB)
         given_up = "group 1: the snapshot at "
         for member, process in cluster.processes.items():
@@ -181,7 +181,7 @@ def test_the_log_has_room_and_the_snapshot_has_not(make_cluster: Make) -> None:
         client.append("goes on")
     cluster.kill()
     cluster.start()
-    assert len(cluster.agree(401)) == 401
+    assert len(cluster.agree(251)) == 251
 
 
 def test_a_node_that_starts_without_room_for_a_snapshot_goes_on(make_cluster: Make) -> None:

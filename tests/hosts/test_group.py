@@ -319,12 +319,14 @@ def test_a_leader_that_is_deposed_sends_its_candidates_to_the_next() -> None:
     assert trio.groups[1].candidates == 0 and not trio.groups[1].busy
 
 
-def test_candidates_are_bounded() -> None:
+def test_candidates_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_CANDIDATE_BYTES", admission.MAX_CANDIDATE_BYTES // 16)
     trio = Trio()
     trio.elect(1)
     session = trio.open(1)
     value = slow_put("k").value
     fit = admission.MAX_CANDIDATE_BYTES // (len(value) + 30)
+    assert fit > 3
     for sequence in range(fit + 3):
         trio.ask(1, session, sequence + 1, slow_put("k"), lowest=1)
     busy = [reply.outcome for _, reply in trio.take_replies()]
