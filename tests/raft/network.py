@@ -222,7 +222,8 @@ class Network:
         self.flying: list[tuple[int, int, int, Message]] = []
         self.sent = 0
         self.cut: set[tuple[int, int]] = set()
-        self.trace = hashlib.sha256()
+        self.arrived: list[tuple[int, int, Message]] = []
+        """What a seed must give again: each message with its tick and whom it came to."""
         self.counts: dict[str, int] = dict.fromkeys(
             (
                 "elections",
@@ -309,7 +310,7 @@ class Network:
             _, _, to, message = heapq.heappop(self.flying)
             member = self.members[to]
             if member.raft is not None:
-                self._note(f"{self.now} {to} {message}")
+                self.arrived.append((self.now, to, message))
                 member.raft.step(message)
                 self._check_commit(member.raft)
                 if random.random() < 0.7:
@@ -505,7 +506,7 @@ class Network:
             if ready.needs_disk or ready.after:
                 member.writing.append(ready)
         self._check_alone(member, raft)
-        self._check_roles()
+        self._check_role(member, raft)
 
     def _finish_write(self, member: Member) -> None:
         ready = member.writing.popleft()
@@ -535,9 +536,6 @@ class Network:
         due = self.now + self.random.randrange(1, self.faults.max_delay + 1)
         heapq.heappush(self.flying, (due, self.sent, to, message))
 
-    def _note(self, text: str) -> None:
-        self.trace.update(text.encode())
-
     def heal(self) -> None:
         """Faults end: everyone runs, the network delivers everything in time."""
         self.faults = Faults(propose=0.0)
@@ -551,12 +549,10 @@ class Network:
     def _fail(self, text: str) -> None:
         raise AssertionError(f"seed {self.seed}, tick {self.now}: {text}; {self.roles()}")
 
-    def _check_roles(self) -> None:
+    def _check_role(self, member: Member, raft: Raft) -> None:
         """One leader per term; and a new one holds everything committed (leader completeness)."""
-        for one, member in self.members.items():
-            raft = member.raft
-            if raft is None or raft.role is not Role.LEADER:
-                continue
+        one = raft.id
+        if raft.role is Role.LEADER:
             if not raft.lost.keys() <= self.wiped:
                 self._fail(f"member {one} takes {raft.lost} for wiped, which are {self.wiped}")
             known = self.leaders.setdefault(raft.current_term, one)
