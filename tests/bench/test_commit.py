@@ -18,14 +18,13 @@ from bench.consensus.commit import Case, Results, lengths_of, panels, table
 from bench.consensus.core import run as run_cores
 from bench.consensus.window import Lengths, Window, cpu_s, key, quantile
 from bench.plot import picture
+from tests import forked
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def bench(tmp_path: Path, words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "SWITCHRAFT_BUILD": str(tmp_path)}
-    command = [sys.executable, "-m", "bench", *words.split()]
-    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    return forked.run("bench.__main__", *words.split(), timeout=300, SWITCHRAFT_BUILD=str(tmp_path))
 
 
 def results() -> Results:
