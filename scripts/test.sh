@@ -6,6 +6,8 @@ set -eu
 cd "$(dirname "$0")/.."
 # One seed: a run of the tests can be repeated; looking further is for the fuzzers and the simulator.
 pytest=".venv/bin/pytest --hypothesis-seed=0"
+# What Python and pytest make of the modules is for the next process, too.
+unset PYTHONDONTWRITEBYTECODE
 sudo=${SWITCHRAFT_ROOT:-}
 as_root="$sudo scripts/isolated.sh"
 

@@ -13,7 +13,7 @@ import pytest
 
 from p4switch.codegen import generate
 from p4switch.pipeline import native
-from p4switch.pipeline.native import FLAGS
+from p4switch.pipeline.native import FLAGS, QUICK
 from p4switch.pipeline.pipeline import BuildError, Exact, Pipeline, ProgramError
 from p4switch.program_json import parse_program
 from tests.p4switch.bmv2json import Programs, assign, call, fld, hexstr, op, send_to
@@ -104,19 +104,19 @@ def test_optimisation_changes_nothing(flags: tuple[str, ...], build_cache: Path)
 
 def test_a_built_program_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = everything().json()
-    Pipeline.load(program, cache=tmp_path).close()
+    Pipeline.load(program, cache=tmp_path, flags=QUICK).close()
     monkeypatch.setattr(native, "generate", None)
-    Pipeline.load(program, cache=tmp_path).close()
+    Pipeline.load(program, cache=tmp_path, flags=QUICK).close()
 
 
 def test_a_new_program_text_or_flag_is_built_anew(tmp_path: Path) -> None:
     p = Programs(parse=["h"])
     p.header("h", {"a": 8})
     p.run(send_to(1))
-    Pipeline.load(p.json(), cache=tmp_path).close()
-    Pipeline.load(p.json(), cache=tmp_path, flags=("-O0", *FLAGS[1:])).close()
+    Pipeline.load(p.json(), cache=tmp_path, flags=QUICK).close()
+    Pipeline.load(p.json(), cache=tmp_path, flags=("-O1", *QUICK[1:])).close()
     p.run(assign(("h", "a"), op("+", fld("h", "a"), 1)))
-    with Pipeline.load(p.json(), cache=tmp_path) as pipeline:
+    with Pipeline.load(p.json(), cache=tmp_path, flags=QUICK) as pipeline:
         assert pipeline.step(0, b"\1", 0).packets == ((1, b"\2"),)
     assert len(list(tmp_path.glob("*/program.so"))) == 3
 
