@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests import forked
 from topo import paths
 from topo.errors import LabError
 from topo.lab import record
@@ -31,6 +32,9 @@ from topo.views import counters, log, status
 BUILD = paths.ROOT / "build" / "test"
 PATIENCE_S = 60.0
 """For conditions that come true in a second on an idle machine."""
+
+STARTED = ("lab", "demo", "soak", "exec", "capture")
+"""Commands that stay, or become another program: they begin with a start of Python, as a user's do."""
 
 Result = TypeVar("Result")
 
@@ -65,13 +69,16 @@ class Shell:
 
     def try_(self, *arguments: str, timeout: float = 180, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command that may fail."""
+        more = {"SWITCHRAFT_BUILD": str(self.build), **environment}
+        if arguments[0] not in STARTED:
+            return forked.run("topo.cli", *arguments, timeout=timeout, **more)
         return subprocess.run(
             [sys.executable, "-m", "topo.cli", *arguments],
             capture_output=True,
             text=True,
             timeout=timeout,
             cwd=paths.ROOT,
-            env={**os.environ, "SWITCHRAFT_BUILD": str(self.build), **environment},
+            env={**os.environ, **more},
             check=False,
         )
 
