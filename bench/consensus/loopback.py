@@ -212,8 +212,12 @@ def load(cluster: Loopback, outstanding: int, value_bytes: int) -> Iterator[subp
 
 
 def free_port(addresses: Sequence[str]) -> int:
-    """A UDP port below the ephemeral ones that nobody uses at any of these addresses. Raises Stuck."""
-    for port in PORTS:
+    """A UDP port below the ephemeral ones that nobody uses at any of these addresses. Raises Stuck.
+
+    Each process begins its search elsewhere: two that look at the same time would take the same one.
+    """
+    for number in range(os.getpid(), os.getpid() + len(PORTS)):
+        port = PORTS[number % len(PORTS)]
         with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
             for address in addresses:
                 opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind((address, port))
