@@ -6,6 +6,7 @@
   elaborate/   instances and inlining, to the middle layer in ir/
   p4info/      what the control plane is told
   bmv2/        BMv2 JSON
+  wireshark/   a dissector, from that JSON's parser
   compile      all of it in a row
   options      ``python -m p4compiler PROG.p4 -o OUTDIR``, with p4c-bm2-ss's flags
 

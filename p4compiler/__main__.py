@@ -1,5 +1,7 @@
 """`python -m p4compiler PROG.p4 -o OUTDIR`: writes OUTDIR/PROG.json and OUTDIR/PROG.p4info.txtpb.
 
+`python -m p4compiler PROG.p4 --wireshark OUT.lua`: writes a dissector.
+
 See `p4compiler.options` for its flags.
 """
 
@@ -13,6 +15,7 @@ from pathlib import Path
 from p4compiler.compile import Compiled, compile_file
 from p4compiler.options import Options, parse
 from p4compiler.source import CompileFailed, Diagnostics
+from p4compiler.wireshark.writer import dissector
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m p4compiler") -> int:
@@ -46,9 +49,13 @@ def p4c_lite() -> int:
 
 
 def _write(compiled: Compiled, options: Options) -> None:
-    _create(options.json, (json.dumps(compiled.json, indent=1) + "\n").encode())
+    if options.json is not None:
+        _create(options.json, (json.dumps(compiled.json, indent=1) + "\n").encode())
     for path, form in options.p4info:
         _create(path, compiled.p4info(form))
+    if options.wireshark is not None:
+        more = [path.read_text(encoding="utf-8", errors="replace") for path in options.more]
+        _create(options.wireshark, dissector(compiled.json, compiled.program, more).encode())
 
 
 def _create(path: Path, content: bytes) -> None:

@@ -31,18 +31,20 @@ _WITH_ATTACHED_VALUE = ("--Wdisable", "--Werror", *_IGNORED_WITH_ATTACHED_VALUE)
 class Options:
     """What to compile, and what to write.
 
-    ``json``: the BMv2 JSON. ``p4info``: its files, each with its format. ``ignored``: flags that were given and
-    change nothing.
+    ``json``: the BMv2 JSON, None: not wanted. ``p4info``: its files, each with its format. ``wireshark``: the
+    dissector's file, and ``more``: Lua to append to it. ``ignored``: flags that were given and change nothing.
     """
 
     program: Path
-    json: Path
+    json: Path | None
     p4info: tuple[tuple[Path, str], ...]
     include: tuple[Path, ...] = ()
     defines: tuple[tuple[str, str], ...] = ()
     hide_warnings: bool = False
     refuse_warnings: bool = False
     most_errors: int = DEFAULT_MOST_ERRORS
+    wireshark: Path | None = None
+    more: tuple[Path, ...] = ()
     ignored: tuple[str, ...] = ()
 
 
@@ -61,13 +63,21 @@ def parse(arguments: Sequence[str] | None, prog: str) -> Options:
         given.Wdisable == "",
         given.Werror == "",
         given.maxErrorCount,
+        given.wireshark,
+        tuple(given.wireshark_with),
         _ignored(given),
     )
 
 
-def _outputs(parser: argparse.ArgumentParser, given: argparse.Namespace) -> tuple[Path, tuple[tuple[Path, str], ...]]:
-    """The files to write. Where -o names a file, as for p4c-bm2-ss, P4Info is written only if asked for."""
-    out: Path = given.output
+def _outputs(
+    parser: argparse.ArgumentParser, given: argparse.Namespace
+) -> tuple[Path | None, tuple[tuple[Path, str], ...]]:
+    """The JSON and P4Info's files. Where -o names a file, as for p4c-bm2-ss, P4Info is written only if asked for. Who
+    wants a dissector gets the other two only if they are asked for as well."""
+    if given.wireshark_with and given.wireshark is None:
+        parser.error("--wireshark-with goes with --wireshark")
+    alone = given.wireshark is not None and given.output is None
+    out: Path = given.output or Path(".")
     as_file = out.suffix == ".json" and not out.is_dir()
     asked = [Path(name) for name in given.p4runtime_files.split(",") if name]
     wrong = [path for path in asked if path.suffix not in FORMATS]
@@ -76,6 +86,8 @@ def _outputs(parser: argparse.ArgumentParser, given: argparse.Namespace) -> tupl
     p4info = [(path, FORMATS[path.suffix]) for path in asked]
     if given.p4runtime_file is not None:
         p4info.append((given.p4runtime_file, given.p4runtime_format))
+    if alone:
+        return None, tuple(p4info)
     if not (p4info or as_file or given.no_p4info):
         p4info = [(out / f"{given.program.stem}.p4info.txtpb", "text")]
     return out if as_file else out / f"{given.program.stem}.json", tuple(p4info)
@@ -113,9 +125,19 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         *("-o", "--output"),
         type=Path,
-        default=Path("."),
         metavar="FILE.json|DIR",
-        help="the JSON's file; or a folder for PROG.json and PROG.p4info.txtpb",
+        help="the JSON's file; or a folder for PROG.json and PROG.p4info.txtpb (default: here)",
+    )
+    parser.add_argument(
+        "--wireshark", type=Path, metavar="OUT.lua", help="write a dissector for Wireshark; without -o, nothing else"
+    )
+    parser.add_argument(
+        "--wireshark-with",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="MORE.lua",
+        help="append this to the dissector",
     )
     parser.add_argument("-I", dest="include", type=Path, action="append", default=[], metavar="DIR")
     parser.add_argument("-D", dest="define", action="append", default=[], metavar="NAME[=VALUE]")

@@ -44,6 +44,14 @@ if [ "${1:-}" = --browser ]; then
     exit 3
 fi
 
+# `setup.sh --wireshark` is for the tests only: they read captures with tshark, which Debian and Ubuntu have.
+if [ "${1:-}" = --wireshark ]; then
+    if command -v tshark >/dev/null; then exit 0; fi
+    install_packages tshark && exit 0
+    echo "setup: apt-get could not install tshark (see the lines above)" >&2
+    exit 1
+fi
+
 missing=$(missing_of $PACKAGES)
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086  # one word per package

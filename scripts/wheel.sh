@@ -11,7 +11,7 @@ rm -rf "$folder/source" "$folder/dist"
 mkdir -p "$folder/source" "$folder/dist"
 cp LICENSE "$folder/source/"
 cp docs/p4-tools.md "$folder/source/README.md"
-find p4compiler p4switch -name '*.py' -o -name '*.[ch]' -o -name '*.p4' | while read -r file; do
+find p4compiler p4switch -name '*.py' -o -name '*.[ch]' -o -name '*.p4' -o -name '*.lua' | while read -r file; do
     mkdir -p "$folder/source/$(dirname "$file")"
     cp "$file" "$folder/source/$file"
 done
@@ -51,7 +51,7 @@ include = ["p4compiler*", "p4switch*"]
 namespaces = false
 
 [tool.setuptools.package-data]
-p4compiler = ["include/*.p4"]
+p4compiler = ["include/*.p4", "wireshark/*.lua"]
 p4switch = ["runtime/*.c", "runtime/*.h"]
 TOML
 

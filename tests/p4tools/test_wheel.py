@@ -125,7 +125,7 @@ def installed(environment: Path, cache: Path, tmp_path: Path) -> Installed:
 
 def sources() -> set[str]:
     """The files of both packages in the checkout."""
-    kinds = {".py", ".c", ".h", ".p4"}
+    kinds = {".py", ".c", ".h", ".p4", ".lua"}
     return {
         str(path.relative_to(REPOSITORY))
         for room in ("p4compiler", "p4switch")
