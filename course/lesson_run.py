@@ -22,6 +22,7 @@ SEEDS = 4000
 
 _STYLE = """
 #lesson { position: fixed; inset: 0 auto 0 0; width: 23rem; overflow-y: auto; box-sizing: border-box;
+  scroll-padding: 8px 0 72px;
   padding: 12px 16px 24px; background: var(--card); border-right: 1px solid var(--faint); font-size: 14px;
   line-height: 1.45; }
 #lesson h2 { font-size: 16px; margin: 0 0 8px; }
@@ -46,12 +47,21 @@ const next = document.querySelector("#lesson button");
 let here = -1;
 for (const [number, link] of links.entries()) link.addEventListener("click", () => {
   here = number;
-  for (const one of links) one.closest("li").classList.toggle("here", one === link);
-  next.disabled = number === links.length - 1;
+  for (const one of links) {
+    one.closest("li").classList.toggle("here", one === link);
+    if (one === link) one.setAttribute("aria-current", "step"); else one.removeAttribute("aria-current");
+  }
+  const last = number === links.length - 1;
+  if (last && document.activeElement === next) link.focus();
+  next.disabled = last;
 });
 next.addEventListener("click", () => {
   links[here + 1].click();
   links[here].closest("li").scrollIntoView({ block: "center" });
+});
+addEventListener("keydown", (event) => {
+  if (event.key !== "n" || event.altKey || event.ctrlKey || event.metaKey || next.disabled) return;
+  next.click();
 });
 """
 
@@ -177,6 +187,7 @@ def _aside(lesson: Lesson, run: Recording, found: list[Found]) -> str:
         f'<style>{_STYLE}</style>\n<aside id="lesson" aria-label="Lesson" tabindex="0">'
         f"<h2>{html.escape(lesson.title)}</h2><p>{html.escape(lesson.about)}</p>\n<ol>\n"
         + "\n".join(items)
-        + '\n</ol><p class="next"><button type="button">Next step</button></p></aside>\n'
+        + '\n</ol><p class="next"><button type="button" aria-keyshortcuts="n">Next step</button> <kbd>n</kbd></p>'
+        + "</aside>\n"
         + f'<script type="module">{_SCRIPT}</script>\n'
     )

@@ -55,6 +55,16 @@
       return found;
     },
 
+    /** Parts of the page that a lesson's text covers, or is covered by. */
+    covered() {
+      const shown = all("#bar, #network, #line, #timeline, #transport, #panel:not([hidden]), #lesson").map((one) => [one.id, one.getBoundingClientRect()]);
+      const found = shown.filter(([id, box]) => overlap(box, shown.at(-1)[1], 0.5) && id !== "lesson").map(([id]) => id);
+      const [, lesson] = shown.at(-1);
+      if (lesson.left < 0 || lesson.right > innerWidth || lesson.bottom > innerHeight + 0.5) found.push("lesson is cut off");
+      for (const one of all("#lesson *")) if (one.getBoundingClientRect().right > lesson.right) found.push(`${one.tagName}: ${one.textContent}`);
+      return found;
+    },
+
     /** How many dots are drawn, and the greatest width of a link. */
     traffic: () => [
       all(".dot").filter((one) => one.getAttribute("visibility") !== "hidden").length,

@@ -82,7 +82,7 @@ class App {
     return (this.about = said.about ?? null);
   }
 
-  /** Show the details of something; null: close them. A moment is gone to. */
+  /** Show the details of something; null: close them. A moment is gone to. `stay`: as the time and the focus are. */
   choose(target, stay = false) {
     if (target?.kind === "moment") return this.player.seek(this.run.events[target.id].t);
     const message = target?.kind === "message" && !stay ? this.run.messages[target.id] : undefined;
@@ -96,7 +96,7 @@ class App {
       $("panel").hidden = true;
       // The drawing is made anew when it has more room, so nodes are known by their names.
       const opener = before?.opener?.dataset?.name ? this.network.nodes[before.opener.dataset.name]?.root : before?.opener;
-      if (opener?.isConnected) opener.focus();
+      if (!stay && opener?.isConnected) opener.focus();
     } else {
       const opener = $("panel").contains(document.activeElement) ? this.chosen?.opener : document.activeElement;
       this.chosen = { ...target, opener };
@@ -105,7 +105,8 @@ class App {
       this.drawnPanel = "";
       this.showPanel();
       $("panel").scrollTop = 0;
-      $("panel").focus({ preventScroll: true });
+      // Who follows links wants to go on to the next one.
+      if (!stay) $("panel").focus({ preventScroll: true });
     }
     this.plan();
     return undefined;
@@ -148,6 +149,7 @@ class App {
     if (e > 0 && e <= this.player.count) { this.player.stepped = true; this.player.goTo(e); this.plan(); }
     const [kind, id] = (given.get("see") ?? "").split(":");
     if (kind) this.choose({ kind, id: ["message", "call"].includes(kind) ? Number(id) : id }, true);
+    else if (this.chosen) this.choose(null, true);
     return true;
   }
 
@@ -195,7 +197,13 @@ class App {
       $("group").append(...groups.map((group) => html("option", { value: group.id }, String(group.id))));
       $("group").onchange = () => { this.group = Number($("group").value); this.timeline.draw(this.group); this.plan(); };
     }
-    addEventListener("hashchange", () => this.follow(location.hash));
+    // The address may have been remembered anew since the link was clicked; the event knows where it led.
+    addEventListener("hashchange", (event) => this.follow(new URL(event.newURL).hash));
+    addEventListener("click", (event) => {
+      // A link to where the address is already: the run has been played on since.
+      const link = event.target.closest?.("a[href^='#']");
+      if (link && link.hash === location.hash) this.follow(link.hash);
+    });
     addEventListener("keydown", (event) => this.key(event));
   }
 
