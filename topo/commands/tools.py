@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,16 +35,43 @@ def ping(
 
 
 def capture(
-    interface: Annotated[str, typer.Argument(metavar="INTERFACE", help="As in s1-eth1 or h1-eth0.")],
+    interface: Annotated[
+        str | None, typer.Argument(metavar="INTERFACE", show_default=False, help="As in s1-eth1 or h1-eth0.")
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="INTERFACE|all", help="The same; or all ports of switches.")
+    ] = None,
+    pcap: Annotated[
+        Path | None, typer.Option("--pcap", metavar="FILE", help="Every packet into a pcapng file, and no lines.")
+    ] = None,
+    wireshark: Annotated[
+        bool, typer.Option("--wireshark", help="With --pcap: write a dissector beside it, and open Wireshark.")
+    ] = False,
     count: Annotated[int, typer.Option("--count", "-c", help="End after so many packets.")] = 0,
     seconds: Annotated[float, typer.Option("--seconds", help="End after so many seconds.")] = 0,
     write: Annotated[str | None, typer.Option("--write", "-w", metavar="FILE", help="A pcap file as well.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Not only Raft's packets.")] = False,
 ) -> None:
-    """Show packets on an interface, Raft's header decoded, until interrupted."""
+    """Show packets on an interface, Raft's header decoded, until interrupted; or write them for Wireshark."""
+    from topo.errors import UsageError
     from topo.views import capture
+    from topo.views import pcap as pcaps
 
-    capture.show(interface, count, seconds, write, everything)
+    if interface is not None and on is not None:
+        raise UsageError("name the interface once: INTERFACE or --on")
+    where = interface or on or (pcaps.ALL if pcap is not None else None)
+    if where is None:
+        raise UsageError("name an interface, as in: switchraft capture s1-eth1; or --pcap FILE for all")
+    if pcap is not None:
+        if write is not None or everything:
+            raise UsageError("--write and --all go without --pcap, which takes every packet")
+        pcaps.record(where, pcap, count, seconds, wireshark)
+        return
+    if wireshark:
+        raise UsageError("--wireshark goes with --pcap FILE")
+    if where == pcaps.ALL:
+        raise UsageError("--on all goes with --pcap FILE")
+    capture.show(where, count, seconds, write, everything)
 
 
 def trace(

@@ -17,6 +17,7 @@ from topo.lab import configs
 from topo.lab.switches import BMV2_COMPILER, Compiler
 
 SOURCE = paths.ROOT / "p4" / "raft.p4"
+PAYLOADS = paths.ROOT / "topo" / "wireshark" / "raft_payloads.lua"
 OUTPUTS = ("raft.json", "raft.p4info.txtpb")
 
 
@@ -58,6 +59,17 @@ def run_compiler(compiler: Compiler, source: Path, folder: Path, raft_port: int)
     if result.returncode == 0:
         return ""
     return (result.stderr or result.stdout).strip() or f"{compiler} ended with {result.returncode}"
+
+
+def write_dissector(script: Path, raft_port: int) -> None:
+    """A dissector of raft.p4 for Wireshark, with the payloads that switches do not read. Raises LabError."""
+    words = ["--wireshark", str(script.absolute()), "--wireshark-with", str(PAYLOADS), "-I", str(SOURCE.parent)]
+    defines = [word for name, value in _defines(raft_port).items() for word in ("-D", f"{name}={value}")]
+    command = [sys.executable, "-m", "p4compiler", str(SOURCE), *words, *defines]
+    result = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise LabError(result.stderr.strip() or f"p4compiler ended with {result.returncode}")
+    paths.give(script)
 
 
 def _defines(raft_port: int) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 status, log, counters, features
             what nodes, switches and the controller hold
-capture, trace, ping, exec
-            packets on an interface, a packet's way through a switch, reachability, a command on a host
+capture, pcap, trace, ping, exec
+            packets on an interface, and in a file; a packet's way through a switch, reachability, a command on a host
 client_requests, destination
             put, get and the like: the request, and from where and to whom it goes
 output      printing for people and programs

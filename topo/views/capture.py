@@ -164,15 +164,20 @@ def _other_text(packet: Packet) -> str:
     return f"{IPv4Address(ip[12:16])} > {IPv4Address(ip[16:20])}  {protocol}, {len(packet.frame)} bytes"
 
 
+def check_interface(interface: str, topology: Topology) -> None:
+    """Raises UsageError if the lab has none of this name."""
+    known = [name for switch in topology.switches for name in topology.ports(switch.name).values()]
+    known += [host.interface for host in topology.hosts]
+    if interface not in known:
+        raise UsageError(f"unknown interface {interface!r}: there are {', '.join(sorted(known))}")
+
+
 def show(interface: str, count: int, seconds: float, write: str | None, everything: bool) -> None:
     """Print what passes ``interface``, until ``count`` packets, ``seconds``, or Ctrl-C."""
     check_root("capturing")
     live = Live.find()
     owner = interface.partition("-")[0]
-    known = [name for switch in live.topology.switches for name in live.topology.ports(switch.name).values()]
-    known += [host.interface for host in live.topology.hosts]
-    if interface not in known:
-        raise UsageError(f"unknown interface {interface!r}: there are {', '.join(sorted(known))}")
+    check_interface(interface, live.topology)
     if owner in live.record.hosts:
         namespace.enter(live.holder(owner))
     file = PcapFile(Path(write)) if write else None
