@@ -11,12 +11,15 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from hosts.net.batches import pack_batches
+from hosts.net.fragments import OVERHEAD_BYTES, Outbox
+from hosts.net.path import PathSize
 from hosts.net.seal import Seal
 from hosts.raft.message import Entry, EntryKind, Message, MessageType
 from hosts.service.requests import Operation, Outcome, Reply, Request
 from hosts.service.values import encode
 from hosts.wire import (
     DEFAULT_PORT,
+    MAX_DATAGRAM,
     Flag,
     Fragment,
     FragmentStatus,
@@ -143,6 +146,19 @@ def test_what_clients_ask_and_get(dissector: Path, tmp_path: Path) -> None:
     assert found[4]["fragment"] == [number(b"abc")]
     assert (found[5]["missing.start"], found[5]["missing.end"]) == ([0], [1000])
     assert not any("extra" in one for one in found)
+
+
+@pytest.mark.parametrize("kind", [KINDS.APPEND_ENTRIES, KINDS.CLIENT_REQUEST])
+def test_probes_are_no_fragments(kind: MessageType, dissector: Path, tmp_path: Path) -> None:
+    outbox = Outbox(500, PathSize(9000))
+    outbox.add(Header(kind, group=GROUP), bytes(20_000), 0.0)
+    probe = next(datagram for datagram in outbox.poll(0.0) if len(datagram) > MAX_DATAGRAM)
+    port = 40000 if kind is KINDS.CLIENT_REQUEST else DEFAULT_PORT
+    (found,) = payloads(dissector, tmp_path, [frame(probe, port)])
+    assert found["message_id"] == [501] and found["offset"] == [0]
+    assert found["total"] == [len(probe) - OVERHEAD_BYTES] and "padding" in found
+    assert not {"fragment", "highest", "extra", "boot"} & found.keys()
+    assert "Status (probe)" in tshark(dissector, tmp_path / "raft.pcap")
 
 
 def test_several_in_one_datagram(dissector: Path, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ define("offset", "uint32", "offset")
 define("total", "uint32", "total")
 define("highest", "uint32", "highest")
 define("fragment", "bytes", "fragment")
+define("padding", "bytes", "padding of a probe of the path")
 define("missing", "none", "missing")
 define("missing.start", "uint32", "start")
 define("missing.end", "uint32", "end")
@@ -286,7 +287,8 @@ program.after[#program.after + 1] = function(parse, rest, pinfo, tree)
   local function text(value) return tostring(UInt64.fromhex(hex(value))) end
   local reject = bit.band(flags, FLAGS.REJECT) ~= 0 and " REJECT" or ""
   local more, fragment = bit.band(flags, FLAGS.MORE) ~= 0, bit.band(flags, FLAGS.FRAGMENT) ~= 0
-  local told = (TYPES[what] or "type " .. what) .. reject .. (fragment and " (fragment)" or "")
+  local probe = fragment and (what == FRAGMENT_STATUS or what == CLIENT_STATUS)
+  local told = (TYPES[what] or "type " .. what) .. reject .. (probe and " (probe)" or fragment and " (fragment)" or "")
   local function fields(...)
     local parts = {}
     for _, name in ipairs({ ... }) do parts[#parts + 1] = name .. " " .. text(values[name]) end
@@ -306,7 +308,7 @@ program.after[#program.after + 1] = function(parse, rest, pinfo, tree)
     read:take(tree, "message_id", 8)
     read:take(tree, "offset", 4)
     read:take(tree, "total", 4)
-    read:take(tree, "fragment", read:left())
+    read:take(tree, probe and "padding" or "fragment", read:left())
   elseif what == REQUEST or what == REPLY then
     local function key(sequence)
       return table.concat({ "client", hex(values.group), hex(values.log_term), hex(sequence) }, " ")
