@@ -24,6 +24,10 @@ def soak(
         ),
     ] = "",
     threads: Annotated[int, typer.Option(min=0, help="So many clients more, in threads of one process.")] = 0,
+    values: Annotated[
+        str,
+        typer.Option(metavar="LEAST-MOST", help="Values of so many bytes, as in 100-200000; else of a few."),
+    ] = "",
     seed: Annotated[int | None, typer.Option(help="Decides which faults come, and when. [default: any]")] = None,
     check: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Judge the history of an earlier soak; needs no lab.")
@@ -40,11 +44,13 @@ def soak(
     from topo.soak import command
     from topo.soak.conductor import Wanted
     from topo.soak.resizing import parse_sizes
+    from topo.soak.sizes import NAMES_ONLY, parse_value_bytes
 
     if check is not None:
         command.check(check)
         return
     sizes = parse_sizes(members) if members else ()
+    value_bytes = parse_value_bytes(values) if values else NAMES_ONLY
     chosen = random.randrange(1_000_000) if seed is None else seed
     options = Options(topology, switch, compiler, snapshot_entries=command.SNAPSHOT_ENTRIES)
-    command.soak(options, Wanted(chosen, minutes * 60, kills, sizes=sizes, threads=threads))
+    command.soak(options, Wanted(chosen, minutes * 60, kills, sizes=sizes, threads=threads, value_bytes=value_bytes))

@@ -17,6 +17,7 @@ from topo.soak.faults import KINDS, Deck, Json, Plan, kill_any, leader_of, look
 from topo.soak.history import Call, Fault, Recorder
 from topo.soak.load import Worker, habits, read_everything
 from topo.soak.resizing import Resizer, hosts_for
+from topo.soak.sizes import NAMES_ONLY, ValueBytes, cut_back
 from topo.views import log
 
 THINK_S = 0.12
@@ -32,7 +33,7 @@ TRANSFERS = 0.3
 class Wanted:
     """``kills`` 0: faults of all kinds for ``seconds``; else so many times kill -9 of one node. ``sizes``: what the
     group's size becomes meanwhile, each in turn and again from the first; () for no change. ``threads``: clients
-    beside the others, in threads of one more process."""
+    beside the others, in threads of one more process. ``value_bytes``: of what clients write."""
 
     seed: int
     seconds: float = 600.0
@@ -40,6 +41,7 @@ class Wanted:
     think_s: float = THINK_S
     sizes: tuple[int, ...] = ()
     threads: int = 0
+    value_bytes: ValueBytes = NAMES_ONLY
 
 
 class Conductor:
@@ -69,7 +71,7 @@ class Conductor:
         recorder.about({"seed": wanted.seed, "kills": wanted.kills, "topology": live.topology.name})
         if wanted.sizes:
             recorder.about({"sizes": list(wanted.sizes)})
-        kinds = habits(live, wanted.think_s)
+        kinds = habits(live, wanted.think_s, wanted.value_bytes)
         workers = [Worker(live, one, wanted.seed, recorder, self._servers) for one in kinds]
         self._workers = workers
         crowd = self._crowd()
@@ -93,7 +95,7 @@ class Conductor:
         if crowd is not None:
             crowd.give_calls_to(recorder)
         self._until("leader", lambda: leader_of(live, self._members) is not None)
-        read_everything(live, recorder, self._servers)
+        read_everything(live, recorder, self._servers, self._wanted.value_bytes)
         for name, values in self._equal_lists().items():
             recorder.list_of(name, values)
 
@@ -101,7 +103,8 @@ class Conductor:
         wanted = self._wanted
         if not wanted.threads:
             return None
-        return Crowd(wanted.threads, wanted.seed, wanted.think_s, self._servers, self._recorder.path.parent)
+        folder = self._recorder.path.parent
+        return Crowd(wanted.threads, wanted.seed, wanted.think_s, self._servers, folder, wanted.value_bytes)
 
     def _strike(self) -> None:
         """One fault after the other, while the group's size changes if that is wanted."""
@@ -229,7 +232,7 @@ class Conductor:
         """What the nodes have applied, once that is equal; if it does not become so, as it is."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            lists = {name: log.values_of(self._live, name) for name in self._members}
+            lists = {name: [*map(cut_back, log.values_of(self._live, name))] for name in self._members}
             first, *others = lists.values()
             if all(one == first for one in others) or time.monotonic() > deadline:
                 return lists

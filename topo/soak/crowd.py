@@ -1,6 +1,6 @@
 """Clients in threads of one process: on one host, with one interpreter's lock between them.
 
-    python -m topo.soak.crowd FILE SEED THREADS THINK_S HOST...
+    python -m topo.soak.crowd FILE SEED THREADS THINK_S LEAST_BYTES MOST_BYTES HOST...
 
 runs them on the lab that runs, against the nodes on these hosts, until its input ends, and writes what they saw.
 """
@@ -18,6 +18,7 @@ from topo.errors import LabError
 from topo.lab.running_lab import Live
 from topo.soak.history import Recorder, read, recording
 from topo.soak.load import Worker, crowd_habits
+from topo.soak.sizes import NAMES_ONLY, ValueBytes
 
 END_S = 60.0
 """Longer than any client waits for an answer."""
@@ -26,9 +27,17 @@ END_S = 60.0
 class Crowd:
     """The process, as the soak sees it."""
 
-    def __init__(self, threads: int, seed: int, think_s: float, servers: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self,
+        threads: int,
+        seed: int,
+        think_s: float,
+        servers: Sequence[str],
+        folder: Path,
+        value_bytes: ValueBytes = NAMES_ONLY,
+    ) -> None:
         self._path = folder / f"crowd-{seed}.jsonl"
-        arguments = [str(self._path), str(seed), str(threads), str(think_s), *servers]
+        arguments = [str(self._path), str(seed), str(threads), str(think_s), *map(str, value_bytes), *servers]
         self._command = [sys.executable, "-m", "topo.soak.crowd", *arguments]
         self._process: subprocess.Popen[str] | None = None
         self._error = ""
@@ -65,10 +74,10 @@ def main(arguments: Sequence[str]) -> None:
     """What the process does."""
     # A key that ends the soak ends this by way of its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    path, seed, threads, think_s, *servers = arguments
+    path, seed, threads, think_s, least, most, *servers = arguments
     live = Live.find()
     with recording(Path(path)) as recorder:
-        kinds = crowd_habits(live, int(threads), float(think_s))
+        kinds = crowd_habits(live, int(threads), float(think_s), (int(least), int(most)))
         workers = [Worker(live, one, int(seed), recorder, servers) for one in kinds]
         for worker in workers:
             worker.start()

@@ -17,6 +17,7 @@ from topo.lab import namespace
 from topo.lab.process import LAST_LINES
 from topo.lab.running_lab import Live
 from topo.soak.history import END, Call, Recorder
+from topo.soak.sizes import NAMES_ONLY, ValueBytes, answered, cut_back, draw, padded
 
 KEYS = ("k1", "k2", "k3", "k4", "k5")
 WEIGHTS = {"append": 28, "put": 22, "delete": 8, "get": 24, "read_list": 18}
@@ -32,7 +33,8 @@ READ_AT_ONCE = 1_000
 @dataclass(frozen=True)
 class Habit:
     """How a client behaves. ``steer``: switches may bring its requests to the leader; if not, the node asked answers,
-    and be it by the leader's address. ``think_s``: on the average between two requests."""
+    and be it by the leader's address. ``think_s``: on the average between two requests. ``value_bytes``: of what it
+    writes."""
 
     name: str
     host: str
@@ -40,25 +42,32 @@ class Habit:
     think_s: float
     timeout_s: float = TIMEOUT_S
     kinds: tuple[str, ...] = tuple(WEIGHTS)
+    value_bytes: ValueBytes = NAMES_ONLY
 
 
-def habits(live: Live, think_s: float) -> list[Habit]:
+def habits(live: Live, think_s: float, value_bytes: ValueBytes = NAMES_ONLY) -> list[Habit]:
     """Clients on all hosts, most on those without a node; and two that do nothing but write or read often, so that no
     heal waits for somebody to try."""
     topology = live.topology
     members = list(topology.groups[0].members.values())
     hosts = [*topology.clients * 3, *members] if topology.clients else members * 3
-    made = [Habit(f"{host}.{number}", host, number % 2 == 0, think_s) for number, host in enumerate(hosts)]
+    made = [
+        Habit(f"{host}.{number}", host, number % 2 == 0, think_s, value_bytes=value_bytes)
+        for number, host in enumerate(hosts)
+    ]
     probing = (topology.clients or topology.members)[0]
     made += [Habit(f"probe {kind}", probing, True, PROBE_S, PROBE_TIMEOUT_S, (kind,)) for kind in ("put", "get")]
     return made
 
 
-def crowd_habits(live: Live, threads: int, think_s: float) -> list[Habit]:
+def crowd_habits(live: Live, threads: int, think_s: float, value_bytes: ValueBytes = NAMES_ONLY) -> list[Habit]:
     """The habits of ``threads`` clients on one host, as threads of one process have them."""
     topology = live.topology
     host = (topology.clients or topology.members)[-1]
-    return [Habit(f"{host}.thread.{number}", host, number % 2 == 0, think_s) for number in range(threads)]
+    return [
+        Habit(f"{host}.thread.{number}", host, number % 2 == 0, think_s, value_bytes=value_bytes)
+        for number in range(threads)
+    ]
 
 
 class Worker:
@@ -123,7 +132,8 @@ class Worker:
             argument = f"{self.habit.name}-{self._values}"
         elif kind == "read_list":
             argument = (self._random.choice((0, max(0, self._length - 5), self._length)), 20)
-        call = ask(client, self.habit.name, kind, key, argument, through)
+        size = draw(self._random, self.habit.value_bytes) if kind in ("append", "put") else 0
+        call = ask(client, self.habit.name, kind, key, argument, through, self.habit.value_bytes, size)
         if call.ended is not None and kind == "append":
             self._length = call.result + 1
         elif call.ended is not None and kind == "read_list":
@@ -131,15 +141,31 @@ class Worker:
         self._recorder.call(call)
 
 
-def ask(client: Client, name: str, kind: str, key: str | None, argument: Any, through: str = "") -> Call:
-    """Have a client do it."""
+def ask(
+    client: Client,
+    name: str,
+    kind: str,
+    key: str | None,
+    argument: Any,
+    through: str = "",
+    value_bytes: ValueBytes = NAMES_ONLY,
+    size: int = 0,
+) -> Call:
+    """Have a client do it. ``value_bytes``: of the values that are there; ``size``: of the one that is written."""
+    sent = padded(argument, size) if size else argument
     began = time.monotonic_ns()
     try:
-        result = _do(client, kind, key, argument)
+        result = _do(client, kind, key, sent)
     except ClientError as error:
         return Call(name, kind, key, argument, began, time.monotonic_ns(), through=through, error=str(error))
     now = time.monotonic_ns()
-    return Call(name, kind, key, argument, began, now, now, result.value, through, result.served_by)
+    value = result.value
+    if kind == "read_list":
+        argument = answered(argument, value, value_bytes[1])
+        value = (value[0], [cut_back(one) for one in value[1]])
+    elif kind == "get":
+        value = cut_back(value)
+    return Call(name, kind, key, argument, began, now, now, value, through, result.served_by)
 
 
 def _do(client: Client, kind: str, key: str | None, argument: Any) -> Result:
@@ -160,7 +186,9 @@ def addresses_of(live: Live, hosts: Sequence[str]) -> dict[str, Address]:
     return {name: (str(topology.host(name).ip), topology.port) for name in hosts}
 
 
-def read_everything(live: Live, recorder: Recorder, servers: Sequence[str]) -> None:
+def read_everything(
+    live: Live, recorder: Recorder, servers: Sequence[str], value_bytes: ValueBytes = NAMES_ONLY
+) -> None:
     """What all keys and the whole list hold in the end, read as any client would. Raises ClientError."""
     topology = live.topology
     host = (topology.clients or topology.members)[0]
@@ -173,7 +201,7 @@ def read_everything(live: Live, recorder: Recorder, servers: Sequence[str]) -> N
                 recorder.call(ask(client, END, "get", key, None))
             start, total = 0, 1
             while start < total:
-                call = ask(client, END, "read_list", None, (start, READ_AT_ONCE))
+                call = ask(client, END, "read_list", None, (start, READ_AT_ONCE), value_bytes=value_bytes)
                 recorder.call(call)
                 if call.ended is None:
                     return
