@@ -164,7 +164,7 @@ def ask(
         argument = answered(argument, value, value_bytes[1])
         value = (value[0], [cut_back(one) for one in value[1]])
     elif kind == "get":
-        value = cut_back(value)
+        value = (value[0], cut_back(value[1]))
     return Call(name, kind, key, argument, began, now, now, value, through, result.served_by)
 
 
