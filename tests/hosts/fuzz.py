@@ -8,6 +8,8 @@ after each hundred, anything at all that core, state machine and transport hold.
 
 ``--nodes N``: so many go to real node processes on loopback, too, from the address of a member of theirs.
 ``--replies N``: so many hostile answers go to a client's protocol (``tests.hosts.fuzz_replies``).
+``--fragments N``: so many hostile fragments and statuses go to both ends of large messages
+(``tests.hosts.fuzz_fragments``).
 """
 
 from __future__ import annotations
@@ -424,6 +426,7 @@ def main() -> int:
     parser.add_argument("--datagrams", type=int, default=1_000_000, help="half with the key, half without")
     parser.add_argument("--nodes", type=int, default=20_000, help="more for real node processes")
     parser.add_argument("--replies", type=int, default=500_000, help="answers for a client's protocol")
+    parser.add_argument("--fragments", type=int, default=1_000_000, help="and statuses; half with the key")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     options = parser.parse_args()
     assert not retargeted_vote(KEY), "a vote for another candidate was counted"
@@ -447,6 +450,17 @@ def main() -> int:
         took = time.monotonic() - began
         print(f"a client: {options.replies:,} answers in {took:.0f} s, no crash; calls ended as:")
         print("  " + ", ".join(f"{name} {count:,}" for name, count in ends.most_common()))
+    if options.fragments:
+        from tests.hosts import fuzz_fragments
+
+        for key, name in ((KEY, "with the key"), (None, "without a key")):
+            began = time.monotonic()
+            ends = fuzz_fragments.run(options.fragments // 2, options.seed, key)
+            took = time.monotonic() - began
+            print(
+                f"large messages {name}: {options.fragments // 2:,} fragments and statuses in {took:.0f} s, no crash:"
+            )
+            print("  " + ", ".join(f"{what} {count:,}" for what, count in ends.most_common()))
     return 0
 
 

@@ -1,11 +1,11 @@
 """A short run of ``tests.hosts.fuzz``: hostile datagrams crash nobody, and with the key they change nothing; hostile
-answers crash no client."""
+answers crash no client, and hostile fragments and ranges neither end of a large message."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.hosts import fuzz, fuzz_processes, fuzz_replies
+from tests.hosts import fuzz, fuzz_fragments, fuzz_processes, fuzz_replies
 
 
 @pytest.mark.parametrize("key", [fuzz.KEY, None], ids=["key", "no key"])
@@ -29,3 +29,11 @@ def test_node_processes_stand_hostile_datagrams(with_key: bool) -> None:
 def test_a_client_stands_hostile_answers(seed: int) -> None:
     ends = fuzz_replies.run(20_000, seed)
     assert ends["Result"] > 100 and {"NoLeader", "Refused", "SessionExpired"} <= set(ends)
+
+
+@pytest.mark.parametrize("key", [fuzz.KEY, None], ids=["key", "no key"])
+def test_large_messages_stand_hostile_fragments_and_ranges(key: bytes | None) -> None:
+    ends = fuzz_fragments.run(20_000, 1, key)
+    wanted = {"whole", "completed", "fragment_duplicate", "reassembly_full"}
+    refused = {"bad_mac", "replayed"} if key else {"malformed", "fragment_conflict", "message_too_large"}
+    assert wanted | refused <= set(ends)
