@@ -238,7 +238,8 @@ def _cluster(path: Path) -> None:
     if not len(set(addresses)) == len(folders) == len(cluster.node_ids):
         raise Fault("two members share an address or a folder")
     again = {
-        "cluster": cluster.id, "port": cluster.port, "data": str(cluster.data), "names": dict(cluster.names),
+        "cluster": cluster.id, "port": cluster.port, "mtu": cluster.mtu,
+        "data": str(cluster.data), "names": dict(cluster.names),
         "heartbeat_ms": cluster.heartbeat_ms, "election_timeout_ms": cluster.election_timeout_ms,
         "reassembly_mib": cluster.reassembly_mib, "snapshot_entries": cluster.snapshot_entries,
         "snapshot_mib": cluster.snapshot_mib, "reads": cluster.reads.value,
