@@ -37,6 +37,7 @@ NO_SUCH_STATEMENT = "no pass makes such a statement; for what a change may overl
 
 NOT_REACHED = {
     "options: --p4runtime-files {}: the suffix must be one of {}": MACHINE,
+    "options: --wireshark-with goes with --wireshark": MACHINE,
     "options: -D {}: expected NAME or NAME=VALUE": MACHINE,
     "check/types: '{}' is not a type": PARSED_BEFORE,
     "check/types: type '{}' is not declared": PARSED_BEFORE,

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+from hosts.config import DEFAULT_MTU
+from hosts.net.path import UDP_OVERHEAD
 from sim import plan as plans
 from sim.events import MS, SECOND
 from sim.run import compile_program, recording
@@ -34,6 +36,9 @@ def nine_plan(seconds: int) -> plans.Plan:
         operations_per_s=22,
         hoarder_think_us=0,
         large_values=0.0,
+        mtu=DEFAULT_MTU,
+        takes=DEFAULT_MTU - UDP_OVERHEAD,
+        huge_values=0.0,
         hostile_us=2 * SECOND,
         lease_ticks=0,
         sealed=False,
