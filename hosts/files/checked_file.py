@@ -226,8 +226,13 @@ def _fields(model: object) -> dict[str, Any] | None:
 
 def _sentence(where: str, place: Sequence[str | int], problem: str) -> str:
     """One line, however long or odd the words of the file are."""
-    named = ".".join(shortened(str(part), 64) or "''" for part in place)
+    named = ".".join(_named(str(part)) for part in place)
     return _one_line(f"{where}: {named}{': ' if named else ''}{shortened(problem, LONGEST_SHOWN)}")
+
+
+def _named(part: str) -> str:
+    """A place's part; in quotes where its ends could not be seen else."""
+    return shortened(part, 64) if part and part == part.strip() else f"'{shortened(part, 64)}'"
 
 
 def _one_line(text: str) -> str:

@@ -117,6 +117,7 @@ def test_ids_may_be_quoted_as_json_has_them() -> None:
     [
         ("port: 26410", "port: 010", "port", "'010': write the number"),
         ("port: 26410", "'': 5", "''", "unknown field; known are cluster, port"),
+        ("port: 26410", "'  port': 5", "'  port'", "unknown field"),
         ("port: 26410", "5: 5", "5", "unknown field; known are cluster, port"),
         ("port: 26410", "p\u200bort: 5", "p\\u200bort", "unknown field"),
         ("data: build/lab", "data: \ufeffbuild/lab", "data", "holds the control character U+FEFF"),
