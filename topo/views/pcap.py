@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+
+from scapy.utils import RawPcapNgWriter
 
 from topo import paths
 from topo.errors import LabError
@@ -22,7 +23,6 @@ from topo.lab import namespace
 from topo.lab.program import write_dissector
 from topo.lab.running_lab import Live
 from topo.root import check_root
-from topo.topology import Topology
 from topo.views.capture import PACKET_OUTGOING, SNAPSHOT_BYTES, Capture, check_interface
 
 ALL = "all"
@@ -31,7 +31,9 @@ SOL_PACKET, PACKET_STATISTICS = 263, 6
 _TIMESPEC = struct.Struct("qq")
 _STATISTICS = struct.Struct("II")
 _ETHERNET = 1
-_NANOSECONDS = 9
+_INBOUND, _OUTBOUND = 1, 2
+"""Link type and directions of pcapng (draft-ietf-opsawg-pcapng, sections 4.2 and 4.3)."""
+
 _HOLD_S = 0.1
 """What one interface tells waits so long for what the others have to tell of the time before."""
 _AT_ONCE = 500
@@ -43,7 +45,7 @@ class Frame:
     """A frame at an interface. ``outgoing``: the interface's own side sent it."""
 
     time_ns: int
-    interface: int
+    interface: str
     outgoing: bool
     data: bytes
 
@@ -51,9 +53,9 @@ class Frame:
 class Tap(Capture):
     """An interface that is listened to; without ``both``, only to what comes in."""
 
-    def __init__(self, interface: str, number: int, both: bool) -> None:
+    def __init__(self, interface: str, both: bool) -> None:
         super().__init__(interface)
-        self.number = number
+        self.interface = interface
         self.both = both
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._socket.setblocking(False)
@@ -75,7 +77,7 @@ class Tap(Capture):
                 continue
             times = [_TIMESPEC.unpack(given) for _, kind, given in ancillary if kind == SO_TIMESTAMPNS]
             seconds, nanoseconds = times[0] if times else divmod(time.time_ns(), 10**9)
-            yield Frame(seconds * 10**9 + nanoseconds, self.number, outgoing, data)
+            yield Frame(seconds * 10**9 + nanoseconds, self.interface, outgoing, data)
 
     def lost(self) -> int:
         """How many frames have found no room since the last time."""
@@ -84,45 +86,43 @@ class Tap(Capture):
 
 
 class PcapngFile:
-    """Writes frames of several interfaces as draft-ietf-opsawg-pcapng has it. Scapy's writer takes packets that Scapy
-    has dissected, which is too slow for all of a lab's."""
+    """Frames of several interfaces, by Scapy's writer of pcapng files; times are there to the microsecond."""
 
-    def __init__(self, path: Path, interfaces: Sequence[str]) -> None:
+    def __init__(self, path: Path) -> None:
         try:
-            self._file: BinaryIO = path.open("wb")
+            self._writer = RawPcapNgWriter(str(path))
         except OSError as error:
             raise LabError(f"cannot write {path}: {error.strerror}") from error
+        self._path = path
+        self._writer.linktype = _ETHERNET
+        self._writer.write_header(None)
         paths.give(path)
-        self._block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
-        for name in interfaces:
-            options = _option(2, name.encode()) + _option(9, bytes((_NANOSECONDS,))) + _option(0, b"")
-            self._block(1, struct.pack("<HHI", _ETHERNET, 0, SNAPSHOT_BYTES) + options)
 
     def add(self, frames: Iterable[Frame]) -> None:
-        for one in frames:
-            size = len(one.data)
-            head = struct.pack("<IIIII", one.interface, one.time_ns >> 32, one.time_ns & 0xFFFFFFFF, size, size)
-            flags = _option(2, struct.pack("<I", 2 if one.outgoing else 1)) + _option(0, b"")
-            self._block(6, head + _padded(one.data) + flags)
-        self._file.flush()
+        try:
+            for one in frames:
+                self._writer.write_packet(_Written(one))
+            self._writer.flush()
+        except OSError as error:
+            raise LabError(f"cannot write {self._path}: {error.strerror}") from error
 
     def close(self) -> None:
-        self._file.close()
-
-    def _block(self, kind: int, body: bytes) -> None:
-        size = struct.pack("<I", 12 + len(body))
-        try:
-            self._file.write(struct.pack("<I", kind) + size + body + size)
-        except OSError as error:
-            raise LabError(f"cannot write {self._file.name}: {error.strerror}") from error
+        self._writer.close()
 
 
-def _option(kind: int, value: bytes) -> bytes:
-    return struct.pack("<HH", kind, len(value)) + _padded(value)
+class _Written(bytes):
+    """A frame as Scapy's writer wants it: bytes with a time in seconds, an interface and a direction."""
 
+    def __new__(cls, frame: Frame) -> _Written:
+        made = super().__new__(cls, frame.data)
+        made.time = frame.time_ns / 1e9
+        made.sniffed_on = frame.interface
+        made.direction = _OUTBOUND if frame.outgoing else _INBOUND
+        return made
 
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
+    time: float
+    sniffed_on: str
+    direction: int
 
 
 def record(on: str, file: Path, count: int, seconds: float, wireshark: bool) -> None:
@@ -134,7 +134,7 @@ def record(on: str, file: Path, count: int, seconds: float, wireshark: bool) -> 
         for tap in _taps(live, on):
             stack.callback(tap.close)
             taps.append(tap)
-        out = PcapngFile(file, _names(live.topology, on))
+        out = PcapngFile(file)
         stack.callback(out.close)
         print(f"Capturing on {on} into {paths.shown(file.absolute())}; Ctrl-C ends it", file=sys.stderr)
         written = 0
@@ -153,12 +153,6 @@ def record(on: str, file: Path, count: int, seconds: float, wireshark: bool) -> 
         _open(file, live.topology.port)
 
 
-def _names(topology: Topology, on: str) -> list[str]:
-    if on != ALL:
-        return [on]
-    return [name for switch in topology.switches for name in topology.ports(switch.name).values()]
-
-
 def _taps(live: Live, on: str) -> Iterator[Tap]:
     """Of all ports together each tells what comes in, so that a frame is there once for each link; those where hosts
     hang tell what they send as well."""
@@ -168,11 +162,12 @@ def _taps(live: Live, on: str) -> Iterator[Tap]:
         owner = on.partition("-")[0]
         if owner in live.record.hosts:
             namespace.enter(live.holder(owner))
-        yield Tap(on, 0, both=True)
+        yield Tap(on, both=True)
         return
     edges = {host.switch_interface for host in topology.hosts}
-    for number, name in enumerate(_names(topology, on)):
-        yield Tap(name, number, both=name in edges)
+    for switch in topology.switches:
+        for name in topology.ports(switch.name).values():
+            yield Tap(name, both=name in edges)
 
 
 def _batches(taps: Sequence[Tap], seconds: float) -> Iterator[list[Frame]]:
