@@ -10,7 +10,7 @@ from typing import Any
 from hosts.service.machine import READ_LIST_BYTES
 from topo.errors import UsageError
 
-END_OF_NAME = ":"
+BEFORE_SIZE, END = " of ", ":"
 LEAST_BYTES, MOST_BYTES = 64, 1 << 20
 ENCODING_BYTES = 5
 """What stands before a string's bytes in msgpack, at most."""
@@ -40,18 +40,26 @@ def draw(random: Random, value_bytes: ValueBytes) -> int:
 
 
 def padded(name: str, size: int) -> str:
-    """A value of ``size`` bytes that says its name over and over; the name itself for 0."""
-    return _said_over(name + END_OF_NAME, size) if size else name
+    """A value of ``size`` bytes, at least LEAST_BYTES, that says its name and its size over and over; the name itself
+    for 0. Raises ValueError for a name that leaves no room."""
+    if not size:
+        return name
+    unit = f"{name}{BEFORE_SIZE}{size}{END}"
+    if len(unit) > size or BEFORE_SIZE in name:
+        raise ValueError(f"a value of {size} bytes cannot say {unit!r}")
+    return (unit * (size // len(unit) + 1))[:size]
 
 
 def cut_back(value: Any) -> Any:
     """The name of a value; what nobody has written, if it is not that value from its beginning to its end."""
-    if not isinstance(value, str) or END_OF_NAME not in value:
+    if not isinstance(value, str) or BEFORE_SIZE not in value:
         return value
-    name = value[: value.index(END_OF_NAME)]
-    if value != _said_over(name + END_OF_NAME, len(value)):
-        return f"{name}, of {len(value)} bytes, spoiled"
-    return name
+    name, _, rest = value.partition(BEFORE_SIZE)
+    try:
+        whole = value == padded(name, int(rest.partition(END)[0]))
+    except ValueError:
+        whole = False
+    return name if whole else f"{name}, of {len(value)} bytes, spoiled"
 
 
 def answered(argument: tuple[int, int], result: tuple[int, list[Any]], most: int) -> tuple[int, int]:
@@ -62,7 +70,3 @@ def answered(argument: tuple[int, int], result: tuple[int, list[Any]], most: int
     size = sum(len(one) + ENCODING_BYTES for one in values if isinstance(one, str))
     was_full = bool(values) and size + most + ENCODING_BYTES > READ_LIST_BYTES
     return (start, len(values)) if was_full and len(values) < min(limit, total - start) else argument
-
-
-def _said_over(unit: str, size: int) -> str:
-    return (unit * (size // len(unit) + 1))[:size]
