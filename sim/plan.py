@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
@@ -27,6 +28,7 @@ REASSEMBLY_MIB = 8
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
 NUMBERS_OF_WIPES = (0, 0, 0, 1, 3)
+NUMBERS_OF_PATHS = (0, 0, 1, 3)
 POWER_LOSS_WEIGHT = 3
 """Among the kinds of faults: where exactly it strikes matters most."""
 
@@ -345,27 +347,23 @@ def _draw_faults(random: Random, switches: bool) -> tuple[Fault, ...]:
 
 def _draw_wipes(seed: int) -> tuple[Fault, ...]:
     """In some seeds only: until a member that lost its data is mended, members change no other way."""
-    random = Random(f"wipes/{seed}")
-    return tuple(
-        Fault(
-            random.randrange(FAULTS_FROM_US, FAULTS_UNTIL_US),
-            Kind.WIPE,
-            random.choice((1, 400, 3000)) * MS,
-            random.getrandbits(32),
-        )
-        for _ in range(random.choice(NUMBERS_OF_WIPES))
-    )
+    return _draw_apart(f"wipes/{seed}", Kind.WIPE, (1, 400, 3000), NUMBERS_OF_WIPES)
 
 
 def _draw_paths(seed: int) -> tuple[Fault, ...]:
     """In some seeds links come to take smaller datagrams only, for a while or for ever."""
-    random = Random(f"paths/{seed}")
+    return _draw_apart(f"paths/{seed}", Kind.PATH, (400, 3000, 60_000), NUMBERS_OF_PATHS)
+
+
+def _draw_apart(seed: str, kind: Kind, lengths_ms: Sequence[int], numbers: Sequence[int]) -> tuple[Fault, ...]:
+    """Faults of one kind, drawn apart from the others, so that seeds stay what they were."""
+    random = Random(seed)
     return tuple(
         Fault(
             random.randrange(FAULTS_FROM_US, FAULTS_UNTIL_US),
-            Kind.PATH,
-            random.choice((400, 3000, 60_000)) * MS,
+            kind,
+            random.choice(lengths_ms) * MS,
             random.getrandbits(32),
         )
-        for _ in range(random.choice((0, 0, 1, 3)))
+        for _ in range(random.choice(numbers))
     )

@@ -655,7 +655,7 @@ class Nemesis:
         return None
 
     def _path(self, random: Random) -> Undo:
-        """One way or both, between two hosts or all: what is larger than every path takes is lost from now on."""
+        """On two ways from a host to another, or on all: larger datagrams than so many bytes are lost from now on."""
         names = [host.name for host in self._scene.plan.topology.hosts]
         takes = self._network.conditions.takes
         pairs = [(one, other) for one in names for other in names if one != other]
