@@ -232,7 +232,8 @@ def _sentence(where: str, place: Sequence[str | int], problem: str) -> str:
 
 def _named(part: str) -> str:
     """A place's part; in quotes where its ends could not be seen else."""
-    return shortened(part, 64) if part and part == part.strip() else f"'{shortened(part, 64)}'"
+    text = shortened(part, 64)
+    return text if part and part == part.strip() else f"'{text}'"
 
 
 def _one_line(text: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +244,15 @@ def test_types_have_names(dissector: Path, tmp_path: Path) -> None:
     for kind in MessageType:
         name = kind.name.title().replace("_", "")
         assert f"type: {name} ({kind})" in text
+
+
+@pytest.mark.parametrize(
+    ("table", "names"),
+    [("TYPES", MessageType), ("KINDS", EntryKind), ("OPERATIONS", Operation), ("OUTCOMES", Outcome)],
+)
+def test_every_number_of_the_hosts_has_a_name(table: str, names: type[IntEnum]) -> None:
+    _, _, behind = MORE.read_text(encoding="utf-8").partition(f"local {table} = {{")
+    assert set(map(int, re.findall(r"\[(\d+)\] =", behind.partition("}")[0]))) == set(names)
 
 
 def test_entries_are_nested(dissector: Path, tmp_path: Path) -> None:
