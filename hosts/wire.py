@@ -92,13 +92,14 @@ class Header:
         """Whether a fragment follows, and not a whole payload."""
         return self.flags & _FRAGMENT != 0
 
-    def pack(self) -> bytes:
-        """The header's 40 bytes. Raises WireError for a field that does not fit its width."""
+    def pack(self, also: int = 0) -> bytes:
+        """The header's 40 bytes, with the flags ``also`` beside its own. Raises WireError for a field that does not
+        fit its width."""
         try:
             return _HEADER.pack(
                 self.version,
                 self.type,
-                self.flags,
+                self.flags | also,
                 self.source,
                 self.target,
                 self.reserved,

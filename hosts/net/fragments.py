@@ -12,13 +12,14 @@ from __future__ import annotations
 import math
 import struct
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from hosts.net.congestion import CongestionWindow
+from hosts.net.flight import OVERHEAD_BYTES, Run
 from hosts.net.path import PathSize
 from hosts.raft.message import MessageType
-from hosts.wire import FIRST_CLIENT_TYPE, FRAGMENT_PREFIX_BYTES, HEADER_BYTES, Flag, FragmentStatus, Header, Payload
+from hosts.wire import FIRST_CLIENT_TYPE, Flag, FragmentStatus, Header, Payload
 
 REORDER = 3
 SPAN = 512
@@ -33,23 +34,9 @@ REPEATED = 2
 GIVE_UP_S = 3.0
 """An outbox without any answer for so long drops what it holds: whoever wanted it sent asks again."""
 
-OVERHEAD_BYTES = HEADER_BYTES + FRAGMENT_PREFIX_BYTES
-
+_FRAGMENT = int(Flag.FRAGMENT)
 _MESSAGE_ID = struct.Struct(">Q")
 _PLACE = struct.Struct(">II")
-
-
-@dataclass(slots=True)
-class _Piece:
-    """Part of a message on its way."""
-
-    offset: int
-    end: int
-    order: int
-    """The outbox's count of sendings when this piece went out."""
-    sent_at: float
-    again: bool
-    """Whether these bytes went out before: an answer does not say which time it is to."""
 
 
 @dataclass(slots=True)
@@ -64,10 +51,10 @@ class _Outgoing:
     """From this byte on nothing was ever sent."""
     first_open: int = 0
     """All bytes before this one have arrived."""
-    flying: dict[int, _Piece] = field(default_factory=dict, repr=False)
-    """By offset, in the order in which they went out."""
+    flying: list[Run] = field(default_factory=list, repr=False)
+    """In the order in which they went out."""
     lost: int = 0
-    """How many pieces wait to be sent again."""
+    """How many ranges wait to be sent again."""
     again: bool = False
     """Whether all of it is sent for the second time."""
     receiver: Hashable = None
@@ -78,24 +65,34 @@ class _Outgoing:
 class Outbox:
     """The fragmented messages to one address, in order of their coming, interleaved as the window allows."""
 
-    def __init__(self, first_message_id: int, path: PathSize | None = None) -> None:
-        """``path`` is by default one that takes no larger datagrams than every path does."""
+    def __init__(
+        self,
+        first_message_id: int,
+        path: PathSize | None = None,
+        identity: Callable[[Header], Hashable] = lambda header: header,
+    ) -> None:
+        """``path`` is by default one that takes no larger datagrams than every path does. ``identity``: what tells
+        messages apart for ``find``."""
         self.path = PathSize() if path is None else path
         self.window = CongestionWindow(self.path.size)
         self._next_id = first_message_id
         self._messages: OrderedDict[int, _Outgoing] = OrderedDict()
-        self._by_header: dict[Header, int] = {}
+        self._identity = identity
+        self._by_identity: dict[Hashable, int] = {}
+        self._terms: dict[int, int] = {}
+        """By group: the term of what was given last to ``forget_older``."""
         self.payload_bytes = 0
         """How many bytes the messages have that have not fully arrived."""
         self._unsent: deque[_Outgoing] = deque()
         """Messages of which something was never sent; those before the first such are done with."""
-        self._resend: deque[tuple[_Outgoing, int, int]] = deque()
-        """Message, offset and end of what is lost."""
+        self._resend: deque[tuple[_Outgoing, int, int, int]] = deque()
+        """Message, offset and end of what is lost, and how much of it a datagram had."""
         self._in_flight = 0
         """Bytes of datagrams."""
         self._held_back = False
         """Whether the window was what held back more."""
         self._order = 0
+        """Datagrams with fragments sent until now."""
         self._silences = 0
         """Timeouts since the last answer."""
         self._last_answer = 0.0
@@ -119,8 +116,17 @@ class Outbox:
         return ((number, message.header) for number, message in self._messages.items())
 
     def find(self, header: Header) -> int | None:
-        """The message id of what was added last with this header, if it has not fully arrived."""
-        return self._by_header.get(header)
+        """The message id of what was added last and is the same by its header, if it has not fully arrived."""
+        return self._by_identity.get(self._identity(header))
+
+    def forget_older(self, group: int, term: int) -> None:
+        """Remove a group's messages of terms before this one."""
+        if self._terms.get(group) == term:
+            return
+        self._terms[group] = term
+        for number, header in list(self.headers()):
+            if header.group == group and header.term < term:
+                self.remove(number)
 
     def size_of(self, message_id: int) -> int:
         """Bytes of a queued message's payload. KeyError for an unknown one."""
@@ -132,9 +138,9 @@ class Outbox:
         if not self._messages:
             self._last_answer = self._timer = now
             self._silences = 0
-        head = replace(header, flags=header.flags | int(Flag.FRAGMENT)).pack() + _MESSAGE_ID.pack(message_id)
+        head = header.pack(_FRAGMENT) + _MESSAGE_ID.pack(message_id)
         message = self._messages[message_id] = _Outgoing(header, message_id, payload, len(payload), head)
-        self._by_header[header] = message_id
+        self._by_identity[self._identity(header)] = message_id
         self.payload_bytes += message.total
         self._unsent.append(message)
         return message_id
@@ -146,8 +152,8 @@ class Outbox:
             self._forget_pieces(message)
             message.next = message.total
             self.payload_bytes -= message.total
-            if self._by_header.get(message.header) == message_id:
-                del self._by_header[message.header]
+            if self.find(message.header) == message_id:
+                del self._by_identity[self._identity(message.header)]
 
     def restart(self, message_id: int, now: float) -> None:
         """Send a message from its beginning, because its receiver is another one now."""
@@ -172,7 +178,8 @@ class Outbox:
         if message is None or status.total != message.total:
             return False
         if status.complete:
-            self._arrived(message, list(message.flying.values()), now)
+            runs, message.flying = message.flying, []
+            self._arrived(runs, now)
             self._note_answer(now)
             self.remove(status.message_id)
             return True
@@ -222,81 +229,97 @@ class Outbox:
         header = next(iter(self._messages.values())).header
         peers = header.type < FIRST_CLIENT_TYPE
         kind = MessageType.FRAGMENT_STATUS if peers else MessageType.CLIENT_FRAGMENT_STATUS
-        head = replace(header, type=kind, flags=int(Flag.FRAGMENT)).pack()
+        head = replace(header, type=kind, flags=_FRAGMENT).pack()
         room = size - OVERHEAD_BYTES
         return head + _MESSAGE_ID.pack(self._probe[0]) + _PLACE.pack(0, room) + bytes(room)
 
     def _send_lost(self, datagrams: list[bytes], now: float) -> None:
-        resend, window, most = self._resend, self.window.size, self.path.size - OVERHEAD_BYTES
-        while resend and self._in_flight < window:
-            message, offset, end = resend.popleft()
-            if end > message.first_open:
-                if end - offset > most:
-                    resend.appendleft((message, offset + most, end))
-                    end = offset + most
-                else:
-                    message.lost -= 1
-                datagrams.append(self._send(message, offset, end, now, again=True))
-            else:
-                message.lost -= 1
+        resend, most = self._resend, self.path.size - OVERHEAD_BYTES
+        while resend and self._in_flight < self.window.size:
+            message, offset, end, step = resend.popleft()
+            message.lost -= 1
+            if end <= message.first_open:
+                continue
+            offset = max(offset, message.first_open)
+            # Each datagram is cut by itself where they were larger: what comes must not overlap what has come late.
+            until = end if step <= most else min(offset + step, end)
+            at = self._end_in_window(offset, until, min(step, most))
+            self._send(message, offset, at, min(step, most), now, datagrams, again=True)
+            for rest in ((until, end), (at, until)):
+                if rest[0] < rest[1]:
+                    message.lost += 1
+                    resend.appendleft((message, *rest, step))
 
     def _send_new(self, datagrams: list[bytes], now: float) -> None:
         window, most = self.window.size, self.path.size - OVERHEAD_BYTES
         unsent = self._unsent
         for message in unsent:
             until = min(message.total, message.first_open + SPAN * most)
-            while message.next < until and self._in_flight < window:
-                offset = message.next
-                message.next = min(offset + most, message.total)
-                datagrams.append(self._send(message, offset, message.next, now, again=message.again))
+            if message.next < until and self._in_flight < window:
+                # The last datagram before ``until`` is as long as the others, as its receiver knows no other end.
+                until = min(message.total, message.next + -(-(until - message.next) // most) * most)
+                offset, message.next = message.next, self._end_in_window(message.next, until, most)
+                self._send(message, offset, message.next, most, now, datagrams, again=message.again)
             if self._in_flight >= window:
                 break
         while unsent and unsent[0].next >= unsent[0].total:
             unsent.popleft()
         self._held_back = self._in_flight >= window
 
-    def _send(self, message: _Outgoing, offset: int, end: int, now: float, *, again: bool) -> bytes:
+    def _end_in_window(self, offset: int, end: int, step: int) -> int:
+        """How far of this range the window, which has room, lets datagrams of ``step`` bytes go."""
+        count = math.ceil((self.window.size - self._in_flight) / (step + OVERHEAD_BYTES))
+        return min(offset + count * step, end)
+
+    def _send(
+        self, message: _Outgoing, offset: int, end: int, step: int, now: float, datagrams: list[bytes], *, again: bool
+    ) -> None:
+        """Send this range, ``step`` bytes a datagram."""
         if not self._in_flight:
             self._timer = now
-        self._order += 1
-        self._in_flight += end - offset + OVERHEAD_BYTES
-        message.flying[offset] = _Piece(offset, end, self._order, now, again)
-        return message.head + _PLACE.pack(offset, message.total) + message.payload[offset:end]
+        run = Run(offset, end, step, self._order + 1, now, again)
+        self._order = run.last
+        self._in_flight += run.size
+        message.flying.append(run)
+        head, total, payload, pack = message.head, message.total, message.payload[offset:end], _PLACE.pack
+        datagrams += [
+            b"".join((head, pack(at, total), payload[at - offset : at - offset + step]))
+            for at in range(offset, end, step)
+        ]
 
     # -- what has become of it ----------------------------------------------------------------------------------
 
     def _take_in(self, message: _Outgoing, status: FragmentStatus, now: float) -> None:
         """Note which pieces have arrived, and which must be lost."""
-        highest, missing = status.highest, status.missing
-        arrived = [
-            piece
-            for piece in message.flying.values()
-            if piece.end <= highest and (not missing or status.covers(piece.offset, piece.end))
-        ]
-        message.first_open = max(message.first_open, missing[0][0] if missing else highest)
+        arrived: list[Run] = []
+        flying: list[Run] = []
+        for run in message.flying:
+            came, others = run.sort(status)
+            arrived += came
+            flying += others
+        message.flying = flying
+        message.first_open = max(message.first_open, status.missing[0][0] if status.missing else status.highest)
         if not arrived:
             return
-        self._arrived(message, arrived, now)
+        self._arrived(arrived, now)
         self._note_answer(now)
-        newest = max(piece.order for piece in arrived)
-        lost = []
-        for piece in message.flying.values():
-            if piece.order > newest - REORDER:
-                break
-            lost.append(piece)
+        overtaken = max(run.last for run in arrived) - REORDER
+        lost: list[Run] = []
+        while flying and flying[0].order <= overtaken:
+            front, rest = flying[0].cut(overtaken + 1 - flying[0].order)
+            lost.append(front)
+            flying[:1] = [rest] if rest is not None else []
         if lost:
             self.window.lost(lost[-1].sent_at, now, self.path.size)
             self._lose(message, lost)
 
-    def _arrived(self, message: _Outgoing, pieces: list[_Piece], now: float) -> None:
-        if not pieces:
+    def _arrived(self, runs: list[Run], now: float) -> None:
+        """These are on their way no more."""
+        if not runs:
             return
-        size = 0
-        for piece in pieces:
-            del message.flying[piece.offset]
-            size += piece.end - piece.offset + OVERHEAD_BYTES
+        size = sum(run.size for run in runs)
         self._in_flight -= size
-        newest = max(pieces, key=lambda piece: piece.order)
+        newest = max(runs, key=lambda run: run.order)
         if not newest.again:
             self.window.round_trip(now - newest.sent_at)
         self.window.arrived(size, newest.sent_at, self.path.size, limited=self._held_back)
@@ -310,24 +333,32 @@ class Outbox:
         self._timer = now
         self._silences += 1
         if self._silences < PERSISTENT:
-            oldest = [(message, piece) for message in self._messages.values() for piece in message.flying.values()]
-            oldest.sort(key=lambda item: item[1].order)
-            for message, piece in oldest[:REPEATED]:
-                self._in_flight -= piece.end - piece.offset + OVERHEAD_BYTES
-                del message.flying[piece.offset]
-                datagrams.append(self._send(message, piece.offset, piece.end, now, again=True))
+            latest = self._order
+            for _ in range(REPEATED):
+                self._repeat_oldest(latest, datagrams, now)
             return
         self.path.fell_silent(now)
         self.window.fell_silent(now, self.path.size)
         for message in self._messages.values():
-            self._lose(message, list(message.flying.values()))
+            runs, message.flying = message.flying, []
+            self._lose(message, runs)
 
-    def _lose(self, message: _Outgoing, pieces: Iterable[_Piece]) -> None:
-        for piece in pieces:
-            del message.flying[piece.offset]
-            self._in_flight -= piece.end - piece.offset + OVERHEAD_BYTES
+    def _repeat_oldest(self, latest: int, datagrams: list[bytes], now: float) -> None:
+        """Send the datagram again that has been on its way for longest, of those up to the ``latest``."""
+        flying = [message for message in self._messages.values() if message.flying]
+        message = min(flying, key=lambda one: one.flying[0].order, default=None)
+        if message is None or message.flying[0].order > latest:
+            return
+        front, rest = message.flying[0].cut(1)
+        message.flying[:1] = [rest] if rest is not None else []
+        self._in_flight -= front.size
+        self._send(message, front.offset, front.end, front.step, now, datagrams, again=True)
+
+    def _lose(self, message: _Outgoing, runs: Iterable[Run]) -> None:
+        for run in runs:
+            self._in_flight -= run.size
             message.lost += 1
-            self._resend.append((message, piece.offset, piece.end))
+            self._resend.append((message, run.offset, run.end, run.step))
 
     def _start_over(self, message: _Outgoing) -> None:
         self._forget_pieces(message)
@@ -338,8 +369,7 @@ class Outbox:
         self._unsent.appendleft(message)
 
     def _forget_pieces(self, message: _Outgoing) -> None:
-        for piece in message.flying.values():
-            self._in_flight -= piece.end - piece.offset + OVERHEAD_BYTES
+        self._in_flight -= sum(run.size for run in message.flying)
         message.flying.clear()
         if message.lost:
             message.lost = 0
@@ -347,7 +377,7 @@ class Outbox:
 
     def _give_up(self) -> None:
         self._messages.clear()
-        self._by_header.clear()
+        self._by_identity.clear()
         self._unsent.clear()
         self._resend.clear()
         self._in_flight = self.payload_bytes = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left, bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -36,6 +36,7 @@ DATA_AT = HEADER_BYTES + FRAGMENT_PREFIX_BYTES
 
 _MESSAGE_ID = struct.Struct(">Q")
 _PLACE = struct.Struct(">II")
+_FRONT = struct.Struct(f">{HEAD_BYTES}sII")
 
 
 Datagram: TypeAlias = "bytes | memoryview"
@@ -129,6 +130,16 @@ class Told(NamedTuple):
     size: int
 
 
+class Taken(NamedTuple):
+    """What was made of datagrams that were expected: how many were taken in."""
+
+    datagrams: int
+    size: int
+    """Bytes of these datagrams."""
+    whole: bytes | memoryview | None
+    """The message's payload, if it is complete now."""
+
+
 class Inbox:
     """Messages that are coming in, from all sources. ``drops`` counts the fragments refused, by reason."""
 
@@ -198,32 +209,32 @@ class Inbox:
         message.insert(start, datagram[DATA_AT:])
         return self._grown(key, message, 1, len(datagram), now)
 
-    def receive_next(
-        self, key: Key, datagrams: Sequence[Datagram], now: float
-    ) -> tuple[int, bytes | memoryview | None]:
-        """Take in datagrams of a message that lacks only its end, as long as each brings the bytes that come next, as
-        most do: how many were, and the whole payload, if the last one of them completes it. What comes out of order,
-        or is of no use, is for ``receive``."""
+    def receive_next(self, key: Key, arrived: Iterable[tuple[Datagram, Hashable]], now: float) -> Taken:
+        """Take in datagrams, with their sources, as long as each is of this message, which lacks only its end, and
+        brings the bytes that come next, as most do. What comes out of order, or is of no use, is for ``receive``."""
+        source, head = key
         message = self._messages[key]
         front, total = message.front, message.total
         before = at = len(front)
-        most = self._room(key.source) - FRAGMENT_OVERHEAD_BYTES * len(datagrams)
-        unpack, count = _PLACE.unpack_from, 0
-        for datagram in datagrams:
+        room = self._room(source)
+        unpack, count = _FRONT.unpack_from, 0
+        for datagram, address in arrived:
             size = len(datagram) - DATA_AT
-            if size <= 0:
+            if size <= 0 or (address is not source and address != source):
                 break
-            start, announced = unpack(datagram, HEAD_BYTES)
-            end = start + size
-            if start != at or announced != total or end > total or end - before > most:
+            begins, start, announced = unpack(datagram)
+            end = at + size
+            room -= size + FRAGMENT_OVERHEAD_BYTES
+            if begins != head or start != at or announced != total or end > total or room < 0:
                 break
             front += datagram[DATA_AT:]
             at = end
             count += 1
         if not count:
-            return 0, None
+            return Taken(0, 0, None)
         self._charge(key, message, at - before + count * FRAGMENT_OVERHEAD_BYTES, now)
-        return count, self._grown(key, message, count, at - before + count * DATA_AT, now)
+        size = at - before + count * DATA_AT
+        return Taken(count, size, self._grown(key, message, count, size, now))
 
     def expire(self, now: float) -> None:
         """Forget messages that have not grown for EXPIRY_S."""

@@ -74,6 +74,11 @@ def draw_message_id() -> int:
     return int.from_bytes(os.urandom(8), "big")
 
 
+def _place(header: Header) -> tuple[int, int, int, int]:
+    """What a member has to say to another one once only."""
+    return header.group, header.type, header.term, header.index
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a transport takes from outside itself; a simulator has its own. ``clock`` is monotonic, in seconds;
@@ -206,21 +211,17 @@ class Transport:
     def _take_next(self, now: float, key: Key) -> None:
         """Go on with the message whose fragment came last: as a rule its next ones have come with it."""
         received = self._received
-        run: list[Datagram] = []
-        for datagram, address in received:
-            if datagram[:HEAD_BYTES] != key.head or address != key.source:
-                break
-            run.append(datagram)
-        if not run:
-            return
-        kind = run[0][1]
+        kind = key.head[1]
         inbox = self._peer_inbox if kind < FIRST_CLIENT_TYPE else self._client_inbox
-        count, whole = inbox.receive_next(key, run, now)
+        count, size, whole = inbox.receive_next(key, received, now)
+        if not count:
+            return
         for _ in range(count):
-            datagram, address = received.popleft()
-            if kind >= FIRST_CLIENT_TYPE:
-                self._replies.heard(address, len(datagram), now)
+            received.popleft()
         self.received[kind] += count
+        if kind >= FIRST_CLIENT_TYPE:
+            assert isinstance(key.source, tuple)
+            self._replies.heard(key.source, size, now)
         if whole is not None:
             self._complete(key, whole)
 
@@ -431,23 +432,20 @@ class Transport:
         outbox = self._peer_outboxes.get(address)
         if outbox is None:
             path = PathSize(largest_datagram(address[0], self._mtu, SEAL_BYTES if self._seal is not None else 0))
-            outbox = self._peer_outboxes[address] = Outbox(self._draw_message_id(), path)
+            outbox = self._peer_outboxes[address] = Outbox(self._draw_message_id(), path, _place)
         if self._makes_room(outbox, header, len(payload)):
             outbox.add(header, payload, self._clock())
             self._pump(address, outbox)
 
     def _makes_room(self, outbox: Outbox, header: Header, size: int) -> bool:
         """Forget what an older term left behind. False if the same is on its way already, or too much is."""
-        for number, other in list(outbox.headers()):
-            if other.group != header.group:
-                continue
-            if other.term < header.term:
-                outbox.remove(number)
-            elif (other.type, other.term, other.index) == (header.type, header.term, header.index):
-                if outbox.size_of(number) >= size:
-                    self.drops["sent_already"] += 1
-                    return False
-                outbox.remove(number)
+        outbox.forget_older(header.group, header.term)
+        known = outbox.find(header)
+        if known is not None:
+            if outbox.size_of(known) >= size:
+                self.drops["sent_already"] += 1
+                return False
+            outbox.remove(known)
         if outbox.payload_bytes + size > MAX_PEER_OUTBOX_BYTES and len(outbox) > 0:
             self.drops["outbox_full"] += 1
             return False

@@ -113,7 +113,9 @@ class _ManyBuffers:
         self._length_at = _Message.length.offset // _WORD
         self._flags_at = _MessageHeader.flags.offset // _WORD
         self._view = memoryview(self._buffer)
-        self._addresses: dict[bytes, Address] = {}
+        self._name_words = memoryview(self._names).cast("Q")
+        self._addresses: dict[int, Address] = {}
+        """By the first word of a name, in which all of it stands."""
 
     def receive(self, fd: int) -> list[tuple[Datagram, Address]]:
         count = self._call(fd, self._where, self.count, _MSG_DONTWAIT, None)
@@ -124,24 +126,23 @@ class _ManyBuffers:
             raise OSError(number, "recvmmsg")
         found: list[tuple[Datagram, Address]] = []
         words, stride, view, slot = self._words, self._stride, self._view, self._slot
+        lengths, flags = self._length_at, self._flags_at
+        names, known = self._name_words, self._addresses
         for number in range(count):
             at = number * stride
-            if words[at + self._flags_at] & _MSG_TRUNC:
+            if words[at + flags] & _MSG_TRUNC:
                 continue
             start = number * slot
-            found.append((view[start : start + words[at + self._length_at]], self._address(number)))
+            address = known.get(names[2 * number]) or self._learn_address(number)
+            found.append((view[start : start + words[at + lengths]], address))
         return found
 
-    def _address(self, number: int) -> Address:
-        start = number * _SOCKET_ADDRESS.size
-        packed = bytes(self._names[start : start + _SOCKET_ADDRESS.size])
-        known = self._addresses.get(packed)
-        if known is None:
-            if len(self._addresses) >= MAX_KNOWN_ADDRESSES:
-                self._addresses.clear()
-            _, port, host = _SOCKET_ADDRESS.unpack(packed)
-            known = self._addresses[packed] = (socket.inet_ntoa(host), socket.ntohs(port))
-        return known
+    def _learn_address(self, number: int) -> Address:
+        if len(self._addresses) >= MAX_KNOWN_ADDRESSES:
+            self._addresses.clear()
+        _, port, host = _SOCKET_ADDRESS.unpack_from(self._names, number * _SOCKET_ADDRESS.size)
+        address = self._addresses[self._name_words[2 * number]] = (socket.inet_ntoa(host), socket.ntohs(port))
+        return address
 
 
 class UdpSocket:

@@ -256,6 +256,19 @@ def test_a_dead_receiver_is_given_up() -> None:
     assert len(outbox.poll(now)) == 1
 
 
+def test_a_timeout_asks_what_has_come_even_where_the_window_is_full() -> None:
+    outbox, target = Outbox(1), inbox()
+    outbox.add(HEADER, bytes(100_000), 0.0)
+    flying = outbox.poll(0.0)
+    for datagram in (flying[0], flying[4]):
+        take(target, "c", datagram, 0.0)
+    for status in statuses(target):
+        outbox.on_status(status, "c", 0.01)
+    assert outbox.in_flight_bytes > outbox.window.size, "it was halved, for one is lost"
+    assert outbox.poll(0.01) == []
+    assert outbox.poll(1.0) == flying[2:4]
+
+
 def test_removed_messages_give_their_window_back() -> None:
     outbox = Outbox(1)
     first = outbox.add(HEADER, bytes(100_000), 0.0)
