@@ -139,7 +139,8 @@ class Watch:
             )
 
     def heard(self, core: Raft) -> None:
-        """A member has taken what its leader says: as far as the two logs agree by that, they must do so."""
+        """A member has taken what its leader says, which was no entries: as far as the two logs agree by what it
+        knows, they must do so. Entries are looked at when they are written."""
         agreed, leader = core.agreed_index, self._cores.get(core.current_term)
         if not agreed or leader is None or leader.role is not Role.LEADER or leader.id != core.leader:
             return

@@ -128,7 +128,7 @@ class WatchedRaft(Raft):
             self.watch.healed(self, message, unhealed)
         if message.reject and kind is MessageType.APPEND_ENTRIES_REPLY and self.role is Role.LEADER:
             self.watch.rejected(self)
-        elif kind in _FROM_LEADERS and self.role is Role.FOLLOWER:
+        elif kind in _FROM_LEADERS and not message.entries and self.role is Role.FOLLOWER:
             self.watch.heard(self)
         # At once: a commit is to be judged by the configuration that was in force at that moment.
         if self.log.commit_index > len(self.watch.committed):
