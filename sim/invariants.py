@@ -154,8 +154,8 @@ class Watch:
             )
 
     def may_heal(self, leader: Raft, reply: Message) -> int:
-        """How many AppendEntries to who replies are not acknowledged, and cannot be by this reply but if it answers a
-        heartbeat: it is of a later round than any in which that member was sent entries."""
+        """How many AppendEntries a member has not acknowledged that its reply may acknowledge only as an answer to a
+        heartbeat: for it is of a later round than any in which the member was sent entries."""
         sent = self._sent_entries.get((leader.id, reply.source))
         leadership = leader._leadership
         if leadership is None or sent is None or reply.reject or sent[0] != reply.term or reply.round <= sent[1]:

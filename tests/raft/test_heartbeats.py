@@ -137,7 +137,7 @@ def test_a_snapshot_shows_what_agrees() -> None:
 
 def beats(raft: Raft) -> dict[int, Message]:
     """The next heartbeats."""
-    tick(raft, HEARTBEAT_TICKS)
+    tick(raft, raft.config.heartbeat_ticks)
     return {one.target: one for one in only(drain(raft), APPEND) if not one.entries}
 
 
@@ -277,25 +277,50 @@ def test_a_transfer_goes_on_where_an_acknowledgement_was_lost() -> None:
 
 def test_a_commit_is_announced_again_where_more_agrees() -> None:
     """Member 2 has acknowledged less than is committed: it is told anew once it has acknowledged more."""
-    raft = settled_leader(max_entries_per_append=1)
+    raft = settled_leader(max_entries_per_append=1, heartbeat_ticks=4)
+    beats(raft)
     for _ in range(2):
         raft.propose(b"value")
     sent = only(drain(raft), APPEND)
-    for message in sent:
-        if message.target == 3:
-            raft.step(answer(message))
+    first, second = only(sent, APPEND, to=2)
+    for message in only(sent, APPEND, to=3):
+        raft.step(answer(message))
     drain(raft)
-    raft.step(answer(sent[0]))
-    raft.tick()
-    assert [one.commit for one in only(drain(raft), APPEND, to=2)] == [3]
-    raft.step(answer(sent[2]))
-    raft.tick()
-    assert [(one.index, one.commit) for one in only(drain(raft), APPEND, to=2) if not one.entries] == [(0, 3)]
+    for message in (first, second):
+        raft.step(answer(message))
+        raft.tick()
+        assert [(one.index, one.commit) for one in only(drain(raft), APPEND, to=2)] == [(0, 3)]
 
 
 def test_a_new_leader_begins_with_what_it_has_committed() -> None:
     raft = leader([1, 1], term=2)
     assert {(one.index, one.commit) for one in only(drain(raft), APPEND) if not one.entries} == {(0, 0)}
+
+
+# -- members of version 0.1 ------------------------------------------------------------------------------------------
+
+
+def test_a_heartbeat_at_match_index_is_answered_as_before() -> None:
+    raft = member([1, 1], term=1)
+    raft.step(append(1, 2, 1, commit=2))
+    assert told(raft) == (2, False) and raft.commit_index == 2
+    raft.step(append(1, 3, 1, commit=2))
+    assert told(raft) == (3, True)
+
+
+def test_a_member_that_knows_of_no_agreement_is_told_of_commits_all_the_same() -> None:
+    """It answers a heartbeat at index 0 with what it has committed, and every round it is shown match_index."""
+    raft = settled_leader([1] * 4)
+    _, index = raft.propose(b"value")
+    for message in only(drain(raft), APPEND):
+        raft.step(answer(message))
+    for _ in range(3):
+        beat = beats(raft)[2]
+        raft.step(answer(beat, index=index - 1))
+        (shown,) = only(drain(raft), APPEND)
+        assert (shown.target, shown.index, shown.commit) == (2, index, index)
+        raft.step(answer(shown))
+        assert match(raft, 2) == index and not raft.lost and not only(drain(raft), APPEND)
 
 
 # -- a cluster -----------------------------------------------------------------------------------------------------
