@@ -53,7 +53,8 @@ class Following:
             return
         if entries:
             log.merge(entries)
-        self._agreed = max(self._agreed, prev + len(entries))
+        # No leader cuts off what agrees; but without a cluster key messages can be forged in its name.
+        self._agreed = min(max(self._agreed, prev + len(entries)), log.last_index)
         log.commit_index = max(log.commit_index, min(message.commit, self._agreed))
         if message.entries:
             self._out.acknowledge(message, message.term, max(self._agreed, log.commit_index))

@@ -75,6 +75,15 @@ def test_what_agrees_with_one_leader_says_nothing_of_the_next() -> None:
     assert told(raft) == (3, False) and raft.commit_index == 3 and log_terms(raft) == [1, 2, 3]
 
 
+def test_what_is_cut_off_agrees_no_more() -> None:
+    """No leader does so; a forged message may. Nothing beyond the log is committed."""
+    raft = member(term=2)
+    raft.step(append(2, terms=[1, 1, 1, 1]))
+    raft.step(append(2, 1, 1, [2]))
+    raft.step(append(2, commit=9))
+    assert (raft.last_index, raft.agreed_index, raft.commit_index) == (2, 2, 2)
+
+
 def test_what_agrees_outlasts_a_pre_vote_in_vain() -> None:
     raft = member(term=2)
     raft.step(append(2, terms=[1, 2]))
