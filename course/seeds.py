@@ -26,6 +26,8 @@ _MEANINGS = {
     "log matching": "Two members hold entries of the same index and term, and they or those before them differ.",
     "leader completeness": "A leader lacks an entry that was committed before: a client was told that it is kept.",
     "committed is durable": "An entry counts as committed, and too few members hold it.",
+    "what agrees is the leader's": "A member takes its log to agree with its leader's up to an entry that differs.",
+    "leaders commit first": "A member has committed what no leader has.",
     "acknowledged is durable": "A member has acknowledged what its disk does not hold.",
     "commit within the log": "A member has committed what it does not hold.",
     "linearizable": "Clients have seen values that no single register could have held in that order.",

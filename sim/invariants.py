@@ -85,6 +85,8 @@ class Watch:
         self._snapshots: dict[int, Data] = {}
         self._reads: WeakKeyDictionary[Raft, dict[int, tuple[int, int]]] = WeakKeyDictionary()
         """The reads that each member waits for: the term in which it was asked, and what was committed then."""
+        self._sent_entries: dict[tuple[int, int], tuple[int, int]] = {}
+        """The term and round in which a leader has sent another member entries last."""
         self._replies = 0
         self._replied: dict[tuple[int, int], int] = {}
         """When a member has last replied to another one's entries or heartbeats, counted in such replies of all."""
@@ -136,8 +138,47 @@ class Watch:
                 f"of term {entry.term}",
             )
 
+    def heard(self, core: Raft) -> None:
+        """A member has taken what its leader says, which was no entries: as far as the two logs agree by what it
+        knows, they must do so. Entries are looked at when they are written."""
+        agreed, leader = core.agreed_index, self._cores.get(core.current_term)
+        if not agreed or leader is None or leader.role is not Role.LEADER or leader.id != core.leader:
+            return
+        here, there = core.log.term_at(agreed), leader.log.term_at(agreed)
+        compacted = agreed <= max(core.log.base_index, leader.log.base_index)
+        if agreed > min(core.last_index, leader.last_index) or (here != there and not compacted):
+            self.fail(
+                "what agrees is the leader's",
+                f"member {core.id} agrees with leader {leader.id} of term {leader.current_term} up to entry "
+                f"{agreed}, which is of term {here} here and of {there} there",
+            )
+
+    def may_heal(self, leader: Raft, reply: Message) -> int:
+        """How many AppendEntries a member has not acknowledged that its reply may acknowledge only as an answer to a
+        heartbeat: for it is of a later round than any in which the member was sent entries."""
+        sent = self._sent_entries.get((leader.id, reply.source))
+        leadership = leader._leadership
+        if leadership is None or sent is None or reply.reject or sent[0] != reply.term or reply.round <= sent[1]:
+            return 0
+        progress = leadership._progress.get(reply.source)
+        return progress.inflight if progress is not None and progress.mode is Mode.REPLICATE else 0
+
+    def healed(self, leader: Raft, reply: Message, before: int) -> None:
+        """A leader has taken such a reply. Entries that are not on their way any more, and were not given up, need
+        not be sent again, although no other acknowledgement has come."""
+        leadership = leader._leadership
+        if leadership is not None and reply.source in leadership._progress:
+            progress = leadership._progress[reply.source]
+            if progress.mode is Mode.REPLICATE and progress.inflight < before:
+                self.counts["acknowledgements healed"] += 1
+
     def _new_commits(self, core: Raft) -> None:
         known = len(self.committed)
+        if core.role is not Role.LEADER:
+            self.fail(
+                "leaders commit first",
+                f"member {core.id} commits {core.commit_index}, and no leader more than {known}",
+            )
         if core.commit_index > core.last_index:
             self.fail("commit within the log", f"member {core.id}: {core.commit_index} of {core.last_index}")
         if core.role is Role.LEADER and core.log.term_at(core.commit_index) != core.current_term:
@@ -284,33 +325,33 @@ class Watch:
                 state.current_term == message.term and state.voted_for != choice
             ):
                 self.fail("votes are durable", f"not on disk ({state}): {message}")
+        elif kind is MessageType.APPEND_ENTRIES:
+            if message.entries:
+                self._sent_entries[member, message.target] = message.term, message.round
+            elif message.index:
+                self.counts["members shown what agrees"] += 1
         elif kind is MessageType.APPEND_ENTRIES_REPLY:
             self._replies += 1
             self._replied[member, message.target] = self._replies
             if message.term > state.current_term:
                 self.fail("terms are durable", f"not on disk ({state}): {message}")
-            elif (
-                not message.reject
-                and message.term == state.current_term
-                and message.index > len(self.disks[member].entries)
-            ):
-                self.fail("acknowledged is durable", f"{len(self.disks[member].entries)} entries on disk: {message}")
-            elif not message.reject and message.term == state.current_term:
-                self._check_acknowledged(message)
-        elif kind is MessageType.APPEND_ENTRIES and message.commit > message.index and not message.entries:
-            self.fail("commit within match", f"a heartbeat tells of commits that its receiver may lack: {message}")
+            elif message.term == state.current_term:
+                self._check_acknowledged(message, _acknowledges(message))
 
-    def _check_acknowledged(self, reply: Message) -> None:
+    def _check_acknowledged(self, reply: Message, index: int) -> None:
         """A leader takes an acknowledgement for what stands in its own log."""
+        entries = self.disks[reply.source].entries
+        if index > len(entries):
+            self.fail("acknowledged is durable", f"{len(entries)} entries on disk: {reply}")
         leader = self._cores.get(reply.term)
-        if leader is None or not reply.index:
+        if leader is None or not index:
             return
-        entry = self.disks[reply.source].entries[reply.index - 1]
-        expected = leader.log.term_at(reply.index)
-        if expected != entry.term and reply.index > leader.log.base_index:
+        entry = entries[index - 1]
+        expected = leader.log.term_at(index)
+        if expected != entry.term and index > leader.log.base_index:
             self.fail(
                 "acknowledged is the leader's",
-                f"entry {reply.index} is of term {entry.term} there and of {expected} at leader {leader.id}: {reply}",
+                f"entry {index} is of term {entry.term} there and of {expected} at leader {leader.id}: {reply}",
             )
 
     # -- the state machine ----------------------------------------------------------------------------------------
@@ -383,3 +424,10 @@ class Watch:
             self.fail("snapshots agree", f"member {member} has one of entry {index} of term {snapshot.term}")
         if self._snapshots.setdefault(index, snapshot.data) != snapshot.data:
             self.fail("snapshots agree", f"member {member}'s of entry {index} is unlike another's")
+
+
+def _acknowledges(reply: Message) -> int:
+    """The entry up to which an AppendEntriesReply acknowledges: a REJECT, by a hint that has no term."""
+    if not reply.reject:
+        return reply.index
+    return 0 if reply.log_term else reply.commit

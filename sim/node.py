@@ -86,6 +86,9 @@ class SimSocket:
         """Nothing is held."""
 
 
+_FROM_LEADERS = (MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT)
+
+
 class WatchedRaft(Raft):
     """Shows each commit and each Ready to the watch."""
 
@@ -118,9 +121,15 @@ class WatchedRaft(Raft):
         self.watch.asked_to_change(self)
 
     def step(self, message: Message) -> None:
+        kind, leads = message.type, self.role is Role.LEADER
+        unhealed = self.watch.may_heal(self, message) if leads and kind is MessageType.APPEND_ENTRIES_REPLY else 0
         Raft.step(self, message)
-        if message.reject and message.type is MessageType.APPEND_ENTRIES_REPLY and self.role is Role.LEADER:
+        if unhealed:
+            self.watch.healed(self, message, unhealed)
+        if message.reject and kind is MessageType.APPEND_ENTRIES_REPLY and self.role is Role.LEADER:
             self.watch.rejected(self)
+        elif kind in _FROM_LEADERS and not message.entries and self.role is Role.FOLLOWER:
+            self.watch.heard(self)
         # At once: a commit is to be judged by the configuration that was in force at that moment.
         if self.log.commit_index > len(self.watch.committed):
             self.watch.look(self)

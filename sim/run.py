@@ -52,6 +52,8 @@ EXPECTED = (
     "members followed",
     "quorum reads",
     "reads alone",
+    "acknowledgements healed",
+    "members shown what agrees",
     "lost",
     "duplicated",
     "late",

@@ -39,8 +39,9 @@ class Config:
     max_apply_bytes: int = 4 << 20
     """Committed entries in one Ready; the next Ready brings the rest."""
     bytes_per_tick: int = 16 << 10
-    """The slowest path that is not taken for a lossy one: unacknowledged entries are sent again after a heartbeat
-    interval and one tick more for each this many bytes in flight."""
+    """The slowest path that is not taken for a lossy one: entries are sent again when the answers to two rounds that
+    began after them do not acknowledge them; a heartbeat interval lies between those rounds, and one tick more for
+    each this many bytes in flight."""
     snapshot_chunk_bytes: int = 256 << 10
     """Data of one InstallSnapshot."""
     snapshot_pace_ticks: int = 0

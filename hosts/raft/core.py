@@ -142,6 +142,12 @@ class Raft:
         return self.log.durable_index
 
     @property
+    def agreed_index(self) -> int:
+        """The end of what the leader that this member follows has shown to stand in both logs, 0 if nothing yet. By
+        heartbeats a follower commits no further."""
+        return self._following.agreed_with(self.current_term, self.leader)
+
+    @property
     def idle_ticks(self) -> int:
         """The tick that may do something next: 1 for the very next one. Those before it may be given late, all at
         once, if that is done before any other input."""
@@ -206,6 +212,7 @@ class Raft:
             "last_index": log.last_index,
             "last_term": log.last_term,
             "durable_index": log.durable_index,
+            "agreed": self.agreed_index,
             "commit": log.commit_index,
             "applied": log.applied_index,
             "first_index": log.base_index + 1,

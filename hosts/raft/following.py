@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hosts.raft.log import MemoryLog
-from hosts.raft.message import Message, MessageType
+from hosts.raft.message import NOBODY, Message, MessageType
 from hosts.raft.outbox import Outbox
 from hosts.raft.snapshot import Incoming, Sink, Snapshot
 
@@ -14,44 +14,64 @@ class Following:
     """The messages are those of the current term's leader. ``settled``: that term is durable, so that an answer that
     counts on nothing else may leave at once."""
 
-    __slots__ = ("_incoming", "_log", "_make_sink", "_out", "restored")
+    __slots__ = ("_agreed", "_incoming", "_leader", "_log", "_make_sink", "_out", "_term", "restored")
 
     def __init__(self, log: MemoryLog, out: Outbox, make_sink: Callable[[], Sink]) -> None:
         self._log = log
         self._out = out
         self._make_sink = make_sink
         self._incoming: Incoming | None = None
+        self._term, self._leader = 0, NOBODY
+        self._agreed = 0
+        """The end of what the leader of ``_term`` has shown to stand in both logs: by entries, or a predecessor, that
+        were accepted, or by a snapshot. A leader only adds to its log, and what is cut off here differs from that: so
+        this only grows, until another term's leader has to show it anew."""
         self.restored: Snapshot | None = None
         """The snapshot that has just taken the log's place, until ``take_restored``."""
 
+    def agreed_with(self, term: int, leader: int) -> int:
+        """The end of what the leader of that term has shown to stand in both logs, 0 if nothing."""
+        return self._agreed if (self._term, self._leader) == (term, leader) else 0
+
+    def _hear(self, message: Message) -> None:
+        """What another leader has shown says nothing of the log of who speaks now."""
+        if message.term != self._term or message.source != self._leader:
+            self._term, self._leader = message.term, message.source
+            self._agreed = 0
+
     def on_append_entries(self, message: Message, settled: bool) -> None:
+        """A heartbeat, which stands at index 0 where all logs agree, is never rejected, and commits what is known to
+        agree: no entry behind that is the leader's for sure, whatever it has committed."""
+        self._hear(message)
         log, prev, entries = self._log, message.index, message.entries
         if prev < log.commit_index:
             # What is committed agrees with every leader's log, so only what follows needs to be looked at.
             entries = entries[log.commit_index - prev :]
             prev = min(log.commit_index, prev + len(message.entries))
         elif log.term_at(prev) != message.log_term:
-            hint = log.last_with_term_at_most(message.log_term, prev)
-            self._answer_append(message, prev, settled, log_term=log.term_at(hint) or 0, commit=hint, reject=True)
+            self._reject(message, settled)
             return
         if entries:
             log.merge(entries)
-        matched = prev + len(entries)
-        log.commit_index = max(log.commit_index, min(message.commit, matched))
+        # No leader cuts off what agrees; but without a cluster key messages can be forged in its name.
+        self._agreed = min(max(self._agreed, prev + len(entries)), log.last_index)
+        log.commit_index = max(log.commit_index, min(message.commit, self._agreed))
         if message.entries:
-            self._out.acknowledge(message, message.term, matched)
+            self._out.acknowledge(message, message.term, max(self._agreed, log.commit_index))
         else:
-            self._say_what_agrees(message, matched, settled)
+            self._say_what_agrees(message, settled)
 
     def on_install_snapshot(self, message: Message, settled: bool) -> None:
         """One chunk of a snapshot; with the last, the snapshot takes the place of the log."""
+        self._hear(message)
         log = self._log
         if log.term_at(message.index) == message.log_term:
             # The log agrees up to there: it needs no snapshot, and what follows stays.
+            self._agreed = max(self._agreed, message.index)
             log.commit_index = max(log.commit_index, message.index)
         if message.index <= log.commit_index:
             self._forget_incoming()
-            self._say_what_agrees(message, log.commit_index, settled)
+            self._say_what_agrees(message, settled)
             return
         incoming = self._incoming
         if incoming is None or not incoming.is_of(message.source, message.index, message.log_term):
@@ -74,6 +94,7 @@ class Following:
             return  # not settled yet: the leader asks again by sending the last chunk again
         self._incoming = None
         log.restore(snapshot)
+        self._agreed = snapshot.index
         self.restored = snapshot
         self._answer_chunk(message, incoming.wanted, settled=False)
 
@@ -95,9 +116,21 @@ class Following:
 
     # -- answers ------------------------------------------------------------------------------------------------
 
-    def _say_what_agrees(self, message: Message, matched: int, settled: bool) -> None:
+    def _say_what_agrees(self, message: Message, settled: bool) -> None:
         """Whatever is committed agrees with the leader's log too; only what is durable may be counted on."""
-        self._answer_append(message, min(max(matched, self._log.commit_index), self._log.durable_index), settled)
+        agreed = max(self._agreed, self._log.commit_index)
+        self._answer_append(message, min(agreed, self._log.durable_index), settled)
+
+    def _reject(self, message: Message, settled: bool) -> None:
+        """Say from where the leader may go on: behind what agrees, which it may count on; that has no term. Where it
+        has shown nothing yet: perhaps behind the last entry here whose term is not above its own (thesis, 3.5)."""
+        log, prev = self._log, message.index
+        agreed = min(self._agreed, log.durable_index)
+        if agreed:
+            self._answer_append(message, prev, settled, commit=agreed, reject=True)
+            return
+        hint = log.last_with_term_at_most(message.log_term, prev)
+        self._answer_append(message, prev, settled, log_term=log.term_at(hint) or 0, commit=hint, reject=True)
 
     def _answer_append(
         self, message: Message, index: int, settled: bool, log_term: int = 0, commit: int = 0, reject: bool = False

@@ -79,8 +79,9 @@ class Message:
     """One message between members. The meaning of ``index``, ``log_term`` and ``commit`` depends on ``type``:
 
     RequestVote, PreVote: last_log_index, last_log_term, 0. Their replies: 0, term asked, 0.
-    AppendEntries: prev_log_index, prev_log_term, leader_commit. Its reply: match_index, 0, 0;
-    with ``reject``: the rejected prev_log_index, hint term, hint index.
+    AppendEntries: prev_log_index, prev_log_term, leader_commit; a heartbeat: 0, 0, leader_commit, and no entries.
+    Its reply: match_index, 0, 0; with ``reject``: the rejected prev_log_index, hint term, hint index. A hint of
+    term 0 is an acknowledgement.
     InstallSnapshot and its reply: last_included_index, last_included_term, offset in bytes.
     """
 

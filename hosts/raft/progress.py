@@ -33,6 +33,7 @@ class Progress:
         "_inflight",
         "_patience",
         "_refusals",
+        "_unheard_since",
         "answered_round",
         "answered_tick",
         "chunk_after",
@@ -48,6 +49,7 @@ class Progress:
         "next_index",
         "offset",
         "sent_tick",
+        "shown_round",
         "snapshot",
     )
 
@@ -59,6 +61,8 @@ class Progress:
         self.match_index = 0
         self.match_round = 0
         """The leader's round when ``match_index`` became known: later rounds began after that."""
+        self.shown_round = 0
+        """The round in which the member was shown last, by an empty AppendEntries, that ``match_index`` agrees."""
         self.next_index = next_index
         self.mode = Mode.PROBE
         self.contact_tick = now
@@ -70,6 +74,10 @@ class Progress:
         self.commit_sent = 0
         self.inflight_bytes = 0
         self._inflight: deque[tuple[int, int, int]] = deque()
+        """Of each AppendEntries: its last entry, its bytes, and the round in which it was sent."""
+        self._unheard_since = NEVER
+        """The tick at which the first round began that it answered without acknowledging what was on its way before;
+        NEVER if there is none."""
         self._patience = 1
         self._refusals = 0
         self.snapshot: Outgoing | None = None
@@ -94,9 +102,9 @@ class Progress:
             return not self._inflight
         return len(self._inflight) < max_inflight and self.inflight_bytes < max_bytes
 
-    def sent(self, last_index: int, size: int, now: int) -> None:
-        """Entries up to ``last_index``, ``size`` bytes of them, left at tick ``now``."""
-        self._inflight.append((last_index, size, now))
+    def sent(self, last_index: int, size: int, round: int) -> None:
+        """Entries up to ``last_index``, ``size`` bytes of them, left in ``round``."""
+        self._inflight.append((last_index, size, round))
         self.inflight_bytes += size
         if self.mode is Mode.REPLICATE:
             self.next_index = last_index + 1
@@ -109,6 +117,7 @@ class Progress:
         self.match_index = index
         self.match_round = round
         self._patience = 1
+        self._unheard_since = NEVER
         if self.mode is Mode.SNAPSHOT:
             return True
         if self.mode is Mode.PROBE:
@@ -141,15 +150,23 @@ class Progress:
         acknowledged as much, so that it has lost data since."""
         return 0 < prev_index <= self.match_index and round > self.match_round
 
-    def give_up_waiting(self, now: int, heartbeat_ticks: int, bytes_per_tick: int) -> bool:
-        """The member lives but has not acknowledged what was sent. True if that is so old that it must be taken for
-        lost: then it will be sent again, and waited for twice as long."""
+    def has_restarted(self, index: int, round: int) -> bool:
+        """Whether a member that says it agrees up to ``index``, in answer to ``round``, has forgotten since then that
+        it agrees further: that round began after it had acknowledged more."""
+        return index < self.match_index and round > self.match_round
+
+    def give_up_waiting(self, now: int, round: int, heartbeat_ticks: int, bytes_per_tick: int) -> bool:
+        """The member has answered ``round``, and has not acknowledged what was sent. True if it must be taken for
+        lost: then it will be sent again, and waited for twice as long. Any answer to a round that began after it was
+        sent acknowledges what has arrived and is durable; so the wait is between two such rounds."""
         if self.mode is Mode.SNAPSHOT:
             return self._give_up_chunk(now, heartbeat_ticks, bytes_per_tick)
-        if not self._inflight:
+        if not self._inflight or round <= self._inflight[0][2]:
             return False
+        if self._unheard_since == NEVER:
+            self._unheard_since = self.answered_tick
         patience = heartbeat_ticks * self._patience + self.inflight_bytes // bytes_per_tick
-        if now - self._inflight[0][2] < patience:
+        if self.answered_tick - self._unheard_since < patience:
             return False
         self._patience = min(2 * self._patience, MAX_PATIENCE)
         self._probe_from(self.match_index + 1 if self.mode is Mode.REPLICATE else self.next_index)
@@ -205,5 +222,6 @@ class Progress:
         self._forget_inflight()
 
     def _forget_inflight(self) -> None:
+        self._unheard_since = NEVER
         self._inflight.clear()
         self.inflight_bytes = 0

@@ -77,16 +77,18 @@ class Replication:
                 first, log.last_index, config.max_entries_per_append, config.max_bytes_per_append
             )
             self.send_append(member, progress, first - 1, log.commit_index, entries)
-            progress.sent(entries[-1].index, size, self.now)
+            progress.sent(entries[-1].index, size, self.round)
 
     def send_append(
         self, member: int, progress: Progress, prev_index: int, commit: int, entries: tuple[Any, ...] = ()
     ) -> None:
-        """One AppendEntries. LookupError if the log does not hold ``prev_index``."""
+        """One AppendEntries. LookupError if the log does not hold ``prev_index``. Its receiver commits what agrees:
+        up to the end of ``entries``, and what it has acknowledged."""
         prev_term = self._log.term_at(prev_index) if prev_index else 0
         if prev_term is None or (entries and entries[0].index != prev_index + 1):
             raise LookupError(f"entry {prev_index} for member {member} is not in the log")
-        progress.commit_sent = max(progress.commit_sent, min(commit, prev_index + len(entries)))
+        agrees = max(prev_index + len(entries), progress.match_index)
+        progress.commit_sent = max(progress.commit_sent, min(commit, agrees))
         self._send(
             Message(
                 MessageType.APPEND_ENTRIES,
@@ -126,18 +128,23 @@ class Replication:
             self._send_heartbeat(member, progress)
 
     def _send_heartbeat(self, member: int, progress: Progress) -> None:
-        """An empty AppendEntries at ``match_index``, where the logs surely agree: it is never rejected because it
-        overtook entries, and so its commit index must not lie beyond that point. Where that entry is compacted away,
-        it stands at the log's beginning, where all agree."""
-        match = progress.match_index if progress.match_index >= self._log.base_index else 0
-        self.send_append(member, progress, match, min(match, self._log.commit_index))
+        """An empty AppendEntries at the log's beginning, where all agree: it is the same for everyone, and is never
+        rejected because it overtook entries. Its receiver knows up to where the logs agree: it commits that far, and
+        its answer acknowledges that, whatever answer has been lost before."""
+        self.send_append(member, progress, 0, self._log.commit_index)
+
+    def _show_match(self, member: int, progress: Progress) -> None:
+        """Show a member that has restarted that it agrees up to ``match_index``, once a round: it knows that no more,
+        and would commit nothing by heartbeats. If it rejects that, it has lost data."""
+        if progress.shown_round < self.round and progress.match_index >= self._log.base_index:
+            progress.shown_round = self.round
+            self.send_append(member, progress, progress.match_index, self._log.commit_index)
 
     def owes_commit(self) -> bool:
         """Whether ``announce_commit`` has someone to tell."""
-        commit, base = self._log.commit_index, self._log.base_index
+        commit = self._log.commit_index
         for progress in self.served.values():
-            match = progress.match_index
-            if progress.commit_sent < match and progress.commit_sent < commit and match >= base:
+            if progress.commit_sent < progress.match_index and progress.commit_sent < commit:
                 return True
         return False
 
@@ -155,10 +162,9 @@ class Replication:
 
     def announce_commit(self) -> None:
         """Tell those whom no AppendEntries has told since: at most once a tick, so mostly it rides along."""
-        commit, base = self._log.commit_index, self._log.base_index
+        commit = self._log.commit_index
         for member, progress in self.served.items():
-            match = progress.match_index
-            if progress.commit_sent < match and progress.commit_sent < commit and match >= base:
+            if progress.commit_sent < progress.match_index and progress.commit_sent < commit:
                 self._send_heartbeat(member, progress)
 
     # -- answers ------------------------------------------------------------------------------------------------
@@ -166,14 +172,31 @@ class Replication:
     def on_append_reply(self, progress: Progress, reply: Message) -> bool:
         """Whether ``match_index`` grew."""
         if reply.reject:
-            retry_after = self._log.last_with_term_at_most(reply.log_term, reply.commit)
-            if progress.rejected(reply.index, retry_after):
-                self.fill_window(reply.source, progress)
-            return False
-        news = progress.acknowledged(reply.index, self.round)
-        self._leave_snapshot(progress)
-        if not news and progress.give_up_waiting(self.now, self._config.heartbeat_ticks, self._config.bytes_per_tick):
+            return self._on_reject(progress, reply)
+        news = self._acknowledged(progress, reply.index)
+        if progress.has_restarted(reply.index, reply.round):
+            self._show_match(reply.source, progress)
+        config = self._config
+        if not news and progress.give_up_waiting(
+            self.now, reply.round, config.heartbeat_ticks, config.bytes_per_tick
+        ):
             self.fill_window(reply.source, progress)
+        return news
+
+    def _on_reject(self, progress: Progress, reply: Message) -> bool:
+        """A hint with a term is a guess. One without is what agrees, and durable: an acknowledgement."""
+        news, retry_after = False, reply.commit
+        if not reply.log_term and 0 < reply.commit < reply.index:
+            news = self._acknowledged(progress, reply.commit)
+        else:
+            retry_after = self._log.last_with_term_at_most(reply.log_term, reply.commit)
+        if progress.rejected(reply.index, retry_after):
+            self.fill_window(reply.source, progress)
+        return news
+
+    def _acknowledged(self, progress: Progress, index: int) -> bool:
+        news = progress.acknowledged(index, self.round)
+        self._leave_snapshot(progress)
         return news
 
     def on_snapshot_reply(self, progress: Progress, reply: Message) -> bool:

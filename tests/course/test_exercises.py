@@ -153,13 +153,13 @@ WRONG = [
     # The leader's commit index is believed.
     (
         "append-check",
-        [("min(message.commit, matched)", "message.commit")],
+        [("min(message.commit, self._agreed)", "message.commit")],
         ["the follower agrees up to 2", "it is committed up to 3, expected 2"],
     ),
     # It goes back.
     (
         "append-check",
-        [("max(log.commit_index, min(message.commit, matched))", "min(message.commit, matched)")],
+        [("max(log.commit_index, min(message.commit, self._agreed))", "min(message.commit, self._agreed)")],
         ["it never goes back", "it is committed up to 1, expected 3"],
     ),
     # Late messages are judged like others.
@@ -186,7 +186,7 @@ def test_each_exercise_has_three_wrong_answers() -> None:
 
 
 def test_a_seed_tells_of_a_follower_that_believes_too_much(tmp_path: Path) -> None:
-    copy = solved(find("append-check"), tmp_path / "x", ("min(message.commit, matched)", "message.commit"))
+    copy = solved(find("append-check"), tmp_path / "x", ("min(message.commit, self._agreed)", "message.commit"))
     (failed,) = seeds.try_seeds(copy, compile_program(), copy.exercise.seeds)
     assert failed.why[0] == "A member has acknowledged what its disk does not hold."
 

@@ -61,10 +61,11 @@ def tick(raft: Raft, count: int) -> None:
 
 
 def answer(request: Message, *, reject: bool = False, index: int = 0, term: int | None = None) -> Message:
-    """The reply that the request's target would give to a vote request or an AppendEntries."""
+    """The reply that the request's target would give to a vote request or an AppendEntries; to a heartbeat, if it
+    holds what is committed."""
     kind = {PRE_VOTE: PRE_VOTE_REPLY, VOTE: VOTE_REPLY, APPEND: APPEND_REPLY}[request.type]
     if request.type is APPEND:
-        matched = index or request.index + len(request.entries)
+        matched = index or request.index + len(request.entries) or request.commit
         return Message(
             kind, request.target, request.source, term or request.term, matched, reject=reject, round=request.round
         )

@@ -133,7 +133,7 @@ def test_it_is_in_no_quorum_and_gets_no_entries() -> None:
     sent = only(drain(raft), APPEND)
     assert [one.target for one in sent if one.entries] == [3]
     heartbeats = beat(raft)
-    assert (heartbeats[2].index, heartbeats[2].commit) == (0, 0), "it hears who leads, and no more"
+    assert (heartbeats[2].index, heartbeats[2].entries) == (0, ()), "it hears who leads, and no more"
     raft.step(Message(APPEND_REPLY, 2, 1, raft.current_term, index, round=raft.status()["round"]))
     assert raft.commit_index == index - 1
     number = raft.read()

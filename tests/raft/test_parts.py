@@ -217,13 +217,34 @@ def test_a_probe_always_steps_back_whatever_the_hint_says() -> None:
 
 def test_what_stays_unanswered_is_sent_again_with_growing_patience() -> None:
     progress = replicating(5)
-    progress.sent(6, 10, now=100)
-    assert not progress.give_up_waiting(104, 5, 1000)
-    assert progress.give_up_waiting(105, 5, 1000) and progress.next_index == 6 and progress.has_room(1, 1)
-    progress.sent(6, 10, now=105)
-    assert not progress.give_up_waiting(114, 5, 1000) and progress.give_up_waiting(115, 5, 1000)
-    progress.sent(6, 50_000, now=200)
-    assert not progress.give_up_waiting(230, 5, 1000), "a large transfer takes its time"
+
+    def gives_up(round: int, began: int) -> bool:
+        """Whether it does so when it answers a round that began at a tick."""
+        progress.answered_tick = max(began, progress.answered_tick)
+        return progress.give_up_waiting(began, round, 5, 1000)
+
+    progress.sent(6, 10, round=7)
+    assert not gives_up(7, 100) and not gives_up(6, 200), "those rounds began before the entries were sent"
+    assert not gives_up(8, 201), "the wait begins"
+    assert not gives_up(9, 205) and not gives_up(7, 300)
+    assert gives_up(10, 301) and progress.next_index == 6 and progress.has_room(1, 1)
+    progress.sent(6, 10, round=10)
+    assert not gives_up(11, 306) and not gives_up(12, 315) and gives_up(13, 316), "twice as long"
+    progress.sent(6, 50_000, round=13)
+    assert not gives_up(14, 400) and not gives_up(15, 430), "a large transfer takes its time"
+
+
+def test_news_begin_the_wait_anew() -> None:
+    progress = replicating(5)
+    for last, round in ((6, 7), (7, 8)):
+        progress.sent(last, 10, round)
+    for tick, round in ((100, 9), (104, 10)):
+        progress.answered_tick = tick
+        assert not progress.give_up_waiting(tick, round, 5, 1000)
+    assert progress.acknowledged(6, 10)
+    for tick, round, gives_up in ((109, 11, False), (113, 12, False), (114, 13, True)):
+        progress.answered_tick = tick
+        assert progress.give_up_waiting(tick, round, 5, 1000) is gives_up
 
 
 # -- configuration -------------------------------------------------------------------------------------------------

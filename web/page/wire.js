@@ -67,13 +67,17 @@ function entriesIn(payload) {
   return count;
 }
 
+/** What an AppendEntries brings. Only the whole of it says how many entries; one without any is a heartbeat, or shows where two logs agree. */
+function brings(one) {
+  if (one.entries === undefined) return `a part of entries after ${one.index}`;
+  if (one.entries) return `${one.entries} ${one.entries === 1 ? "entry" : "entries"} after ${one.index}`;
+  return one.index ? `shows that both logs have entry ${one.index}` : "heartbeat";
+}
+
 /** A message in a few words, without who sends it to whom. */
 export function summary(one) {
   if (!one.type) return `${one.name} of ${one.size} bytes`;
-  if (one.type === 5) {
-    const what = one.entries ? `${one.entries} ${one.entries === 1 ? "entry" : "entries"} after ${one.index}` : "heartbeat";
-    return `AppendEntries, term ${one.term}: ${what}, commit ${one.commit}`;
-  }
+  if (one.type === 5) return `AppendEntries, term ${one.term}: ${brings(one)}, commit ${one.commit}`;
   if (one.type === 6) return `AppendEntriesReply, term ${one.term}: ${one.reject ? `lacks entry ${one.index}` : `holds all up to ${one.index}`}`;
   if (one.type === 3 || one.type === 1) return `${one.name}, term ${one.term}: its log ends with entry ${one.index} of term ${one.logTerm}`;
   if (one.type === 4 || one.type === 2) return `${one.name}, term ${one.term}: ${one.reject ? "no" : "yes"}`;
