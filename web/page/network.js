@@ -33,7 +33,6 @@ export class NetworkView {
     this.run = run;
     this.choose = choose;
     this.nodes = {};
-    this.links = {};
     this.dots = [];
     this.svg = svg("svg", { role: "group", "aria-label": "Members, switches and messages" });
     place.replaceChildren(this.svg);
@@ -56,7 +55,9 @@ export class NetworkView {
   draw() {
     const focused = document.activeElement?.dataset?.name;
     this.svg.replaceChildren();
-    this.links = {};
+    this.links = []; // {line, load}
+    this.between = {}; // the same, by the names of both ends
+    this.paths = new Map(); // by the names of the places on it: messages share their paths
     this.nodes = {};
     const { network } = this.run;
     const lines = svg("g");
@@ -64,7 +65,7 @@ export class NetworkView {
       const [from, to] = [this.at[a], this.at[b]];
       const line = svg("line", { class: "link", x1: from.x, y1: middleOf(from), x2: to.x, y2: middleOf(to), "stroke-width": 1.5 });
       lines.append(line);
-      this.links[`${a} ${b}`] = this.links[`${b} ${a}`] = line;
+      this.links.push((this.between[`${a} ${b}`] = this.between[`${b} ${a}`] = { line, load: 0 }));
     };
     for (const [a, , b] of network.links) add(a, b);
     for (const host of network.hosts) add(host.name, network.switches.length ? host.switch : "network");
@@ -142,9 +143,9 @@ export class NetworkView {
     set(node.root, "aria-label", `${name}: ${role}, term ${member.term}, commit ${member.commit}`);
   }
 
-  /** The places that a message passes, and how far it comes. */
+  /** The way of a message through the drawing: {points, links}. */
   pathOf(message) {
-    if (message.path && message.pathFor === this.at) return message.path;
+    if (message.path?.at === this.at) return message.path;
     const names = [message.event.who];
     for (const hop of message.hops ?? []) {
       const name = hop.slice(0, hop.indexOf(" "));
@@ -155,10 +156,18 @@ export class NetworkView {
     const arrives = last?.k === "received" || (last && this.run.hosts[last.who] && last.who !== message.event.who);
     if (arrives) names.push(last.who);
     message.lost = last?.k === "dropped" && !arrives;
-    message.names = names;
-    message.pathFor = this.at;
-    message.path = names.map((name) => this.at[name]).filter(Boolean).map((one) => ({ x: one.x, y: middleOf(one) }));
-    return message.path;
+    return (message.path = this.pathAlong(names));
+  }
+
+  pathAlong(names) {
+    const key = names.join(" ");
+    let path = this.paths.get(key);
+    if (!path) {
+      const points = names.map((name) => this.at[name]).filter(Boolean).map((one) => ({ x: one.x, y: middleOf(one) }));
+      const links = names.slice(1).map((name, place) => this.between[`${names[place]} ${name}`]).filter(Boolean);
+      this.paths.set(key, (path = { at: this.at, points, links }));
+    }
+    return path;
   }
 
   showMessages(t, pace, focus) {
@@ -176,11 +185,11 @@ export class NetworkView {
     let used = 0;
     if (!many) {
       for (const one of found) {
-        const path = this.pathOf(one);
-        if (path.length < 1) continue;
+        const { points } = this.pathOf(one);
+        if (points.length < 1) continue;
         const end = one.end === Infinity ? one.t : one.end;
         const share = one.m === focus && !pace ? Math.max(0.5, Math.min(1, (t - one.t) / Math.max(1, end - one.t))) : Math.min(1, (t - one.t) / Math.max(1, end - one.t, lag));
-        this.dot(used++, one, along(path, share), share, focus === one.m);
+        this.dot(used++, one, along(points, share), share, focus === one.m);
       }
     }
     for (let at = used; at < this.dots.length; at++) set(this.dots[at].root, "visibility", "hidden");
@@ -188,18 +197,9 @@ export class NetworkView {
   }
 
   widen(found) {
-    const load = new Map();
-    for (const one of found) {
-      const path = this.pathOf(one) && one.names;
-      for (let at = 1; at < path.length; at++) {
-        const line = this.links[`${path[at - 1]} ${path[at]}`];
-        if (line) load.set(line, (load.get(line) ?? 0) + 1);
-      }
-    }
-    for (const line of new Set(Object.values(this.links))) {
-      const width = load.has(line) ? Math.min(14, 1.5 + 1.6 * Math.sqrt(load.get(line))).toFixed(1) : "1.5";
-      set(line, "stroke-width", width);
-    }
+    for (const link of this.links) link.load = 0;
+    for (const one of found) for (const link of this.pathOf(one).links) link.load++;
+    for (const { line, load } of this.links) set(line, "stroke-width", load ? Math.min(14, 1.5 + 1.6 * Math.sqrt(load)).toFixed(1) : "1.5");
   }
 
   dot(number, message, { x, y }, share, focused) {
@@ -210,7 +210,8 @@ export class NetworkView {
       dot.root.addEventListener("click", () => this.choose({ kind: "message", id: dot.m }));
       this.layer.append(dot.root);
     }
-    const what = (message.what ??= decode(message.event.frame));
+    // Nothing is kept of messages that are no longer drawn: there are a hundred thousand.
+    const what = (dot.what = dot.m === message.m ? dot.what : decode(message.event.frame));
     const lost = message.lost && share >= 1;
     dot.m = message.m;
     set(dot.root, "visibility", "visible");

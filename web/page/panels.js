@@ -208,7 +208,7 @@ function call(app, id) {
   )];
   if (answer?.session) {
     const address = `:${e.port}`;
-    const found = run.messagesBetween(e.t, answer.t).map((one) => [one, (one.what ??= decode(one.event.frame))])
+    const found = run.messagesBetween(e.t, answer.t).map((one) => [one, decode(one.event.frame)])
       .filter(([, what]) => what.client && what.logTerm === answer.session && what.index === answer.sequence && (what.from?.endsWith(address) || what.to?.endsWith(address)))
       .sort(([a], [b]) => a.m - b.m);
     content.push(html("h3", {}, "Its messages"), found.length ? rows(["Sent", "What"], found.map(([one, what]) => [seconds(one.t), link(app, `${one.event.who} → ${run.events[one.ended]?.who ?? one.event.to}: ${summary(what)}`, { kind: "message", id: one.m })])) : html("p", {}, "They went together with others'."));
@@ -240,9 +240,9 @@ function controller(app) {
   }
   if (!content.length) content.push(html("p", {}, "There is no controller now: switches go on with what they hold."));
   const said = [];
-  for (let i = app.count - 1; i >= 0 && said.length < 30; i--) {
-    const e = run.events[i];
-    if (e.k === "controller" && e.text) said.push([link(app, seconds(e.t), { kind: "moment", id: i }), e.text]);
+  for (let at = run.notable.length - 1; at >= 0 && said.length < 30; at--) {
+    const i = run.notable[at], e = run.events[i];
+    if (i < app.count && e.k === "controller" && e.text) said.push([link(app, seconds(e.t), { kind: "moment", id: i }), e.text]);
   }
   content.push(html("h3", {}, "Its decisions up to now, the latest first"), rows(["When", "What"], said));
   return { title: "The controller", content };
