@@ -250,8 +250,11 @@ def main() -> int:
         parser.error(f"--only: there is no {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     if given.minutes < 1:
         parser.error("--minutes: at least 1")
-    if given.folder and not given.folder.is_dir():
-        parser.error(f"{given.folder} is no folder: make it, or leave it out")
+    if given.folder:
+        try:
+            given.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"{given.folder} can be no folder ({error.strerror}): name another")
     with tempfile.TemporaryDirectory() as made:
         rows = []
         for row in measure(given.folder or Path(made), only, given.minutes):
