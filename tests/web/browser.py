@@ -39,13 +39,14 @@ SWITCHES = (
 
 
 @contextmanager
-def chromium(folder: Path, *more: str) -> Iterator[webdriver.Chrome]:
-    """A browser with a profile in ``folder``."""
+def chromium(folder: Path, *more: str, quiet: bool = False) -> Iterator[webdriver.Chrome]:
+    """A browser with a profile in ``folder``. ``quiet``: without logs, which cost it time and memory."""
     options = Options()
     options.binary_location = _found("chromium")
     for switch in (*SWITCHES, f"--user-data-dir={folder}", *more):
         options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    if not quiet:
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(_found("chromedriver")))
     try:
         yield driver

@@ -71,6 +71,23 @@
       Math.max(...all(".link").map((one) => Number(one.getAttribute("stroke-width")))),
     ],
 
+    /** Words of nodes that a dot lies on. */
+    covering() {
+      const dots = all(".dot").filter((one) => one.getAttribute("visibility") !== "hidden").map((one) => one.querySelector("circle").getBoundingClientRect());
+      return all("#network .node text").filter((text) => dots.some((dot) => overlap(dot, text.getBoundingClientRect(), 2)))
+        .map((text) => text.textContent);
+    },
+
+    /** The step of a message's way that is looked at: its title, and whether it and its line of the program are in view. */
+    lookedAt() {
+      const inView = (one, within) => {
+        const box = one.getBoundingClientRect(), frame = within.getBoundingClientRect();
+        return box.top >= frame.top - 1 && Math.min(box.bottom, box.top + 20) <= frame.bottom + 1;
+      };
+      const [step] = all(".steps li.here"), [line] = all(".source .here");
+      return [step.querySelector("button").textContent, inView(step, document.querySelector(".steps")), inView(line, document.querySelector(".source"))];
+    },
+
     /** Fields of a member's panel. */
     fields: () => Object.fromEntries(all("[data-field]").map((one) => [one.dataset.field, one.textContent])),
 

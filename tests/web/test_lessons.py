@@ -119,6 +119,32 @@ def test_axe_finds_nothing_serious(
         assert [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in serious] == [], number
 
 
+@pytest.mark.parametrize(
+    ("name", "says", "table"),
+    [
+        ("stale-leader", "Switch s2 drops", "table term_filter: hit"),
+        ("stranger", "s1 drops it: not a member", "table guard_enforce: hit"),
+        ("steering", "It arrives at h1", "table leader_route: hit"),
+    ],
+)
+def test_an_opened_message_shows_the_table_that_decided(
+    name: str, says: str, table: str, opened: Callable[[Lesson], Page]
+) -> None:
+    lesson = find(name)
+    page = opened(lesson)
+    go(page, next(number for number, step in enumerate(lesson.steps) if says in step.says))
+    assert page.ask("lookedAt") == [table, True, True]
+    assert page.ask("covering") == []
+
+
+def test_a_change_of_voters_is_told(opened: Callable[[Lesson], Page]) -> None:
+    lesson = find("joint-change")
+    page = opened(lesson)
+    go(page, next(number for number, step in enumerate(lesson.steps) if "acts by it at once" in step.says))
+    text = page.ask("text", "line")
+    assert "h1 counts two majorities: of h1, h2, h3 and of h1, h2, h3, h4, h5" in text
+
+
 def focused(page: Page) -> str:
     return str(page.js("return document.activeElement.textContent"))
 

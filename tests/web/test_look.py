@@ -134,6 +134,28 @@ def test_dots_when_there_are_few_and_wide_links_when_there_are_many(page: Page) 
     assert widest[-1][0] == 0
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_no_dot_lies_on_the_words_of_a_node(size: tuple[int, int], page: Page) -> None:
+    page.size(*size)
+    page.at(9.0)
+    page.js("document.getElementById('kind').value = 'message'")
+    seen = 0
+    for _ in range(12):
+        page.js("document.getElementById('step').click()")
+        page.frames(3)
+        seen += page.ask("traffic")[0]
+        assert page.ask("covering") == []
+    assert seen >= 12
+    page.js(
+        "const dots = [...document.querySelectorAll('.dot')];"
+        "dots.find((one) => one.getAttribute('visibility') !== 'hidden').setAttribute('transform', "
+        "document.querySelector('#network .node').getAttribute('transform'))"
+    )
+    assert page.ask("covering"), "the question would find it"
+    page.js("document.getElementById('kind').value = 'any event'")
+    page.size(1200, 700)
+
+
 def test_a_file_of_two_minutes_can_be_mailed(nine_file: Path, tmp_path: Path) -> None:
     """Two minutes of nine members are to take 5 MB at most; this is what a part of them may take."""
     html = tmp_path / "nine.html"

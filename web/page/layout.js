@@ -1,17 +1,21 @@
 // Where the nodes of the network stand: switches in the middle, hosts around them, nothing on top of anything else.
 
-export const SIZES = { member: [124, 98], small: [70, 86], host: [70, 30], switch: [46, 30], controller: [92, 30] };
+export const SIZES = { member: [124, 98], small: [70, 90], host: [70, 30], switch: [46, 30], controller: [92, 30] };
+
+/** Whether a drawing has room for members with few words only. */
+export function isNarrow(run, width) {
+  return width < (run.network.hosts.length > 8 ? 600 : 480);
+}
 
 /** {name: {x, y, kind, w, h}} for a drawing of this size. */
 export function layout(run, width, height) {
   const { network } = run;
-  const narrow = width < 600;
   const nodes = {};
   const switches = network.switches.length ? network.switches : ["network"];
   const at = (host) => (network.switches.length ? host.switch : "network");
   const used = switches.filter((name) => network.hosts.some((host) => at(host) === name));
   const order = used.flatMap((name) => network.hosts.filter((host) => at(host) === name));
-  const [w, h] = narrow ? SIZES.small : SIZES.member;
+  const [w, h] = isNarrow(run, width) ? SIZES.small : SIZES.member;
   const rx = width / 2 - w / 2 - 12, ry = height / 2 - h / 2 - 10;
   const angles = {};
   order.forEach((host, place) => {

@@ -15,7 +15,7 @@ class App {
     this.run = new Run(header);
     this.group = this.run.network.groups[0]?.id;
     this.chosen = null;
-    this.hop = 0;
+    this.hop = null; // the one that was chosen, of a message's
     document.title = `${header.title} – switchraft`;
     $("title").textContent = header.title;
     this.player = new Player(this.run, () => this.plan());
@@ -47,7 +47,7 @@ class App {
     const { player, run } = this;
     const about = this.say();
     const focus = player.playing ? undefined : this.chosen?.kind === "message" ? this.chosen.id : about?.kind === "message" ? about.id : undefined;
-    this.network.show(player.state, player.shown, this.group, player.playing ? player.speed * 1000 : 0, this.chosen, focus);
+    this.network.show(player.state, player.count, player.shown, this.group, player.playing ? player.speed * 1000 : 0, this.chosen, focus);
     this.timeline.show(player.t);
     $("clock").textContent = `${(player.t / 1e6).toFixed(6)} s`;
     const playing = player.playing;
@@ -100,7 +100,7 @@ class App {
     } else {
       const opener = $("panel").contains(document.activeElement) ? this.chosen?.opener : document.activeElement;
       this.chosen = { ...target, opener };
-      this.hop = 0;
+      this.hop = null;
       this.player.pause();
       this.drawnPanel = "";
       this.showPanel();

@@ -1,11 +1,13 @@
 // The drawing of the network: members, switches, links, and messages on their way.
-import { layout } from "page/layout.js";
+import { SIZES, isNarrow, layout } from "page/layout.js";
 import { decode, summary } from "page/wire.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const MOST_DOTS = 24; // with more messages on their way than that, links grow wider instead
 const FLIGHT = 450; // milliseconds on the screen that a dot takes at least
 const GONE = 700; // and a cross stays
+const WORDS = 15; // how high the words at a member's foot are
+const BESIDE = 13; // from a node to the middle of a dot that is there
 
 export function svg(name, attributes = {}, ...children) {
   const element = document.createElementNS(NS, name);
@@ -33,7 +35,6 @@ export class NetworkView {
     this.run = run;
     this.choose = choose;
     this.nodes = {};
-    this.links = {};
     this.dots = [];
     this.svg = svg("svg", { role: "group", "aria-label": "Members, switches and messages" });
     place.replaceChildren(this.svg);
@@ -46,7 +47,7 @@ export class NetworkView {
     if (!width || (width === this.width && height === this.height)) return;
     this.width = width;
     this.height = height;
-    this.narrow = width < 600;
+    this.narrow = isNarrow(this.run, width);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.at = layout(this.run, width, height);
     this.draw();
@@ -56,21 +57,23 @@ export class NetworkView {
   draw() {
     const focused = document.activeElement?.dataset?.name;
     this.svg.replaceChildren();
-    this.links = {};
+    this.links = []; // {line, load}
+    this.between = {}; // the same, by the names of both ends
+    this.paths = new Map(); // by the names of the places on it: messages share their paths
     this.nodes = {};
     const { network } = this.run;
     const lines = svg("g");
     const add = (a, b) => {
-      const [from, to] = [this.at[a], this.at[b]];
-      const line = svg("line", { class: "link", x1: from.x, y1: middleOf(from), x2: to.x, y2: middleOf(to), "stroke-width": 1.5 });
+      const [from, to] = leg(this.at[a], this.at[b], 2);
+      const line = svg("line", { class: "link", x1: from.x, y1: from.y, x2: to.x, y2: to.y, "stroke-width": 1.5 });
       lines.append(line);
-      this.links[`${a} ${b}`] = this.links[`${b} ${a}`] = line;
+      this.links.push((this.between[`${a} ${b}`] = this.between[`${b} ${a}`] = { line, load: 0 }));
     };
     for (const [a, , b] of network.links) add(a, b);
     for (const host of network.hosts) add(host.name, network.switches.length ? host.switch : "network");
     this.svg.append(lines);
     for (const [name, one] of Object.entries(this.at)) {
-      const node = { member: memberNode, switch: switchNode, host: hostNode, controller: hostNode }[one.kind](name, one, this.narrow);
+      const node = { member: memberNode, switch: switchNode, host: hostNode, controller: hostNode }[one.kind](name, one);
       const target = this.targetOf(name, one.kind);
       if (target) {
         node.root.addEventListener("click", () => this.choose(this.targetOf(name, one.kind)));
@@ -100,9 +103,9 @@ export class NetworkView {
     return name === "network" ? null : { kind, id: name };
   }
 
-  /** Draw a state at a time. `pace`: simulated microseconds in a millisecond on the screen, 0 when it stands. */
-  show(state, t, group, pace, chosen, focus) {
-    this.shown = [state, t, group, pace, chosen, focus];
+  /** Draw a state, that after `count` events, at a time. `pace`: simulated microseconds in a millisecond on the screen, 0 when it stands. */
+  show(state, count, t, group, pace, chosen, focus) {
+    this.shown = [state, count, t, group, pace, chosen, focus];
     this.group = group;
     for (const [name, one] of Object.entries(this.at)) {
       const node = this.nodes[name];
@@ -118,7 +121,7 @@ export class NetworkView {
       } else if (one.kind === "controller") set(node.root, "class", `node${chosen?.kind === "controller" ? " chosen" : ""}`);
       if (one.kind === "member") set(node.root, "class", `${node.state}${chosen?.id?.startsWith?.(`${name}/`) ? " chosen" : ""}`);
     }
-    this.showMessages(t, pace, focus);
+    this.showMessages(count, t, pace, focus);
   }
 
   showMember(node, state, name, t) {
@@ -142,9 +145,9 @@ export class NetworkView {
     set(node.root, "aria-label", `${name}: ${role}, term ${member.term}, commit ${member.commit}`);
   }
 
-  /** The places that a message passes, and how far it comes. */
+  /** The way of a message through the drawing: {legs, links}. */
   pathOf(message) {
-    if (message.path && message.pathFor === this.at) return message.path;
+    if (message.path?.at === this.at) return message.path;
     const names = [message.event.who];
     for (const hop of message.hops ?? []) {
       const name = hop.slice(0, hop.indexOf(" "));
@@ -155,32 +158,42 @@ export class NetworkView {
     const arrives = last?.k === "received" || (last && this.run.hosts[last.who] && last.who !== message.event.who);
     if (arrives) names.push(last.who);
     message.lost = last?.k === "dropped" && !arrives;
-    message.names = names;
-    message.pathFor = this.at;
-    message.path = names.map((name) => this.at[name]).filter(Boolean).map((one) => ({ x: one.x, y: middleOf(one) }));
-    return message.path;
+    return (message.path = this.pathAlong(names));
   }
 
-  showMessages(t, pace, focus) {
+  pathAlong(names) {
+    const key = names.join(" ");
+    let path = this.paths.get(key);
+    if (!path) {
+      const places = names.map((name) => this.at[name]).filter(Boolean);
+      const legs = places.length === 1 ? [beside(places[0])] : places.slice(1).map((to, place) => leg(places[place], to, BESIDE));
+      const links = names.slice(1).map((name, place) => this.between[`${names[place]} ${name}`]).filter(Boolean);
+      this.paths.set(key, (path = { at: this.at, legs, links }));
+    }
+    return path;
+  }
+
+  showMessages(count, t, pace, focus) {
     // A dot is drawn slower than a packet is, or nobody would see it; so it may lag behind what it brings.
     const lag = FLIGHT * pace;
     let found = this.run.messagesBetween(t - Math.max(lag, GONE * pace), t).filter((one) => one.t <= t);
-    if (focus !== undefined && this.run.messages[focus] && !found.some((one) => one.m === focus)) found.push(this.run.messages[focus]);
     found = found.filter((one) => {
-      if (one.m === focus) return true;
+      if (one.m === focus) return false;
       const end = one.end === Infinity ? one.t : one.end;
       return t <= Math.max(end, one.t + lag) + (pace && this.run.events[one.ended]?.k === "dropped" ? GONE * pace : 0);
     });
+    if (this.run.messages[focus]) found.push(this.run.messages[focus]); // the last: no other lies on it
     const many = found.length > MOST_DOTS;
     this.widen(many ? found : []);
     let used = 0;
     if (!many) {
       for (const one of found) {
-        const path = this.pathOf(one);
-        if (path.length < 1) continue;
+        const { legs } = this.pathOf(one);
+        if (!legs.length) continue;
         const end = one.end === Infinity ? one.t : one.end;
-        const share = one.m === focus && !pace ? Math.max(0.5, Math.min(1, (t - one.t) / Math.max(1, end - one.t))) : Math.min(1, (t - one.t) / Math.max(1, end - one.t, lag));
-        this.dot(used++, one, along(path, share), share, focus === one.m);
+        const isThere = one.ended >= 0 && one.ended < count && t >= end, part = (t - one.t) / Math.max(1, end - one.t, lag);
+        const share = one.m !== focus || pace ? Math.min(1, part) : isThere ? 1 : Math.min(1, Math.max(0.5, part));
+        this.dot(used++, one, along(legs, share), share, focus === one.m);
       }
     }
     for (let at = used; at < this.dots.length; at++) set(this.dots[at].root, "visibility", "hidden");
@@ -188,18 +201,9 @@ export class NetworkView {
   }
 
   widen(found) {
-    const load = new Map();
-    for (const one of found) {
-      const path = this.pathOf(one) && one.names;
-      for (let at = 1; at < path.length; at++) {
-        const line = this.links[`${path[at - 1]} ${path[at]}`];
-        if (line) load.set(line, (load.get(line) ?? 0) + 1);
-      }
-    }
-    for (const line of new Set(Object.values(this.links))) {
-      const width = load.has(line) ? Math.min(14, 1.5 + 1.6 * Math.sqrt(load.get(line))).toFixed(1) : "1.5";
-      set(line, "stroke-width", width);
-    }
+    for (const link of this.links) link.load = 0;
+    for (const one of found) for (const link of this.pathOf(one).links) link.load++;
+    for (const { line, load } of this.links) set(line, "stroke-width", load ? Math.min(14, 1.5 + 1.6 * Math.sqrt(load)).toFixed(1) : "1.5");
   }
 
   dot(number, message, { x, y }, share, focused) {
@@ -210,7 +214,8 @@ export class NetworkView {
       dot.root.addEventListener("click", () => this.choose({ kind: "message", id: dot.m }));
       this.layer.append(dot.root);
     }
-    const what = (message.what ??= decode(message.event.frame));
+    // Nothing is kept of messages that are no longer drawn: there are a hundred thousand.
+    const what = (dot.what = dot.m === message.m ? dot.what : decode(message.event.frame));
     const lost = message.lost && share >= 1;
     dot.m = message.m;
     set(dot.root, "visibility", "visible");
@@ -230,14 +235,38 @@ function node(name, { x, y }, label) {
   return svg("g", { class: "node", tabindex: 0, role: "button", transform: `translate(${x.toFixed(1)},${y.toFixed(1)})`, "aria-label": label });
 }
 
-/** Where links end: a member's body stands above its name. */
+/** The middle of a node's body: a member's stands above its name. */
 function middleOf(place) {
-  return place.kind === "member" ? place.y - place.h / 2 + (place.h < 90 ? 30 : 34) : place.y;
+  return place.kind === "member" ? place.y - place.h / 2 + (isSmall(place) ? 30 : 34) : place.y;
 }
 
-function memberNode(name, place, narrow) {
+const isSmall = (place) => place.h < SIZES.member[1];
+
+/** From the middle of a node's body to its rim, in a direction of length 1: what stands there is not covered. */
+function toRim(place, dx, dy) {
+  const side = (place.w / 2) / Math.max(1e-6, Math.abs(dx));
+  if (place.kind !== "member") return Math.min(side, place.h / 2 / Math.max(1e-6, Math.abs(dy)));
+  const foot = place.y + place.h / 2 - middleOf(place), isOnWords = dy > 0 && (Math.abs(dx) / dy) * (foot - WORDS) < place.w / 2 - 4;
+  return isOnWords ? Math.min(side, foot / dy) : (isSmall(place) ? 17 : 21) + 9;
+}
+
+/** From one node to another: two points, so far from the rims, or in the middle of nodes that are close. */
+function leg(a, b, gap) {
+  const from = middleOf(a), to = middleOf(b), long = Math.hypot(b.x - a.x, to - from) || 1;
+  const dx = (b.x - a.x) / long, dy = (to - from) / long;
+  const first = toRim(a, dx, dy) + gap, last = toRim(b, -dx, -dy) + gap, share = Math.min(1, long / (first + last));
+  return [{ x: a.x + dx * first * share, y: from + dy * first * share }, { x: b.x - dx * last * share, y: to - dy * last * share }];
+}
+
+/** Where a message is that has come nowhere. */
+function beside(place) {
+  const point = { x: place.x + toRim(place, 0.8, -0.6) * 0.8 + BESIDE, y: middleOf(place) - toRim(place, 0.8, -0.6) * 0.6 };
+  return [point, point];
+}
+
+function memberNode(name, place) {
   const root = node(name, place, name);
-  const r = narrow ? 17 : 21, y = middleOf(place) - place.y;
+  const r = isSmall(place) ? 17 : 21, y = middleOf(place) - place.y;
   const parts = {
     halo: svg("circle", { class: "halo", r: r + 11 }), track: svg("circle", { class: "track", r: r + 7 }), arc: svg("path", { class: "arc" }),
     crown: svg("circle", { class: "crown", r: r + 6 }), body: svg("path", { class: "body" }), letter: svg("text", { class: "letter", y: 7 }),
@@ -288,10 +317,9 @@ function arcPath(r, share) {
   return `M0,${-r}A${r},${r} 0 ${share > 0.5 ? 1 : 0} 1 ${(r * Math.sin(angle)).toFixed(1)},${(-r * Math.cos(angle)).toFixed(1)}`;
 }
 
-/** The point at a share of a way through points. */
-function along(path, share) {
-  if (path.length === 1) return path[0];
-  const at = Math.min(path.length - 1.0001, share * (path.length - 1));
-  const from = path[Math.floor(at)], to = path[Math.floor(at) + 1], part = at - Math.floor(at);
+/** The point at a share of a way: no time passes in nodes. */
+function along(legs, share) {
+  const at = Math.min(legs.length - 0.0001, share * legs.length), part = at - Math.floor(at);
+  const [from, to] = legs[Math.floor(at)];
   return { x: from.x + (to.x - from.x) * part, y: from.y + (to.y - from.y) * part };
 }

@@ -136,7 +136,7 @@ function message(app, m) {
   const one = run.messages[m];
   const what = decode(one.event.frame);
   const last = run.events[one.ended];
-  const hop = app.hop ?? 0;
+  const hop = app.hop ?? endsAt(one, last);
   const end = !last ? "on its way when the recording ends" : last.k === "received" ? `received by ${last.who} after ${Math.round(one.end - one.t)} µs` : `ends at ${last.who}: ${last.why}`;
   const content = [facts(
     ["What", summary(what)], ["From, to", `${what.from ?? one.event.who} → ${what.to ?? one.event.to ?? "?"}`], ["Sent", seconds(one.t)], ["Then", end],
@@ -152,6 +152,21 @@ function message(app, m) {
     ...hops.map((each, at) => html("button", { type: "button", "aria-pressed": String(at === hop), onclick: () => app.chooseHop(at) }, `${at + 1}. ${each.name}, port ${each.port}`))));
   content.push(way(app, one, hops, Math.min(hop, hops.length - 1)));
   return { title: `${what.name} from ${one.event.who}`, content, wide: true };
+}
+
+/** The hop to look at first: where the message was dropped, if a switch did that. */
+function endsAt(one, last) {
+  const at = last?.k === "dropped" ? (one.hops ?? []).findLastIndex((hop) => hop.startsWith(`${last.who} `)) : 0;
+  return Math.max(0, at);
+}
+
+/** The step to look at first: the table that has dropped the packet, or else the last hit in a table of a feature. */
+function tells(run, steps) {
+  const features = Object.values(run.program.features).flat();
+  const isTable = (step) => step.what === "table";
+  const at = steps.some((step) => /dropped/i.test(step.title)) ? steps.findLastIndex(isTable)
+    : steps.findLastIndex((step) => isTable(step) && step.hit && features.includes(short(step.table)));
+  return [at, steps.findLastIndex((step) => isTable(step) && step.hit), steps.findIndex((step) => step.file), 0].find((one) => one >= 0);
 }
 
 /** The steps, beside the lines of the program. */
@@ -176,9 +191,13 @@ function way(app, one, hops, at) {
   };
   steps.forEach((step, number) => items.push(html("li", { class: step.what, "data-table": step.table },
     html("button", { type: "button", onclick: () => point(number) }, step.title), ...details(step))));
-  const first = steps.findIndex((step) => step.file);
-  requestAnimationFrame(() => point(first < 0 ? 0 : first));
-  return html("div", { class: "way" }, html("ol", { class: "steps" }, ...items), source);
+  const list = html("ol", { class: "steps" }, ...items);
+  requestAnimationFrame(() => {
+    const first = tells(run, steps);
+    point(first);
+    list.scrollTop = items[first].offsetTop - 30;
+  });
+  return html("div", { class: "way" }, list, source);
 }
 
 function details(step) {
@@ -208,7 +227,7 @@ function call(app, id) {
   )];
   if (answer?.session) {
     const address = `:${e.port}`;
-    const found = run.messagesBetween(e.t, answer.t).map((one) => [one, (one.what ??= decode(one.event.frame))])
+    const found = run.messagesBetween(e.t, answer.t).map((one) => [one, decode(one.event.frame)])
       .filter(([, what]) => what.client && what.logTerm === answer.session && what.index === answer.sequence && (what.from?.endsWith(address) || what.to?.endsWith(address)))
       .sort(([a], [b]) => a.m - b.m);
     content.push(html("h3", {}, "Its messages"), found.length ? rows(["Sent", "What"], found.map(([one, what]) => [seconds(one.t), link(app, `${one.event.who} → ${run.events[one.ended]?.who ?? one.event.to}: ${summary(what)}`, { kind: "message", id: one.m })])) : html("p", {}, "They went together with others'."));
@@ -240,9 +259,9 @@ function controller(app) {
   }
   if (!content.length) content.push(html("p", {}, "There is no controller now: switches go on with what they hold."));
   const said = [];
-  for (let i = app.count - 1; i >= 0 && said.length < 30; i--) {
-    const e = run.events[i];
-    if (e.k === "controller" && e.text) said.push([link(app, seconds(e.t), { kind: "moment", id: i }), e.text]);
+  for (let at = run.notable.length - 1; at >= 0 && said.length < 30; at--) {
+    const i = run.notable[at], e = run.events[i];
+    if (i < app.count && e.k === "controller" && e.text) said.push([link(app, seconds(e.t), { kind: "moment", id: i }), e.text]);
   }
   content.push(html("h3", {}, "Its decisions up to now, the latest first"), rows(["When", "What"], said));
   return { title: "The controller", content };
@@ -261,8 +280,8 @@ function help(app) {
   const keys = [["Space", "play, pause"], ["→, ←", "step to the next event of the kind chosen; back"], ["Shift → ←", "a second on, back"], ["Home, End", "the beginning, the end"], ["+, −", "faster, slower"], ["Tab, Enter", "go to a member, a switch, a client; open it"], ["M", "open the message that the line is about"], ["Esc", "close what is open"]];
   return { title: "What is shown", content: [
     html("p", {}, app.run.header.title), html("p", {}, app.run.header.plan ?? ""),
-    html("p", {}, "Members carry the colour of their term and the letter of their role: L a leader (eight corners, a ring), C a candidate and P one that asks before it becomes one (diamonds), F a follower (round), × one that is down (a square). The arc around a member is what is left of its election timeout."),
-    html("p", {}, "Dots are messages, in their term's colour: A AppendEntries, V RequestVote, P PreVote, S snapshots, T TimeoutNow, C clients'. Small letters with a light ring are answers. They are drawn slower than they are. When there are many, links grow wider instead."),
+    html("p", {}, "Members carry the colour of their term and the letter of their role: L a leader (eight corners, a ring), C a candidate and P one that asks before it becomes one (diamonds), F a follower (round), × one that is down (a square). The arc around a member is what is left of its election timeout. Where there is little room, t3 c5 stands for term 3, commit 5: all entries up to the fifth are committed. The number behind a client host's name is how many of its calls are open."),
+    html("p", {}, "Dots are messages, in their term's colour: A AppendEntries, V RequestVote, P PreVote, S snapshots, T TimeoutNow, C clients'. Small letters with a light ring are answers. They are drawn slower than they are; a cross means that the message was dropped or lost. When there are many, links grow wider instead."),
     html("p", {}, "The line of time shows who led in which term, faults in red below, then elections (tall marks), the controller's decisions, and drops for a stale term."),
     html("h3", {}, "Keys"), rows(["Key", "What"], keys.map(([key, text]) => [html("kbd", {}, key), text])),
   ] };

@@ -18,8 +18,7 @@ export class Run {
     this.buckets = [];
     this.ways = [];
     this.calls = [];
-    this.hops = {}; // by switch: [event, way, ...], of the events before `passed`
-    this.passed = 0;
+    this.taken = {}; // by switch and way: the numbers of the events in which a packet took it
     this.notable = []; // numbers of events that are worth a line while the run plays
     this.leaders = []; // {group, term, host, from, to}
     this.faults = []; // {from, to, what}
@@ -58,26 +57,29 @@ export class Run {
     const message = e.m === undefined ? undefined : this.messages[e.m];
     switch (e.k) {
       case "sent": {
-        const one = { m: e.m, sent: i, t: e.t, end: Infinity, last: i, hops: null, passedAt: null, ended: -1, event: e };
+        const one = { m: e.m, sent: i, t: e.t, end: Infinity, last: i, hops: null, passedAt: null, ended: -1, event: e, path: null, lost: false };
         this.messages[e.m] = one;
         this.put(one, e.t);
         break;
       }
       case "passed":
         if (message) {
+          message.path = null;
           message.hops = message.hops ? message.hops.concat(e.hops) : e.hops;
           message.passedAt = (message.passedAt ?? []).concat(e.hops.map(() => i));
         }
+        this.indexHops(e.hops, i);
         break;
       case "received": case "dropped":
         if (message) {
+          message.path = null;
           if (message.end === Infinity) for (let b = Math.floor(message.t / BUCKET) + 1; b <= e.t / BUCKET; b++) this.bucket(b).push(message);
           if (message.ended < 0 || e.k === "received") { message.end = e.t; message.ended = i; }
           message.last = i;
         }
         if (e.k === "dropped" && e.why === "stale_term") { this.marks.drop.push(e.t); this.notable.push(i); }
         break;
-      case "way": this.ways[e.id] = { steps: e.steps, hits: null }; break;
+      case "way": this.ways[e.id] = { steps: e.steps, hits: hitsOf(this, e.steps) }; break;
       case "member": this.indexMember(e, i); break;
       case "controller":
         if (e.text) { this.marks.decision.push(e.t); this.notable.push(i); }
@@ -136,41 +138,33 @@ export class Run {
 
   /** The last event that is worth a line among the first so many; -1 if there is none. */
   lastNotable(count) {
-    let low = 0, high = this.notable.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.notable[middle] < count) low = middle + 1; else high = middle;
-    }
-    return low ? this.notable[low - 1] : -1;
+    const before = placeOf(this.notable, count);
+    return before ? this.notable[before - 1] : -1;
   }
 
   /** How often each entry of a switch was hit since it is there. */
   hits(name, state, count) {
-    const found = {}, passes = this.passes(name);
-    for (const [table, entries] of Object.entries(state.switches[name].tables)) {
+    const found = {}, { tables } = state.switches[name];
+    for (const [table, entries] of Object.entries(tables)) {
       for (const key of Object.keys(entries)) found[`${table} ${key}`] = 0;
     }
-    for (let at = 0; at < passes.length && passes[at] < count; at += 2) {
-      const way = this.ways[passes[at + 1]];
-      for (const [table, key] of (way.hits ??= hitsOf(this, way.steps))) {
-        const entry = state.switches[name].tables[table]?.[key];
-        if (entry && passes[at] >= entry.since) found[`${table} ${key}`]++;
+    // A switch has taken some hundred ways, each very often.
+    for (const [id, events] of this.taken[name] ?? []) {
+      for (const [table, key] of this.ways[id].hits) {
+        const entry = tables[table]?.[key];
+        if (entry) found[`${table} ${key}`] += Math.max(0, placeOf(events, count) - placeOf(events, entry.since));
       }
     }
     return found;
   }
 
-  /** What has gone through a switch: [event, way, ...]. */
-  passes(name) {
-    for (; this.passed < this.events.length; this.passed++) {
-      const e = this.events[this.passed];
-      if (e.k !== "passed") continue;
-      for (const hop of e.hops) {
-        const [at, , way] = hop.split(" ", 3);
-        (this.hops[at] ??= []).push(this.passed, Number(way));
-      }
+  indexHops(hops, i) {
+    for (const hop of hops) {
+      const [name, , way] = hop.split(" ", 3);
+      const ways = (this.taken[name] ??= new Map());
+      const id = Number(way), events = ways.get(id);
+      if (events) events.push(i); else ways.set(id, [i]);
     }
-    return this.hops[name] ?? [];
   }
 
   member(group, id) {
@@ -180,10 +174,20 @@ export class Run {
 
 /** The number of events with a time up to t, in a list by time. */
 export function firstAfter(events, t) {
-  let low = 0, high = events.length;
+  return searched(events, (event) => event.t <= t);
+}
+
+/** How many numbers of a sorted list are less than one. */
+function placeOf(numbers, number) {
+  return searched(numbers, (one) => one < number);
+}
+
+/** How many things a list begins with for which something holds; it holds for none after them. */
+function searched(list, holds) {
+  let low = 0, high = list.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (events[middle].t <= t) low = middle + 1; else high = middle;
+    if (holds(list[middle])) low = middle + 1; else high = middle;
   }
   return low;
 }

@@ -129,6 +129,7 @@ function memberSays(run, e, before, i) {
     return { text: `${who} follows${set.leader || before.leader ? ` ${run.member(e.group, set.leader ?? before.leader) ?? ""}` : ""} in term ${term}`, why: cause(run, by).replace(/^ by/, "because of") };
   }
   if (set.term !== undefined) return { text: `${who} goes on to term ${term}`, why: cause(run, by).replace(/^ by/, "because of") };
+  if (set.voters || set.outgoing) return actsBy(run, e, { ...before, ...set });
   if (set.leader) return { text: `${who} follows ${run.member(e.group, set.leader)}`, why: "" };
   if (set.vote) return { text: `${who} votes for ${run.member(e.group, set.vote)}`, why: "" };
   if (set.snapshot) return { text: `${who} has a snapshot up to entry ${set.snapshot.index}`, why: "the entries before it can go" };
@@ -138,6 +139,12 @@ function memberSays(run, e, before, i) {
   if (set.progress) return { text: `${who} knows more of the others' logs`, why: "they have answered" };
   if (set.timer) return { text: `${who}'s election timer starts anew`, why: cause(run, by).replace(/^ by/, "because of") };
   return { text: `${who}: ${Object.keys(set).join(", ")}`, why: "" };
+}
+
+function actsBy(run, e, { voters, outgoing }) {
+  const names = (ids) => ids.map((id) => run.member(e.group, id) ?? `member ${id}`).join(", ");
+  const what = outgoing.length ? `two majorities: of ${names(voters)} and of ${names(outgoing)}` : `a majority of ${names(voters)}`;
+  return { text: `From now on ${e.who} counts ${what}`, why: "a member acts by the last configuration in its log, committed or not" };
 }
 
 function commits(run, e, before) {

@@ -52,8 +52,9 @@ export class Timeline {
       const places = [...new Set(run.marks[kind].map((t) => Math.round(x(t))))];
       this.svg.append(svg("path", { class: `marks ${kind}`, d: places.map((at) => `M${at + 0.5},${from}V${to}`).join("") }));
     }
-    const step = [1, 2, 5, 10, 20, 30, 60, 120, 300].find((s) => (s * 1e6 * width) / Math.max(1, run.end) > 52) ?? 600;
-    for (let s = 0; s * 1e6 <= run.end; s += step) {
+    const step = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300].find((s) => (s * 1e6 * width) / Math.max(1, run.end) > 52) ?? 600;
+    for (let n = 0; n * step * 1e6 <= run.end; n++) {
+      const s = Number((n * step).toFixed(2));
       if (x(s * 1e6) > width - 38) break;
       const label = svg("text", { class: "axis", x: x(s * 1e6), y: height - 7 });
       label.textContent = `${s} s`;
