@@ -45,9 +45,9 @@ class CommitStages:
     """Where the time goes between a request that a leader takes into its log and the answer.
 
     A batch is what leaves in one go. ``queue`` lasts from the first of its requests until it leaves for the followers
-    and for the own disk. ``disk`` lasts from then on until the own disk holds it, with what it waits for there. At the
-    same time ``network`` lasts until it is committed: until a quorum's disks hold it. ``apply`` lasts from then on
-    until the last of it is applied and answered.
+    and for the own disk. ``disk`` lasts from then on until the own disk holds it, with what it waits for there. At
+    the same time ``network`` lasts until it is committed: until a quorum's disks hold it. ``apply`` lasts from then
+    on until the last of it is applied and answered.
     """
 
     __slots__ = ("_applying", "_at_disk", "_away", "_clock", "_taken_at", "durations")

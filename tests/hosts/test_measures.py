@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from hosts.measures import BOUNDS_S, STAGES, CommitStages, Durations, RoundTrips
 from hosts.raft.core import Ready
 from hosts.raft.message import Entry, EntryKind, Message, MessageType

@@ -42,6 +42,12 @@ class Live:
         data: dict[str, Any] = json.loads(paths.network().read_text())
         return data
 
+    @property
+    def expected_nodes(self) -> list[str]:
+        """The members, and whoever else was started: nodes that ought to answer."""
+        started = {process.name for process in self.record.processes}
+        return [name for name in self.topology.nodes if name in self.topology.members or name in started]
+
     def holder(self, host: str) -> Process:
         """The process that holds a host's namespace. Raises UsageError."""
         self.topology.host(host)
@@ -76,7 +82,7 @@ class Live:
 
     def ask_node(self, name: str, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
         """A node's answer. Raises LabError where it does not answer."""
-        return _ask(f"node {name}", node_socket(name), request, timeout_s)
+        return ask_node_at(name, node_socket(name), request, timeout_s)
 
     def ask_controller(self, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
         """The controller's answer. Raises LabError where it does not answer."""
@@ -89,6 +95,11 @@ def node_socket(name: str) -> Path:
     if not folder.exists():
         raise LabError(f"{name} runs no node, and never did in this lab: switchraft status shows who does")
     return folder / "control.sock"
+
+
+def ask_node_at(name: str, path: Path, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
+    """The answer of the node whose control socket this is. Raises LabError where it does not answer."""
+    return _ask(f"node {name}", path, request, timeout_s)
 
 
 def _ask(who: str, path: Path, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
