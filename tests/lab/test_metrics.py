@@ -22,7 +22,7 @@ from hosts.raft.message import MessageType
 from hosts.wire import Header
 from tests.lab.conftest import Lab, wait
 from tests.lab.forge import datagram, send
-from tests.topo.prometheus import free_tcp_port, promtool, tool
+from tests.metrics.prometheus import free_tcp_port, promtool, tool
 from topo import paths
 from topo.metrics import files
 from topo.metrics.catalogue import METRICS, PREFIX

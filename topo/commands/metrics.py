@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 def metrics(
     listen: Annotated[
-        str, typer.Option("--listen", metavar="ADDRESS:PORT", help="Where to serve /metrics.")
+        str, typer.Option("--listen", metavar="ADDRESS:PORT", help="Where to serve /metrics. Port 0: a free one.")
     ] = TARGET,
     node: Annotated[
         list[Path] | None,

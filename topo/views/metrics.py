@@ -48,10 +48,11 @@ def run(listen: str, sockets: Sequence[Path], timeout_s: float, once: bool) -> N
 
 
 def _address(listen: str) -> tuple[str, int]:
+    """Port 0 is one that nobody uses."""
     host, _, port = listen.rpartition(":")
     if not host:
         raise UsageError(f"--listen {listen}: that is no address with a port, as 127.0.0.1:9464 is")
     try:
-        return host.strip("[]"), parse_port(port)
+        return host.strip("[]"), 0 if port == "0" else parse_port(port)
     except ValueError as error:
         raise UsageError(f"--listen {listen}: {error}") from None

@@ -14,8 +14,8 @@ from prometheus_client import exposition
 
 from hosts.net.transport import STRANGERS
 from tests import forked
-from tests.topo.prometheus import promtool
-from tests.topo.seen import SEEN
+from tests.metrics.prometheus import promtool
+from tests.metrics.seen import SEEN
 from topo.metrics import files
 from topo.metrics.catalogue import BY_NAME, METRICS, PREFIX, Kind
 from topo.metrics.samples import samples

@@ -1,0 +1,179 @@
+"""What it costs to be scraped: commits per second while `switchraft metrics` is scraped and while it is not, in turn.
+
+Cluster and exporter run all the time. A pair is two loads, one after the other, one of them scraped. Which of them
+comes first changes from pair to pair, so that a machine that becomes slower is on nobody's side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+
+from bench.consensus import grounds
+from bench.consensus.grounds import Ground, Timing
+from bench.consensus.loopback import show
+from bench.consensus.systems import Switchraft
+from bench.consensus.window import Lengths, cpu_s
+from hosts import config
+from topo import paths
+from topo.errors import LabError, UsageError
+
+LIMIT = 0.98
+"""The least median ratio, scraped to not scraped."""
+
+VALUE_BYTES = 64
+
+
+@dataclass
+class Scraper:
+    """Asks the exporter every ``interval_s``, as Prometheus would, while ``running``."""
+
+    url: str
+    interval_s: float
+    seconds: list[float] = field(default_factory=list)
+    """Of each scrape."""
+    bytes: int = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """For the time of the block. Raises LabError if a scrape failed."""
+        ended, failures = threading.Event(), list[OSError]()
+
+        def scrape() -> None:
+            while not failures:
+                began = time.monotonic()
+                try:
+                    with urllib.request.urlopen(self.url, timeout=10) as answer:
+                        self.bytes = len(answer.read())
+                except OSError as error:
+                    failures.append(error)
+                self.seconds.append(time.monotonic() - began)
+                if ended.wait(max(0.0, self.interval_s - self.seconds[-1])):
+                    return
+
+        thread = threading.Thread(target=scrape, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+        if failures:
+            raise LabError(f"{self.url} could not be scraped: {failures[0]}")
+
+
+@contextmanager
+def exporter(ground: Ground, on_loopback: bool) -> Iterator[tuple[int, str]]:
+    """`switchraft metrics` for the ground's nodes: its process and its URL. Raises LabError if it does not start."""
+    cluster = config.load(ground.cluster)
+    words: list[str] = []
+    for member in ground.addresses if on_loopback else ():
+        words += ["--node", str(cluster.folder_of(member).absolute() / "control.sock")]
+    command = [sys.executable, "-m", "topo.cli", "metrics", "--listen", "127.0.0.1:0", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=paths.ROOT)
+    try:
+        assert process.stdout is not None
+        told = process.stdout.readline()
+        if not told:
+            raise LabError("the exporter has ended; its words are above")
+        yield process.pid, told.split()[0]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pairs", type=int, default=10, help="of loads, scraped and not")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
+    parser.add_argument("--outstanding", type=int, default=64, help="requests on their way")
+    parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between two scrapes")
+    parser.add_argument("--nodes", type=int, default=3, help="3, 5, 7")
+    parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
+    parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
+    parser.add_argument("--json", action="store_true", help="every pair's figures, for programs")
+
+
+def main(options: argparse.Namespace) -> int:
+    """The exit code is 1 if the median of the ratios is below LIMIT."""
+    progress = Console(stderr=True, highlight=False, soft_wrap=True)
+    if options.pairs < 1:
+        print("bench: --pairs: at least 1", file=sys.stderr)
+        return 2
+    try:
+        figures, pairs = run(options, progress.print)
+    except (LabError, UsageError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    show({**figures, "pairs": pairs} if options.json else figures, options.json)
+    return int(figures["ratio, median"] < LIMIT)
+
+
+def run(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """The figures, and commits per second of each pair. Raises LabError, UsageError."""
+    pairs: list[dict[str, float]] = []
+    with grounds.open(options.loopback, options.nodes, 1, Timing(), options.switch, say) as ground:
+        system = Switchraft(ground)
+        lengths = Lengths(seconds=options.seconds)
+        try:
+            system.start()
+            system.load(options.outstanding, VALUE_BYTES, lengths)  # what is slow only once
+            with exporter(ground, options.loopback) as (pid, url):
+                with Scraper(url, options.interval).running():
+                    pass  # the first scrape imports and connects
+                scraper = Scraper(url, options.interval)
+                used = cpu_s([pid])
+                for number in range(options.pairs):
+                    pairs.append(_pair(system, scraper, options.outstanding, lengths, number % 2 == 0))
+                    say(f"pair {number + 1}/{options.pairs}: {_told(pairs[-1])}")
+                used = cpu_s([pid]) - used
+        finally:
+            system.stop()
+    return summary(pairs, scraper, used), pairs
+
+
+def _pair(
+    system: Switchraft, scraper: Scraper, outstanding: int, lengths: Lengths, scraped_first: bool
+) -> dict[str, float]:
+    found = {}
+    for scraped in (scraped_first, not scraped_first):
+        if scraped:
+            with scraper.running():
+                found["scraped"] = system.load(outstanding, VALUE_BYTES, lengths)["commits_per_s"]
+        else:
+            found["alone"] = system.load(outstanding, VALUE_BYTES, lengths)["commits_per_s"]
+    return found
+
+
+def _told(pair: dict[str, float]) -> str:
+    ratio = pair["scraped"] / pair["alone"]
+    return f"{pair['scraped']:,.0f}/s scraped, {pair['alone']:,.0f}/s not: {ratio:.3f}"
+
+
+def summary(pairs: Sequence[dict[str, float]], scraper: Scraper, exporter_cpu_s: float) -> dict[str, Any]:
+    """The figures for people."""
+    ratios = sorted(pair["scraped"] / pair["alone"] for pair in pairs)
+    median = statistics.median(ratios)
+    return {
+        "pairs": len(pairs),
+        "commits/s, not scraped": statistics.median(pair["alone"] for pair in pairs),
+        "commits/s, scraped": statistics.median(pair["scraped"] for pair in pairs),
+        "ratio, median": round(median, 4),
+        "ratios": ", ".join(f"{ratio:.3f}" for ratio in ratios),
+        "costs less than 2 %": median >= LIMIT,
+        "seconds between scrapes": scraper.interval_s,
+        "scrapes": len(scraper.seconds),
+        "ms a scrape takes, median": statistics.median(scraper.seconds) * 1000,
+        "exporter's CPU ms a scrape": exporter_cpu_s / len(scraper.seconds) * 1000,
+        "bytes of a scrape": scraper.bytes,
+    }

@@ -1,0 +1,39 @@
+"""The benchmark of scraping: a short run of the real thing on loopback, and its figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.consensus.metrics import LIMIT, Scraper, summary
+from tests import forked
+from topo.errors import LabError
+
+
+def test_a_run_on_loopback(tmp_path: Path) -> None:
+    words = "metrics --loopback --pairs 2 --seconds 0.5 --interval 0.2 --outstanding 4 --json"
+    done = forked.run("bench.__main__", *words.split(), timeout=300, SWITCHRAFT_BUILD=str(tmp_path))
+    told = json.loads(done.stdout)
+    assert done.returncode == (told["ratio, median"] < LIMIT), done.stderr
+    assert len(told["pairs"]) == 2 and all(pair["scraped"] > 0 and pair["alone"] > 0 for pair in told["pairs"])
+    assert told["scrapes"] >= 4 and told["bytes of a scrape"] > 1000
+
+
+def test_figures() -> None:
+    pairs = [{"scraped": 99.0, "alone": 100.0}, {"scraped": 90.0, "alone": 100.0}, {"scraped": 104.0, "alone": 100.0}]
+    scraper = Scraper("http://nowhere/metrics", 1.0, seconds=[0.01, 0.02, 0.03], bytes=5)
+    told = summary(pairs, scraper, 0.09)
+    assert told["ratio, median"] == 0.99 and told["costs less than 2 %"]
+    assert told["ratios"] == "0.900, 0.990, 1.040"
+    assert told["exporter's CPU ms a scrape"] == pytest.approx(30.0)
+    assert not summary(pairs[1:2], scraper, 0.09)["costs less than 2 %"]
+
+
+def test_a_scrape_that_fails_ends_the_benchmark() -> None:
+    with (
+        pytest.raises(LabError, match=r"127\.0\.0\.1:1/metrics could not be scraped"),
+        Scraper("http://127.0.0.1:1/metrics", 60.0).running(),
+    ):
+        pass
