@@ -1,7 +1,8 @@
 """What it costs to be scraped: commits per second while `switchraft metrics` is scraped and while it is not, in turn.
 
-Cluster and exporter run all the time. A pair is two loads, one after the other, one of them scraped. Which of them
-comes first changes from pair to pair, so that a machine that becomes slower is on nobody's side.
+One cluster, one exporter and one client run all the time, so that nothing but the scraping changes. A pair is two
+stretches of time, one after the other, one of them scraped. Which of them comes first changes from pair to pair, so
+that a machine that becomes slower is on nobody's side.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from math import comb
 from typing import Any
 
 from rich.console import Console
@@ -24,8 +26,9 @@ from bench.consensus import grounds
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.loopback import show
 from bench.consensus.systems import Switchraft
-from bench.consensus.window import Lengths, cpu_s
+from bench.consensus.window import cpu_s
 from hosts import config
+from hosts.control import socket as control
 from topo import paths
 from topo.errors import LabError, UsageError
 
@@ -33,6 +36,9 @@ LIMIT = 0.98
 """The least median ratio, scraped to not scraped."""
 
 VALUE_BYTES = 64
+
+WARMUP_S = 3.0
+"""Of load, before anything is counted."""
 
 
 @dataclass
@@ -51,6 +57,9 @@ class Scraper:
         ended, failures = threading.Event(), list[OSError]()
 
         def scrape() -> None:
+            # Half an interval from the beginning, and so from the end: none reaches into what follows.
+            if ended.wait(self.interval_s / 2):
+                return
             while not failures:
                 began = time.monotonic()
                 try:
@@ -93,9 +102,23 @@ def exporter(ground: Ground, on_loopback: bool) -> Iterator[tuple[int, str]]:
         process.wait()
 
 
+@contextmanager
+def load(ground: Ground, system: Switchraft, outstanding: int) -> Iterator[None]:
+    """A client that keeps so many puts on their way for the time of the block."""
+    words = [*system.pulse_words(), "--outstanding", str(outstanding), "--value-bytes", str(VALUE_BYTES)]
+    words += ["--warmup", "0", "--seconds", "100000", "--at-most", "100000"]
+    command = ground.at_client([sys.executable, "-m", "bench.consensus.load", *words])
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=paths.ROOT)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pairs", type=int, default=10, help="of loads, scraped and not")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
+    parser.add_argument("--pairs", type=int, default=30, help="of stretches of time, scraped and not")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each stretch")
     parser.add_argument("--outstanding", type=int, default=64, help="requests on their way")
     parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between two scrapes")
     parser.add_argument("--nodes", type=int, default=3, help="3, 5, 7")
@@ -107,8 +130,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """The exit code is 1 if the median of the ratios is below LIMIT."""
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
-    if options.pairs < 1:
-        print("bench: --pairs: at least 1", file=sys.stderr)
+    if options.pairs < 1 or options.interval > options.seconds:
+        print("bench: --pairs: at least 1; --interval: no longer than --seconds", file=sys.stderr)
         return 2
     try:
         figures, pairs = run(options, progress.print)
@@ -124,17 +147,15 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[s
     pairs: list[dict[str, float]] = []
     with grounds.open(options.loopback, options.nodes, 1, Timing(), options.switch, say) as ground:
         system = Switchraft(ground)
-        lengths = Lengths(seconds=options.seconds)
         try:
             system.start()
-            system.load(options.outstanding, VALUE_BYTES, lengths)  # what is slow only once
-            with exporter(ground, options.loopback) as (pid, url):
+            with load(ground, system, options.outstanding), exporter(ground, options.loopback) as (pid, url):
                 with Scraper(url, options.interval).running():
-                    pass  # the first scrape imports and connects
+                    time.sleep(WARMUP_S)  # the first scrape imports and connects
                 scraper = Scraper(url, options.interval)
                 used = cpu_s([pid])
                 for number in range(options.pairs):
-                    pairs.append(_pair(system, scraper, options.outstanding, lengths, number % 2 == 0))
+                    pairs.append(_pair(ground, scraper, options.seconds, number % 2 == 0))
                     say(f"pair {number + 1}/{options.pairs}: {_told(pairs[-1])}")
                 used = cpu_s([pid]) - used
         finally:
@@ -142,17 +163,28 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[s
     return summary(pairs, scraper, used), pairs
 
 
-def _pair(
-    system: Switchraft, scraper: Scraper, outstanding: int, lengths: Lengths, scraped_first: bool
-) -> dict[str, float]:
+def _pair(ground: Ground, scraper: Scraper, seconds: float, scraped_first: bool) -> dict[str, float]:
+    """Commits per second of both stretches."""
     found = {}
     for scraped in (scraped_first, not scraped_first):
-        if scraped:
-            with scraper.running():
-                found["scraped"] = system.load(outstanding, VALUE_BYTES, lengths)["commits_per_s"]
-        else:
-            found["alone"] = system.load(outstanding, VALUE_BYTES, lengths)["commits_per_s"]
+        began, before = time.monotonic(), _committed(ground)
+        with scraper.running() if scraped else nullcontext():
+            time.sleep(seconds)
+        count = _committed(ground) - before
+        found["scraped" if scraped else "alone"] = count / (time.monotonic() - began)
     return found
+
+
+def _committed(ground: Ground) -> int:
+    """The commit index of whoever is ahead. Raises LabError if nobody answers."""
+    cluster, found = config.load(ground.cluster), []
+    for member in ground.addresses:
+        with suppress(OSError, ValueError):
+            (status,) = control.ask(cluster.folder_of(member) / "control.sock", {"cmd": "status"}, 5.0)
+            found.append(int(status["groups"][0]["commit"]))
+    if not found:
+        raise LabError("no node answers")
+    return max(found)
 
 
 def _told(pair: dict[str, float]) -> str:
@@ -160,16 +192,28 @@ def _told(pair: dict[str, float]) -> str:
     return f"{pair['scraped']:,.0f}/s scraped, {pair['alone']:,.0f}/s not: {ratio:.3f}"
 
 
+def interval_of_median(ordered: Sequence[float]) -> tuple[float, float]:
+    """Where the median lies with a confidence of 95 %, whatever the distribution (sign test). All of it for few."""
+    count, below = len(ordered), 0.0
+    for rank in range(count // 2):
+        below += comb(count, rank) / 2**count
+        if below > 0.025:
+            return ordered[max(0, rank - 1)], ordered[min(count - 1, count - rank)]
+    return ordered[0], ordered[-1]
+
+
 def summary(pairs: Sequence[dict[str, float]], scraper: Scraper, exporter_cpu_s: float) -> dict[str, Any]:
     """The figures for people."""
     ratios = sorted(pair["scraped"] / pair["alone"] for pair in pairs)
     median = statistics.median(ratios)
+    least, most = interval_of_median(ratios)
     return {
         "pairs": len(pairs),
         "commits/s, not scraped": statistics.median(pair["alone"] for pair in pairs),
         "commits/s, scraped": statistics.median(pair["scraped"] for pair in pairs),
         "ratio, median": round(median, 4),
-        "ratios": ", ".join(f"{ratio:.3f}" for ratio in ratios),
+        "ratio, 95 % of confidence": f"{least:.3f} to {most:.3f}",
+        "ratio, extremes": f"{ratios[0]:.3f} to {ratios[-1]:.3f}",
         "costs less than 2 %": median >= LIMIT,
         "seconds between scrapes": scraper.interval_s,
         "scrapes": len(scraper.seconds),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
-from bench.consensus.metrics import LIMIT, Scraper, summary
+from bench.consensus.metrics import LIMIT, Scraper, interval_of_median, summary
 from tests import forked
 from topo.errors import LabError
 
@@ -26,14 +27,21 @@ def test_figures() -> None:
     scraper = Scraper("http://nowhere/metrics", 1.0, seconds=[0.01, 0.02, 0.03], bytes=5)
     told = summary(pairs, scraper, 0.09)
     assert told["ratio, median"] == 0.99 and told["costs less than 2 %"]
-    assert told["ratios"] == "0.900, 0.990, 1.040"
+    assert told["ratio, extremes"] == told["ratio, 95 % of confidence"] == "0.900 to 1.040", "three are few"
     assert told["exporter's CPU ms a scrape"] == pytest.approx(30.0)
     assert not summary(pairs[1:2], scraper, 0.09)["costs less than 2 %"]
+
+
+def test_where_a_median_lies() -> None:
+    """As tables of the sign test say: of 10 values between the 2nd and the 9th, of 30 between the 10th and the 21st."""
+    assert interval_of_median(range(1, 11)) == (2, 9)
+    assert interval_of_median(range(1, 31)) == (10, 21)
+    assert interval_of_median(range(1, 6)) == (1, 5), "too few to say"
 
 
 def test_a_scrape_that_fails_ends_the_benchmark() -> None:
     with (
         pytest.raises(LabError, match=r"127\.0\.0\.1:1/metrics could not be scraped"),
-        Scraper("http://127.0.0.1:1/metrics", 60.0).running(),
+        Scraper("http://127.0.0.1:1/metrics", 0.1).running(),
     ):
-        pass
+        time.sleep(1)

@@ -32,6 +32,14 @@ class Live:
             raise LabError("the lab has crashed; remove what it left with: switchraft stop")
         return cls(record)
 
+    def renewed(self) -> Live:
+        """The running lab by its record of now; of the same one, the topology is not read again: it stays as it is.
+        Raises LabError where no lab runs."""
+        live = Live.find()
+        if live.record.token == self.record.token:
+            vars(live)["topology"] = self.topology  # where ``cached_property`` keeps it
+        return live
+
     @cached_property
     def topology(self) -> Topology:
         return self.record.read_topology()

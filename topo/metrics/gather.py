@@ -68,17 +68,17 @@ class Lab:
     """The running lab, whichever it is at the moment."""
 
     def __init__(self) -> None:
-        self._token = ""
+        self._live: Live | None = None
+        """The lab that was seen last."""
         self._readers: dict[str, Any] = {}
-        """Of the lab that was seen last: by switch, a ``controller.reads.CounterReader``."""
+        """Of that lab, by switch, a ``controller.reads.CounterReader``."""
 
     async def look(self, timeout_s: float) -> Seen:
         try:
-            live = Live.find()
+            live = self._live.renewed() if self._live is not None else Live.find()
             topology = live.topology
         except (LabError, OSError):
             await self.close()
-            self._token = ""
             return Seen({}, lab=False)
         await self._open(live)
         asked = {name: _node(live, name, timeout_s) for name in live.expected_nodes}
@@ -93,15 +93,17 @@ class Lab:
     async def close(self) -> None:
         for reader in self._readers.values():
             await reader.close()
-        self._readers = {}
+        self._readers, self._live = {}, None
 
     async def _open(self, live: Live) -> None:
-        if live.record.token == self._token:
+        same = self._live is not None and live.record.token == self._live.record.token
+        if not same:
+            await self.close()
+        self._live = live
+        if same:
             return
         from controller.reads import CounterReader
 
-        await self.close()
-        self._token = live.record.token
         for switch in live.topology.switches:
             ports = live.topology.ports(switch.name)
             self._readers[switch.name] = CounterReader(grpc_address(switch.device_id), switch.device_id, ports)
