@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,11 +70,11 @@ class CounterReader:
     """Reads one switch's counters again and again. The connection is kept from one reading to the next, and made anew
     where it failed."""
 
-    def __init__(self, address: str, device_id: int, ports: Collection[int]) -> None:
-        """``ports``: those that there are. The counters of all others are not looked at."""
+    def __init__(self, address: str, device_id: int, ports: Collection[int], slots: Collection[int]) -> None:
+        """``ports`` and ``slots``: those that there are. The counters of all others are not looked at."""
         self._address = address
         self._device_id = device_id
-        self._ports = sorted(ports)
+        self._cells = {"port_rx": sorted(ports), "port_tx": sorted(ports), "redirects": sorted(slots)}
         self._client: P4RuntimeClient | None = None
 
     async def read(self, timeout_s: float) -> dict[str, Any]:
@@ -97,38 +97,48 @@ class CounterReader:
         if self._client is None:
             self._client = await P4RuntimeClient(self._address, self._device_id).__aenter__()
             await self._client.fetch_schema()
-        return {
-            **await _counters(self._client, self._ports),
-            "features": await _feature_counts(self._client),
-        }
+        schema = self._client.schema
+        counting = _counting_tables(schema)
+        tables = [P4TableEntry(table, counter_data=P4CounterData()) for table in counting]
+        entries = await self._client.read(*_counter_cells(schema, self._cells), *tables)
+        features = dict.fromkeys(counting.values(), 0)
+        for entry in entries:
+            if isinstance(entry, P4TableEntry) and entry.counter_data is not None:
+                features[counting[entry.table_id]] += entry.counter_data.packet_count
+        return {**_shown_counters(entries), "features": features}
 
 
-async def _feature_counts(client: P4RuntimeClient) -> dict[str, int]:
-    tables = {table.alias: table for table in client.schema.tables}
-    counting = {
+def _counting_tables(schema: P4Schema) -> dict[str, str]:
+    """The features' tables that count what their entries match, each with its feature's name."""
+    tables = {table.alias: table for table in schema.tables}
+    return {
         table: feature.name
         for feature in FEATURES
         for table in feature.tables
         if table in tables and tables[table].direct_counter is not None
     }
-    found = dict.fromkeys(counting.values(), 0)
-    if counting:
-        for entry in await client.read(*(P4TableEntry(table, counter_data=P4CounterData()) for table in counting)):
-            if entry.counter_data is not None:
-                found[counting[entry.table_id]] += entry.counter_data.packet_count
-    return found
 
 
-async def _counters(client: P4RuntimeClient, ports: Collection[int] | None = None) -> dict[str, Any]:
-    """Of all ports, or of some."""
-    held: dict[str, dict[int, Count]] = {}
+def _counter_cells(schema: P4Schema, cells: Mapping[str, Collection[int]]) -> list[P4CounterEntry]:
+    """What to read: of a counter in ``cells`` those cells only, of others all."""
     wanted: list[P4CounterEntry] = []
-    for counter in client.schema.counters:
-        if ports is None or counter.alias not in ("port_rx", "port_tx"):
-            wanted.append(P4CounterEntry(counter.alias))
+    for counter in schema.counters:
+        if counter.alias in cells:
+            wanted += [P4CounterEntry(counter.alias, index=index) for index in cells[counter.alias]]
         else:
-            wanted += [P4CounterEntry(counter.alias, index=port) for port in ports]
-    for entry in await client.read(*wanted):
+            wanted.append(P4CounterEntry(counter.alias))
+    return wanted
+
+
+async def _counters(client: P4RuntimeClient) -> dict[str, Any]:
+    return _shown_counters(await client.read(*_counter_cells(client.schema, {})))
+
+
+def _shown_counters(entries: Iterable[Any]) -> dict[str, Any]:
+    held: dict[str, dict[int, Count]] = {}
+    for entry in entries:
+        if not isinstance(entry, P4CounterEntry) or entry.index is None:
+            continue
         if entry.packet_count or entry.byte_count:
             held.setdefault(entry.counter_id, {})[entry.index] = {
                 "packets": entry.packet_count,

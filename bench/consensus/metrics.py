@@ -33,7 +33,10 @@ from topo import paths
 from topo.errors import LabError, UsageError
 
 LIMIT = 0.98
-"""The least median ratio, scraped to not scraped."""
+"""The least median ratio, scraped to not scraped, at the interval of the configuration that is shipped."""
+
+SHIPPED_INTERVAL_S = 5.0
+"""Between two scrapes, in topo/metrics/files/prometheus.yml."""
 
 VALUE_BYTES = 64
 
@@ -128,7 +131,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """The exit code is 1 if the median of the ratios is below LIMIT."""
+    """The exit code is 1 if scraping at the shipped interval costs more than LIMIT allows."""
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     if options.pairs < 1 or options.interval > options.seconds:
         print("bench: --pairs: at least 1; --interval: no longer than --seconds", file=sys.stderr)
@@ -139,7 +142,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     show({**figures, "pairs": pairs} if options.json else figures, options.json)
-    return int(figures["ratio, median"] < LIMIT)
+    return int(not figures["costs less than 2 %"])
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[str, Any], list[dict[str, float]]]:
@@ -207,14 +210,19 @@ def summary(pairs: Sequence[dict[str, float]], scraper: Scraper, exporter_cpu_s:
     ratios = sorted(pair["scraped"] / pair["alone"] for pair in pairs)
     median = statistics.median(ratios)
     least, most = interval_of_median(ratios)
+    # A scrape costs what it costs, however long ago the last one was.
+    scrape_s = (1 - median) * scraper.interval_s
+    shipped = 1 - scrape_s / SHIPPED_INTERVAL_S
     return {
         "pairs": len(pairs),
         "commits/s, not scraped": statistics.median(pair["alone"] for pair in pairs),
         "commits/s, scraped": statistics.median(pair["scraped"] for pair in pairs),
-        "ratio, median": round(median, 4),
+        "ratio, median": f"{median:.4f}",
         "ratio, 95 % of confidence": f"{least:.3f} to {most:.3f}",
         "ratio, extremes": f"{ratios[0]:.3f} to {ratios[-1]:.3f}",
-        "costs less than 2 %": median >= LIMIT,
+        "a scrape costs, ms of commits": scrape_s * 1000,
+        f"ratio at {SHIPPED_INTERVAL_S:g} s, computed": f"{shipped:.4f}",
+        "costs less than 2 %": shipped >= LIMIT,
         "seconds between scrapes": scraper.interval_s,
         "scrapes": len(scraper.seconds),
         "ms a scrape takes, median": statistics.median(scraper.seconds) * 1000,

@@ -187,7 +187,7 @@ async def test_prometheus_is_never_kept_waiting_for_longer_than_it_waits() -> No
             assert answer.headers["Content-Type"].startswith("text/plain")
             assert value(parsed(await answer.text()), "node_up", node="h1") == 1
         async with session.get(url, headers={"Accept": "application/openmetrics-text; version=1.0.0"}) as answer:
-            assert (await answer.text()).endswith("# EOF\n")
+            assert answer.headers["Content-Type"].startswith("text/plain")
     await runner.cleanup()
     assert looking.patience == [0.4, 1.0, 1.0, 1.0, 1.0, 1.0]
 

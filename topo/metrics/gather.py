@@ -104,9 +104,10 @@ class Lab:
             return
         from controller.reads import CounterReader
 
+        slots = [group.slot for group in live.topology.groups]
         for switch in live.topology.switches:
-            ports = live.topology.ports(switch.name)
-            self._readers[switch.name] = CounterReader(grpc_address(switch.device_id), switch.device_id, ports)
+            place = grpc_address(switch.device_id), switch.device_id
+            self._readers[switch.name] = CounterReader(*place, live.topology.ports(switch.name), slots)
 
     async def _read_switches(self, timeout_s: float) -> Answers:
         from controller.reads import ReadError
