@@ -1,4 +1,4 @@
-"""``python -m bench COMMAND``: commit, core, failover, catchup, bulk, lossy, recovery, switch; see --help."""
+"""``python -m bench COMMAND``: bulk, catchup, commit, core, failover, lossy, metrics, recovery, switch; see help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from topo.lab.supervisor import Asked
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of switchraft.")
     commands = parser.add_subparsers(dest="command", required=True)
-    from bench.consensus import bulk, catchup, commit, core, failover, lossy
+    from bench.consensus import bulk, catchup, commit, core, failover, lossy, metrics
     from bench.switch import comparison as switch
 
     commit.add_arguments(
@@ -29,6 +29,9 @@ def main() -> int:
     )
     bulk.add_arguments(commands.add_parser("bulk", help="a large value and a large snapshot, and their memory"))
     lossy.add_arguments(commands.add_parser("lossy", help="large values over paths that lose, delay and reorder"))
+    metrics.add_arguments(
+        commands.add_parser("metrics", help="what it costs to be scraped, with and without in turn (needs root)")
+    )
     recovery = commands.add_parser("recovery", help="how fast the lab works again after what breaks (needs root)")
     recovery.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     recovery.add_argument("--compiler", choices=("p4c", "p4compiler"))
@@ -44,6 +47,7 @@ def main() -> int:
         "catchup": catchup.main,
         "bulk": bulk.main,
         "lossy": lossy.main,
+        "metrics": metrics.main,
         "recovery": _recovery,
         "switch": switch.main,
     }[options.command]

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from finsy.p4schema import P4MatchType
 from finsy.proto import p4i
 
 from controller.client import P4RuntimeClient
-from controller.desired import TABLES
+from controller.desired import FEATURES, TABLES
 from controller.names import message_name, reason_name
 
 Count = dict[str, int]
@@ -66,10 +66,79 @@ def _read(
         raise ReadError(f"{address}: {error}") from None
 
 
+class CounterReader:
+    """Reads one switch's counters again and again. The connection is kept from one reading to the next, and made anew
+    where it failed."""
+
+    def __init__(self, address: str, device_id: int, ports: Collection[int], slots: Collection[int]) -> None:
+        """``ports`` and ``slots``: those that there are. The counters of all others are not looked at."""
+        self._address = address
+        self._device_id = device_id
+        self._cells = {"port_rx": sorted(ports), "port_tx": sorted(ports), "redirects": sorted(slots)}
+        self._client: P4RuntimeClient | None = None
+
+    async def read(self, timeout_s: float) -> dict[str, Any]:
+        """As ``read_counters``; and ``features``: of each that counts what its entries matched, packets. Raises
+        ReadError, also where the switch takes longer than ``timeout_s``."""
+        try:
+            return await asyncio.wait_for(self._read(), timeout_s)
+        except (P4ClientError, asyncio.TimeoutError, OSError, ValueError, KeyError) as error:
+            await self.close()
+            said = error.message if isinstance(error, P4ClientError) else f"no answer within {timeout_s:g} s"
+            raise ReadError(f"{self._address}: {said}") from None
+
+    async def close(self) -> None:
+        """Hang up; the next reading connects again."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.__aexit__(None, None, None)
+
+    async def _read(self) -> dict[str, Any]:
+        if self._client is None:
+            self._client = await P4RuntimeClient(self._address, self._device_id).__aenter__()
+            await self._client.fetch_schema()
+        schema = self._client.schema
+        counting = _counting_tables(schema)
+        tables = [P4TableEntry(table, counter_data=P4CounterData()) for table in counting]
+        entries = await self._client.read(*_counter_cells(schema, self._cells), *tables)
+        features = dict.fromkeys(counting.values(), 0)
+        for entry in entries:
+            if isinstance(entry, P4TableEntry) and entry.counter_data is not None:
+                features[counting[entry.table_id]] += entry.counter_data.packet_count
+        return {**_shown_counters(entries), "features": features}
+
+
+def _counting_tables(schema: P4Schema) -> dict[str, str]:
+    """The features' tables that count what their entries match, each with its feature's name."""
+    tables = {table.alias: table for table in schema.tables}
+    return {
+        table: feature.name
+        for feature in FEATURES
+        for table in feature.tables
+        if table in tables and tables[table].direct_counter is not None
+    }
+
+
+def _counter_cells(schema: P4Schema, cells: Mapping[str, Collection[int]]) -> list[P4CounterEntry]:
+    """What to read: of a counter in ``cells`` those cells only, of others all."""
+    wanted: list[P4CounterEntry] = []
+    for counter in schema.counters:
+        if counter.alias in cells:
+            wanted += [P4CounterEntry(counter.alias, index=index) for index in cells[counter.alias]]
+        else:
+            wanted.append(P4CounterEntry(counter.alias))
+    return wanted
+
+
 async def _counters(client: P4RuntimeClient) -> dict[str, Any]:
+    return _shown_counters(await client.read(*_counter_cells(client.schema, {})))
+
+
+def _shown_counters(entries: Iterable[Any]) -> dict[str, Any]:
     held: dict[str, dict[int, Count]] = {}
-    names = [counter.alias for counter in client.schema.counters]
-    for entry in await client.read(*(P4CounterEntry(name) for name in names)):
+    for entry in entries:
+        if not isinstance(entry, P4CounterEntry) or entry.index is None:
+            continue
         if entry.packet_count or entry.byte_count:
             held.setdefault(entry.counter_id, {})[entry.index] = {
                 "packets": entry.packet_count,

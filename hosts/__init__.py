@@ -9,5 +9,6 @@ net/       its datagrams
 control/   its control socket
 client/    the client library
 wire       the wire format; `scapy_layer` is the same for Scapy
+measures   how long commits' stages, syncs and round trips take, for the metrics
 config     cluster.yaml; files/ reads it, `addresses` are where members live
 """

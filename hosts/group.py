@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from hosts.addresses import addresses_in, shown, tell
 from hosts.config import Address
 from hosts.control.losses import problems
+from hosts.measures import CommitStages, RoundTrips
 from hosts.net.batches import Answers
 from hosts.raft.configuration import Configuration
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
@@ -84,6 +85,10 @@ def _no_ticks() -> int:
     return 0
 
 
+def _no_clock() -> float:
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupOutputs:
     """Whom a group calls: other members, the disk, clients, people."""
@@ -108,6 +113,8 @@ class GroupOutputs:
     """Told when the group has committed where the members are that had moved."""
     overdue_ticks: Callable[[], int] = _no_ticks
     """How many ticks have passed on the clock and have not been given to the group yet."""
+    clock: Callable[[], float] = _no_clock
+    """Seconds of a monotonic clock. Only durations are measured by it: nothing is decided."""
 
 
 class Group:
@@ -166,6 +173,17 @@ class Group:
         self._readers = Readers()
         self._unwritten = 0
         self._shown = (Role.FOLLOWER, 0, NOBODY)
+        self._stages = CommitStages(outputs.clock)
+        self._round_trips = RoundTrips(outputs.clock)
+        self._found_entries = core.last_index
+        """The last entry of the log that this process began with: others have counted what lies before."""
+        self._led_by = (0, NOBODY)
+        """The latest leader that was seen, with its term."""
+        self._leader_changes = 0
+        self._failed = 0
+        """Requests that were in the log and whose fate their client was not told, as the leader was no longer one."""
+        self._refused = 0
+        """Requests that were turned away as too much is waiting already."""
         self._name_of = name_of
         self._found: tuple[Mapping[int, str], bool] = ({}, False)
 
@@ -223,11 +241,13 @@ class Group:
 
     def step(self, message: Message) -> None:
         """A message from another member."""
+        self._round_trips.received(message)
         self.core.step(message)
 
     def durable(self, ready: Ready) -> None:
         """What was given to the disk is there."""
         self._unwritten -= 1
+        self._stages.durable(ready)
         self.core.advance(ready)
         for message in ready.after:
             self._outputs.send(self.number, message)
@@ -260,7 +280,10 @@ class Group:
         """All that a Ready asks for, but for applying."""
         if ready.configuration is not None:
             self._learn_addresses(ready.configuration)
+        if ready.entries:
+            self._stages.leaves(ready)
         for message in ready.messages:
+            self._round_trips.sent(message)
             self._outputs.send(self.number, message)
         if ready.needs_disk or ready.after:
             # Messages that depend on the disk keep their place in the queue behind what they depend on.
@@ -269,7 +292,9 @@ class Group:
         if ready.snapshot is not None:
             self._unapplied.clear()
             self._snapshots.restore(ready.snapshot)
-        self._unapplied += ready.committed
+        if ready.committed:
+            self._unapplied += ready.committed
+            self._stages.committed(ready.committed[-1].index)
         if ready.committed_configuration is not None:
             if self._moves and self._moves.is_settled(ready.committed_configuration):
                 self._moves = Moves()
@@ -316,9 +341,11 @@ class Group:
             if waiting is not None:
                 self._forget(waiting)
                 if answer is None or waiting.term != entry.term:
+                    self._failed += 1
                     self._reply(*self._lost(waiting))
                 else:
                     self._reply(waiting.header, answer.reply, waiting.address)
+        self._stages.applied(self.machine.applied_index)
         self._snapshots.applied(applied)
 
     def begin_snapshot(self) -> int:
@@ -371,6 +398,7 @@ class Group:
             self._admission.add(candidate)
         else:
             text = f"{len(self._admission)} large requests are being looked through"
+            self._refused += 1
             self._reply(header, Reply(nonce, Outcome.BUSY, self.core.id, body=text.encode()), address)
 
     def _is_known(self, header: Header, nonce: int, address: Address) -> bool:
@@ -418,8 +446,10 @@ class Group:
         except NotLeader:
             self._reply(*self._not_leader(header, request.nonce, address))
         except Busy as busy:
+            self._refused += 1
             self._reply(header, Reply(request.nonce, Outcome.BUSY, self.core.id, body=str(busy).encode()), address)
         else:
+            self._stages.taken()
             self._waiting[index] = Waiting(term, header, request.nonce, address)
             self._asked.setdefault(header.log_term, {})[header.index, request.nonce] = index
 
@@ -478,6 +508,8 @@ class Group:
     def _give_up(self) -> None:
         """This member leads no more: its clients have to ask another."""
         if self._waiting:
+            self._failed += len(self._waiting)
+            self._stages.forget()
             self._part_with(map(self._lost, self._waiting.values()))
             self._waiting = {}
             self._asked = {}
@@ -535,7 +567,21 @@ class Group:
             "candidates": len(self._admission),
             "unapplied": len(self._unapplied),
             "unwritten": self._unwritten,
+            "counts": {
+                "leader_changes_seen": self._leader_changes,
+                "proposals_committed": max(0, self.core.commit_index - self._found_entries),
+                "proposals_applied": max(0, self.machine.applied_index - self._found_entries),
+                "proposals_failed": self._failed,
+                "proposals_refused": self._refused,
+            },
             "problems": problems(self.core, self._name_of),
+        }
+
+    def durations(self) -> dict[str, Any]:
+        """For the metrics: how long the stages of commits took, and heartbeats' round trips by member."""
+        return {
+            "stages": {stage: found.shown() for stage, found in self._stages.durations.items()},
+            "round_trips": {str(one): found.shown() for one, found in self._round_trips.durations.items()},
         }
 
     def _show_problems(self) -> None:
@@ -547,6 +593,9 @@ class Group:
     def _show(self) -> None:
         core, (role, term, leader) = self.core, self._shown
         self._shown = (core.role, core.current_term, core.leader)
+        if core.leader != NOBODY and self._led_by != (core.current_term, core.leader):
+            self._led_by = core.current_term, core.leader
+            self._leader_changes += 1
         if core.role is Role.LEADER and (role, term) != (core.role, core.current_term):
             self._outputs.note(f"group {self.number}: leads in term {core.current_term}")
         elif core.role is not Role.LEADER and role is Role.LEADER:

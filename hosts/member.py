@@ -175,6 +175,7 @@ class Member:
                 tell_network=self._tell_network,
                 moved=self._outputs.moved,
                 overdue_ticks=self._outputs.overdue_ticks,
+                clock=self._clock,
             ),
             reads_through_log=cluster.reads is Reads.LOG,
             snapshots=Policy(cluster.snapshot_entries, cluster.snapshot_mib << 20, self._tuning.keep_entries),

@@ -26,6 +26,7 @@ from hosts.config import TICK_MS, Cluster, ConfigError
 from hosts.control import member_commands, views
 from hosts.control.socket import ControlServer
 from hosts.group import Group
+from hosts.measures import BOUNDS_S
 from hosts.member import Member, MemberOutputs
 from hosts.net.seal import KeyFault, Seal, next_boot, read_key
 from hosts.service.snapshots import Unusable
@@ -249,9 +250,9 @@ class Node:
 
     # -- people -------------------------------------------------------------------------------------------------
 
-    def status(self) -> dict[str, Any]:
-        """What the control socket's ``status`` answers."""
-        return {
+    def status(self, durations: bool = False) -> dict[str, Any]:
+        """What the control socket's ``status`` answers. ``durations``: with how long things took."""
+        status: dict[str, Any] = {
             "ok": True,
             "name": self.name,
             "id": self.member,
@@ -260,12 +261,23 @@ class Node:
             "uptime_s": round(time.monotonic() - self._started, 3),
             "groups": [group.status() for group in self._groups.values()],
             "counters": {**self._transport.counters(), "syncs": self._writer.syncs},
+            "peers": self._transport.peers(),
             "paths": self._transport.paths(),
         }
+        if durations:
+            status["bounds_s"] = BOUNDS_S
+            for shown in status["groups"]:
+                number = shown["group"]
+                log = self._logs[number]
+                shown["durations"] = {
+                    **self._groups[number].durations(),
+                    **({"syncs": log.syncs.shown()} if isinstance(log, DiskLog) else {}),
+                }
+        return status
 
     def _answer(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if request.get("cmd") == "status":
-            return iter([self.status()])
+            return iter([self.status(durations=request.get("durations") is True)])
         if request.get("cmd") in member_commands.COMMANDS:
             group = views.group_of(self._groups, request)
             if isinstance(group, Group):

@@ -52,6 +52,26 @@ if [ "${1:-}" = --wireshark ]; then
     exit 1
 fi
 
+# `setup.sh --prometheus` is for the tests only: prometheus and promtool, which Debian and Ubuntu have in one package. It
+# is unpacked below build/ and not installed: that would start a service for the whole machine, at each boot anew.
+if [ "${1:-}" = --prometheus ]; then
+    folder=build/prometheus
+    if command -v prometheus >/dev/null && command -v promtool >/dev/null; then exit 0; fi
+    if [ -x "$folder/usr/bin/prometheus" ] && [ -x "$folder/usr/bin/promtool" ]; then exit 0; fi
+    echo "setup: unpacking Debian's package prometheus into $folder"
+    $sudo apt-get update -qq || echo "setup: apt-get update failed; trying with the package lists at hand" >&2
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    { (cd "$folder" && apt-get download -qq prometheus 2>&1) && dpkg-deb -x "$folder"/prometheus_*.deb "$folder"; } \
+        >"build/prometheus.log" 2>&1 || {
+        echo "setup: apt-get could not download prometheus: $(tail -1 build/prometheus.log)" >&2
+        rm -rf "$folder"
+        exit 1
+    }
+    rm -f "$folder"/prometheus_*.deb
+    exit 0
+fi
+
 missing=$(missing_of $PACKAGES)
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086  # one word per package
@@ -73,7 +93,7 @@ stamp=$( { cat pyproject.toml scripts/setup.sh; echo "$python"; pwd; "$python" -
 echo "setup: making the virtual environment $VENV (once)"
 rm -rf "$VENV"
 "$python" -m venv "$VENV" || { echo "setup: $python cannot make virtual environments" >&2; exit 1; }
-"$VENV/bin/pip" install --quiet --disable-pip-version-check --editable '.[dev]' || {
+"$VENV/bin/pip" install --quiet --disable-pip-version-check --editable '.[dev,metrics]' || {
     echo "setup: pip could not install the Python packages (see the lines above)" >&2
     exit 1
 }

@@ -31,6 +31,7 @@ fi
 # While there is a way to the package index: the tests that need root have none.
 scripts/shell.sh --setup
 scripts/setup.sh --wireshark
+scripts/setup.sh --prometheus
 scripts/setup.sh --browser || {
     [ $? = 3 ] || exit 1
     export SWITCHRAFT_WITHOUT_BROWSER=1

@@ -13,6 +13,7 @@ from topo.commands import (
     labs,
     lessons,
     members,
+    metrics,
     nodes,
     simulator,
     soaks,
@@ -46,6 +47,7 @@ for module in (
     view,
     exercises,
     lessons,
+    metrics,
 ):
     module.add_to(app)
 

@@ -1,6 +1,7 @@
 """The control socket: a unix socket that answers requests of one JSON object a line, for people on the same machine.
 
-    {"cmd": "status"}             one line: the node, its groups, its counters
+    {"cmd": "status"}             one line: the node, its groups, its counters; with "durations": true also how long
+                                  syncs, round trips and commits' stages took (``hosts.measures``)
     {"cmd": "log", "group": 1}    a line for each applied value of the list: index, term, type, value; then a last one
     {"cmd": "raw", "group": 1}    a line for each entry of the Raft log: index, term, kind, committed, ...; a last one
     {"cmd": "kv", "group": 1}     a line for each key: key, type, value; a last one

@@ -13,6 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hosts.config import DEFAULT_MTU, Address
 from hosts.net.batches import MORE, unpack_batch
@@ -53,6 +54,9 @@ MAX_PEER_OUTBOX_BYTES = 64 << 20
 
 MESSAGE_OVERHEAD_BYTES = 1 << 20
 """An AppendEntries may carry this much beside the largest value."""
+
+STRANGERS = ("not_member", "wrong_address", "bad_mac", "replayed")
+"""The reasons for which a datagram is dropped that speaks for a member and does not come from it."""
 
 _FRAGMENT = int(Flag.FRAGMENT)
 _PROBES = frozenset({int(MessageType.FRAGMENT_STATUS), int(MessageType.CLIENT_FRAGMENT_STATUS)})
@@ -118,6 +122,9 @@ class Transport:
         self.received: Counter[int] = Counter()
         self.sent: Counter[int] = Counter()
         self.drops: Counter[str] = Counter()
+        self.peer_bytes_sent: Counter[Address] = Counter()
+        self.peer_bytes_received: Counter[Address] = Counter()
+        """Bytes of members' datagrams, by the address that they went to or came from: UDP's payload."""
         largest = MAX_REQUEST_BYTES + MESSAGE_OVERHEAD_BYTES
         self._peer_inbox = Inbox(reassembly_bytes, reassembly_bytes, largest)
         self._client_inbox = Inbox(reassembly_bytes, reassembly_bytes // 2, MAX_REQUEST_BYTES)
@@ -145,6 +152,18 @@ class Transport:
             "received": {MessageType(kind).name: count for kind, count in sorted(self.received.items())},
             "sent": {MessageType(kind).name: count for kind, count in sorted(self.sent.items())},
             "drops": dict(sorted(drops.items())),
+        }
+
+    def peers(self) -> dict[str, dict[str, Any]]:
+        """By the id of each other member: its address, and bytes of datagrams sent to and received from there."""
+        places = {member: place for members in self._peers.values() for member, place in members.items()}
+        return {
+            str(member): {
+                "address": f"{place[0]}:{place[1]}",
+                "sent_bytes": self.peer_bytes_sent[place],
+                "received_bytes": self.peer_bytes_received[place],
+            }
+            for member, place in sorted(places.items())
         }
 
     def paths(self) -> dict[str, dict[str, int]]:
@@ -219,9 +238,11 @@ class Transport:
         for _ in range(count):
             received.popleft()
         self.received[kind] += count
+        assert isinstance(key.source, tuple)
         if kind >= FIRST_CLIENT_TYPE:
-            assert isinstance(key.source, tuple)
             self._replies.heard(key.source, size, now)
+        else:
+            self.peer_bytes_received[key.source] += size
         if whole is not None:
             self._complete(key, whole)
 
@@ -234,6 +255,8 @@ class Transport:
             self.received[kind] += 1
             if kind >= FIRST_CLIENT_TYPE:
                 self._replies.heard(address, len(datagram), now)
+            else:
+                self.peer_bytes_received[address] += len(datagram)
         else:
             datagram = bytes(datagram)
             header = Header.unpack(datagram)
@@ -296,6 +319,7 @@ class Transport:
         if reason:
             self.drops[reason] += 1
             return None
+        self.peer_bytes_received[address] += len(datagram)
         return datagram if self._seal is None else datagram[:-SEAL_BYTES]
 
     def _hand_on(self, header: Header, payload: Encoded) -> None:
@@ -393,8 +417,9 @@ class Transport:
         """Nothing is kept for addresses at which nobody is any more."""
         known = {place for members in self._peers.values() for place in members.values()}
         known.update(self._guests.values())
-        for address in [one for one in self._peer_outboxes if one not in known]:
-            del self._peer_outboxes[address]
+        for kept in (self._peer_outboxes, self.peer_bytes_sent, self.peer_bytes_received):
+            for address in [one for one in kept if one not in known]:
+                del kept[address]
 
     def tell_network(self, group: int, message: Message, address: Address) -> None:
         """Send a message that is for switches on its way to ``address``."""
@@ -479,6 +504,8 @@ class Transport:
         try:
             self.socket.send(datagram, address)
             self.sent[kind] += 1
+            if kind < FIRST_CLIENT_TYPE:
+                self.peer_bytes_sent[address] += len(datagram)
         except OSError:
             # A full buffer or no route: for Raft the same as a datagram lost on the way.
             self.drops["not_sent"] += 1
@@ -490,6 +517,8 @@ class Transport:
         if self._seal is not None and datagrams[0][1] < FIRST_CLIENT_TYPE:
             datagrams = [self._seal.close_up(datagram) for datagram in datagrams]
         failed = len(datagrams) - self.socket.send_all(datagrams, address)
+        if datagrams[0][1] < FIRST_CLIENT_TYPE:
+            self.peer_bytes_sent[address] += sum(map(len, datagrams[: len(datagrams) - failed]))
         if failed:
             self.sent[datagrams[-1][1]] -= failed
             self.drops["not_sent"] += failed

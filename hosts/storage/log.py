@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from hosts.measures import Durations
 from hosts.raft.message import Entry, HardState
 from hosts.raft.snapshot import Snapshot
 from hosts.storage.disk import Disk, File, RealDisk
@@ -62,6 +64,8 @@ class DiskLog:
         self._stages = itertools.count(1)
         self.snapshot: Snapshot | None = None
         self.entries: tuple[Entry, ...] = ()
+        self.syncs = Durations()
+        """How long the syncs of what was appended took. Another thread may look."""
         try:
             self._open()
         except BlockingIOError as error:
@@ -257,7 +261,9 @@ class DiskLog:
         for part in parts:
             self._file.write(part, at)
             at += len(part)
+        began = time.perf_counter()
         self._file.sync()
+        self.syncs.observe(time.perf_counter() - began)
         self._end = at
         self._chain = crc
         if entries:

@@ -35,6 +35,7 @@ COMMANDS = [
     "capture",
     "exec",
     "client",
+    "metrics",
 ]
 
 
@@ -59,8 +60,8 @@ def test_every_command_has_help(tmp_path: Path, command: str) -> None:
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     script = (
         "import sys, topo.cli; "
-        "print([name for name in ('rich', 'grpc', 'finsy', 'mininet', 'pydantic', 'networkx', 'scapy', 'yaml')"
-        " if name in sys.modules])"
+        "print([name for name in ('rich', 'grpc', 'finsy', 'mininet', 'pydantic', 'networkx', 'scapy', 'yaml',"
+        " 'aiohttp', 'prometheus_client') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout.strip() == "[]"
@@ -87,6 +88,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         ("ping",),
         ("capture", "s1-eth1"),
         ("exec", "h1", "--", "true"),
+        ("metrics",),
     ],
 )
 def test_without_a_lab(tmp_path: Path, arguments: tuple[str, ...]) -> None:

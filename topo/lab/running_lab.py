@@ -32,6 +32,14 @@ class Live:
             raise LabError("the lab has crashed; remove what it left with: switchraft stop")
         return cls(record)
 
+    def renewed(self) -> Live:
+        """The running lab by its record of now; of the same one, the topology is not read again: it stays as it is.
+        Raises LabError where no lab runs."""
+        live = Live.find()
+        if live.record.token == self.record.token:
+            vars(live)["topology"] = self.topology  # where ``cached_property`` keeps it
+        return live
+
     @cached_property
     def topology(self) -> Topology:
         return self.record.read_topology()
@@ -41,6 +49,12 @@ class Live:
         """The controller's network.json."""
         data: dict[str, Any] = json.loads(paths.network().read_text())
         return data
+
+    @property
+    def expected_nodes(self) -> list[str]:
+        """The members, and whoever else was started: nodes that ought to answer."""
+        started = {process.name for process in self.record.processes}
+        return [name for name in self.topology.nodes if name in self.topology.members or name in started]
 
     def holder(self, host: str) -> Process:
         """The process that holds a host's namespace. Raises UsageError."""
@@ -76,7 +90,7 @@ class Live:
 
     def ask_node(self, name: str, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
         """A node's answer. Raises LabError where it does not answer."""
-        return _ask(f"node {name}", node_socket(name), request, timeout_s)
+        return ask_node_at(name, node_socket(name), request, timeout_s)
 
     def ask_controller(self, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
         """The controller's answer. Raises LabError where it does not answer."""
@@ -89,6 +103,11 @@ def node_socket(name: str) -> Path:
     if not folder.exists():
         raise LabError(f"{name} runs no node, and never did in this lab: switchraft status shows who does")
     return folder / "control.sock"
+
+
+def ask_node_at(name: str, path: Path, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
+    """The answer of the node whose control socket this is. Raises LabError where it does not answer."""
+    return _ask(f"node {name}", path, request, timeout_s)
 
 
 def _ask(who: str, path: Path, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:

@@ -6,5 +6,6 @@ capture, pcap, trace, ping, exec
             packets on an interface, and in a file; a packet's way through a switch, reachability, a command on a host
 client_requests, destination
             put, get and the like: the request, and from where and to whom it goes
+metrics     for Prometheus
 output      printing for people and programs
 """

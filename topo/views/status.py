@@ -18,14 +18,12 @@ GROUP_FIELDS = ("role", "term", "leader", "commit", "applied", "last_index")
 
 def gather(live: Live) -> dict[str, Any]:
     """Everything that ``switchraft status --json`` prints."""
-    started = {process.name for process in live.record.processes}
     with ThreadPoolExecutor() as pool:
         links = pool.submit(_or_error, lambda: {"ok": True, **live.links()})
         controller = pool.submit(_or_error, lambda: live.ask_controller({"cmd": "status"}))
         nodes = {
             name: pool.submit(_or_error, lambda name=name: live.ask_node(name, {"cmd": "status"}))
-            for name in live.topology.nodes
-            if name in live.topology.members or name in started
+            for name in live.expected_nodes
         }
         links.result()
         record = Live.find().record

@@ -1,0 +1,58 @@
+"""`switchraft metrics`: what was asked for is checked, and served or printed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hosts.files.fields import parse_port
+from topo import paths
+from topo.errors import LabError, UsageError
+from topo.lab.running_lab import Live
+
+INSTALL = "metrics need the package prometheus-client: install it with: pip install -e '.[metrics]', or: make setup"
+
+
+def write(folder: Path, listen: str) -> None:
+    """Write the files that go with the metrics. Raises UsageError, FileError."""
+    from topo.metrics import files
+
+    host, port = _address(listen)
+    for path in files.write(folder, f"{host}:{port}"):
+        print(paths.shown(path))
+
+
+def run(listen: str, sockets: Sequence[Path], timeout_s: float, once: bool) -> None:
+    """Serve until Ctrl-C, or print once. Raises UsageError, LabError."""
+    host, port = _address(listen)
+    if not 0.01 <= timeout_s <= 60:
+        raise UsageError(f"--timeout {timeout_s:g}: choose 0.01 to 60 seconds")
+    for path in sockets:
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"--node {path}: there is no such folder; a node's control.sock is in its data folder")
+    try:
+        from topo.metrics import exporter, gather
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("prometheus_client"):
+            raise
+        raise LabError(INSTALL) from None
+    if not sockets:
+        Live.find()
+    gatherer: gather.Gatherer = gather.Nodes(sockets) if sockets else gather.Lab()
+    if once:
+        sys.stdout.write(asyncio.run(exporter.text(gatherer, timeout_s)))
+    else:
+        asyncio.run(exporter.serve(gatherer, host, port, timeout_s))
+
+
+def _address(listen: str) -> tuple[str, int]:
+    """Port 0 is one that nobody uses."""
+    host, _, port = listen.rpartition(":")
+    if not host:
+        raise UsageError(f"--listen {listen}: that is no address with a port, as 127.0.0.1:9464 is")
+    try:
+        return host.strip("[]"), 0 if port == "0" else parse_port(port)
+    except ValueError as error:
+        raise UsageError(f"--listen {listen}: {error}") from None
