@@ -33,7 +33,12 @@ def answer(groups: Mapping[int, Group], request: Json) -> Iterator[Json]:
         known = ", ".join(("status", *views, *member_commands.COMMANDS))
         return iter([_error(f"unknown command {command!r}; there are {known}")])
     group = group_of(groups, request)
-    return view(group) if isinstance(group, Group) else iter([group])
+    if not isinstance(group, Group):
+        return iter([group])
+    first = request.get("from", 0)
+    if view is raw_log and isinstance(first, int):
+        return raw_log(group, first)
+    return view(group)
 
 
 def group_of(groups: Mapping[int, Group], request: Json) -> Group | Json:
@@ -68,11 +73,11 @@ def pairs(group: Group) -> Iterator[Json]:
     yield {"ok": True, "group": group.number, "count": count, "applied": group.machine.applied_index}
 
 
-def raw_log(group: Group) -> Iterator[Json]:
-    """The Raft log in memory, also what is not committed."""
+def raw_log(group: Group, first: int = 0) -> Iterator[Json]:
+    """The Raft log in memory from index ``first`` on, also what is not committed."""
     log = group.core.log
     last = log.last_index
-    index, count = log.base_index + 1, 0
+    index, count = max(first, log.base_index + 1), 0
     while index <= min(last, log.last_index):
         index = max(index, log.base_index + 1)  # the log may have been compacted since the last line was asked for
         for entry in log.between(index, min(last, log.last_index), 64, 1 << 16)[0]:
