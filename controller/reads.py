@@ -103,7 +103,7 @@ class Reader:
         return Held(
             tuple(entry for entry in entries if entry is not None),
             {
-                (names[one.counter_id], one.index): (one.packet_count, one.byte_count)
+                (names[one.counter_id], one.index or 0): (one.packet_count, one.byte_count)
                 for one in found
                 if isinstance(one, P4CounterEntry) and (one.packet_count or one.byte_count)
             },

@@ -3,8 +3,9 @@
     {"cmd": "watch"}
 
 A line at once, whenever something is another one, and every few seconds: "at" (nanoseconds since 1970), "lab" (the
-lab's process id), "processes" (name to running, paused, killed, died or not started), "cut" (interfaces whose packets
-vanish), "parted" (pairs of hosts), and "did": what commands have done since the line before, each [at, text].
+lab's process id), "processes" (name to running, paused, killed, died or not started), "pids" (of those that run),
+"cut" (interfaces whose packets vanish), "parted" (pairs of hosts), and "did": what commands have done since the line
+before, each [at, text].
 """
 
 from __future__ import annotations
@@ -56,10 +57,11 @@ class Feed:
             time.sleep(POLL_S)
 
     def _state(self) -> Json:
-        links = self._lab.links
+        links, children = self._lab.links, dict(self._lab.children)
         return {
             "lab": os.getpid(),
-            "processes": {name: _condition(child) for name, child in list(self._lab.children.items())},
+            "processes": {name: _condition(child) for name, child in children.items()},
+            "pids": {name: child.process.pid for name, child in children.items() if child.process is not None},
             "cut": sorted(links.cut),
             "parted": sorted(links.parted),
         }

@@ -77,14 +77,14 @@ class SeenMember:
         status = self.status
         if not status or (status["last_index"], status["last_term"]) == self._log_end:
             return None
-        end = self._log_end[0]
-        start = end if 0 < end <= status["last_index"] else status["commit"]
-        return max(start, status["first_index"], status["last_index"] - MOST_ENTRIES + 1)
+        end, last = self._log_end[0], int(status["last_index"])
+        start = end if 0 < end <= last else int(status["commit"])
+        return max(start, int(status["first_index"]), last - MOST_ENTRIES + 1)
 
     def committed_from(self) -> int:
         """From where on the log may be another one."""
         status = self.status
-        return max(1, min(status["commit"], self._log_end[0]), status["last_index"] - MOST_ENTRIES + 1)
+        return max(1, min(int(status["commit"]), self._log_end[0]), int(status["last_index"]) - MOST_ENTRIES + 1)
 
     def log_seen(self, lines: Sequence[Json]) -> list[Json] | None:
         """Entries of its log, in order, as asked for; None if they must be asked for from ``committed_from`` on."""

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hosts.raft.message import MessageType
+from hosts.wire import Flag
 from topo.topology import Topology
 from web.recording import PAYLOAD_AT, hop_text, patch_of
 
@@ -18,7 +20,7 @@ LOST_NS = 1_000_000_000
 KEPT_NS = 2_000_000_000
 MOST_BYTES = 300
 """Of a frame that are told."""
-TARGET_AT = 46
+TYPE_AT, FLAGS_AT, TARGET_AT = 43, 44, 46
 
 Json = dict[str, Any]
 Timed = tuple[int, Json]
@@ -35,6 +37,11 @@ class _Message:
     at: str
     received: set[str] = field(default_factory=set)
     judged: bool = False
+
+    @property
+    def ends_at_switch(self) -> bool:
+        """Whether the first switch takes it, and gives it to the controller."""
+        return len(self.frame) > TYPE_AT and self.frame[TYPE_AT] == MessageType.CONFIGURATION
 
 
 class Messages:
@@ -115,7 +122,7 @@ class Messages:
                 break
             if not message.judged:
                 message.judged = True
-                if not message.received and self._blurred_ns < message.sent_ns:
+                if not message.received and not message.ends_at_switch and self._blurred_ns < message.sent_ns:
                     lost: Json = {"k": "dropped", "who": message.at, "m": message.m, "why": "not seen again"}
                     events.append((now_ns, lost))
             if age > KEPT_NS:
@@ -126,5 +133,9 @@ class Messages:
 
 
 def _key(frame: bytes) -> bytes:
-    """What is the same at every port: source address and port, and the datagram without a copy's target."""
+    """What is the same at every port: source address and port, and the datagram, without the target of a copy that a
+    switch makes."""
+    whole = frame[26:30] + frame[34:36] + frame[PAYLOAD_AT:]
+    if len(frame) <= TARGET_AT or not frame[FLAGS_AT] & Flag.FANOUT:
+        return whole
     return frame[26:30] + frame[34:36] + frame[PAYLOAD_AT:TARGET_AT] + frame[TARGET_AT + 1 :]
