@@ -20,6 +20,7 @@ from topo.commands import (
     tools,
     values,
     view,
+    web,
 )
 from topo.errors import LabError, UsageError
 
@@ -44,6 +45,7 @@ for module in (
     soaks,
     simulator,
     view,
+    web,
     exercises,
     lessons,
 ):

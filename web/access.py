@@ -1,9 +1,9 @@
 """Who may see and change a running lab from a browser: one-time codes, sessions, and which requests are the page's.
 
 A code is given to whoever may read this process's files or terminal, and is good for one exchange. What it is
-exchanged for is a session: a cookie (HttpOnly, SameSite=Strict), and a key that the page keeps for itself. Cookies are
-one for all ports of a host, so a server that another user runs on another port can be sent one; the key, kept by the
-browser for this port alone, is needed for everything of the lab, and the cookie for the page's files as well.
+exchanged for is a session: a cookie (HttpOnly, SameSite=Strict), and a key that the page keeps for itself. Cookies
+are one for all ports of a host, so a server that another user runs on another port can be sent one; the key, kept by
+the browser for this port alone, is needed for everything of the lab, and the cookie for the page's files as well.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ state, told as events at time 0, then the events. Time is counted from the windo
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -87,6 +88,13 @@ class Window:
         """The state at the beginning, as events."""
         for event in self._past.told():
             yield json.dumps({"t": self._past.t - base_us, **event}, separators=(",", ":"), ensure_ascii=False)
+
+    def still(self) -> Window:
+        """The window as it is now, which another thread may read."""
+        other = Window(self.header, self._length_us, self._most_bytes)
+        other.first, other.next, other.size = self.first, self.next, self.size
+        other._events, other._past = self._events.copy(), copy.deepcopy(self._past)
+        return other
 
     def save(self, file: Path, from_us: int = 0, to_us: int | None = None) -> int:
         """Write a recording of all, or of the time between two times of the run. Returns the number of events.

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import typer
-
 from topo.errors import UsageError
 from topo.lab import membership
 from topo.lab.links import sides_of
@@ -107,14 +105,19 @@ class Command:
         """Whether a client asks the cluster by it."""
         return self.name in ("send", "put", "get", "delete")
 
+    @property
+    def is_told_by_lab(self) -> bool:
+        """Whether the lab itself tells those who watch it."""
+        return not self.name.startswith(("member", "transfer", "feature"))
+
     def run(self) -> str:
         """Carry it out; may take a minute. Returns what was done. Raises LabError."""
         return COMMANDS[self.name](self.params)
 
 
 def parse(root: Any, words: Sequence[Any]) -> Command:
-    """A command of the page. ``root``: the parser of `switchraft`, as typer makes it. Raises UsageError for what is no
-    command, or is not the page's to do."""
+    """A command of the page. ``root``: the parser of `switchraft`, as typer makes it. Raises UsageError for what is
+    no command, or is not the page's to do."""
     if not 0 < len(words) <= MOST_WORDS or not all(isinstance(word, str) for word in words):
         raise UsageError("a command is a list of words")
     if any(len(word) > LONGEST_WORD or "\0" in word for word in words):
@@ -122,13 +125,13 @@ def parse(root: Any, words: Sequence[Any]) -> Command:
     name = next((name for name in COMMANDS if list(words[: name.count(" ") + 1]) == name.split()), None)
     if name is None:
         raise UsageError(f"the page cannot do {shlex.join(words[:2])!r}")
+    if "--help" in words[: words.index("--") if "--" in words else None]:
+        raise UsageError("help is for shells")
     parser = root
     for word in name.split():
         parser = parser.commands[word]
     try:
         parsed = parser.make_context(name, list(words[name.count(" ") + 1 :]))
-    except typer.Exit:
-        raise UsageError("help is for shells") from None
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
