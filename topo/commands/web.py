@@ -21,6 +21,7 @@ def web(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Write what the served page remembers; see `view`.")
     ] = None,
+    silent: Annotated[bool, typer.Option("--silent", hidden=True)] = False,
     seconds: Annotated[float, typer.Option("--seconds", min=0, help="With --save: only the last ones.")] = 0,
 ) -> None:
     """Show the running lab in a browser: see it, go back ten minutes, break and mend it.
@@ -35,4 +36,4 @@ def web(
         return
     if seconds:
         raise UsageError("--seconds goes with --save FILE")
-    command.run(context.find_root().command, port, opens=opens)
+    command.run(context.find_root().command, port, opens=opens, silent=silent)

@@ -257,7 +257,7 @@ class Lab:
         try:
             served = meeting.ask({"cmd": "address"})
             if served is None:
-                page = self._add("page", "page", [sys.executable, "-m", "topo.cli", "web"])
+                page = self._add("page", "page", [sys.executable, "-m", "topo.cli", "web", "--silent"])
                 page.start()
                 self.write_record()
                 served = until("page's answer", lambda: meeting.ask({"cmd": "address"}), [page])

@@ -89,7 +89,4 @@ class Meeting:
             return {"ok": False, "error": str(error)}
         except (ValueError, KeyError, TypeError, OverflowError):
             pass
-        return {
-            "ok": False,
-            "error": 'a request is {"cmd": "address"} or {"cmd": "save", "file": ..., "seconds": ...}',
-        }
+        return {"ok": False, "error": "a request has cmd: address, or save with file and seconds"}

@@ -6,9 +6,9 @@
     GET /run.rec         what is remembered as a recording, with cookie and key; "from", "to": microseconds
 
 The page's first message on the websocket is ``{"key": ...}``; nothing is told before. Then it is told lines of JSON:
-a recording's (docs/recordings.md) and, of the server's own, "waiting" (no lab has run yet), "reopen" (what was told is
-no beginning of what follows: open the stream anew) and "answer". It may ask ``{"id": 1, "do": ["node", "kill", "h1"]}``
-and is told ``{"answer": 1, "ok": true, "text": ..., "command": ...}``.
+a recording's (docs/recordings.md) and, of the server's own, "waiting" (no lab has run yet), "reopen" (what was told
+is no beginning of what follows: open the stream anew) and "answer". It may ask
+``{"id": 1, "do": ["node", "kill", "h1"]}`` and is told ``{"answer": 1, "ok": true, "text": ..., "command": ...}``.
 """
 
 from __future__ import annotations
