@@ -149,6 +149,11 @@ class Recorder:
         self.tell([{"k": "answer", "who": "page", "call": call, "outcome": outcome, "value": value}])
 
     @property
+    def began_us(self) -> int:
+        """Microseconds since 1970 at time 0."""
+        return self._began_ns // 1000
+
+    @property
     def now_us(self) -> int:
         return (time.time_ns() - self._began_ns) // 1000
 

@@ -3,7 +3,7 @@
     GET /open?code=...   a session for a one-time code
     GET /                the page and its parts, with a session's cookie
     GET /stream          a websocket, with the cookie, from the page's own origin
-    GET /run.rec         what is remembered as a recording, with cookie and key; "from", "to": microseconds
+    GET /run.rec         what is remembered as a recording, with cookie and key; "from", "to": microseconds since 1970
 
 The page's first message on the websocket is ``{"key": ...}``; nothing is told before. Then it is told lines of JSON:
 a recording's (docs/recordings.md) and, of the server's own, "waiting" (no lab has run yet), "reopen" (what was told
@@ -185,13 +185,17 @@ class Server:
         operands = [command.params[name] for name in ("key", "value") if command.params.get(name) is not None]
         return self._recorder.call(host, command.params["group"] or topology.groups[0].id, [command.name, *operands])
 
+    def _time(self, text: str | None) -> int | None:
+        """A time of the run, from microseconds since 1970. Raises ValueError."""
+        return None if text is None else max(0, int(text) - self._recorder.began_us)
+
     # -- recordings -------------------------------------------------------------------------------------------------
 
     async def _recording(self, request: web.Request) -> web.StreamResponse:
         if not self._access.is_whole(self._access.cookie_of(request), request.headers.get(KEY_HEADER, "")):
             return refuse()
         try:
-            begin, end = (int(request.query[name]) if name in request.query else None for name in ("from", "to"))
+            begin, end = (self._time(request.query.get(name)) for name in ("from", "to"))
         except ValueError:
             raise web.HTTPBadRequest from None
         handle, name = tempfile.mkstemp(prefix="switchraft-", suffix=".rec")

@@ -32,6 +32,13 @@ _AT_ONCE = 500
 """Packets of one interface that are read before the others have their turn."""
 
 
+def filter_of(listening: socket.socket, instructions: Sequence[Instruction]) -> None:
+    """Have the kernel give a socket only what a program of classic BPF lets through. Raises OSError."""
+    packed = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*one) for one in instructions))
+    program = struct.pack("HL", len(instructions), ctypes.addressof(packed))
+    listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
 @dataclass(frozen=True)
 class Frame:
     """A frame at an interface. ``outgoing``: the interface's own side sent it."""
@@ -73,10 +80,8 @@ class Tap(Capture):
 
     def filter(self, instructions: Sequence[Instruction]) -> None:
         """Listen from now on only to what a program of classic BPF lets through. Raises LabError."""
-        packed = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*one) for one in instructions))
-        program = struct.pack("HL", len(instructions), ctypes.addressof(packed))
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+            filter_of(self._socket, instructions)
         except OSError as error:
             raise LabError(f"cannot filter packets on {self.interface}: {error.strerror}") from error
 

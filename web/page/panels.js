@@ -102,7 +102,7 @@ function aSwitch(app, id) {
     const keys = keysOf[table] ?? [];
     const lines = Object.entries(one.tables[table]).map(([key, entry]) => [
       entry.match.map((value, at) => matchText(keys[at], value)).join(", "),
-      `${entry.action}(${paramsOf(run, entry)})`, hits[`${table} ${key}`] ?? 0,
+      `${entry.action}(${paramsOf(run, entry)})`, run.header.source === "lab" ? "–" : hits[`${table} ${key}`] ?? 0,
     ]);
     content.push(html("h3", {}, table), html("div", { "data-table": table }, rows([keys.map((key) => key.name).join(", "), "Action", "Hits"], lines, [2])));
   }
@@ -150,7 +150,8 @@ function message(app, m) {
   const hops = one.hops.map(readHop);
   content.push(html("h3", {}, "Its way"), html("div", { role: "group", "aria-label": "Switches that it met" },
     ...hops.map((each, at) => html("button", { type: "button", "aria-pressed": String(at === hop), onclick: () => app.chooseHop(at) }, `${at + 1}. ${each.name}, port ${each.port}`))));
-  content.push(way(app, one, hops, Math.min(hop, hops.length - 1)));
+  if (hops[0].way) content.push(way(app, one, hops, Math.min(hop, hops.length - 1)));
+  else content.push(html("p", {}, `Its ports are known; what the program did to it shows: switchraft trace ${hops[Math.min(hop, hops.length - 1)].name}`));
   return { title: `${what.name} from ${one.event.who}`, content, wide: true };
 }
 
