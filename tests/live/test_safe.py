@@ -1,4 +1,4 @@
-"""Who has no session sees nothing and changes nothing: another user, another origin, another host's name, a used code."""
+"""Who has no session sees and changes nothing: another user, another origin, another host's name, a used code."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def switchraft(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_code_stands_in_no_processs_arguments_and_no_readable_file(
     web_command: tuple[subprocess.Popen[str], str], folder: Path
 ) -> None:
-    process, address = web_command
+    _, address = web_command
     code = address.partition("=")[2]
     assert len(code) >= 40
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
@@ -263,7 +263,7 @@ def test_the_code_stands_in_no_processs_arguments_and_no_readable_file(
 
 
 def test_it_listens_on_loopback_only(web_command: tuple[subprocess.Popen[str], str]) -> None:
-    process, address = web_command
+    _, address = web_command
     port = int(re.findall(r":(\d+)/", address)[0])
     listening = [
         line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
@@ -303,19 +303,21 @@ def test_another_user_sees_nothing(web_command: tuple[subprocess.Popen[str], str
     if os.geteuid() != 0:
         pytest.fail("this test becomes another user, for which it needs root", pytrace=False)
     _, address = web_command
-    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
-    for path in (folder, folder.parent, *folder.parents):
-        if path != Path("/tmp") and path.stat().st_uid == os.geteuid() and path != Path("/"):
+    for path in (folder, *folder.parents):
+        if path not in (Path("/tmp"), Path("/")) and path.stat().st_uid == os.geteuid():
             path.chmod(path.stat().st_mode | 0o055)
-    seen = subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True, **nobody)  # type: ignore[call-overload]
+    seen = as_nobody("ps", "axww")
     assert "topo.cli web" in seen.stdout and address.partition("=")[2] not in seen.stdout
-    program = "import socket, sys\nwith socket.socket(socket.AF_UNIX) as one:\n    one.connect(sys.argv[1])\n"
-    path = str(folder / "lab" / "page.sock")
-    tried = subprocess.run(
-        [sys.executable, "-c", program, path], capture_output=True, text=True, check=False, **nobody
-    )  # type: ignore[call-overload]
-    assert "PermissionError" in tried.stderr
-    assert ask_quietly(Path(path), {"cmd": "address"}) is not None
+    program = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    path = folder / "lab" / "page.sock"
+    assert "PermissionError" in as_nobody("/usr/bin/python3", "-c", program, str(path)).stderr
+    assert ask_quietly(path, {"cmd": "address"}) is not None
+
+
+def as_nobody(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, user=65534, group=65534, extra_groups=[]
+    )
 
 
 @pytest.mark.parametrize(

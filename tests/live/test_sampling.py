@@ -52,10 +52,8 @@ def test_all_of_it_is_raft_and_nothing_else() -> None:
     everything = [frame(kind, 1, 2, round_=5) for kind in MessageType]
     assert passed(WHOLE, everything) == everything
     other = frames.pack(SENDERS[0], 53, ("10.0.2.2", 53), b"x" * 80, checksum=True)
-    assert (
-        passed(WHOLE, [other, b"\x88\xb5" * 40, b"short", everything[0][:12] + b"\x86\xdd" + everything[0][14:]])
-        == []
-    )
+    ipv6 = everything[0][:12] + b"\x86\xdd" + everything[0][14:]
+    assert passed(WHOLE, [other, b"\x88\xb5" * 40, b"short", ipv6]) == []
 
 
 @pytest.mark.parametrize("share", [WHOLE // 2, WHOLE // 10, WHOLE // 100])

@@ -12,7 +12,7 @@ LONGEST_TEXT = 40
 """Characters of a key or value that are shown."""
 MOST_ENTRIES = 64
 """New entries of a log that are told at a time; of more, the last ones."""
-TIMER_US = 250_000
+TIMER_US = 90_000
 """From one time that an election timer is told, with nothing else to tell, to the next."""
 
 Json = dict[str, Any]
