@@ -64,7 +64,7 @@ def test_a_member_tells_what_has_changed() -> None:
     (first,) = member.seen(status(), 0)
     fits([first])
     assert first["set"]["role"] == "follower" and first["set"]["timer"] == [30_000, 300_000]
-    assert member.seen(status(timer_ticks=[5, 30]), 100_000) == []
+    assert member.seen(status(timer_ticks=[5, 30]), 50_000) == []
     (timer,) = member.seen(status(timer_ticks=[5, 30]), 400_000)
     assert timer["set"] == {"timer": [50_000, 300_000]}
     (leads,) = member.seen(status(role="leader", term=2**60, timer_ticks=None), 500_000)

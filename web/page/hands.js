@@ -83,7 +83,7 @@ export class Hands {
     const votes = (state) => Object.values(state.members).some((one) => one.group === Number(group) && one.role === "leader" && one.up && one.voters.includes(state.members[id]?.id));
     return [
       ...this.process(["node"], name),
-      this.button("Let it lead", ["transfer", name, ...this.group(group)], (state) => state.members[id]?.role !== "leader"),
+      this.button("Let it lead", ["transfer", name, ...this.group(group)], (state) => state.members[id]?.up && state.members[id].role !== "leader"),
       this.button("Add as a member", ["member", "add", name, ...this.group(group)], (state) => !votes(state)),
       this.button("Remove as a member", ["member", "remove", name, ...this.group(group)], votes),
     ];
