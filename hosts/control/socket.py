@@ -3,7 +3,7 @@
     {"cmd": "status"}             one line: the node, its groups, its counters
     {"cmd": "log", "group": 1}    a line for each applied value of the list: index, term, type, value; then a last one
     {"cmd": "raw", "group": 1}    a line for each entry of the Raft log: index, term, kind, committed, ...; a last
-                                  one; "from": only entries from that index on
+                                  one; "from": only entries from that index on; "brief": of long values the size
     {"cmd": "kv", "group": 1}     a line for each key: key, type, value; a last one
 
 Last lines have "ok"; with "ok" false, "error" says why. "group" may be left out where there is one only. Values are

@@ -39,7 +39,7 @@ class Decisions:
         found = []
         for line in lines:
             told = _LINE.fullmatch(line.decode(errors="replace"))
-            if told is not None:
+            if told is not None and told[5]:
                 found.append((_time_of(told, now_ns), told[5]))
         return found
 

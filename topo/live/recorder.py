@@ -349,7 +349,7 @@ class _Watched:
         start = member.log_from()
         if start is None:
             return
-        request = {"cmd": "raw", "group": member.group}
+        request = {"cmd": "raw", "group": member.group, "brief": True}
         events = member.log_seen(await self._nodes[name].ask({**request, "from": start}))
         if events is None:
             again = await self._nodes[name].ask({**request, "from": member.committed_from()})

@@ -150,7 +150,7 @@ export class Hands {
     fit();
     const words = () => {
       const operands = { send: [value.value], put: [key.value, value.value], get: [key.value] }[what.value];
-      const options = [...from, ...(to.value === "service" ? [] : ["--to", to.value])];
+      const options = [...from, ...(to.value === "service" ? [] : ["--to", to.value]), ...this.group(this.app.group)];
       return [what.value, ...options, ...(operands.some((one) => one.startsWith("-")) ? ["--"] : []), ...operands];
     };
     const ask = this.button("Ask", words);
