@@ -39,8 +39,8 @@ class LivePage(Page):
         """Click a link, in its middle, as a person does."""
         self.js("switchraft.choose(null)")
         self.frames()
-        wire = self.driver.find_element(By.CSS_SELECTOR, f'[data-link="{name}"]')
-        self.js("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", wire)
+        wire = f'[data-link="{name}"]'
+        self.js("document.querySelector(arguments[0]).dispatchEvent(new MouseEvent('click', {bubbles: true}))", wire)
 
     def press(self, does: str) -> str:
         """Click a button, wait for what came of it, and return that."""
@@ -80,8 +80,7 @@ class LivePage(Page):
         return [held["leader"], held["term"]]
 
     def classes(self, selector: str) -> str:
-        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
-        return str(found[0].get_attribute("class")) if found else ""
+        return str(self.js("return document.querySelector(arguments[0])?.getAttribute('class') ?? ''", selector))
 
     def quiet(self) -> None:
         """Asserts that the browser has nothing to complain of."""
@@ -136,6 +135,8 @@ def test_the_leader_is_killed_by_a_click(lab: Lab, live: LivePage) -> None:
     assert live.leader() == (after, lab.term()) and lab.term() > term
     number = lab.live.topology.node_id(after)
     live.until(lambda: all(live.route(switch) == [number, lab.term()] for switch in ("s1", "s2", "s3")))
+    heard = "return switchraft.state.switches.s2.registers['ingress.leader_watch.heard_leader[0]']"
+    live.until(lambda: live.js(heard) == number)
     live.until(lambda: live.classes(f'#marks [data-on="{host}"][data-by="hand"]') == "by-hand")
     live.until(lambda: live.classes(f'#marks [data-on="{host}"][data-by="found"]') == "found-out")
     # What was, can be gone back to; and the present is still there.
@@ -156,13 +157,14 @@ def test_a_link_cut_by_a_click_is_drawn_so_and_mended(lab: Lab, live: LivePage) 
     live.choose_link(LINK)
     live.press("link down s1 s2 --one-way")
     assert live.same == "switchraft link down s1 s2 --one-way"
-    live.until(lambda: "cut" in live.classes(wire) and live.driver.find_elements(By.CSS_SELECTOR, f"{wire} .arrow"))
+    arrow = f"{wire} .by-hand:has(.arrow)"
+    live.until(lambda: "cut" in live.classes(wire) and live.classes(arrow))
     assert lab.live.links()["cut"] == ["s1-eth3"]
     live.press("link down s1 s2")
-    live.until(lambda: not live.driver.find_elements(By.CSS_SELECTOR, f"{wire} .arrow"))
+    live.until(lambda: not live.classes(arrow))
     assert "cut" in live.classes(wire) and set(lab.live.links()["cut"]) == {"s1-eth3", "s2-eth3"}
     live.until(lambda: "found" in live.classes(wire))
-    label = live.driver.find_element(By.CSS_SELECTOR, wire).get_attribute("aria-label") or ""
+    label = live.js("return document.querySelector(arguments[0]).getAttribute('aria-label')", wire)
     assert "cut by hand" in label and "the controller holds" in label
     live.press("link up s1 s2")
     live.until(lambda: live.classes(wire).split() == ["wire", "chosen"])

@@ -26,6 +26,7 @@ export class FaultsView {
     if (told === this.told && network.layer === this.layer) return;
     this.told = told;
     this.layer = network.layer;
+    const focused = this.wires?.contains(document.activeElement) ? document.activeElement.dataset.link : undefined;
     this.wires?.remove();
     this.marks?.remove();
     this.wires = svg("g", { id: "wires" }, ...this.ends.map(([a, b]) => this.wire(a, b, faults)).filter(Boolean));
@@ -33,6 +34,7 @@ export class FaultsView {
     // Links below nodes and messages, what is said of nodes above all.
     network.svg.insertBefore(this.wires, network.svg.querySelector(".node"));
     network.svg.append(this.marks);
+    if (focused) this.wires.querySelector(`[data-link="${focused}"]`)?.focus();
   }
 
   wire(a, b, faults) {
