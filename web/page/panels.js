@@ -265,6 +265,7 @@ function help(app) {
     html("p", {}, "Members carry the colour of their term and the letter of their role: L a leader (eight corners, a ring), C a candidate and P one that asks before it becomes one (diamonds), F a follower (round), × one that is down (a square). The arc around a member is what is left of its election timeout."),
     html("p", {}, "Dots are messages, in their term's colour: A AppendEntries, V RequestVote, P PreVote, S snapshots, T TimeoutNow, C clients'. Small letters with a light ring are answers. They are drawn slower than they are. When there are many, links grow wider instead."),
     html("p", {}, "The line of time shows who led in which term, faults in red below, then elections (tall marks), the controller's decisions, and drops for a stale term."),
+    ...(app.live ? [html("p", {}, "Red, with a cross: broken by hand. Amber, with a mark: found out by the cluster itself. Choose a link, a member, a switch or the controller to break and mend it; the command of the shell stands beside it.")] : []),
     html("h3", {}, "Keys"), rows(["Key", "What"], keys.map(([key, text]) => [html("kbd", {}, key), text])),
   ] };
 }
