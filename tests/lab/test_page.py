@@ -233,7 +233,7 @@ def test_two_pages_one_of_which_is_closed_under_way(lab: Lab, live: LivePage, se
     live.driver.switch_to.new_window("tab")
     live.driver.get(live.js("return 'about:blank'"))
     live.enter(served())
-    assert live.leader() is not None
+    live.until(lambda: live.leader() is not None)
     live.js("switchraft.live.command(['node', 'pause', 'h3'])")
     live.driver.close()
     live.driver.switch_to.window(first)
