@@ -118,6 +118,7 @@ def live(lab: Lab, page: LivePage, served: Callable[[], str]) -> LivePage:
     page.enter(served())
     page.until(lambda: page.leader() is not None)
     page.js("switchraft.choose(null)")
+    page.driver.get_log("browser")
     return page
 
 
@@ -259,7 +260,7 @@ def test_a_recording_is_saved_that_view_opens(lab: Lab, live: LivePage, tmp_path
     lab.run("view", str(file), "--html", str(html))
     answer = live.driver.execute_async_script(
         "const done = arguments[0];"
-        "fetch('run.rec?from=' + (switchraft.run.header.began * 1e6 + 500000),"
+        "fetch('run.rec?from=' + Math.round(switchraft.run.header.began * 1e6 + 500000),"
         " {headers: {'X-Switchraft-Key': localStorage.getItem('switchraft-key')}})"
         ".then((answer) => answer.arrayBuffer()).then((bytes) => done([...new Uint8Array(bytes.slice(0, 2))]))"
     )
