@@ -314,6 +314,29 @@ def test_another_user_sees_nothing(web_command: tuple[subprocess.Popen[str], str
     assert ask_quietly(path, {"cmd": "address"}) is not None
 
 
+@pytest.mark.root
+def test_it_runs_as_the_user_who_called_sudo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() != 0:
+        pytest.fail("this test is about root, for which it needs root", pytrace=False)
+    monkeypatch.setenv("SUDO_UID", "65534")
+    monkeypatch.setenv("SUDO_GID", "65534")
+    monkeypatch.setenv("SWITCHRAFT_BUILD", str(folder / "build"))
+    folder.chmod(0o777)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "topo.cli", "web"], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None and "good once" in process.stdout.readline()
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        for name in ("Uid", "Gid"):
+            assert re.search(rf"^{name}:\s65534\s65534\s65534\s65534$", status, re.MULTILINE)
+        assert re.search(r"^Groups:\s*(65534)?\s*$", status, re.MULTILINE)
+        assert (folder / "build" / "lab" / "page.sock").stat().st_uid == 65534
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+
+
 def as_nobody(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, capture_output=True, text=True, check=False, user=65534, group=65534, extra_groups=[]

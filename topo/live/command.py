@@ -51,6 +51,7 @@ def become_invoker() -> None:
     if invoker is None:
         return
     uid, gid = invoker
+    os.setgroups([])
     with contextlib.suppress(KeyError):
         user = pwd.getpwuid(uid)
         os.initgroups(user.pw_name, gid)
