@@ -48,7 +48,7 @@ setup:
 	@$(BIN)/python -m compileall -q $(ROOMS)
 
 run: setup
-	@$(ROOT) $(BIN)/switchraft lab --topology $(TOPOLOGY) --switch $(SWITCH) --nodes $(NODES)
+	@$(ROOT) $(BIN)/switchraft lab --topology $(TOPOLOGY) --switch $(SWITCH) --nodes $(NODES) --web
 
 demo: setup
 	@$(ROOT) $(BIN)/switchraft demo --switch $(SWITCH)

@@ -4,6 +4,7 @@
     {"cmd": "leader"}            groups only
     {"cmd": "wait_programmed"}   returns once "switch" (default: every switch) is programmed; "after": only once
                                  "times_programmed" (in status) exceeds that; "timeout": seconds
+    {"cmd": "registers"}         what each switch has learnt of each group's leader, as it says now
     {"cmd": "features"}          whether each feature is on, by feature and switch
     {"cmd": "feature", "name": "term_filter", "on": false}     at "switch" (default: every switch)
 
@@ -136,6 +137,8 @@ class ControlSocket:
                 return {"ok": True, "groups": _groups(self._controller)}
             if command == "wait_programmed":
                 return await self._wait_programmed(request)
+            if command == "registers":
+                return {"ok": True, "switches": await self._controller.read_registers()}
             if command == "feature":
                 where = request.get("switch")
                 self._controller.set_feature(str(request["name"]), bool(request["on"]), where and str(where))

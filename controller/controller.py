@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Iterable
+from dataclasses import asdict
 from typing import Any
 
 from controller.decisions import (
@@ -131,6 +132,21 @@ class Controller:
         readings = [answer for answer in answers if answer is not None]
         self.decisions.registers_read(asked.ask, readings, time.monotonic())
         self._carry_out()
+
+    async def read_registers(self) -> dict[str, dict[str, dict[str, int]]]:
+        """By switch and group: leader, term and age_us of who was heard last. Who does not answer is left out."""
+        asked = [
+            (session, group)
+            for session in self.sessions.values()
+            if session.ready
+            for group in self.decisions.network.groups
+        ]
+        answers = await asyncio.gather(*(session.read_registers(group.slot, ANSWER_S) for session, group in asked))
+        found: dict[str, dict[str, dict[str, int]]] = {}
+        for (session, group), answer in zip(asked, answers, strict=True):
+            if answer is not None:
+                found.setdefault(session.name, {})[str(group.id)] = asdict(answer)
+        return found
 
     async def _read_packets(self) -> None:
         packets: dict[tuple[int, int], int] = {}

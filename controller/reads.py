@@ -1,13 +1,14 @@
 """What a switch holds, read straight from it for people: counters and tables. Works without a controller.
 
 ``read_counters`` and ``read_tables`` return dictionaries that JSON can carry; ``format_counters`` and
-``format_tables`` turn them into text.
+``format_tables`` turn them into text. ``Reader`` reads a switch again and again, for programs.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,8 +18,9 @@ from finsy.p4schema import P4MatchType
 from finsy.proto import p4i
 
 from controller.client import P4RuntimeClient
-from controller.desired import FEATURES, TABLES
+from controller.desired import FEATURES, TABLES, Entry
 from controller.names import message_name, reason_name
+from controller.program import Program
 
 Count = dict[str, int]
 """``packets`` and ``bytes``."""
@@ -128,6 +130,54 @@ def _counter_cells(schema: P4Schema, cells: Mapping[str, Collection[int]]) -> li
         else:
             wanted.append(P4CounterEntry(counter.alias))
     return wanted
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a switch holds: the controller's entries, and counters that are not zero, (name, index) to packets and
+    bytes."""
+
+    entries: tuple[Entry, ...]
+    counters: Mapping[tuple[str, int], tuple[int, int]]
+
+
+class Reader:
+    """One switch, read again and again over one connection. ``program`` is what it is expected to run."""
+
+    def __init__(self, address: str, device_id: int, program: Program) -> None:
+        self._address = address
+        self._program = program
+        self._client = P4RuntimeClient(address, device_id, program.schema)
+        self._opened = False
+
+    async def read(self) -> Held:
+        """All of it. Raises ReadError; the next call connects anew then."""
+        counters = self._program.schema.counters
+        queries = (P4TableEntry(), *(P4CounterEntry(counter.alias) for counter in counters))
+        try:
+            if not self._opened:
+                await self._client.__aenter__()
+                self._opened = True
+            found = await self._client.read(*queries)
+        except P4ClientError as error:
+            await self.close()
+            raise ReadError(f"{self._address}: {error.message}") from None
+        names = {counter.alias: counter.name for counter in counters}
+        entries = [self._program.decode(one) for one in found if isinstance(one, P4TableEntry)]
+        return Held(
+            tuple(entry for entry in entries if entry is not None),
+            {
+                (names[one.counter_id], one.index or 0): (one.packet_count, one.byte_count)
+                for one in found
+                if isinstance(one, P4CounterEntry) and (one.packet_count or one.byte_count)
+            },
+        )
+
+    async def close(self) -> None:
+        """Hang up; ``read`` may be called again."""
+        if self._opened:
+            self._opened = False
+            await self._client.__aexit__(None, None, None)
 
 
 async def _counters(client: P4RuntimeClient) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from sim.events import SECOND
 from sim.frames import PAYLOAD_AT, Sender
 from sim.last_seen import Json, SeenController, SeenMember, SeenSwitch, cut, explains, operands
 from topo.lab.configs import CPU_PORT
+from web import network
 from web.program import describe
-from web.recording import CHECKSUM_AT, hop_text, patched
+from web.recording import hop_text, patch_of
 from web.ways import Ways
 
 if TYPE_CHECKING:
@@ -81,39 +82,13 @@ class Recorder:
     def header(self) -> Json:
         """The recording's first line."""
         plan, topology = self.world.plan, self.world.plan.topology
-        members = {host: number for number, host in _ids(topology.groups).items()}
         return {
             "title": f"Seed {plan.seed}: {len(topology.members)} members, "
             + (f"{topology.name}, {len(topology.switches)} switches" if plan.switches else "a plain network"),
             "source": "simulator",
             "seed": plan.seed,
             "plan": plan.describe(),
-            "network": {
-                "port": topology.port,
-                "switches": [one.name for one in topology.switches] if plan.switches else [],
-                "hosts": [
-                    {
-                        "name": host.name,
-                        "ip": str(host.ip),
-                        "mac": host.mac,
-                        "switch": host.switch,
-                        "port": host.port,
-                        **({"member": members[host.name]} if host.name in members else {}),
-                    }
-                    for host in topology.hosts
-                ],
-                "links": [[one.a, one.a_port, one.b, one.b_port] for one in topology.links] if plan.switches else [],
-                "groups": [
-                    {
-                        "id": group.id,
-                        "service": str(group.service) if group.service is not None else None,
-                        "members": {str(number): host for number, host in group.members.items()},
-                    }
-                    for group in topology.groups
-                ],
-                "heartbeat_us": 1000 * topology.heartbeat_ms,
-                "election_us": 1000 * topology.election_timeout_ms,
-            },
+            "network": network.describe(topology, switches=plan.switches),
             "program": None if self._ways is None else describe(self._ways.program, self._ways.tracer.places),
         }
 
@@ -186,7 +161,7 @@ class Recorder:
             self._flush()
         self._hop_of = m
         self._messages.current = m
-        self._hops.append(hop_text(one.name, port, way, _patch(sent, frame), numbers))
+        self._hops.append(hop_text(one.name, port, way, patch_of(sent, frame), numbers))
         if not output.packets:
             self._write("dropped", m=m, who=one.name, why=reason_name(reason))
         return output
@@ -396,34 +371,3 @@ class _Messages:
         if not known:
             return 0
         return known.popleft() if len(known) > 1 else known[0]
-
-
-def _ids(groups: Any) -> dict[int, str]:
-    """Hosts by member id, of all groups; ids of several hosts stand once for each in ``groups`` alone."""
-    return {number: host for group in groups for number, host in group.members.items()}
-
-
-def _patch(sent: bytes, now: bytes) -> list[tuple[int, bytes]]:
-    """Where a frame differs from what was sent: offsets and bytes. A frame of another length is named as a whole."""
-    if sent == now:
-        return []
-    if len(sent) != len(now):
-        return [(0, now)]
-    found: list[tuple[int, bytes]] = []
-    at, end = 0, PAYLOAD_AT if sent[PAYLOAD_AT:] == now[PAYLOAD_AT:] else len(sent)
-    while at < end:
-        if sent[at] == now[at]:
-            at += 1
-            continue
-        start = at
-        while at < end and sent[at : at + 3] != now[at : at + 3]:
-            at += 1
-        found.append((start, now[start:at]))
-    shorter = [piece for piece in found if not CHECKSUM_AT <= piece[0] <= CHECKSUM_AT + 1]
-    shorter = [
-        (offset, piece[: CHECKSUM_AT - offset] if offset < CHECKSUM_AT else piece) for offset, piece in shorter
-    ]
-    shorter = [
-        (offset, piece.removesuffix(now[23:24])) if offset == 22 else (offset, piece) for offset, piece in shorter
-    ]
-    return shorter if patched(sent, shorter) == now else found

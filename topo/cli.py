@@ -21,6 +21,7 @@ from topo.commands import (
     tools,
     values,
     view,
+    web,
 )
 from topo.errors import LabError, UsageError
 
@@ -45,6 +46,7 @@ for module in (
     soaks,
     simulator,
     view,
+    web,
     exercises,
     lessons,
     metrics,

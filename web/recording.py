@@ -81,6 +81,13 @@ def _operation(value: Any) -> bool:
     return value in _OPERATIONS
 
 
+_ORIGINS = ("hand", "found")
+
+
+def _origin(value: Any) -> bool:
+    return value in _ORIGINS
+
+
 def _match(value: Any) -> bool:
     """Of each key field a number, or [value, prefix length]."""
     return isinstance(value, list) and all(
@@ -117,7 +124,7 @@ def _kind(needs: Mapping[str, Test], **may: Test) -> Kind:
 KINDS: Mapping[str, Kind] = {
     "member": _kind({"who": _name, "group": _whole, "set": _object}, heard=_flag),
     "log": _kind({"who": _name, "group": _whole, "at": _whole, "entries": _entries}),
-    "sent": _kind({"who": _name, "m": _whole, "frame": _bytes}, to=_name, hostile=_flag, again=_flag),
+    "sent": _kind({"who": _name, "m": _whole, "frame": _bytes}, to=_name, hostile=_flag, again=_flag, size=_whole),
     "passed": _kind({"m": _whole, "hops": _hops}),
     "received": _kind({"who": _name, "m": _whole}, copy=_flag, astray=_flag),
     "dropped": _kind({"who": _name, "m": _whole, "why": _name}),
@@ -133,9 +140,10 @@ KINDS: Mapping[str, Kind] = {
         value=_text,
     ),
     "answer": _kind({"who": _name, "call": _whole, "outcome": _name}, value=_text, session=_whole, sequence=_whole),
-    "fault": _kind({"fault": _whole, "what": _name, "us": _whole}),
+    "fault": _kind({"fault": _whole, "what": _name}, us=_whole, by=_origin, on=_text),
     "healed": _kind({"fault": _whole}),
     "note": _kind({"who": _name, "text": _text}),
+    "sampled": _kind({"told": _whole, "of": _whole}),
     "broken": _kind({"rule": _name, "text": _text}, group=_whole),
     "end": _kind({"text": _text}, hash=_text),
 }
@@ -216,6 +224,32 @@ def patched(sent: bytes, patch: Iterable[tuple[int, bytes]]) -> bytes:
     return bytes(frame)
 
 
+def patch_of(sent: bytes, now: bytes) -> list[tuple[int, bytes]]:
+    """Where a frame differs from what was sent: offsets and bytes. A frame of another length is named as a whole."""
+    if sent == now:
+        return []
+    if len(sent) != len(now):
+        return [(0, now)]
+    found: list[tuple[int, bytes]] = []
+    at, end = 0, PAYLOAD_AT if sent[PAYLOAD_AT:] == now[PAYLOAD_AT:] else len(sent)
+    while at < end:
+        if sent[at] == now[at]:
+            at += 1
+            continue
+        start = at
+        while at < end and sent[at : at + 3] != now[at : at + 3]:
+            at += 1
+        found.append((start, now[start:at]))
+    shorter = [piece for piece in found if not CHECKSUM_AT <= piece[0] <= CHECKSUM_AT + 1]
+    shorter = [
+        (offset, piece[: CHECKSUM_AT - offset] if offset < CHECKSUM_AT else piece) for offset, piece in shorter
+    ]
+    shorter = [
+        (offset, piece.removesuffix(now[23:24])) if offset == 22 else (offset, piece) for offset, piece in shorter
+    ]
+    return shorter if patched(sent, shorter) == now else found
+
+
 def ipv4_checksum(header: bytes | bytearray) -> int:
     """Of 20 bytes; what stands for the checksum itself does not count."""
     total = sum(int.from_bytes(header[at : at + 2], "big") for at in range(0, 20, 2) if at != 10)
@@ -225,6 +259,8 @@ def ipv4_checksum(header: bytes | bytearray) -> int:
 
 
 CHECKSUM_AT = 24
+PAYLOAD_AT = 42
+"""Behind the headers of Ethernet, IPv4 and UDP."""
 MAC_BYTES = 12
 """A patch at offset 0 that is longer than both addresses of Ethernet is the whole frame."""
 

@@ -6,34 +6,36 @@ from pathlib import Path
 
 from aiohttp import web
 
+from web.access import HEADERS
+
 PAGE = Path(__file__).with_name("page")
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "script-src 'self' 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
+PART = r"/{name:[a-z]+\.(?:js|css)}"
 
 
 def make_app(recording: Path) -> web.Application:
     """The page at /, with its run."""
 
     async def index(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(PAGE / "index.html", headers=_HEADERS)
+        return page_file("index.html")
 
     async def run(_: web.Request) -> web.FileResponse:
         # The page unpacks it by itself, so it is no Content-Encoding.
-        return web.FileResponse(recording, headers={**_HEADERS, "Content-Type": "application/octet-stream"})
+        return web.FileResponse(recording, headers={**HEADERS, "Content-Type": "application/octet-stream"})
 
     async def part(request: web.Request) -> web.FileResponse:
-        file = PAGE / request.match_info["name"]
-        if file.parent != PAGE or not file.is_file():
-            raise web.HTTPNotFound
-        return web.FileResponse(file, headers=_HEADERS)
+        return page_file(request.match_info["name"])
 
     app = web.Application()
-    app.add_routes([web.get("/", index), web.get("/run.rec", run), web.get(r"/{name:[a-z]+\.(?:js|css)}", part)])
+    app.add_routes([web.get("/", index), web.get("/run.rec", run), web.get(PART, part)])
     return app
+
+
+def page_file(name: str) -> web.FileResponse:
+    """A file of the page. Raises HTTPNotFound."""
+    file = PAGE / name
+    if file.parent != PAGE or not file.is_file():
+        raise web.HTTPNotFound
+    return web.FileResponse(file, headers=HEADERS)
 
 
 def serve(recording: Path, port: int) -> None:

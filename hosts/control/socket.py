@@ -3,7 +3,8 @@
     {"cmd": "status"}             one line: the node, its groups, its counters; with "durations": true also how long
                                   syncs, round trips and commits' stages took (``hosts.measures``)
     {"cmd": "log", "group": 1}    a line for each applied value of the list: index, term, type, value; then a last one
-    {"cmd": "raw", "group": 1}    a line for each entry of the Raft log: index, term, kind, committed, ...; a last one
+    {"cmd": "raw", "group": 1}    a line for each entry of the Raft log: index, term, kind, committed, ...; a last
+                                  one; "from": only entries from that index on; "brief": of long values the size
     {"cmd": "kv", "group": 1}     a line for each key: key, type, value; a last one
 
 Last lines have "ok"; with "ok" false, "error" says why. "group" may be left out where there is one only. Values are
@@ -203,7 +204,7 @@ def ask(path: Path, request: Json, timeout_s: float = 10.0) -> Iterator[Json]:
                 answer = json.loads(line)
                 if not isinstance(answer, dict):
                     raise ValueError(f"an answer that is no object: {line[:80]!r}")
-                yield _decoded(answer)
+                yield decoded(answer)
 
 
 _ENCODED = ("key_encoded", "value_encoded")
@@ -217,7 +218,7 @@ def _line(answer: Json) -> bytes:
     return b"{%s}\n" % b", ".join(parts)
 
 
-def _decoded(answer: Json) -> Json:
+def decoded(answer: Json) -> Json:
     """An answer with keys and values in the place of what stands for them. Raises ValueError for what is none."""
     for name in _ENCODED:
         encoded = answer.pop(name, None)

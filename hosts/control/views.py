@@ -33,7 +33,12 @@ def answer(groups: Mapping[int, Group], request: Json) -> Iterator[Json]:
         known = ", ".join(("status", *views, *member_commands.COMMANDS))
         return iter([_error(f"unknown command {command!r}; there are {known}")])
     group = group_of(groups, request)
-    return view(group) if isinstance(group, Group) else iter([group])
+    if not isinstance(group, Group):
+        return iter([group])
+    first = request.get("from", 0)
+    if view is raw_log and isinstance(first, int):
+        return raw_log(group, first, brief=request.get("brief") is True)
+    return view(group)
 
 
 def group_of(groups: Mapping[int, Group], request: Json) -> Group | Json:
@@ -68,21 +73,22 @@ def pairs(group: Group) -> Iterator[Json]:
     yield {"ok": True, "group": group.number, "count": count, "applied": group.machine.applied_index}
 
 
-def raw_log(group: Group) -> Iterator[Json]:
-    """The Raft log in memory, also what is not committed."""
+def raw_log(group: Group, first: int = 0, *, brief: bool = False) -> Iterator[Json]:
+    """The Raft log in memory from index ``first`` on, also what is not committed. ``brief``: of long keys and values
+    only the size."""
     log = group.core.log
     last = log.last_index
-    index, count = log.base_index + 1, 0
+    index, count = max(first, log.base_index + 1), 0
     while index <= min(last, log.last_index):
         index = max(index, log.base_index + 1)  # the log may have been compacted since the last line was asked for
         for entry in log.between(index, min(last, log.last_index), 64, 1 << 16)[0]:
             durable, committed = entry.index <= log.durable_index, entry.index <= log.commit_index
-            yield {**_shown_entry(entry), "durable": durable, "committed": committed}
+            yield {**_shown_entry(entry, brief), "durable": durable, "committed": committed}
             index, count = entry.index + 1, count + 1
     yield {"ok": True, "group": group.number, "count": count, "commit": log.commit_index}
 
 
-def _shown_entry(entry: Entry) -> Json:
+def _shown_entry(entry: Entry, brief: bool) -> Json:
     shown: Json = {
         "index": entry.index,
         "term": entry.term,
@@ -99,10 +105,18 @@ def _shown_entry(entry: Entry) -> Json:
     shown["operation"] = request.operation.name.lower()
     shown["session"], shown["sequence"] = command.session, command.sequence
     if request.key:
-        shown.update(_shown_key(request.key))
+        shown.update(_size_of("key", request.key) if brief and _is_long(request.key) else _shown_key(request.key))
     if request.operation in (Operation.APPEND, Operation.PUT):
-        shown.update(_shown(request.value))
+        shown.update(_size_of("value", request.value) if brief and _is_long(request.value) else _shown(request.value))
     return shown
+
+
+def _is_long(encoded: Encoded) -> bool:
+    return len(encoded) > LONGEST_DECODED
+
+
+def _size_of(name: str, encoded: Encoded) -> Json:
+    return {name: f"{len(encoded)} bytes"}
 
 
 def _shown_key(encoded: bytes) -> Json:

@@ -217,8 +217,10 @@ class Raft:
             "applied": log.applied_index,
             "first_index": log.base_index + 1,
             "snapshot": log.snapshot.index if log.snapshot is not None else 0,
+            "snapshot_term": log.snapshot.term if log.snapshot is not None else 0,
             "lost": {str(member): why for member, why in self.lost.items()},
             "refuses_votes": self.refuses_votes,
+            "timer_ticks": None if self._leadership is not None else [self._elapsed, self._timeout],
         }
         if self._leadership is not None:
             status.update(self._leadership.status())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import socket
 import subprocess
@@ -397,6 +398,11 @@ def test_what_a_node_shows(cluster: Any) -> None:
         client.put("k", long)
         client.put("l" * 3000, 7)
         client.put(bytes(3000), long)
+    end = cluster.status(leader)["groups"][0]["last_index"]
+    *brief, _ = cluster.ask(leader, cmd="raw", group=1, brief=True, **{"from": end - 1})
+    assert [entry["index"] for entry in brief] == [end - 1, end]
+    assert brief[0]["value"] == 7 and re.fullmatch(r"\d+ bytes", brief[0]["key"])
+    assert re.fullmatch(r"\d+ bytes", brief[1]["value"])
     pairs = {str(line.get("key"))[:9]: line for line in cluster.ask(leader, cmd="kv")[:-1]}
     tree = values.to_json(long)
     assert pairs["k"] == {"key": "k", "type": "list", "value": tree}

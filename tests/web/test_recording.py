@@ -19,7 +19,7 @@ HEADER: dict[str, Any] = {"title": "a run", "source": "simulator", "network": {}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "member": {"who": "h1", "group": 1, "set": {"role": "leader"}, "heard": True},
     "log": {"who": "h1", "group": 1, "at": 1, "entries": [[1, "noop", ""]]},
-    "sent": {"who": "h1", "m": 1, "frame": "00ff", "to": "h2", "again": True, "hostile": False},
+    "sent": {"who": "h1", "m": 1, "frame": "00ff", "to": "h2", "again": True, "hostile": False, "size": 2},
     "passed": {"m": 1, "hops": ["s1 1 1 22:3f 7", "s2 3 2 - -"]},
     "received": {"who": "h2", "m": 1, "copy": True, "astray": False},
     "dropped": {"who": "s1", "m": 1, "why": "stale_term"},
@@ -40,9 +40,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "value": "v",
     },
     "answer": {"who": "c1", "call": 1, "outcome": "ok", "value": "", "session": 4, "sequence": 1},
-    "fault": {"fault": 1, "what": "kill -9", "us": 500},
+    "fault": {"fault": 1, "what": "kill -9", "us": 500, "by": "hand", "on": "h1"},
     "healed": {"fault": 1},
     "note": {"who": "h1", "text": "starts"},
+    "sampled": {"told": 60, "of": 200},
     "broken": {"rule": "log matching", "text": "entries differ", "group": 1},
     "end": {"text": "all held", "hash": "00"},
 }

@@ -53,13 +53,9 @@ def link(
 
 def partition(sides: Annotated[list[str], typer.Argument(metavar="HOST... / HOST...")]) -> None:
     """Let hosts on different sides of the stroke not reach each other: partition h1 h2 / h3"""
-    groups: list[list[str]] = [[]]
-    for word in sides:
-        if word == "/":
-            groups.append([])
-        else:
-            groups[-1].append(word)
-    change(cmd="partition", sides=groups)
+    from topo.lab.links import sides_of
+
+    change(cmd="partition", sides=sides_of(sides))
 
 
 def heal() -> None:

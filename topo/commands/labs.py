@@ -30,6 +30,7 @@ def lab(
     ] = "auto",
     detach: Annotated[bool, typer.Option("--detach", help="No prompt: return once a leader serves.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Carry on with the last lab's node data.")] = False,
+    page: Annotated[bool, typer.Option("--web", help="Serve the lab's page, too, and print its address.")] = False,
 ) -> None:
     """Build the lab: network, switches, controller and nodes; then open Mininet's prompt."""
     from topo.lab import supervisor
@@ -37,7 +38,7 @@ def lab(
 
     if nodes not in ("auto", "manual"):
         raise UsageError(f"unknown choice --nodes {nodes}: choose auto or manual")
-    options = Options(topology, switch, compiler, nodes, keep)
+    options = Options(topology, switch, compiler, nodes, keep, page=page)
     if detach:
         supervisor.detached(options)
         print("The lab is up. Look: switchraft status. End it: switchraft stop")

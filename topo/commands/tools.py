@@ -54,12 +54,12 @@ def capture(
 ) -> None:
     """Show packets on an interface, Raft's header decoded, until interrupted; or write them for Wireshark."""
     from topo.errors import UsageError
-    from topo.views import capture
+    from topo.views import capture, taps
     from topo.views import pcap as pcaps
 
     if interface is not None and on is not None:
         raise UsageError("name the interface once: INTERFACE or --on")
-    where = interface or on or (pcaps.ALL if pcap is not None else None)
+    where = interface or on or (taps.ALL if pcap is not None else None)
     if where is None:
         raise UsageError("name an interface, as in: switchraft capture s1-eth1; or --pcap FILE for all")
     if pcap is not None:
@@ -69,7 +69,7 @@ def capture(
         return
     if wireshark:
         raise UsageError("--wireshark goes with --pcap FILE")
-    if where == pcaps.ALL:
+    if where == taps.ALL:
         raise UsageError("--on all goes with --pcap FILE")
     capture.show(where, count, seconds, write, everything)
 

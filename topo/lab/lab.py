@@ -23,6 +23,7 @@ from topo.lab.process import TOKEN_VARIABLE, Child, Process, end
 from topo.lab.record import Record, Running, boot_id, index_of, load, remove_interfaces, remove_leftovers
 from topo.lab.waiting import (
     times_programmed,
+    until,
     wait_for_controller,
     wait_for_leader,
     wait_for_node,
@@ -248,6 +249,21 @@ class Lab:
         assert self._record is not None
         self._record = self._record.with_state("serving")
         self.write_record()
+
+    def start_page(self) -> None:
+        """Serve the page, unless somebody does already, and say where. A lab without it is a lab all the same."""
+        from topo.live import meeting
+
+        try:
+            served = meeting.ask({"cmd": "address"})
+            if served is None:
+                page = self._add("page", "page", [sys.executable, "-m", "topo.cli", "web", "--silent"])
+                page.start()
+                self.write_record()
+                served = until("page's answer", lambda: meeting.ask({"cmd": "address"}), [page])
+            self._say(f"Page, good once (another: switchraft web): {served['address']}")
+        except LabError as error:
+            self._say(f"The lab's page is not served: {error}")
 
     def write_record(self) -> None:
         """Write down what runs now, and hand what it wrote to the user who called sudo."""

@@ -15,6 +15,17 @@ from topo.lab.process import Process
 from topo.topology import Topology
 
 
+def sides_of(words: Sequence[str]) -> list[list[str]]:
+    """The sides of a partition as people write them: hosts, with strokes between the sides."""
+    sides: list[list[str]] = [[]]
+    for word in words:
+        if word == "/":
+            sides.append([])
+        else:
+            sides[-1].append(word)
+    return sides
+
+
 @dataclass
 class Links:
     """The lab's links. ``holders``: host name to the process that holds its namespace."""

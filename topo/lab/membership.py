@@ -76,7 +76,7 @@ def _may_pass(said: str) -> bool:
 
 def add(host: str, group: int | None) -> None:
     """Start a node on ``host`` if none runs there, and have it catch up and vote."""
-    print(added(_of(Live.find(), group), host))
+    print(added(of(Live.find(), group), host))
 
 
 def added(members: Members, host: str) -> str:
@@ -96,7 +96,7 @@ def added(members: Members, host: str) -> str:
 
 def remove(host: str, group: int | None) -> None:
     """Take ``host``'s vote away. Its node goes on running."""
-    print(removed(_of(Live.find(), group), host))
+    print(removed(of(Live.find(), group), host))
     print(f"Its node still runs, as a member of nothing; end it with: switchraft node kill {host}")
 
 
@@ -112,19 +112,22 @@ def removed(members: Members, host: str) -> str:
 
 def transfer(host: str, group: int | None) -> None:
     """Hand leadership to ``host``."""
-    live = Live.find()
-    members = _of(live, group)
-    number = live.topology.node_id(host)
-    live.ask_node(host, {"cmd": "status"})
+    print(transferred(of(Live.find(), group), host))
+
+
+def transferred(members: Members, host: str) -> str:
+    """Does what ``transfer`` does; returns what was done. Raises LabError."""
+    number = members.live.topology.node_id(host)
+    members.live.ask_node(host, {"cmd": "status"})
     request = {"cmd": "transfer", "member": number}
     members.change(request, lambda shown: shown["id"] == number, TRANSFER_PATIENCE_S, once=True)
-    print(f"{host} leads group {members.group}")
+    return f"{host} leads group {members.group}"
 
 
 def show(group: int | None, *, as_json: bool) -> None:
     """Print who the members are, as their leader sees it."""
     live = Live.find()
-    members = _of(live, group)
+    members = of(live, group)
     _, shown = members.leader()
     if as_json:
         output.print_json(shown)
@@ -147,7 +150,8 @@ def _check_cluster(live: Live, host: str, group: int) -> None:
         raise UsageError(f"a node on {host} serves group {', '.join(map(str, serves))}, not group {group}")
 
 
-def _of(live: Live, group: int | None) -> Members:
+def of(live: Live, group: int | None) -> Members:
+    """A group of the lab; None: the first. Raises UsageError."""
     known = [one.id for one in live.topology.groups]
     if group is not None and group not in known:
         raise UsageError(f"there is no group {group}; there are {', '.join(map(str, known))}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Options:
     """``switch``: auto, bmv2 or embedded. ``compiler``: p4c, p4compiler, or None for the switch's own.
     ``nodes``: auto (the lab starts them) or manual. ``keep``: carry on with the last lab's node data.
-    ``snapshot_entries``: other than the topology file has it."""
+    ``snapshot_entries``: other than the topology file has it. ``page``: serve the page of the lab, too."""
 
     topology: str = "triangle"
     switch: str = "auto"
@@ -17,3 +17,4 @@ class Options:
     nodes: str = "auto"
     keep: bool = False
     snapshot_entries: int | None = None
+    page: bool = False

@@ -148,6 +148,11 @@ class Child:
         return self._popen is not None and self.process is None and not self._killed
 
     @property
+    def was_killed(self) -> bool:
+        """Whether ``kill`` has ended it."""
+        return self._killed and self.process is None
+
+    @property
     def exit_text(self) -> str:
         """How it ended: "exit code 1", "signal SIGKILL", or "not started"."""
         code = self._popen.poll() if self._popen is not None else None

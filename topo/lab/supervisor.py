@@ -44,6 +44,8 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
         lab.start()
         server = Server(lab)
         lab.serve()
+        if options.page:
+            lab.start_page()
         yield lab
     finally:
         # From here on nothing interrupts: half a clean-up would leave what nobody removes.

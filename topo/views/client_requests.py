@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hosts.service.values import Value, ValueFault, describe_type, to_json
+from hosts.service.values import Value, ValueFault, describe_type, parse_text, to_json
 from topo.errors import LabError, UsageError
 from topo.views.destination import Destination, choose
 from topo.views.log import value_text
@@ -78,6 +78,23 @@ def get(key: str) -> ClientCall:
     return ClientCall(lambda client: client.get(key), tell)
 
 
+def call_of(operation: str, operands: Sequence[str]) -> ClientCall:
+    """What the command of this name asks: send VALUE, put KEY VALUE, get KEY, delete KEY; a value is JSON if it
+    parses. Raises UsageError."""
+    known: Mapping[str, Callable[..., ClientCall]] = {
+        "send": lambda value: append(parse_text(value)),
+        "put": lambda key, value: put(key, parse_text(value)),
+        "get": get,
+        "delete": delete,
+    }
+    if operation not in known:
+        raise UsageError(f"no client asks {operation!r}: choose {', '.join(known)}")
+    try:
+        return known[operation](*operands)
+    except TypeError:
+        raise UsageError(f"{operation} takes another number of words than {len(operands)}") from None
+
+
 def require_leases(cluster: Path | None) -> None:
     """Raises UsageError unless the members of this cluster, or of the lab, answer reads under a lease."""
     from hosts import config
@@ -141,7 +158,7 @@ def show_from(source: str, destination: str, value: Value, seconds: float) -> No
 
 def _print(way: Destination, result: Result, told: Answer, as_json: bool) -> None:
     if not as_json:
-        print(f"{told.text}; {how(way, result)}")
+        print(text_of(way, result, told))
         return
     print_json(
         {
@@ -154,6 +171,11 @@ def _print(way: Destination, result: Result, told: Answer, as_json: bool) -> Non
             "ms": round(result.elapsed_s * 1000, 3),
         }
     )
+
+
+def text_of(way: Destination, result: Result, told: Answer) -> str:
+    """A line for people."""
+    return f"{told.text}; {how(way, result)}"
 
 
 def how(way: Destination, result: Result) -> str:

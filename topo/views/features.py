@@ -30,6 +30,11 @@ def show(as_json: bool) -> None:
 
 def change(name: str, on: bool, switch: str | None) -> None:
     """Take a feature away or put it back, at one switch or at all, and say so. Raises UsageError."""
+    print(changed(name, on, switch))
+
+
+def changed(name: str, on: bool, switch: str | None) -> str:
+    """Does what ``change`` does; returns what was done. Raises LabError."""
     live = Live.find()
     if name not in FEATURES:
         raise UsageError(f"no feature is called {name!r}; there are {', '.join(FEATURES)}")
@@ -39,7 +44,7 @@ def change(name: str, on: bool, switch: str | None) -> None:
     request: dict[str, Any] = {"cmd": "feature", "name": name, "on": on}
     if switch is not None:
         request["switch"] = switch
-    print(f"{name}: {describe(live.ask_controller(request)['features'][name])}")
+    return f"{name}: {describe(live.ask_controller(request)['features'][name])}"
 
 
 def describe(at: dict[str, bool]) -> str:

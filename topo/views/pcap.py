@@ -2,87 +2,25 @@
 
 from __future__ import annotations
 
-import selectors
 import shutil
-import socket
-import struct
 import subprocess
 import sys
-import time
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from scapy.utils import RawPcapNgWriter
 
 from topo import paths
 from topo.errors import LabError
-from topo.lab import namespace
 from topo.lab.program import write_dissector
 from topo.lab.running_lab import Live
 from topo.root import check_root
-from topo.views.capture import PACKET_OUTGOING, SNAPSHOT_BYTES, Capture, check_interface
+from topo.views.taps import Frame, batches, taps_on
 
-ALL = "all"
-SO_TIMESTAMPNS = 35
-SOL_PACKET, PACKET_STATISTICS = 263, 6
-_TIMESPEC = struct.Struct("qq")
-_STATISTICS = struct.Struct("II")
 _ETHERNET = 1
 _INBOUND, _OUTBOUND = 1, 2
 """Link type and directions of pcapng (draft-ietf-opsawg-pcapng, sections 4.2 and 4.3)."""
-
-_HOLD_S = 0.1
-"""What one interface tells waits so long for what the others have to tell of the time before."""
-_AT_ONCE = 500
-"""Packets of one interface that are read before the others have their turn."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A frame at an interface. ``outgoing``: the interface's own side sent it."""
-
-    time_ns: int
-    interface: str
-    outgoing: bool
-    data: bytes
-
-
-class Tap(Capture):
-    """An interface that is listened to; without ``both``, only to what comes in."""
-
-    def __init__(self, interface: str, both: bool) -> None:
-        super().__init__(interface)
-        self.interface = interface
-        self.both = both
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        self._socket.setblocking(False)
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def waiting(self) -> Iterator[Frame]:
-        """What waits, but not too much of it."""
-        for _ in range(_AT_ONCE):
-            try:
-                data, ancillary, _, address = self._socket.recvmsg(SNAPSHOT_BYTES, socket.CMSG_SPACE(_TIMESPEC.size))
-            except BlockingIOError:
-                return
-            except OSError as error:
-                raise LabError(f"capturing ended: {error.strerror}") from error
-            outgoing = address[2] == PACKET_OUTGOING
-            if outgoing and not self.both:
-                continue
-            times = [_TIMESPEC.unpack(given) for _, kind, given in ancillary if kind == SO_TIMESTAMPNS]
-            seconds, nanoseconds = times[0] if times else divmod(time.time_ns(), 10**9)
-            yield Frame(seconds * 10**9 + nanoseconds, self.interface, outgoing, data)
-
-    def lost(self) -> int:
-        """How many frames have found no room since the last time."""
-        told = self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, _STATISTICS.size)
-        return int(_STATISTICS.unpack(told)[1])
 
 
 class PcapngFile:
@@ -131,7 +69,7 @@ def record(on: str, file: Path, count: int, seconds: float, wireshark: bool) -> 
     live = Live.find()
     with ExitStack() as stack:
         taps = []
-        for tap in _taps(live, on):
+        for tap in taps_on(live, on):
             stack.callback(tap.close)
             taps.append(tap)
         out = PcapngFile(file)
@@ -139,7 +77,7 @@ def record(on: str, file: Path, count: int, seconds: float, wireshark: bool) -> 
         print(f"Capturing on {on} into {paths.shown(file.absolute())}; Ctrl-C ends it", file=sys.stderr)
         written = 0
         try:
-            for frames in _batches(taps, seconds):
+            for frames in batches(taps, seconds):
                 chosen = frames[: count - written] if count else frames
                 out.add(chosen)
                 written += len(chosen)
@@ -151,43 +89,6 @@ def record(on: str, file: Path, count: int, seconds: float, wireshark: bool) -> 
     print(f"{written} packets" + (f"; {lost} more came too fast and are missing" if lost else ""))
     if wireshark:
         _open(file, live.topology.port)
-
-
-def _taps(live: Live, on: str) -> Iterator[Tap]:
-    """Of all ports together each tells what comes in, so that a frame is there once for each link; those where hosts
-    hang tell what they send as well."""
-    topology = live.topology
-    if on != ALL:
-        check_interface(on, topology)
-        owner = on.partition("-")[0]
-        if owner in live.record.hosts:
-            namespace.enter(live.holder(owner))
-        yield Tap(on, both=True)
-        return
-    edges = {host.switch_interface for host in topology.hosts}
-    for switch in topology.switches:
-        for name in topology.ports(switch.name).values():
-            yield Tap(name, both=name in edges)
-
-
-def _batches(taps: Sequence[Tap], seconds: float) -> Iterator[list[Frame]]:
-    """What comes, in the order of time, until Ctrl-C."""
-    deadline = time.monotonic() + seconds if seconds else None
-    held: list[Frame] = []
-    with selectors.DefaultSelector() as selector:
-        for tap in taps:
-            selector.register(tap, selectors.EVENT_READ, tap)
-        try:
-            while deadline is None or time.monotonic() < deadline:
-                now = time.time_ns()
-                held += [one for key, _ in selector.select(_HOLD_S) for one in key.data.waiting()]
-                held.sort(key=lambda one: one.time_ns)
-                ripe = bisect_right(held, now - int(_HOLD_S * 1e9), key=lambda one: one.time_ns)
-                yield held[:ripe]
-                held = held[ripe:]
-        except KeyboardInterrupt:
-            pass
-    yield held
 
 
 def _open(file: Path, raft_port: int) -> None:

@@ -1,5 +1,6 @@
 // The page: opens a run, and binds the parts to each other.
-import { Embedded, Live, Remote } from "page/source.js";
+import { Live } from "page/live.js";
+import { Embedded, Remote } from "page/source.js";
 import { NetworkView } from "page/network.js";
 import { html, panelOf } from "page/panels.js";
 import { KINDS, Player } from "page/player.js";
@@ -65,6 +66,7 @@ class App {
     const now = performance.now();
     if (this.chosen && this.chosen.kind !== "help" && (!playing || now - (this.panelAt ?? 0) > 250)) this.showPanel();
     if (!playing) this.remember();
+    this.live?.draw();
   }
 
   /** The line that says what just happened, and why. Returns what it is about. */
@@ -246,15 +248,14 @@ class App {
 function sourceOf() {
   const embedded = $("run");
   if (embedded) return new Embedded(embedded);
-  const live = new URLSearchParams(location.search).get("live");
-  return live ? new Live(live) : new Remote("run.rec");
+  return new URLSearchParams(location.search).has("live") ? new Live() : new Remote("run.rec");
 }
 
 if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.dataset.theme = "dark";
 let app;
 try {
   await sourceOf().open(
-    (header) => { app = globalThis.switchraft = new App(header); },
+    (header) => (app = globalThis.switchraft = new App(header)),
     (events) => app.run.add(events),
     () => app.opened(),
   );

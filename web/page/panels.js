@@ -102,7 +102,7 @@ function aSwitch(app, id) {
     const keys = keysOf[table] ?? [];
     const lines = Object.entries(one.tables[table]).map(([key, entry]) => [
       entry.match.map((value, at) => matchText(keys[at], value)).join(", "),
-      `${entry.action}(${paramsOf(run, entry)})`, hits[`${table} ${key}`] ?? 0,
+      `${entry.action}(${paramsOf(run, entry)})`, run.header.source === "lab" ? "–" : hits[`${table} ${key}`] ?? 0,
     ]);
     content.push(html("h3", {}, table), html("div", { "data-table": table }, rows([keys.map((key) => key.name).join(", "), "Action", "Hits"], lines, [2])));
   }
@@ -150,7 +150,8 @@ function message(app, m) {
   const hops = one.hops.map(readHop);
   content.push(html("h3", {}, "Its way"), html("div", { role: "group", "aria-label": "Switches that it met" },
     ...hops.map((each, at) => html("button", { type: "button", "aria-pressed": String(at === hop), onclick: () => app.chooseHop(at) }, `${at + 1}. ${each.name}, port ${each.port}`))));
-  content.push(way(app, one, hops, Math.min(hop, hops.length - 1)));
+  if (hops[0].way) content.push(way(app, one, hops, Math.min(hop, hops.length - 1)));
+  else content.push(html("p", {}, `Its ports are known; what the program did to it shows: switchraft trace ${hops[Math.min(hop, hops.length - 1)].name}`));
   return { title: `${what.name} from ${one.event.who}`, content, wide: true };
 }
 
@@ -283,6 +284,7 @@ function help(app) {
     html("p", {}, "Members carry the colour of their term and the letter of their role: L a leader (eight corners, a ring), C a candidate and P one that asks before it becomes one (diamonds), F a follower (round), × one that is down (a square). The arc around a member is what is left of its election timeout. Where there is little room, t3 c5 stands for term 3, commit 5: all entries up to the fifth are committed. The number behind a client host's name is how many of its calls are open."),
     html("p", {}, "Dots are messages, in their term's colour: A AppendEntries, V RequestVote, P PreVote, S snapshots, T TimeoutNow, C clients'. Small letters with a light ring are answers. They are drawn slower than they are; a cross means that the message was dropped or lost. When there are many, links grow wider instead."),
     html("p", {}, "The line of time shows who led in which term, faults in red below, then elections (tall marks), the controller's decisions, and drops for a stale term."),
+    ...(app.live ? [html("p", {}, "Red, with a cross: broken by hand. Amber, with a mark: found out by the cluster itself. Choose a link, a member, a switch or the controller to break and mend it; the command of the shell stands beside it.")] : []),
     html("h3", {}, "Keys"), rows(["Key", "What"], keys.map(([key, text]) => [html("kbd", {}, key), text])),
   ] };
 }

@@ -16,7 +16,7 @@ export class Run {
     this.keyframes = [];
     this.messages = [];
     this.buckets = [];
-    this.ways = [];
+    this.ways = [{ steps: [], hits: [] }]; // 0: nobody has followed it
     this.calls = [];
     this.taken = {}; // by switch and way: the numbers of the events in which a packet took it
     this.notable = []; // numbers of events that are worth a line while the run plays
@@ -86,7 +86,7 @@ export class Run {
         break;
       case "call": this.calls[e.call] = { call: i, answer: -1 }; break;
       case "answer": if (this.calls[e.call]) this.calls[e.call].answer = i; break;
-      case "fault": this.faults.push({ fault: e.fault, from: e.t, to: e.t + e.us, what: e.what }); this.notable.push(i); break;
+      case "fault": this.faults.push({ fault: e.fault, from: e.t, to: e.us === undefined ? Infinity : e.t + e.us, what: e.what, by: e.by }); this.notable.push(i); break;
       case "healed": {
         const one = this.faults.find((fault) => fault.fault === e.fault);
         if (one) one.to = e.t;

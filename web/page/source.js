@@ -1,6 +1,6 @@
 // Where events come from. A source has one method, `open(head, more, done)`: it calls `head` with the recording's
-// header, `more` with each batch of events in the order of time, and `done` when there are no more. A run that is
-// still going on never calls `done`.
+// header, `more` with each batch of events in the order of time, and `done` when there are no more. A lab
+// (page/live.js) never calls `done`.
 
 /** A recording that is compressed with gzip, behind an address. */
 export class Remote {
@@ -51,27 +51,6 @@ export class Embedded {
     });
     await unpack(bytes, head, more);
     done();
-  }
-}
-
-/** A lab: the same lines, one or several a message, as they happen. */
-export class Live {
-  constructor(address) {
-    this.address = address;
-  }
-
-  open(head, more, done) {
-    let begun = false;
-    return new Promise((resolve, reject) => {
-      const socket = new WebSocket(this.address);
-      socket.onerror = () => reject(new Error(`${this.address} does not answer`));
-      socket.onclose = () => { done(); resolve(); };
-      socket.onmessage = (message) => {
-        let lines = parse(message.data);
-        if (!begun) { head(lines[0]); lines = lines.slice(1); begun = true; }
-        more(lines);
-      };
-    });
   }
 }
 

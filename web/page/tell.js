@@ -69,7 +69,8 @@ const tellers = {
     const call = run.events[run.calls[e.call]?.call];
     return { text: `${e.who} has its answer to ${call?.operation ?? "its call"}: ${e.outcome}`, why: call ? `after ${ms(e.t - call.t)}` : "", about: { kind: "call", id: e.call } };
   },
-  fault: (run, e) => ({ text: `A fault: ${e.what}`, why: `it lasts ${ms(e.us)}` }),
+  fault: (run, e) => ({ text: e.by === "found" ? `Found out: ${e.what}` : `${e.by ? "By hand" : "A fault"}: ${e.what}`, why: e.us === undefined ? "" : `it lasts ${ms(e.us)}` }),
+  sampled: (run, e) => ({ text: `${e.told} of ${e.of} packets were told` }),
   healed(run, e) { return { text: `The fault is over: ${run.faults.find((one) => one.fault === e.fault)?.what ?? ""}` }; },
   note: (run, e) => ({ text: `${e.who}: ${e.text}` }),
   broken: (run, e) => ({ text: `Broken: ${e.rule}`, why: e.text, about: { kind: "broken", id: 0 } }),

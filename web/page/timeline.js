@@ -44,7 +44,7 @@ export class Timeline {
       }
     }
     for (const one of run.faults) {
-      this.svg.append(svg("rect", { class: "fault", x: x(one.from), y: TOP + LEAD + 1, width: Math.max(2, x(one.to) - x(one.from)), height: FAULT - 2 }));
+      this.svg.append(svg("rect", { class: `fault ${one.by ?? ""}`, x: x(one.from), y: TOP + LEAD + (one.by === "found" ? FAULT / 2 : 1), width: Math.max(2, x(Math.min(one.to, run.end)) - x(one.from)), height: one.by ? FAULT / 2 - 1 : FAULT - 2 }));
     }
     const top = TOP + LEAD + FAULT;
     const marks = { election: [top + 1, top + MARKS - 2], decision: [top + 4, top + MARKS], drop: [top + 8, top + MARKS + 2] };

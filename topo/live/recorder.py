@@ -1,0 +1,462 @@
+"""The recorder of a lab: asks its parts, and puts what has changed into a window, in the order of time.
+
+It outlives labs: one that is started anew carries on the recording if it is the same network, and begins another one
+if not. What it costs is bounded by how often it asks (``Pace``) and by the share of packets that the lab gives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from controller.program import Program as Tables
+from controller.program import ProgramError as TablesError
+from controller.reads import Reader, ReadError
+from p4switch.errors import PipelineError
+from p4switch.program_json import parse_program
+from topo import paths
+from topo.errors import LabError
+from topo.lab.configs import grpc_address
+from topo.lab.running_lab import Live
+from topo.live.asking import GONE, Asker, lines
+from topo.live.decisions import Decisions
+from topo.live.faults import SeenFaults, by_hand, found
+from topo.live.members import SeenMember
+from topo.live.messages import Messages, Timed
+from topo.live.switches import SeenSwitch, from_hosts
+from topo.topology import Topology
+from web import network, program
+from web.window import Window
+
+HOLD_NS = 350_000_000
+"""What one part tells waits so long for what the others have to tell of the time before."""
+FRAMES_PER_S = 400
+"""Packets at ports that are looked at: all of three members that are idle."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between two looks."""
+
+    members: float = 0.1
+    most_members: float = 50
+    """Looks at members a second, of all of them; with more members each is looked at less often."""
+    controller: float = 0.25
+    switches: float = 1.0
+    counters: float = 2.0
+    log: float = 0.1
+    lab: float = 0.5
+
+
+class Recorder:
+    """Records the lab of this checkout, whichever runs. ``run`` never returns; cancel it."""
+
+    def __init__(self, pace: Pace | None = None) -> None:
+        self.window: Window | None = None
+        """None until there was a lab."""
+        self.number = 0
+        """Of the recording: another one where ``window`` is, or has members that were none before."""
+        self.topology: Topology | None = None
+        """The lab's; None while none runs."""
+        self._pace = pace or Pace()
+        self._began_ns = 0
+        self._held: list[tuple[int, int, Json]] = []
+        self._held_count = 0
+        self._told_us = 0
+        self._messages_from = self._faults_from = 1
+        self._calls = 0
+        self._drawn_as: Json = {}
+
+    async def run(self) -> None:
+        """Record, for ever."""
+        waiting = False
+        while True:
+            try:
+                live = Live.find()
+                if live.record.state != "serving":
+                    raise LabError("the lab is starting")
+                watched = _Watched(self, live, self._pace)
+            except LabError:
+                if not waiting and self.window is not None:
+                    self.tell([{"k": "note", "who": "lab", "text": "no lab runs; waiting for the next one"}])
+                waiting = True
+                self.flush()
+                await asyncio.sleep(self._pace.lab)
+                continue
+            waiting = False
+            try:
+                await watched.run()
+            finally:
+                await watched.close()
+                self.topology = None
+
+    # -- what is told -----------------------------------------------------------------------------------------------
+
+    def begin(self, live: Live, header: Json) -> None:
+        """A lab runs. Carry on, or begin another recording."""
+        self.topology = live.topology
+        again = self.window is not None
+        if self.window is None or {**header, "began": 0} != {**self.window.header, "began": 0}:
+            self._began_ns = time.time_ns()
+            self._held, self._told_us = [], 0
+            self.window = Window({**header, "began": self._began_ns / 1e9})
+            self.number += 1
+        text = f"the lab {'was started anew' if again else 'is watched from here on'}: {live.record.topology}"
+        self.tell([{"k": "note", "who": "lab", "text": text}])
+
+    def redraw(self, header: Json) -> None:
+        """There are more members than the header has said."""
+        if self.window is not None and header["network"] != self.window.header["network"]:
+            self.window.header = {**header, "began": self._began_ns / 1e9}
+            self.number += 1
+
+    def tell(self, events: Iterable[Json], at_ns: int | None = None) -> None:
+        """Something happens, now or at a time."""
+        self.tell_timed([(time.time_ns() if at_ns is None else at_ns, event) for event in events])
+
+    def tell_timed(self, events: Iterable[Timed]) -> None:
+        """Things have happened, each at its time."""
+        for at_ns, event in events:
+            self._held_count += 1
+            heapq.heappush(self._held, (at_ns, self._held_count, event))
+
+    def flush(self) -> None:
+        """Put what has waited long enough into the window."""
+        ripe = time.time_ns() - HOLD_NS
+        while self._held and self._held[0][0] <= ripe and self.window is not None:
+            at_ns, _, event = heapq.heappop(self._held)
+            self._told_us = max(self._told_us, (at_ns - self._began_ns) // 1000)
+            self.window.add({"t": self._told_us, **event})
+
+    def call(self, host: str, group: int, words: list[str]) -> int:
+        """A client asks, by a command of the page; its number."""
+        self._calls += 1
+        operation, *operands = words
+        key = "" if operation == "send" else operands[0]
+        value = "" if operation in ("get", "delete") else operands[-1]
+        asked = {"who": "page", "call": self._calls, "host": host, "port": 0, "group": group}
+        self.tell([{"k": "call", **asked, "operation": operation, "key": key, "value": value}])
+        return self._calls
+
+    def answer(self, call: int, outcome: str, value: str) -> None:
+        """A call is answered."""
+        self.tell([{"k": "answer", "who": "page", "call": call, "outcome": outcome, "value": value}])
+
+    @property
+    def began_us(self) -> int:
+        """Microseconds since 1970 at time 0."""
+        return self._began_ns // 1000
+
+    @property
+    def now_us(self) -> int:
+        return (time.time_ns() - self._began_ns) // 1000
+
+
+class _Watched:
+    """One lab, from its start to its end."""
+
+    def __init__(self, recorder: Recorder, live: Live, pace: Pace) -> None:
+        """Raises LabError where the lab's files cannot be read."""
+        self._recorder = recorder
+        self._live = live
+        self._pace = pace
+        topology = self._topology = live.topology
+        pipeline = live.network["pipeline"]
+        try:
+            self._tables = Tables(pipeline["json"], pipeline["p4info"])
+            parsed = parse_program(pipeline["json"])
+        except (TablesError, PipelineError, OSError) as error:
+            raise LabError(str(error)) from error
+        self._program = program.describe(parsed, ())
+        registers = list(parsed.registers)
+        self._messages = Messages(topology, recorder._messages_from)
+        self._faults = SeenFaults(recorder._faults_from)
+        self._switches = {one.name: SeenSwitch(one.name, registers) for one in topology.switches}
+        self._readers = {
+            one.name: Reader(grpc_address(one.device_id), one.device_id, self._tables) for one in topology.switches
+        }
+        self._nodes: dict[str, Asker] = {}
+        self._members: dict[tuple[str, int], SeenMember] = {}
+        self._controller = Asker(paths.controller_socket())
+        self._known: Json = {}
+        """What the controller has said of itself last."""
+        self._told_controller: Json = {}
+        self._state: Json | None = None
+        self._ended = asyncio.Event()
+        self._look_at_switches = asyncio.Event()
+        self._look_at_controller = asyncio.Event()
+        self._sampled_from: tuple[int, int] | None = None
+
+    def _header(self) -> Json:
+        spares = {name for name, _ in self._members if name not in self._topology.members}
+        record, topology = self._live.record, self._topology
+        kind = {"embedded": "embedded switches", "bmv2": "BMv2"}.get(record.switch, record.switch)
+        return {
+            "title": f"The lab: {topology.name}, {len(topology.members)} members, {len(topology.switches)} {kind}",
+            "source": "lab",
+            "network": network.describe(topology, also=spares),
+            "program": self._program,
+        }
+
+    async def run(self) -> None:
+        """Until the lab ends."""
+        self._recorder.begin(self._live, self._header())
+        jobs: list[Callable[[], Awaitable[None]]] = [
+            self._watch,
+            self._frames,
+            self._follow_log,
+            self._ask_members,
+            self._ask_controller,
+            self._read_switches,
+            self._count,
+            self._flush,
+        ]
+        tasks = [asyncio.ensure_future(job()) for job in jobs]
+        ending = asyncio.ensure_future(self._ended.wait())
+        try:
+            done, _ = await asyncio.wait([ending, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (ending, *tasks):
+                task.cancel()
+            await asyncio.gather(ending, *tasks, return_exceptions=True)
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        events = [event for one in self._members.values() for event in one.gone()]
+        events += [event for one in self._switches.values() for event in one.runs(False)]
+        events += self._controller_says({})
+        events += self._faults.now(set())
+        events.append({"k": "note", "who": "lab", "text": "the lab has ended"})
+        self._recorder.tell(events)
+        self._recorder._messages_from, self._recorder._faults_from = self._messages.next, self._faults.next
+
+    async def close(self) -> None:
+        """Hang up everywhere."""
+        for asker in (*self._nodes.values(), self._controller):
+            asker.close()
+        for reader in self._readers.values():
+            await reader.close()
+
+    # -- the lab's own socket ---------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """What the lab says of itself. Returns, and ``run`` with it, when it says nothing more."""
+        try:
+            async for line in lines(paths.lab_socket(), {"cmd": "watch"}):
+                if line.get("ok") is False:
+                    raise LabError(str(line.get("error")))
+                self._lab_says(line)
+        except GONE:
+            self._ended.set()
+
+    def _lab_says(self, line: Json) -> None:
+        before, pids = (self._state or {}).get("processes", {}), (self._state or {}).get("pids", {})
+        self._state = line
+        events: list[Json] = [{"k": "note", "who": "by hand", "text": text} for _, text in line["did"]]
+        for name, condition in line["processes"].items():
+            runs = condition in ("running", "paused")
+            anew = name in pids and runs and pids[name] != line["pids"][name]
+            if name in self._switches:
+                events += self._switches[name].restarted() if anew else self._switches[name].runs(runs)
+            elif name in self._topology.nodes:
+                events += self._node_is(name, "killed") if anew else []
+                events += self._node_is(name, condition)
+            elif name == "controller" and not runs and before.get(name) != condition:
+                events += self._controller_says({})
+        self._recorder.tell([*events, *self._faults_now()], line["at"])
+        self._look_at_switches.set()
+
+    def _node_is(self, name: str, condition: str) -> list[Json]:
+        if condition in ("running", "paused") and name not in self._nodes:
+            self._meet(name)
+        own = [one for (host, _), one in self._members.items() if host == name]
+        if condition == "paused":
+            return [event for one in own for event in one.paused(True)]
+        if condition != "running":
+            return [event for one in own for event in one.gone()]
+        return []
+
+    def _meet(self, name: str) -> None:
+        self._nodes[name] = Asker(paths.nodes() / name / "control.sock")
+        for group in self._topology.clusters[self._topology.cluster_of(name)]:
+            if name in group.members.values() or name not in self._topology.members:
+                self._members[name, group.id] = SeenMember(name, group.id)
+        self._recorder.redraw(self._header())
+
+    def _faults_now(self) -> list[Json]:
+        if self._state is None:
+            return []
+        members = [one.status for one in self._members.values() if one.status]
+        known = found(self._topology, self._state, self._known, members)
+        return self._faults.now(by_hand(self._topology, self._state) | known)
+
+    async def _frames(self) -> None:
+        """Packets at ports. Without them everything else is told all the same."""
+        self._messages.blurred(time.time_ns() + HOLD_NS)
+        try:
+            async for line in lines(paths.lab_socket(), {"cmd": "frames", "most": FRAMES_PER_S}):
+                if line.get("ok") is False:
+                    self._recorder.tell([{"k": "note", "who": "lab", "text": f"no packets: {line.get('error')}"}])
+                    await asyncio.Event().wait()
+                now_ns = time.time_ns()
+                if line["blurred"]:
+                    self._messages.blurred(now_ns)
+                self._recorder.tell_timed(map(self._heard_by, self._messages.take(line["frames"])))
+                self._recorder.tell_timed(self._messages.look_back(now_ns - HOLD_NS))
+        except GONE:
+            self._ended.set()
+
+    def _heard_by(self, timed: Timed) -> Timed:
+        """Nobody receives what comes to a host whose node has ended."""
+        at_ns, event = timed
+        processes = (self._state or {}).get("processes", {})
+        if event["k"] == "received" and processes.get(event["who"]) in ("killed", "died"):
+            return at_ns, {"k": "dropped", "who": event["who"], "m": event["m"], "why": "its process is down"}
+        return timed
+
+    # -- members ----------------------------------------------------------------------------------------------------
+
+    async def _ask_members(self) -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.gather(*(self._ask_member(name) for name in list(self._nodes)))
+            least = max(self._pace.members, len(self._nodes) / self._pace.most_members)
+            await asyncio.sleep(max(0.01, least - (time.monotonic() - began)))
+
+    async def _ask_member(self, name: str) -> None:
+        if self._state is None or self._state["processes"].get(name) != "running":
+            self._nodes[name].close()
+            return
+        try:
+            (answer,) = await self._nodes[name].ask({"cmd": "status"})
+            for status in answer.get("groups", ()):
+                member = self._members.get((name, status["group"]))
+                if member is not None:
+                    self._recorder.tell(member.seen(status, self._recorder.now_us))
+                    await self._ask_log(name, member)
+        except GONE:
+            return
+
+    async def _ask_log(self, name: str, member: SeenMember) -> None:
+        start = member.log_from()
+        if start is None:
+            return
+        request = {"cmd": "raw", "group": member.group, "brief": True}
+        events = member.log_seen(await self._nodes[name].ask({**request, "from": start}))
+        if events is None:
+            again = await self._nodes[name].ask({**request, "from": member.committed_from()})
+            events = member.log_replaced(again)
+        self._recorder.tell(events)
+
+    # -- controller and switches ------------------------------------------------------------------------------------
+
+    async def _follow_log(self) -> None:
+        log = Decisions(paths.logs() / "controller.log")
+        while True:
+            told = log.take(time.time_ns())
+            self._recorder.tell_timed(
+                (at, {"k": "controller", "who": "controller", "text": text}) for at, text in told
+            )
+            if told:
+                self._look_at_switches.set()
+                self._look_at_controller.set()
+            await asyncio.sleep(self._pace.log)
+
+    async def _ask_controller(self) -> None:
+        while True:
+            try:
+                (self._known,) = await self._controller.ask({"cmd": "status"})
+                events = self._controller_says(self._known)
+                (read,) = await self._controller.ask({"cmd": "registers"})
+                events += self._registers(read.get("switches", {}))
+            except GONE:
+                events = self._controller_says({})
+            self._recorder.tell([*events, *self._faults_now()])
+            await _either(self._look_at_controller, self._pace.controller)
+
+    def _registers(self, read: Json) -> list[Json]:
+        slots = {str(group.id): group.slot for group in self._topology.groups}
+        return [
+            event
+            for name, groups in read.items()
+            for group, reading in groups.items()
+            for event in self._switches[name].heard(slots[group], reading)
+        ]
+
+    def _controller_says(self, status: Json) -> list[Json]:
+        self._known = status
+        now = _known(self._topology, status)
+        changed = {name: value for name, value in now.items() if self._told_controller.get(name) != value}
+        self._told_controller = now
+        return [{"k": "controller", "who": "controller", "set": changed}] if changed else []
+
+    async def _read_switches(self) -> None:
+        while True:
+            for name, reader in self._readers.items():
+                if self._state is None or self._state["processes"].get(name) != "running":
+                    await reader.close()
+                    continue
+                try:
+                    held = await reader.read()
+                except ReadError:
+                    continue
+                self._recorder.tell(self._switches[name].holds(held.entries, held.counters))
+            await asyncio.sleep(self._pace.log)
+            await _either(self._look_at_switches, self._pace.switches)
+
+    async def _count(self) -> None:
+        edges = {
+            one.name: [host.port for host in self._topology.hosts if host.switch == one.name]
+            for one in self._topology.switches
+        }
+        while True:
+            await asyncio.sleep(self._pace.counters)
+            events = [event for one in self._switches.values() for event in one.count()]
+            sent = sum(from_hosts(one.counters, edges[name]) for name, one in self._switches.items())
+            now = self._messages.next, sent
+            if self._sampled_from is not None:
+                told, of = (new - old for new, old in zip(now, self._sampled_from, strict=True))
+                if of >= 0:
+                    events.append({"k": "sampled", "told": told, "of": max(told, of)})
+            self._sampled_from = now
+            self._recorder.tell(events)
+
+    async def _flush(self) -> None:
+        while True:
+            self._recorder.flush()
+            await asyncio.sleep(self._pace.log)
+
+
+def _known(topology: Topology, status: Json) -> Json:
+    """What a controller knows, by the names of recordings; nothing where there is none."""
+    groups = status.get("groups", ())
+    return {
+        "leaders": {
+            str(one["group"]): {
+                "leader": one["leader"],
+                "term": one["term"],
+                "standin": 0 if one["leader"] else topology.node_id(one["answers"]),
+            }
+            for one in groups
+        },
+        "links": sorted(f"{one['a']}-{one['b']}" for one in status.get("links", ()) if one["up"]),
+        "features": sorted(name for name, at in status.get("features", {}).items() if all(at.values())),
+        "standing": {name: one["standing"] for name, one in status.get("switches", {}).items()},
+    }
+
+
+async def _either(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, so long at most."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except asyncio.TimeoutError:
+        return
+    event.clear()

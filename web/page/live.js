@@ -1,0 +1,212 @@
+// A lab that runs: its stream, kept at what happens now unless somebody has gone back; saving; and what to do when the
+// stream, the lab or the session ends.
+import { FaultsView } from "page/faults.js";
+import { Hands } from "page/hands.js";
+import { html } from "page/panels.js";
+
+const KEY = "switchraft-key", CHOSEN = "switchraft-chosen";
+const AGAIN = 1500; // milliseconds between two tries to reach the server
+const NEAR = 300_000; // microseconds behind the last event, where the present is shown: events come in batches
+const FAR = 1_500_000; // further behind than that, the present is jumped to
+const LONG = 900_000_000; // of what is kept here; then the page is opened anew with the server's ten minutes
+const REDRAWN = 1000; // milliseconds between two drawings of the line of time
+const MOMENT = 10_000_000; // before and after, when a moment is saved
+
+/** The source of a lab's events, and what the page can do beyond showing them. */
+export class Live {
+  constructor() {
+    this.waiting = new Map(); // by number of a command: who waits for its answer
+    this.asked = 0;
+    this.sampled = null;
+    this.followed = true;
+  }
+
+  /** Resolves once something is shown; then goes on. */
+  open(head, more) {
+    this.head = head;
+    this.more = more;
+    return new Promise((resolve) => { this.began = resolve; this.connect(); });
+  }
+
+  connect() {
+    const address = new URL("stream", location.href);
+    address.protocol = "ws:";
+    address.search = address.hash = "";
+    const socket = (this.socket = new WebSocket(address));
+    socket.onopen = () => socket.send(JSON.stringify({ key: localStorage.getItem(KEY) }));
+    socket.onmessage = (message) => this.take(message.data);
+    socket.onclose = (event) => this.closed(event.code);
+  }
+
+  take(text) {
+    let events = [];
+    for (const one of JSON.parse(`[${text.replaceAll("\n", ",")}]`)) {
+      if (one.k !== undefined) events.push(one);
+      else if (one.format) this.begin(one);
+      else if (one.answer !== undefined) this.answered(one);
+      else if (one.reopen) this.reopen();
+      else if (one.waiting) this.banner(one.waiting);
+    }
+    if (!this.app || this.left) return;
+    for (const one of events) if (one.k === "sampled") this.sampled = one;
+    this.more(events);
+    if (!this.shown) this.show();
+    this.redraw();
+  }
+
+  begin(header) {
+    this.app = this.head(header);
+    const { app } = this;
+    app.live = this;
+    app.remember = () => {}; // a moment's time is another one when the stream is opened anew
+    const choose = app.choose.bind(app);
+    app.choose = (target, stay) => {
+      const goesOn = this.following && !["message", "moment", "broken"].includes(target?.kind);
+      this.chooseLink(null);
+      choose(target, stay);
+      this.hands.choose(target);
+      if (target && ["member", "switch", "controller", "host"].includes(target.kind)) sessionStorage.setItem(CHOSEN, JSON.stringify({ kind: target.kind, id: target.id }));
+      else sessionStorage.removeItem(CHOSEN);
+      if (goesOn) this.toNow();
+    };
+    document.head.append(html("link", { rel: "stylesheet", href: "live.css" }));
+    document.documentElement.dataset.live = "true";
+    this.controls();
+    this.hands = new Hands(this);
+    this.faults = new FaultsView(app, (link) => this.chooseLink(link));
+  }
+
+  /** The first events are there: show the present. */
+  show() {
+    this.shown = true;
+    this.began();
+    this.app.run.complete = false;
+    this.toNow();
+    const chosen = JSON.parse(sessionStorage.getItem(CHOSEN) ?? "null");
+    const state = this.app.state;
+    if (chosen && (chosen.kind !== "member" || state.members[chosen.id])) this.app.choose(chosen, true);
+    else this.hands.choose(null);
+    document.documentElement.dataset.ready = "true";
+  }
+
+  // -- the present --------------------------------------------------------------------------------------------------
+
+  get following() { return this.followed && this.app.player.playing; }
+
+  /** Show what happens now, and go on with it. */
+  toNow() {
+    const { player, run } = this.app;
+    player.stepped = false;
+    this.followed = true;
+    player.speed = 1;
+    document.getElementById("speed").value = "1";
+    player.seek(Math.max(0, run.end - NEAR));
+    if (!player.playing) player.play();
+  }
+
+  redraw() {
+    const { app } = this;
+    if (this.following && app.run.end - app.player.t > FAR) app.player.seek(app.run.end - NEAR);
+    const now = performance.now();
+    if (now - (this.redrawnAt ?? 0) < REDRAWN) return;
+    this.redrawnAt = now;
+    app.timeline.draw(app.group);
+    if (this.following && app.run.end > LONG) this.reopen();
+    app.plan();
+  }
+
+  /** Called with each drawing of the page. */
+  draw() {
+    if (!this.shown) return;
+    if (!this.app.player.playing) this.followed = false;
+    this.faults.draw();
+    this.hands.draw();
+    const behind = this.app.run.end - this.app.player.t;
+    const label = this.following ? "Now" : `Back to now (${(behind / 1e6).toFixed(0)} s)`;
+    if (this.nowButton.textContent !== label) this.nowButton.textContent = label;
+    this.nowButton.setAttribute("aria-pressed", String(this.following));
+    const share = this.sampled && this.sampled.of > this.sampled.told ? `${this.sampled.told} of ${this.sampled.of} packets are drawn` : "";
+    if (this.share.textContent !== share) this.share.textContent = share;
+  }
+
+  controls() {
+    const gap = document.querySelector("#transport .gap");
+    this.nowButton = html("button", { type: "button", id: "now", onclick: () => this.toNow() }, "Now");
+    this.share = html("small", { id: "share", title: "Fairly chosen; the switches' counters count all of them" });
+    gap.before(this.nowButton, this.share);
+    document.getElementById("link").hidden = true;
+    gap.after(
+      html("button", { type: "button", id: "save-moment", title: "Ten seconds before and after what is shown; for `switchraft view`", onclick: () => this.save(true) }, "Save moment"),
+      html("button", { type: "button", id: "save-all", title: "All that is remembered; the same: switchraft web --save lab.rec", onclick: () => this.save(false) }, "Save all"),
+    );
+  }
+
+  // -- what is asked ------------------------------------------------------------------------------------------------
+
+  /** Carry out a command of the shell, by its words: {ok, text, command}. */
+  command(words) {
+    const id = ++this.asked;
+    return new Promise((resolve) => {
+      if (this.socket.readyState !== WebSocket.OPEN) {
+        resolve({ ok: false, text: "the page's server does not answer", command: "" });
+        return;
+      }
+      this.waiting.set(id, resolve);
+      this.socket.send(JSON.stringify({ id, do: words }));
+    });
+  }
+
+  answered(answer) {
+    this.waiting.get(answer.answer)?.(answer);
+    this.waiting.delete(answer.answer);
+  }
+
+  chooseLink(link) {
+    if (!this.hands) return;
+    this.faults.chosen = link;
+    if (link) this.hands.choose({ kind: "link", ...link });
+  }
+
+  async save(moment) {
+    const { run, player } = this.app;
+    const began = run.header.began * 1e6;
+    const part = moment ? `?from=${Math.round(began + player.t - MOMENT)}&to=${Math.round(began + player.t + MOMENT)}` : "";
+    const answer = await fetch(`run.rec${part}`, { headers: { "X-Switchraft-Key": localStorage.getItem(KEY) ?? "" } });
+    if (!answer.ok) return this.hands.say(false, "", await answer.text());
+    const file = html("a", { href: URL.createObjectURL(await answer.blob()), download: moment ? "moment.rec" : "lab.rec" });
+    file.click();
+    URL.revokeObjectURL(file.href);
+    return this.hands.say(true, "", `saved as ${file.download}; look at it with: switchraft view ${file.download}`);
+  }
+
+  // -- ends ---------------------------------------------------------------------------------------------------------
+
+  reopen() {
+    this.left = true;
+    location.reload();
+  }
+
+  async closed(code) {
+    if (this.left) return;
+    for (const resolve of this.waiting.values()) resolve({ ok: false, text: "the page's server has ended before it answered", command: "" });
+    this.waiting.clear();
+    if (code === 4403) return this.ended();
+    this.banner("The page's server does not answer. This goes on as soon as it does.");
+    for (;;) {
+      await new Promise((resolve) => { setTimeout(resolve, AGAIN); });
+      const status = await fetch("live.js", { cache: "no-store" }).then((answer) => answer.status, () => 0);
+      if (status === 403) return this.ended();
+      if (status === 200) return this.app ? this.reopen() : this.connect();
+    }
+  }
+
+  ended() {
+    this.banner("This session has ended. Open the address that `switchraft web` prints: each is good once.");
+    return this.began();
+  }
+
+  banner(text) {
+    document.getElementById("banner")?.remove();
+    document.body.prepend(html("p", { id: "banner", role: "alert" }, text));
+  }
+}
