@@ -35,7 +35,7 @@ from topo.errors import LabError, UsageError
 LIMIT = 0.98
 """The least median ratio, scraped to not scraped, at the interval of the configuration that is shipped."""
 
-SHIPPED_INTERVAL_S = 5.0
+SHIPPED_INTERVAL_S = 10.0
 """Between two scrapes, in topo/metrics/files/prometheus.yml."""
 
 VALUE_BYTES = 64

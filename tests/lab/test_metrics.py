@@ -105,7 +105,7 @@ def prometheus(module_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Ite
     files.write(folder, exported)
     rules, configuration = folder / files.RULES.name, folder / files.CONFIGURATION.name
     rules.write_text(shortened(rules.read_text()))
-    configuration.write_text(configuration.read_text().replace("interval: 5s", f"interval: {INTERVAL}"))
+    configuration.write_text(configuration.read_text().replace("interval: 10s", f"interval: {INTERVAL}"))
     promtool("check", "config", configuration)
     with ExitStack() as running:
         command = [sys.executable, "-m", "topo.cli", "metrics", "--listen", exported]
