@@ -1,14 +1,13 @@
 """What a switch holds, read straight from it for people: counters and tables. Works without a controller.
 
 ``read_counters`` and ``read_tables`` return dictionaries that JSON can carry; ``format_counters`` and
-``format_tables`` turn them into text. ``Reader`` reads a switch again and again, for programs.
+``format_tables`` turn them into text. ``controller.readers`` reads a switch again and again, for programs.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +17,8 @@ from finsy.p4schema import P4MatchType
 from finsy.proto import p4i
 
 from controller.client import P4RuntimeClient
-from controller.desired import FEATURES, TABLES, Entry
+from controller.desired import TABLES
 from controller.names import message_name, reason_name
-from controller.program import Program
 
 Count = dict[str, int]
 """``packets`` and ``bytes``."""
@@ -68,60 +66,7 @@ def _read(
         raise ReadError(f"{address}: {error}") from None
 
 
-class CounterReader:
-    """Reads one switch's counters again and again. The connection is kept from one reading to the next, and made anew
-    where it failed."""
-
-    def __init__(self, address: str, device_id: int, ports: Collection[int], slots: Collection[int]) -> None:
-        """``ports`` and ``slots``: those that there are. The counters of all others are not looked at."""
-        self._address = address
-        self._device_id = device_id
-        self._cells = {"port_rx": sorted(ports), "port_tx": sorted(ports), "redirects": sorted(slots)}
-        self._client: P4RuntimeClient | None = None
-
-    async def read(self, timeout_s: float) -> dict[str, Any]:
-        """As ``read_counters``; and ``features``: of each that counts what its entries matched, packets. Raises
-        ReadError, also where the switch takes longer than ``timeout_s``."""
-        try:
-            return await asyncio.wait_for(self._read(), timeout_s)
-        except (P4ClientError, asyncio.TimeoutError, OSError, ValueError, KeyError) as error:
-            await self.close()
-            said = error.message if isinstance(error, P4ClientError) else f"no answer within {timeout_s:g} s"
-            raise ReadError(f"{self._address}: {said}") from None
-
-    async def close(self) -> None:
-        """Hang up; the next reading connects again."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.__aexit__(None, None, None)
-
-    async def _read(self) -> dict[str, Any]:
-        if self._client is None:
-            self._client = await P4RuntimeClient(self._address, self._device_id).__aenter__()
-            await self._client.fetch_schema()
-        schema = self._client.schema
-        counting = _counting_tables(schema)
-        tables = [P4TableEntry(table, counter_data=P4CounterData()) for table in counting]
-        entries = await self._client.read(*_counter_cells(schema, self._cells), *tables)
-        features = dict.fromkeys(counting.values(), 0)
-        for entry in entries:
-            if isinstance(entry, P4TableEntry) and entry.counter_data is not None:
-                features[counting[entry.table_id]] += entry.counter_data.packet_count
-        return {**_shown_counters(entries), "features": features}
-
-
-def _counting_tables(schema: P4Schema) -> dict[str, str]:
-    """The features' tables that count what their entries match, each with its feature's name."""
-    tables = {table.alias: table for table in schema.tables}
-    return {
-        table: feature.name
-        for feature in FEATURES
-        for table in feature.tables
-        if table in tables and tables[table].direct_counter is not None
-    }
-
-
-def _counter_cells(schema: P4Schema, cells: Mapping[str, Collection[int]]) -> list[P4CounterEntry]:
+def counter_cells(schema: P4Schema, cells: Mapping[str, Collection[int]]) -> list[P4CounterEntry]:
     """What to read: of a counter in ``cells`` those cells only, of others all."""
     wanted: list[P4CounterEntry] = []
     for counter in schema.counters:
@@ -132,59 +77,12 @@ def _counter_cells(schema: P4Schema, cells: Mapping[str, Collection[int]]) -> li
     return wanted
 
 
-@dataclass(frozen=True)
-class Held:
-    """What a switch holds: the controller's entries, and counters that are not zero, (name, index) to packets and
-    bytes."""
-
-    entries: tuple[Entry, ...]
-    counters: Mapping[tuple[str, int], tuple[int, int]]
-
-
-class Reader:
-    """One switch, read again and again over one connection. ``program`` is what it is expected to run."""
-
-    def __init__(self, address: str, device_id: int, program: Program) -> None:
-        self._address = address
-        self._program = program
-        self._client = P4RuntimeClient(address, device_id, program.schema)
-        self._opened = False
-
-    async def read(self) -> Held:
-        """All of it. Raises ReadError; the next call connects anew then."""
-        counters = self._program.schema.counters
-        queries = (P4TableEntry(), *(P4CounterEntry(counter.alias) for counter in counters))
-        try:
-            if not self._opened:
-                await self._client.__aenter__()
-                self._opened = True
-            found = await self._client.read(*queries)
-        except P4ClientError as error:
-            await self.close()
-            raise ReadError(f"{self._address}: {error.message}") from None
-        names = {counter.alias: counter.name for counter in counters}
-        entries = [self._program.decode(one) for one in found if isinstance(one, P4TableEntry)]
-        return Held(
-            tuple(entry for entry in entries if entry is not None),
-            {
-                (names[one.counter_id], one.index or 0): (one.packet_count, one.byte_count)
-                for one in found
-                if isinstance(one, P4CounterEntry) and (one.packet_count or one.byte_count)
-            },
-        )
-
-    async def close(self) -> None:
-        """Hang up; ``read`` may be called again."""
-        if self._opened:
-            self._opened = False
-            await self._client.__aexit__(None, None, None)
-
-
 async def _counters(client: P4RuntimeClient) -> dict[str, Any]:
-    return _shown_counters(await client.read(*_counter_cells(client.schema, {})))
+    return shown_counters(await client.read(*counter_cells(client.schema, {})))
 
 
-def _shown_counters(entries: Iterable[Any]) -> dict[str, Any]:
+def shown_counters(entries: Iterable[Any]) -> dict[str, Any]:
+    """Counters' cells, as read, in the form of ``read_counters``. Other entries are passed over."""
     held: dict[str, dict[int, Count]] = {}
     for entry in entries:
         if not isinstance(entry, P4CounterEntry) or entry.index is None:

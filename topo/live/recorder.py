@@ -15,7 +15,8 @@ from typing import Any
 
 from controller.program import Program as Tables
 from controller.program import ProgramError as TablesError
-from controller.reads import Reader, ReadError
+from controller.readers import Reader
+from controller.reads import ReadError
 from p4switch.errors import PipelineError
 from p4switch.program_json import parse_program
 from topo import paths

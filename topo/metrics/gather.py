@@ -71,7 +71,7 @@ class Lab:
         self._live: Live | None = None
         """The lab that was seen last."""
         self._readers: dict[str, Any] = {}
-        """Of that lab, by switch, a ``controller.reads.CounterReader``."""
+        """Of that lab, by switch, a ``controller.readers.CounterReader``."""
 
     async def look(self, timeout_s: float) -> Seen:
         try:
@@ -102,7 +102,7 @@ class Lab:
         self._live = live
         if same:
             return
-        from controller.reads import CounterReader
+        from controller.readers import CounterReader
 
         slots = [group.slot for group in live.topology.groups]
         for switch in live.topology.switches:
