@@ -244,6 +244,10 @@ class Group:
         self._round_trips.received(message)
         self.core.step(message)
 
+    def unreachable(self, member: int) -> None:
+        """The host of another member says that nobody is there."""
+        self.core.leader_unreachable(member)
+
     def durable(self, ready: Ready) -> None:
         """What was given to the disk is there."""
         self._unwritten -= 1
