@@ -72,8 +72,8 @@ class Network:
     """From host to host. With switches, frames pass them at the moment they are sent, and arrive later."""
 
     def __init__(self, scene: Scene, deliver: Deliver, deliver_refusal: DeliverRefusal) -> None:
-        """``deliver`` takes what arrives: host, port, datagram, and from whom. ``deliver_refusal`` takes what ICMP says
-        of a datagram that a host and port has sent."""
+        """``deliver`` takes what arrives: host, port, datagram, and from whom. ``deliver_refusal`` takes what ICMP
+        says of a datagram that a host and port has sent."""
         self.into_switches: IntoSwitches | None = None
         """Takes a frame at a host's port of a switch, and whether it is hostile; None: there are no switches."""
         self._deliver = deliver
@@ -217,8 +217,8 @@ class Network:
     # -- ICMP -----------------------------------------------------------------------------------------------------
 
     def refuse(self, host: str, port: int, source: Address) -> None:
-        """A host's kernel answers that nobody listens at that port, unless it has answered often. Some answers are lost,
-        and some are late. They go round the switches, which only forward them."""
+        """A host's kernel answers that nobody listens at that port, unless it has answered often. Some answers are
+        lost, and some are late. They go round the switches, which only forward them."""
         there = self._hosts.get(source[0])
         if there is None:
             return

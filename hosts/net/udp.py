@@ -3,7 +3,7 @@
 In: ``recvmmsg``, which Python's own module lacks, so it is called by ctypes. Out: UDP_SEGMENT, by which the kernel
 cuts one buffer into datagrams (Linux 4.18; before 6.11 only on interfaces that compute checksums). ``sendmmsg`` would
 save no more than the calls: each datagram would still go its own way through the kernel. Where either is refused,
-single calls do the same. Back: ICMP's answers to what was sent, from the socket's error queue (IP_RECVERR, see ip(7)).
+single calls do the same. Back: ICMP's answers to what was sent, from the socket's error queue (IP_RECVERR, ip(7)).
 """
 
 from __future__ import annotations
@@ -171,11 +171,12 @@ class UdpSocket:
     def __init__(
         self, address: Address, largest: int = BASE, *, many: bool = True, wants_refusals: bool = False
     ) -> None:
-        """``largest``: bytes of the largest datagram that is expected. ``wants_refusals``: whoever has the socket takes
-        them as soon as poll says that there is an error. Raises OSError if the address cannot be bound, and
+        """``largest``: bytes of the largest datagram that is expected. ``wants_refusals``: whoever has the socket
+        takes them as soon as poll says that there is an error. Raises OSError if the address cannot be bound, and
         OverflowError, TypeError or UnicodeError if it is none."""
         self._slot = max(SLOT_BYTES, largest + UDP_OVERHEAD)
         self._segments = many
+        self._wants_refusals = wants_refusals
         self._unfragmented = False
         """Whether what is too large for an interface is refused, and not cut by IP."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -209,6 +210,8 @@ class UdpSocket:
         try:
             return self._receive()
         except OSError:
+            if not self._wants_refusals:
+                raise
             # Of a datagram that was sent. It is reported once, so what has come is there with the next call.
             return self._receive()
 
@@ -237,7 +240,9 @@ class UdpSocket:
         except BlockingIOError:
             raise
         except OSError:
-            # Perhaps ICMP's answer to an earlier datagram, to any address, which is reported once. Then none has left.
+            if not self._wants_refusals:
+                raise
+            # Perhaps ICMP's answer to an earlier datagram, to any address; it is reported once, and none has left.
             self._socket.sendto(datagram, address)
 
     def take_refusals(self) -> Sequence[Refusal]:
@@ -272,13 +277,13 @@ class UdpSocket:
         if (size > BASE) is not self._unfragmented:
             self._set_unfragmented(size > BASE)
         segment = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", size))]
-        for last_try in (False, True):
+        for last in (False, True) if self._wants_refusals else (True,):
             try:
                 self._socket.sendmsg(datagrams, segment, 0, address)
             except BlockingIOError:
                 return False
             except OSError as error:
-                if last_try and error.errno in _NEVER_SEGMENTED:
+                if last and error.errno in _NEVER_SEGMENTED:
                     self._segments = False
             else:
                 return True
@@ -312,8 +317,8 @@ def interface_mtu(towards: Address) -> int:
 
 
 def _says_port_unreachable(error: bytes, destination: str) -> bool:
-    """Whether an ``IP_RECVERR`` message is ICMP's port unreachable from the host at ``destination`` itself: a router or
-    firewall on the way knows nothing of that host's processes."""
+    """Whether an ``IP_RECVERR`` message is ICMP's port unreachable from the host at ``destination`` itself: a router
+    or firewall on the way knows nothing of that host's processes."""
     offender = error[_EXTENDED_ERROR.size :]
     if len(offender) < _SOCKET_ADDRESS.size:
         return False

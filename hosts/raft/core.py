@@ -125,7 +125,7 @@ class Raft:
         self._following = Following(self.log, self._out, make_sink)
         self._outstanding: deque[tuple[Ready, int, int]] = deque()
         self._reads_asked = 0
-        self._heard_ago = 0
+        self._heard_ago = self._timeout = 0
         self._patience = Patience(config)
         self._reset_election_timer()
 

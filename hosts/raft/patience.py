@@ -9,8 +9,8 @@ LONG = 1 << 30
 
 
 class Patience:
-    """A follower asks after a silent leader. Where nobody is there any more, the host's kernel may answer that. Then the
-    follower waits for it no longer than until it asks: ``Config.probe_ticks``, and not the election timeout.
+    """A follower asks after a silent leader. Where nobody is there any more, the host's kernel may answer that. Then
+    the follower waits for it no longer than until it asks: ``Config.probe_ticks``, and not the election timeout.
 
     That answer is advice, and may be forged or late. So it counts only while this member itself hears nothing, and is
     forgotten as soon as the leader speaks, or the term ends. With leases it never counts: leaders rely on the
