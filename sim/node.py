@@ -119,11 +119,12 @@ class WatchedRaft(Raft):
         if self.handing_over >= self.config.election_timeout_ticks:
             self.watch.fail("a transfer ends", f"member {self.id} has handed over for {self.handing_over} ticks")
 
-    def leader_unreachable(self, member: int) -> None:
+    def leader_unreachable(self, member: int) -> bool:
         before = Stance.of(self)
-        super().leader_unreachable(member)
+        is_news = super().leader_unreachable(member)
         if before.role is Role.FOLLOWER and self.role is not before.role:
             self.watch.doubts.campaigns(self, before, 0)
+        return is_news
 
     def read(self, overdue_ticks: int = 0) -> int:
         number = super().read(overdue_ticks)

@@ -256,17 +256,19 @@ class Raft:
         self._heard_ago += count
         return True
 
-    def leader_unreachable(self, member: int) -> None:
+    def leader_unreachable(self, member: int) -> bool:
         """The host of ``member`` says that nobody is there to take what this member sends. If that is the leader it
         follows, it waits for that one no longer than until it would ask after it, asks for votes when its turn comes,
-        and gives its own. The term stays: whoever hears the leader refuses. With leases nothing changes."""
+        and gives its own. The term stays: whoever hears the leader refuses. With leases nothing changes. False if
+        the word counts for nothing, or is no news."""
         if not self._follows() or member != self.leader or not self._patience.lose():
-            return
+            return False
         turn, part = self._turn_after(member)
         wait = self._patience.left(self._heard_ago) + turn * part
         self._timeout = min(self._timeout, self._elapsed + wait)
         if not wait:
             self._campaign()
+        return True
 
     def propose(self, data: bytes) -> tuple[int, int]:
         """Take a command into the log; its (term, index). It is committed once Ready.committed holds an entry of that

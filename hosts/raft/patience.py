@@ -38,9 +38,11 @@ class Patience:
         return wait if self._first and not self.gone and heard_ago + wait < self._until else LONG
 
     def lose(self) -> bool:
-        """The leader's host has answered that nobody is there. False if that counts for nothing."""
-        self.gone = self._first > 0
-        return self.gone
+        """The leader's host has answered that nobody is there. False if that counts for nothing, or is no news."""
+        if self.gone or not self._first:
+            return False
+        self.gone = True
+        return True
 
     def left(self, heard_ago: int) -> int:
         """The ticks that this member waits on for a leader that is gone."""
