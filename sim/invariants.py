@@ -21,8 +21,8 @@ from hosts.raft.snapshot import Data, Snapshot
 from hosts.service.machine import Answer
 from hosts.service.sessions import Limits, Sessions
 from hosts.storage.log import DiskLog
-from sim.doubts import Doubts
-from sim.sessions import Told
+from sim.checks.doubts import Doubts
+from sim.checks.sessions import Told
 from sim.violation import Violation
 
 

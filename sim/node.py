@@ -34,8 +34,8 @@ from hosts.storage.log import LOG_ID_BYTES, DiskLog
 from hosts.storage.log_writer import Done, Work, write_all
 from hosts.storage.snapshot_writer import FileSink
 from hosts.wire import MAX_DATAGRAM, Header
+from sim.checks.doubts import Stance
 from sim.disk import PowerLoss, SimDisk, SimFolders
-from sim.doubts import Stance
 from sim.events import SECOND
 from sim.faults.forger import Victims
 from sim.invariants import Promised, Watch, Writing

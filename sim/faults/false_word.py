@@ -23,7 +23,7 @@ class FalseWord:
         self._random = random
         self._everybody = random.random() < 0.5
         """Whether all members are deceived at the same time."""
-        self._pause_us = random.choice((2, 20, 100)) * MS
+        self._pause_us = random.choice((10, 50, 200)) * MS
         self._goes_on = True
 
     def begin(self) -> None:
