@@ -96,9 +96,9 @@ class Ends:
             self.flying.append(self.seals[0].close_up(datagram) if self.seals else datagram)
             self.recorded.append(self.flying[-1])
         on_its_way = sum(
-            piece.end - piece.offset + OVERHEAD_BYTES
+            run.end - run.offset + OVERHEAD_BYTES * -(-(run.end - run.offset) // run.step)
             for message in self.outbox._messages.values()
-            for piece in message.flying.values()
+            for run in message.flying
         )
         assert on_its_way == self.outbox.in_flight_bytes, "what is on its way is counted wrong"
         assert self.outbox.in_flight_bytes <= max(before, MAX_BYTES + PATH_BYTES), (

@@ -34,6 +34,8 @@ def test_a_client_stands_hostile_answers(seed: int) -> None:
 @pytest.mark.parametrize("key", [fuzz.KEY, None], ids=["key", "no key"])
 def test_large_messages_stand_hostile_fragments_and_ranges(key: bytes | None) -> None:
     ends = fuzz_fragments.run(20_000, 1, key)
-    wanted = {"whole", "completed", "fragment_duplicate", "reassembly_full"}
-    refused = {"bad_mac", "replayed"} if key else {"malformed", "fragment_conflict", "message_too_large"}
+    wanted = {"whole", "completed", "fragment_duplicate"}
+    # With the key no stranger fills the memory; what members send does so once in many runs only.
+    by_strangers = {"malformed", "fragment_conflict", "message_too_large", "reassembly_full"}
+    refused = {"bad_mac", "replayed"} if key else by_strangers
     assert wanted | refused <= set(ends)
