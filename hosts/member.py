@@ -190,12 +190,12 @@ class Member:
     def _config(self, group: int, log_id: int) -> Config:
         cluster, born = self._cluster, self._cluster.group(group)
         members = {} if self._joins or self.number in born.spares else dict(born.members)
-        timeout, heartbeat = -(-cluster.election_timeout_ms // TICK_MS), -(-cluster.heartbeat_ms // TICK_MS)
+        timeout = -(-cluster.election_timeout_ms // TICK_MS)
         usual = {
             "election_timeout_ticks": timeout,
             "election_spread_ticks": -(-cluster.election_timeout_ms // (2 * TICK_MS)),
-            "heartbeat_ticks": heartbeat,
-            "probe_ticks": -(-3 * heartbeat // 2) if cluster.hints else 0,
+            "heartbeat_ticks": -(-cluster.heartbeat_ms // TICK_MS),
+            "probe_ticks": -(-cluster.heartbeat_ms * 3 // (2 * TICK_MS)) if cluster.hints else 0,
             "lease_ticks": lease_ticks(timeout) if cluster.reads is Reads.LEASE else 0,
             "snapshot_pace_ticks": SNAPSHOT_PACE_TICKS,
         }
