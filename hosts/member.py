@@ -130,11 +130,10 @@ class Member:
             cluster.id,
             peers,
             cluster.reassembly_mib << 20,
-            Handlers(self.step, self.request, self.refuse, self.unreachable),
+            Handlers(self.step, self.request, self.refuse),
             surroundings,
             seal,
             cluster.mtu,
-            hints=cluster.hints,
         )
 
     def begin(
@@ -195,7 +194,6 @@ class Member:
             "election_timeout_ticks": timeout,
             "election_spread_ticks": -(-cluster.election_timeout_ms // (2 * TICK_MS)),
             "heartbeat_ticks": -(-cluster.heartbeat_ms // TICK_MS),
-            "probe_ticks": -(-cluster.heartbeat_ms * 3 // (2 * TICK_MS)) if cluster.hints else 0,
             "lease_ticks": lease_ticks(timeout) if cluster.reads is Reads.LEASE else 0,
             "snapshot_pace_ticks": SNAPSHOT_PACE_TICKS,
         }
@@ -242,10 +240,6 @@ class Member:
     def step(self, group: int, message: Message) -> None:
         """A message from another member has arrived."""
         self.groups[group].step(message)
-
-    def unreachable(self, group: int, member: int) -> None:
-        """The host of another member says that nobody is there."""
-        self.groups[group].unreachable(member)
 
     def request(self, header: Header, payload: Encoded, address: Address) -> None:
         """A client's request has arrived whole."""

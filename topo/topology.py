@@ -106,8 +106,7 @@ class TopologyFile(_Strict):
     snapshot_entries: Whole | None = Field(default=None, ge=0)
     """What the cluster file of the nodes says; None: the nodes' own default."""
     reads: Literal["quorum", "lease", "log"] = "quorum"
-    hints: Annotated[bool, Field(strict=True)] = True
-    """Both as in a cluster file."""
+    """As in a cluster file."""
 
 
 def interface_of(node: str, port: int) -> str:
@@ -200,7 +199,6 @@ class Topology:
     snapshot_entries: int | None = None
     reads: str = "quorum"
     mtu: int = DEFAULT_MTU
-    hints: bool = True
 
     @cached_property
     def members(self) -> tuple[str, ...]:
@@ -366,7 +364,6 @@ def _number(name: str, file: TopologyFile) -> Topology:
         snapshot_entries=file.snapshot_entries,
         reads=file.reads,
         mtu=file.mtu,
-        hints=file.hints,
     )
 
 

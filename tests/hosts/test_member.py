@@ -87,7 +87,7 @@ class Mesh:
     def _saved(self, snapshot: Snapshot) -> Snapshot | Unsaved:
         return snapshot if self.has_room else Unsaved(snapshot, "no room")
 
-    def _open(self, address: Address, _largest: int, _wants_refusals: bool) -> Socket:
+    def _open(self, address: Address, _largest: int) -> Socket:
         self._sockets[address] = MemorySocket(lambda datagram, to: self.carry(datagram, address, to))
         return self._sockets[address]
 
