@@ -33,10 +33,10 @@ from topo import paths
 from topo.errors import LabError, UsageError
 
 LIMIT = 0.98
-"""The least median ratio, scraped to not scraped, at the interval of the configuration that is shipped."""
+"""The least median ratio, scraped to not scraped."""
 
 SHIPPED_INTERVAL_S = 10.0
-"""Between two scrapes, in topo/metrics/files/prometheus.yml."""
+"""Between two scrapes, in topo/metrics/files/prometheus.yml: what is measured by default."""
 
 VALUE_BYTES = 64
 
@@ -120,10 +120,12 @@ def load(ground: Ground, system: Switchraft, outstanding: int) -> Iterator[None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pairs", type=int, default=30, help="of stretches of time, scraped and not")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each stretch")
+    parser.add_argument("--pairs", type=int, default=15, help="of stretches of time, scraped and not")
+    parser.add_argument("--seconds", type=float, default=SHIPPED_INTERVAL_S, help="of each stretch")
     parser.add_argument("--outstanding", type=int, default=64, help="requests on their way")
-    parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between two scrapes")
+    parser.add_argument(
+        "--interval", type=float, default=SHIPPED_INTERVAL_S, metavar="SECONDS", help="between scrapes"
+    )
     parser.add_argument("--nodes", type=int, default=3, help="3, 5, 7")
     parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
     parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
@@ -131,7 +133,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """The exit code is 1 if scraping at the shipped interval costs more than LIMIT allows."""
+    """The exit code is 1 if scraping costs more than LIMIT allows."""
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     if options.pairs < 1 or options.interval > options.seconds:
         print("bench: --pairs: at least 1; --interval: no longer than --seconds", file=sys.stderr)
@@ -210,9 +212,6 @@ def summary(pairs: Sequence[dict[str, float]], scraper: Scraper, exporter_cpu_s:
     ratios = sorted(pair["scraped"] / pair["alone"] for pair in pairs)
     median = statistics.median(ratios)
     least, most = interval_of_median(ratios)
-    # A scrape costs what it costs, however long ago the last one was.
-    scrape_s = (1 - median) * scraper.interval_s
-    shipped = 1 - scrape_s / SHIPPED_INTERVAL_S
     return {
         "pairs": len(pairs),
         "commits/s, not scraped": statistics.median(pair["alone"] for pair in pairs),
@@ -220,9 +219,7 @@ def summary(pairs: Sequence[dict[str, float]], scraper: Scraper, exporter_cpu_s:
         "ratio, median": f"{median:.4f}",
         "ratio, 95 % of confidence": f"{least:.3f} to {most:.3f}",
         "ratio, extremes": f"{ratios[0]:.3f} to {ratios[-1]:.3f}",
-        "a scrape costs, ms of commits": scrape_s * 1000,
-        f"ratio at {SHIPPED_INTERVAL_S:g} s, computed": f"{shipped:.4f}",
-        "costs less than 2 %": shipped >= LIMIT,
+        "costs less than 2 %": median >= LIMIT,
         "seconds between scrapes": scraper.interval_s,
         "scrapes": len(scraper.seconds),
         "ms a scrape takes, median": statistics.median(scraper.seconds) * 1000,

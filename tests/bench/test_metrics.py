@@ -28,12 +28,9 @@ def test_figures() -> None:
     pairs = [{"scraped": 99.0, "alone": 100.0}, {"scraped": 90.0, "alone": 100.0}, {"scraped": 104.0, "alone": 100.0}]
     scraper = Scraper("http://nowhere/metrics", 1.0, seconds=[0.01, 0.02, 0.03], bytes=5)
     told = summary(pairs, scraper, 0.09)
-    assert told["ratio, median"] == "0.9900" and told["ratio at 10 s, computed"] == "0.9990"
-    assert told["a scrape costs, ms of commits"] == pytest.approx(10.0) and told["costs less than 2 %"]
+    assert told["ratio, median"] == "0.9900" and told["costs less than 2 %"]
     assert told["ratio, extremes"] == told["ratio, 95 % of confidence"] == "0.900 to 1.040", "three are few"
     assert told["exporter's CPU ms a scrape"] == pytest.approx(30.0)
-    assert summary(pairs[1:2], scraper, 0.09)["costs less than 2 %"], "0.9 at 1 s is 0.99 at 10 s"
-    scraper.interval_s = SHIPPED_INTERVAL_S
     assert not summary(pairs[1:2], scraper, 0.09)["costs less than 2 %"]
 
 

@@ -1,11 +1,11 @@
 // Links that can be chosen, and what is broken: by hand, drawn in red with a cross; found out by the cluster itself, in
 // amber with a mark. A link's marks stand beside each other, so one sees what was done and what was noticed.
-import { svg } from "page/network.js";
+import { middleOf, svg } from "page/network.js";
 
 const HIT = 16; // pixels beside a link where it can be clicked
 
-/** Where a link ends: a member's body stands above its name. */
-const middle = (place) => ({ x: place.x, y: place.kind === "member" ? place.y - place.h / 2 + (place.h < 90 ? 30 : 34) : place.y });
+/** Where a link ends. */
+const middle = (place) => ({ x: place.x, y: middleOf(place) });
 
 const between = (from, to, share) => ({ x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share });
 

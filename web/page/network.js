@@ -236,7 +236,7 @@ function node(name, { x, y }, label) {
 }
 
 /** The middle of a node's body: a member's stands above its name. */
-function middleOf(place) {
+export function middleOf(place) {
   return place.kind === "member" ? place.y - place.h / 2 + (isSmall(place) ? 30 : 34) : place.y;
 }
 
