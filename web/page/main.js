@@ -21,7 +21,7 @@ class App {
     $("title").textContent = header.title;
     this.player = new Player(this.run, () => this.plan());
     this.network = new NetworkView($("network"), this.run, (target) => this.choose(target));
-    this.timeline = new Timeline($("timeline"), this.run, (t) => { this.player.pause(); this.player.seek(t); });
+    this.timeline = new Timeline($("timeline"), this.run, (t) => { this.player.pause(); this.player.stepped = false; this.player.seek(t); });
     this.controls();
   }
 
@@ -86,7 +86,7 @@ class App {
 
   /** Show the details of something; null: close them. A moment is gone to. `stay`: as the time and the focus are. */
   choose(target, stay = false) {
-    if (target?.kind === "moment") return this.player.seek(this.run.events[target.id].t);
+    if (target?.kind === "moment") return this.goTo(target.id);
     const message = target?.kind === "message" && !stay ? this.run.messages[target.id] : undefined;
     if (message && (message.sent >= this.count || message.end < this.player.t)) {
       this.player.stepped = false;
@@ -148,18 +148,27 @@ class App {
     this.player.stepped = false;
     this.player.seek(Math.round(t * 1e6));
     const e = Number.parseInt(given.get("e"), 10);
-    if (e > 0 && e <= this.player.count) { this.player.stepped = true; this.player.goTo(e); this.plan(); }
+    if (e > 0 && e <= this.player.count) this.goTo(e - 1);
     const [kind, id] = (given.get("see") ?? "").split(":");
     if (kind) this.choose({ kind, id: ["message", "call"].includes(kind) ? Number(id) : id }, true);
     else if (this.chosen) this.choose(null, true);
     return true;
   }
 
+  /** Be just after an event, which the line tells. */
+  goTo(i) {
+    const { player, run } = this;
+    player.pause();
+    player.stepped = true;
+    player.seek(run.events[i].t);
+    player.goTo(i + 1);
+  }
+
   /** A link to this moment. */
   hash() {
     const { player, run } = this;
     const parts = [`t=${(player.t / 1e6).toFixed(6)}`];
-    if (player.stepped && player.count !== run.countAt(player.t)) parts.push(`e=${player.count}`);
+    if (player.stepped) parts.push(`e=${player.count}`);
     if (run.network.groups.length > 1) parts.push(`g=${this.group}`);
     if (this.chosen && this.chosen.kind !== "help") parts.push(`see=${this.chosen.kind}:${this.chosen.id}`);
     return `#${parts.join("&")}`;
