@@ -204,6 +204,7 @@ def measure(folder: Path, only: Sequence[str] = ROWS, minutes: int = 10) -> Iter
             raise SystemExit(f"the run failed, so there is nothing to measure: {result.failure}")
         print(f"recorded in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     one_file.write(recording, html)
+    at = html.resolve().as_uri()
     with (
         served(recording) as address,
         tempfile.TemporaryDirectory() as profile,
@@ -214,8 +215,8 @@ def measure(folder: Path, only: Sequence[str] = ROWS, minutes: int = 10) -> Iter
         driver.set_script_timeout(900)
         if "open" in only:
             yield opening(page, "served", address)
-            yield opening(page, "from disk", html.as_uri())
-        page.open(html.as_uri())
+            yield opening(page, "from disk", at)
+        page.open(at)
         run = ask(page, "run")
         if "run" in only:
             yield from is_the_run(run, html)
@@ -225,7 +226,7 @@ def measure(folder: Path, only: Sequence[str] = ROWS, minutes: int = 10) -> Iter
             yield from playing(page, run["things"])
         if "memory" in only:
             # As it is when somebody opens it.
-            page.open(html.as_uri())
+            page.open(at)
             yield from remembering(page, run["things"], minutes)
 
 

@@ -203,7 +203,7 @@ def test_a_link_made_while_stepping_leads_back_to_the_very_event(page: Page, run
         page.js("document.getElementById('step').click()")
         page.frames(1)
         made[count(page)] = (page.js("return switchraft.hash()"), page.ask("text", "line"))
-    # The last event of an instant is where the time alone would lead, too, but the line tells more of a time than that.
+    # The time alone leads to the last event of an instant, too; but then the line tells the last notable one.
     last = {at for at in made if run.count_at(run.events[at - 1]["t"]) == at}
     assert last and last < set(made)
     for at, (link, said) in made.items():
