@@ -424,7 +424,10 @@ def test_a_call_and_a_decision_can_be_opened(page: Page, run: Folded) -> None:
     decision = [event for event in run.all("controller") if "text" in event][-1]
     page.at(decision["t"] / SECOND, "controller:controller")
     assert decision["text"] in page.ask("text", "panel")
-    page.js("""for (const one of document.querySelectorAll('#panel button, #panel a'))
-        if (one.closest('tr')?.textContent.includes(arguments[0])) { one.click(); break; }""", decision["text"])
+    page.js(
+        """for (const one of document.querySelectorAll('#panel button, #panel a'))
+        if (one.closest('tr')?.textContent.includes(arguments[0])) { one.click(); break; }""",
+        decision["text"],
+    )
     page.frames()
     assert decision["text"] in page.ask("text", "line")
