@@ -31,7 +31,8 @@ _FIRST_PORT = 40_000
 
 def plan(seed: int, name: str, *, switches: bool = True, slow_clock: int = 0, one_at_a_time: bool = False) -> Plan:
     """A plan without faults, disturbance or clients. ``slow_clock``: that member's clock runs slow by a fifth.
-    ``one_at_a_time``: a leader sends each member one entry, and waits for the answer."""
+    ``one_at_a_time``: a leader sends each member one entry, and waits for the answer. Followers wait for a silent
+    leader as Raft's paper says, whatever its host knows of its end: that is what lessons are about."""
     found = topology.find(name)
     return Plan(
         seed=seed,
@@ -58,6 +59,7 @@ def plan(seed: int, name: str, *, switches: bool = True, slow_clock: int = 0, on
         earlier_term=0,
         faults=(),
         sealed=False,
+        hints=False,
         flushes=0,
         effort=64,
         step_bytes=16 << 10,

@@ -84,6 +84,8 @@ class Cluster:
     """What makes a read linearizable."""
     mtu: int = DEFAULT_MTU
     """Bytes of the largest IP packet that nodes try to send. On loopback it is 65,535, whatever stands here."""
+    hints: bool = True
+    """Whether followers wait for less than the election timeout if the leader's host answers that nobody is there."""
 
     @property
     def member_ids(self) -> list[int]:
@@ -166,6 +168,7 @@ class _ClusterFile(BaseModel):
     snapshot_mib: Annotated[Whole, Field(ge=0, le=65_536)] = DEFAULT_SNAPSHOT_MIB
     reads: Literal["quorum", "lease", "log"] = "quorum"
     mtu: Annotated[Whole, Field(ge=LEAST_MTU, le=65_535)] = DEFAULT_MTU
+    hints: Annotated[bool, Field(strict=True)] = True
 
     def cluster_of(self, folder: Path) -> Cluster:
         groups = tuple(
@@ -191,6 +194,7 @@ class _ClusterFile(BaseModel):
             snapshot_mib=self.snapshot_mib,
             reads=Reads(self.reads),
             mtu=self.mtu,
+            hints=self.hints,
         )
 
 

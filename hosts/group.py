@@ -180,6 +180,8 @@ class Group:
         self._led_by = (0, NOBODY)
         """The latest leader that was seen, with its term."""
         self._leader_changes = 0
+        self._ends_told = 0
+        """Leaders of whom their host said, while this member followed them, that nobody is there."""
         self._failed = 0
         """Requests that were in the log and whose fate their client was not told, as the leader was no longer one."""
         self._refused = 0
@@ -243,6 +245,10 @@ class Group:
         """A message from another member."""
         self._round_trips.received(message)
         self.core.step(message)
+
+    def unreachable(self, member: int) -> None:
+        """The host of another member says that nobody is there."""
+        self._ends_told += self.core.leader_unreachable(member)
 
     def durable(self, ready: Ready) -> None:
         """What was given to the disk is there."""
@@ -569,6 +575,7 @@ class Group:
             "unwritten": self._unwritten,
             "counts": {
                 "leader_changes_seen": self._leader_changes,
+                "leader_ends_told": self._ends_told,
                 "proposals_committed": max(0, self.core.commit_index - self._found_entries),
                 "proposals_applied": max(0, self.machine.applied_index - self._found_entries),
                 "proposals_failed": self._failed,

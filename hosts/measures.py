@@ -136,7 +136,7 @@ class RoundTrips:
     def received(self, message: Message) -> None:
         """A message has come."""
         if (
-            message.round == self._round
+            message.round == self._round != 0
             and message.type is MessageType.APPEND_ENTRIES_REPLY
             and message.source not in self._heard
         ):

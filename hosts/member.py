@@ -130,10 +130,11 @@ class Member:
             cluster.id,
             peers,
             cluster.reassembly_mib << 20,
-            Handlers(self.step, self.request, self.refuse),
+            Handlers(self.step, self.request, self.refuse, self.unreachable),
             surroundings,
             seal,
             cluster.mtu,
+            hints=cluster.hints,
         )
 
     def begin(
@@ -189,11 +190,12 @@ class Member:
     def _config(self, group: int, log_id: int) -> Config:
         cluster, born = self._cluster, self._cluster.group(group)
         members = {} if self._joins or self.number in born.spares else dict(born.members)
-        timeout = -(-cluster.election_timeout_ms // TICK_MS)
+        timeout, heartbeat = -(-cluster.election_timeout_ms // TICK_MS), -(-cluster.heartbeat_ms // TICK_MS)
         usual = {
             "election_timeout_ticks": timeout,
             "election_spread_ticks": -(-cluster.election_timeout_ms // (2 * TICK_MS)),
-            "heartbeat_ticks": -(-cluster.heartbeat_ms // TICK_MS),
+            "heartbeat_ticks": heartbeat,
+            "probe_ticks": -(-3 * heartbeat // 2) if cluster.hints else 0,
             "lease_ticks": lease_ticks(timeout) if cluster.reads is Reads.LEASE else 0,
             "snapshot_pace_ticks": SNAPSHOT_PACE_TICKS,
         }
@@ -240,6 +242,10 @@ class Member:
     def step(self, group: int, message: Message) -> None:
         """A message from another member has arrived."""
         self.groups[group].step(message)
+
+    def unreachable(self, group: int, member: int) -> None:
+        """The host of another member says that nobody is there."""
+        self.groups[group].unreachable(member)
 
     def request(self, header: Header, payload: Encoded, address: Address) -> None:
         """A client's request has arrived whole."""

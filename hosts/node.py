@@ -189,9 +189,11 @@ class Node:
         while self._going:
             if transport.has_more:
                 transport.drain()
-            for fd, _ in poll(0.0 if busy or transport.has_more else max(0.0, self._next_tick - clock())):
+            for fd, events in poll(0.0 if busy or transport.has_more else max(0.0, self._next_tick - clock())):
                 if fd == udp:
                     transport.drain()
+                    if events & select.EPOLLERR:
+                        transport.take_refusals()
                 elif fd == disk:
                     self._take_written()
                 elif control.owns(fd):

@@ -11,7 +11,7 @@ control, control_plane
 network, fabric, frames
                       datagrams, and switches with the compiled program
 faults/               what befalls the cluster
-invariants, sessions, violation
+invariants, checks/, violation
                       what must hold after every step
 events, trace         simulated time, and what happened
 observer, recorder, last_seen

@@ -21,7 +21,8 @@ from hosts.raft.snapshot import Data, Snapshot
 from hosts.service.machine import Answer
 from hosts.service.sessions import Limits, Sessions
 from hosts.storage.log import DiskLog
-from sim.sessions import Told
+from sim.checks.doubts import Doubts
+from sim.checks.sessions import Told
 from sim.violation import Violation
 
 
@@ -81,6 +82,7 @@ class Watch:
         """What members held before they lost their folders, until they are members with the new ones."""
         self._answers: list[bytes] = []
         self._told = Told(limits.traces, self.fail)
+        self.doubts = Doubts(self.fail, counts)
         self._cores: dict[int, Raft] = {}
         self._snapshots: dict[int, Data] = {}
         self._reads: WeakKeyDictionary[Raft, dict[int, tuple[int, int]]] = WeakKeyDictionary()

@@ -9,8 +9,10 @@ from random import Random
 
 from hosts.config import Address
 from hosts.net.path import BASE
+from hosts.net.udp import Refusal
 from hosts.wire import FIRST_CLIENT_TYPE
 from sim import frames
+from sim.events import SECOND
 from sim.frames import Sender
 from sim.scene import Scene
 
@@ -20,10 +22,16 @@ KEPT = 64
 CLIENT_LATE_US = 150_000
 """Less than a client's patience: a copy comes while it waits for the answer to its first try."""
 
+REFUSALS, REFUSAL_EVERY_US = 6, SECOND
+"""A kernel tells a host so often at once that a port is closed, and then once in so long (Linux's icmp_ratelimit)."""
+
+REFUSAL_LATE_US = 2 * SECOND
+
 _STAMP = struct.Struct(">QHH")
 
 
 Deliver = Callable[[str, int, bytes, Address], None]
+DeliverRefusal = Callable[[str, int, Refusal], None]
 IntoSwitches = Callable[[str, bytes, bool], None]
 
 
@@ -63,11 +71,16 @@ class Conditions:
 class Network:
     """From host to host. With switches, frames pass them at the moment they are sent, and arrive later."""
 
-    def __init__(self, scene: Scene, deliver: Deliver) -> None:
-        """``deliver`` takes what arrives: host, port, datagram, and from whom."""
+    def __init__(self, scene: Scene, deliver: Deliver, deliver_refusal: DeliverRefusal) -> None:
+        """``deliver`` takes what arrives: host, port, datagram, and from whom. ``deliver_refusal`` takes what ICMP
+        says of a datagram that a host and port has sent."""
         self.into_switches: IntoSwitches | None = None
         """Takes a frame at a host's port of a switch, and whether it is hostile; None: there are no switches."""
         self._deliver = deliver
+        self._deliver_refusal = deliver_refusal
+        self._refusals_left: dict[tuple[str, str], tuple[int, float]] = {}
+        """From host to host: when that was looked at last, and how many answers a kernel would have given then."""
+        self._refusal_random = Random(f"refusals/{scene.plan.seed}")
         self._scene = scene
         self._trace = scene.trace
         self._counts = scene.counts
@@ -200,6 +213,35 @@ class Network:
             other = random.choice(self._names)
             self._events.after(delay, self._arrive, other, source, port, datagram)
         self._events.after(delay, self._arrive, host, source, port, datagram)
+
+    # -- ICMP -----------------------------------------------------------------------------------------------------
+
+    def refuse(self, host: str, port: int, source: Address) -> None:
+        """A host's kernel answers that nobody listens at that port, unless it has answered often. Some answers are
+        lost, and some are late. They go round the switches, which only forward them."""
+        there = self._hosts.get(source[0])
+        if there is None:
+            return
+        now = self._events.now
+        since, left = self._refusals_left.get((host, there), (now, float(REFUSALS)))
+        left = min(REFUSALS, left + (now - since) / REFUSAL_EVERY_US)
+        self._refusals_left[host, there] = now, left - (left >= 1)
+        random = self._refusal_random
+        if left < 1 or (host, there) in self.conditions.cut or random.random() < max(0.1, self.unhappy):
+            self._counts["port unreachable untold"] += 1
+            return
+        self._counts["port unreachable"] += 1
+        late = random.randrange(REFUSAL_LATE_US) if random.random() < 0.05 else 0
+        destination = self._senders[host].ip, port
+        self.tell_refusal(there, source[1], Refusal(destination, True), 60 + random.randrange(200) + late)
+
+    def tell_refusal(self, host: str, port: int, refusal: Refusal, delay_us: int) -> None:
+        """An ICMP message, true or forged, reaches a host's socket after that time."""
+        self._events.after(delay_us, self._arrive_refusal, host, port, refusal)
+
+    def _arrive_refusal(self, host: str, port: int, refusal: Refusal) -> None:
+        self._trace.add(_STAMP.pack(self._events.now, self._numbers[host], port), repr(refusal).encode())
+        self._deliver_refusal(host, port, refusal)
 
     def _arrive(self, host: str, source: Address, port: int, datagram: bytes) -> None:
         self._trace.add(_STAMP.pack(self._events.now, self._numbers[host], port), datagram)

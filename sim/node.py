@@ -20,8 +20,8 @@ from hosts.member import Member, MemberOutputs, Tuning
 from hosts.net.replies import CHALLENGE_BYTES
 from hosts.net.seal import Seal
 from hosts.net.transport import Surroundings
-from hosts.net.udp import BATCH
-from hosts.raft.core import Raft, Ready, Role
+from hosts.net.udp import BATCH, Refusal
+from hosts.raft.core import _TRANSFER, Raft, Ready, Role
 from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
 from hosts.service.checking import Steps
@@ -34,6 +34,7 @@ from hosts.storage.log import LOG_ID_BYTES, DiskLog
 from hosts.storage.log_writer import Done, Work, write_all
 from hosts.storage.snapshot_writer import FileSink
 from hosts.wire import MAX_DATAGRAM, Header
+from sim.checks.doubts import Stance
 from sim.disk import PowerLoss, SimDisk, SimFolders
 from sim.events import SECOND
 from sim.faults.forger import Victims
@@ -54,12 +55,19 @@ _REPLY = int(MessageType.CLIENT_REPLY)
 class SimSocket:
     """As much of a UDP socket as a transport uses."""
 
-    __slots__ = ("_process", "_victims", "waiting")
+    __slots__ = ("_process", "_victims", "refusals", "waiting")
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self._victims = process.node.victims
         self.waiting: deque[tuple[bytes, Address]] = deque()
+        self.refusals: deque[Refusal] = deque()
+
+    def take_refusals(self) -> list[Refusal]:
+        taken = list(self.refusals)
+        self.refusals.clear()
+        self._process.takes_refusals(taken)
+        return taken
 
     def receive(self) -> list[tuple[bytes, Address]]:
         waiting = self.waiting
@@ -87,6 +95,8 @@ class SimSocket:
 
 
 _FROM_LEADERS = (MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT)
+_VOTE_REQUESTS = (MessageType.PRE_VOTE, MessageType.REQUEST_VOTE)
+_VOTES = (MessageType.PRE_VOTE_REPLY, MessageType.REQUEST_VOTE_REPLY)
 
 
 class WatchedRaft(Raft):
@@ -97,7 +107,10 @@ class WatchedRaft(Raft):
     """Ticks for which proposals have been refused in favour of a successor."""
 
     def tick(self) -> None:
+        before = Stance.of(self)
         Raft.tick(self)
+        if before.role is Role.FOLLOWER and self.role is not before.role:
+            self.watch.doubts.campaigns(self, before, 1)
         leadership = self._leadership
         if leadership is None or not leadership.successor:
             self.handing_over = 0
@@ -105,6 +118,13 @@ class WatchedRaft(Raft):
         self.handing_over += 1
         if self.handing_over >= self.config.election_timeout_ticks:
             self.watch.fail("a transfer ends", f"member {self.id} has handed over for {self.handing_over} ticks")
+
+    def leader_unreachable(self, member: int) -> bool:
+        before = Stance.of(self)
+        is_news = super().leader_unreachable(member)
+        if before.role is Role.FOLLOWER and self.role is not before.role:
+            self.watch.doubts.campaigns(self, before, 0)
+        return is_news
 
     def read(self, overdue_ticks: int = 0) -> int:
         number = super().read(overdue_ticks)
@@ -123,7 +143,12 @@ class WatchedRaft(Raft):
     def step(self, message: Message) -> None:
         kind, leads = message.type, self.role is Role.LEADER
         unhealed = self.watch.may_heal(self, message) if leads and kind is MessageType.APPEND_ENTRIES_REPLY else 0
+        before = Stance.of(self) if kind in _VOTE_REQUESTS and message.data != _TRANSFER else None
         Raft.step(self, message)
+        if before is not None and self._has_granted(message):
+            self.watch.doubts.grants(self, before)
+        elif kind in _FROM_LEADERS and self._heard_ago == 0:
+            self.watch.doubts.hears(self)
         if unhealed:
             self.watch.healed(self, message, unhealed)
         if message.reject and kind is MessageType.APPEND_ENTRIES_REPLY and self.role is Role.LEADER:
@@ -133,6 +158,11 @@ class WatchedRaft(Raft):
         # At once: a commit is to be judged by the configuration that was in force at that moment.
         if self.log.commit_index > len(self.watch.committed):
             self.watch.look(self)
+
+    def _has_granted(self, request: Message) -> bool:
+        """Whether the last answer that waits to leave grants a request."""
+        last = self._out.after[-1] if self._out.after else None
+        return last is not None and last.target == request.source and last.type in _VOTES and not last.reject
 
     def advance(self, ready: Ready) -> None:
         super().advance(ready)
@@ -244,6 +274,8 @@ class Node:
         self.lives = 0
         self.disk_us = scene.plan.disk_us
         self.process: Process | None = None
+        self.host_is_up = True
+        """Whether the host's kernel answers, whatever the process does."""
         self._writing: dict[int, Writing | None] = {}
         self.doom: Callable[[], None] | None = None
         """Called when the next write is under way: a crash that was waiting for it."""
@@ -252,6 +284,7 @@ class Node:
         """Begin a life with what the disks hold. Nothing if it is alive, or its disk is out of order."""
         if self.process is not None or any(disk.broken for disk in self.disks.values()):
             return
+        self.host_is_up = True
         try:
             logs = self.open_logs()
         except LogError as error:
@@ -318,6 +351,7 @@ class Node:
                 watch.disks[self.member] = Promised()
 
     def _lose_power(self) -> None:
+        self.host_is_up = False
         self._folders.lose_power()
         for number, disk in self.disks.items():
             before = disk.torn_writes
@@ -395,6 +429,10 @@ class _SimMember(Member):
         self._process.touch(group)
         Member.step(self, group, message)
 
+    def unreachable(self, group: int, member: int) -> None:
+        self._process.touch(group)
+        Member.unreachable(self, group, member)
+
     def request(self, header: Header, payload: Encoded, address: Address) -> None:
         self._process.touch(header.group)
         super().request(header, payload, address)
@@ -449,7 +487,7 @@ class Process:
         events = self._events
         return Surroundings(
             lambda: events.now / SECOND,
-            lambda _address, _largest: self._socket,
+            lambda _address, _largest, _wants_refusals: self._socket,
             lambda: self._random.getrandbits(64),
         )
 
@@ -476,10 +514,34 @@ class Process:
             return
         if self._random.random() < self._turn_at_once:
             self._catch_up()
-            self._transport.drain()
+            self._drain()
             self._turn()
         else:
             self._wake_after((self._events.now - self._epoch) // self._tick_us + 1)
+
+    def hear_refusal(self, refusal: Refusal) -> None:
+        """ICMP's answer to a datagram arrives at the socket."""
+        if not self._plan.hints:
+            return
+        self._socket.refusals.append(refusal)
+        if not self._paused:
+            self._catch_up()
+            self._drain()
+            self._turn()
+
+    def takes_refusals(self, refusals: Sequence[Refusal]) -> None:
+        """The transport takes refusals from the socket: what they say of members, the watches know, too."""
+        gone = [refusal.destination for refusal in refusals if refusal.nobody_there]
+        for member, place in self._scene.member_addresses.items():
+            if place in gone:
+                for group, watch in self._all:
+                    watch.doubts.told_of_end(group.core, member)
+
+    def _drain(self) -> None:
+        """As the node's loop: what has come, and then what was refused."""
+        self._transport.drain()
+        if self._socket.refusals:
+            self._transport.take_refusals()
 
     def asked(self, number: int, ask: Callable[[Raft], None]) -> None:
         """An operator asks something of a group, through the control socket. Nothing if the process does not run."""
@@ -517,11 +579,11 @@ class Process:
         self._paused = False
         self._wake_at = _NEVER
         # As the node's loop does: datagrams first.
-        self._transport.drain()
+        self._drain()
         delay = self._member.after_delay(self._overdue_ticks())
         self._epoch += delay.dropped * self._tick_us
         self._give_ticks(delay.given, delay.dropped)
-        self._transport.drain()
+        self._drain()
         if self._write_is_done:
             self._write_is_done = False
             self._written()
@@ -587,10 +649,10 @@ class Process:
         if self._socket.waiting:
             # The loop looks at the clock after the socket.
             self._catch_up(but=1)
-            self._transport.drain()
+            self._drain()
         self._catch_up()
         if self._socket.waiting:
-            self._transport.drain()
+            self._drain()
         self._turn()
 
     def _count(self, group: Group) -> None:

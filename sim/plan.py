@@ -29,6 +29,7 @@ LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
 NUMBERS_OF_WIPES = (0, 0, 0, 1, 3)
 NUMBERS_OF_PATHS = (0, 0, 1, 3)
+NUMBERS_OF_FALSE_WORDS = (0, 1, 2, 4)
 POWER_LOSS_WEIGHT = 3
 """Among the kinds of faults: where exactly it strikes matters most."""
 
@@ -67,6 +68,7 @@ class Kind(Enum):
     LOST_DIGESTS = "digests lost"
     FEATURE = "feature taken away"
     PATH = "large datagrams lost"
+    FALSE_WORD = "leader's end forged"
 
 
 HUGE_FROM = 100_000
@@ -151,6 +153,8 @@ class Plan:
     """Bytes of the largest datagram that they take."""
     huge_values: float = 0.0
     """The share of values of a MiB."""
+    hints: bool = True
+    """Members listen to what other hosts' kernels say."""
 
     @property
     def cluster(self) -> Cluster:
@@ -176,6 +180,7 @@ class Plan:
             snapshot_mib=0,
             reads=Reads.LEASE if self.lease_ticks else Reads.QUORUM,
             mtu=self.mtu,
+            hints=self.hints,
         )
 
     @property
@@ -195,6 +200,7 @@ class Plan:
             *(["with a hoarder of answers"] if self.hoarder_think_us else []),
             *(["with jumbo frames"] if self.mtu > DEFAULT_MTU else []),
             *(["with links that take less than members were told"] if self.takes < self.mtu - UDP_OVERHEAD else []),
+            *([] if self.hints else ["without hints"]),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
 
@@ -253,7 +259,7 @@ def draw(seed: int) -> Plan:
         earlier_term=random.choice((0, 0, 0, EARLIER_TERM)) if switches else 0,
         faults=tuple(
             sorted(
-                (*_draw_faults(random, switches), *_draw_wipes(seed), *_draw_paths(seed)),
+                (*_draw_faults(random, switches), *_draw_wipes(seed), *_draw_paths(seed), *_draw_false_words(seed)),
                 key=lambda fault: fault.at_us,
             )
         ),
@@ -272,7 +278,8 @@ def _draw_sizes(seed: int, chunk_bytes: int) -> dict[str, Any]:
     mtu = random.choice((DEFAULT_MTU, DEFAULT_MTU, 9000))
     takes = random.choice((mtu - UDP_OVERHEAD, mtu - UDP_OVERHEAD, 1450, 4068))
     huge = random.choice((0.0, 0.0, 0.01)) if chunk_bytes > HUGE_FROM else 0.0
-    return {"mtu": mtu, "takes": takes, "huge_values": huge}
+    hints = random.random() < 0.8
+    return {"mtu": mtu, "takes": takes, "huge_values": huge, "hints": hints}
 
 
 def _longest_lease(topology: Topology, tick_us: dict[int, int]) -> int:
@@ -331,7 +338,7 @@ def _draw_limits(random: Random) -> Limits:
 
 
 def _draw_faults(random: Random, switches: bool) -> tuple[Fault, ...]:
-    apart = (Kind.WIPE, Kind.PATH)
+    apart = (Kind.WIPE, Kind.PATH, Kind.FALSE_WORD)
     kinds = [kind for kind in Kind if kind not in apart and (switches or kind not in SWITCH_KINDS)]
     # Some seeds are about few kinds of faults, which then meet more often.
     chosen = random.sample(kinds, random.choice((3, 6, len(kinds))))
@@ -353,6 +360,10 @@ def _draw_wipes(seed: int) -> tuple[Fault, ...]:
 def _draw_paths(seed: int) -> tuple[Fault, ...]:
     """In some seeds links come to take smaller datagrams only, for a while or for ever."""
     return _draw_apart(f"paths/{seed}", Kind.PATH, (400, 3000, 60_000), NUMBERS_OF_PATHS)
+
+
+def _draw_false_words(seed: int) -> tuple[Fault, ...]:
+    return _draw_apart(f"false words/{seed}", Kind.FALSE_WORD, (400, 3000, 10_000), NUMBERS_OF_FALSE_WORDS)
 
 
 def _draw_apart(seed: str, kind: Kind, lengths_ms: Sequence[int], numbers: Sequence[int]) -> tuple[Fault, ...]:

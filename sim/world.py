@@ -12,6 +12,7 @@ from controller.decisions import Decisions
 from controller.desired import Write, diff
 from hosts.client.calls import Call
 from hosts.config import Address
+from hosts.net.udp import Refusal
 from hosts.raft.core import Raft, Role
 from hosts.raft.message import EntryKind, Message, MessageType
 from hosts.service import values
@@ -118,7 +119,7 @@ class World:
         self.watches, self.member_addresses = scene.watches, scene.member_addresses
         topology = plan.topology
         self._port = topology.port
-        self.network = Network(scene, self._deliver)
+        self.network = Network(scene, self._deliver, self._deliver_refusal)
         self.fabric: Fabric | None = None
         if plan.switches:
             self.fabric = Fabric(scene, options.program, options.optimize, self.network.from_switch)
@@ -394,10 +395,18 @@ class World:
                 raise Violation("the guard holds", f"a forged message reached {host}: {describe(datagram)}")
             if node.process is not None:
                 node.process.receive(datagram, source)
+            elif node.host_is_up:
+                self.network.refuse(host, port, source)
             return
         receiver = self._receivers.get((host, port))
         if receiver is not None:
             receiver(datagram, source)
+
+    def _deliver_refusal(self, host: str, port: int, refusal: Refusal) -> None:
+        """An answer to a datagram has reached the socket that sent it, if it is still there."""
+        node = self._nodes_by_host.get(host)
+        if node is not None and port == self._port and node.process is not None:
+            node.process.hear_refusal(refusal)
 
     def switches(self) -> dict[str, SimSwitch]:
         """All switches, by name."""

@@ -79,7 +79,8 @@ def test_defaults_are_told(kind: Any, title: str) -> None:
     for name, default in defaults.items():
         row = re.search(rf"^\| `{name}` \| ([^|]*) \|", section, re.MULTILINE)
         if row is not None and isinstance(default, (int, str)):
-            assert row[1].strip("` ") == str(default), name
+            shown = str(default).lower() if isinstance(default, bool) else str(default)
+            assert row[1].strip("` ") == shown, name
             told += 1
     assert told >= 1
 

@@ -106,7 +106,8 @@ class TopologyFile(_Strict):
     snapshot_entries: Whole | None = Field(default=None, ge=0)
     """What the cluster file of the nodes says; None: the nodes' own default."""
     reads: Literal["quorum", "lease", "log"] = "quorum"
-    """As in a cluster file."""
+    hints: Annotated[bool, Field(strict=True)] = True
+    """Both as in a cluster file."""
 
 
 def interface_of(node: str, port: int) -> str:
@@ -199,6 +200,7 @@ class Topology:
     snapshot_entries: int | None = None
     reads: str = "quorum"
     mtu: int = DEFAULT_MTU
+    hints: bool = True
 
     @cached_property
     def members(self) -> tuple[str, ...]:
@@ -364,6 +366,7 @@ def _number(name: str, file: TopologyFile) -> Topology:
         snapshot_entries=file.snapshot_entries,
         reads=file.reads,
         mtu=file.mtu,
+        hints=file.hints,
     )
 
 

@@ -126,6 +126,7 @@ def load(system: System, minutes: float, outstanding: int) -> tuple[float, int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=20, help="of the leader, for each system and setting")
     parser.add_argument("--without-etcd", action="store_true")
+    parser.add_argument("--without-hints", action="store_true", help="'hints: false' in the cluster file")
     parser.add_argument("--load-minutes", type=float, default=0.0, help="then full load for so long: no elections?")
     parser.add_argument("--outstanding", type=int, default=256, help="requests on their way, under load")
     parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
@@ -161,7 +162,8 @@ def run(
     """Seconds by system and setting, and what ``load`` gives. Raises LabError, UsageError."""
     timing = Timing()
     found: dict[str, list[float]] = {}
-    with grounds.open(options.loopback, 3, 1, timing, options.switch, say) as ground:
+    hints = not options.without_hints
+    with grounds.open(options.loopback, 3, 1, timing, options.switch, say, hints=hints) as ground:
         runs: list[tuple[Timing, System]] = [(timing, Switchraft(ground))] if options.kills else []
         if not options.without_etcd and options.kills:
             if etcd.installed():
@@ -170,6 +172,8 @@ def run(
                 say(etcd.INSTALL)
         for one, system in runs:
             name = f"{system.name}, {one.heartbeat}/{one.election_timeout} ms"
+            if not hints and isinstance(system, Switchraft):
+                name += ", no hints"
             found[name] = kills(ground, system, options.kills, say)
         loaded = None
         if options.load_minutes:

@@ -56,7 +56,7 @@ class Ground:
 
 
 @contextmanager
-def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
+def loopback(nodes: int, groups: int, timing: Timing, hints: bool = True) -> Iterator[Ground]:
     """No switches, no root: members at 127.0.0.1, 127.0.0.2, ..."""
     folder = _fresh_folder()
     addresses = {member: f"127.0.0.{member}" for member in range(1, nodes + 1)}
@@ -67,6 +67,7 @@ def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
         "port": port,
         "heartbeat_ms": timing.heartbeat,
         "election_timeout_ms": timing.election_timeout,
+        "hints": hints,
         "data": str(folder / "nodes"),
         "groups": [{"id": number, "members": addresses} for number in numbers],
     }
@@ -91,7 +92,13 @@ def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
 
 @contextmanager
 def lab(
-    nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str], None], mtu: int = DEFAULT_MTU
+    nodes: int,
+    groups: int,
+    timing: Timing,
+    switch: str,
+    say: Callable[[str], None],
+    mtu: int = DEFAULT_MTU,
+    hints: bool = True,
 ) -> Iterator[Ground]:
     """The lab's hosts, through its switches and under its controller; the nodes are not started. Raises LabError."""
     if nodes not in TOPOLOGIES:
@@ -106,6 +113,7 @@ def lab(
     drawn["heartbeat_ms"], drawn["election_timeout_ms"] = timing.heartbeat, timing.election_timeout
     if mtu != DEFAULT_MTU:
         drawn["mtu"] = mtu
+    drawn["hints"] = hints
     path = folder / f"{TOPOLOGIES[nodes]}-{groups}{topology.SUFFIX}"
     path.write_text(yaml.safe_dump(drawn, sort_keys=False))
     with running(Options(topology=str(path), switch=switch, nodes="manual"), say):
@@ -135,11 +143,12 @@ def open(
     switch: str,
     say: Callable[[str], None],
     mtu: int = DEFAULT_MTU,
+    hints: bool = True,
 ) -> AbstractContextManager[Ground]:
-    """One or the other. ``mtu`` is of the lab's links. Raises LabError."""
+    """One or the other. ``mtu`` is of the lab's links, ``hints`` of the members' cluster file. Raises LabError."""
     if on_loopback:
-        return loopback(nodes, groups, timing)
-    return lab(nodes, groups, timing, switch, say, mtu)
+        return loopback(nodes, groups, timing, hints)
+    return lab(nodes, groups, timing, switch, say, mtu, hints)
 
 
 def _fresh_folder() -> Path:

@@ -71,6 +71,8 @@ class Handlers:
     peer: Callable[[int, Message], None]
     request: Callable[[Header, Encoded, Address], None]
     refuse: Callable[[Header, bytes, Address], bool]
+    unreachable: Callable[[int, int], None]
+    """Told the group and the member at whose address nobody listens, by that host's own word."""
 
 
 def draw_message_id() -> int:
@@ -83,13 +85,18 @@ def _place(header: Header) -> tuple[int, int, int, int]:
     return header.group, header.type, header.term, header.index
 
 
+def open_udp(address: Address, largest: int, wants_refusals: bool) -> Socket:
+    """The kernel's socket. Raises what ``UdpSocket`` raises."""
+    return UdpSocket(address, largest, wants_refusals=wants_refusals)
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a transport takes from outside itself; a simulator has its own. ``clock`` is monotonic, in seconds;
-    ``open_socket`` takes an address and the largest datagram that is expected."""
+    ``open_socket`` takes an address, the largest datagram that is expected, and whether refusals are wanted."""
 
     clock: Callable[[], float] = time.monotonic
-    open_socket: Callable[[Address, int], Socket] = UdpSocket
+    open_socket: Callable[[Address, int, bool], Socket] = open_udp
     draw_message_id: Callable[[], int] = draw_message_id
 
 
@@ -107,9 +114,12 @@ class Transport:
         surroundings: Surroundings = Surroundings(),
         seal: Seal | None = None,
         mtu: int = DEFAULT_MTU,
+        *,
+        hints: bool = True,
     ) -> None:
         """Without ``seal`` whoever has a member's address is believed. ``mtu``: bytes of the largest IP packet that
-        is tried. Raises OSError if ``address`` is unusable."""
+        is tried. ``hints``: what other hosts' kernels answer is of interest. Raises OSError if ``address`` is
+        unusable."""
         self._member = member
         self._seal = seal
         self._cluster = cluster if seal is None else seal.cluster
@@ -137,7 +147,7 @@ class Transport:
         """Those that may send more, because a status has come."""
         self._mtu = mtu
         self._replies = Replies(self._put, self._put_all, surroundings.draw_message_id, mtu)
-        self.socket = surroundings.open_socket(address, largest_datagram(address[0], mtu))
+        self.socket = surroundings.open_socket(address, largest_datagram(address[0], mtu), hints)
 
     def close(self) -> None:
         self.socket.close()
@@ -206,6 +216,20 @@ class Transport:
             self._answer_fragments()
             if received or not whole:
                 return
+
+    def take_refusals(self) -> None:
+        """Take what hosts have answered to datagrams that were sent, and hand on which members are not there. To be
+        called after ``drain``: what a member had said before its end counts for less than its host's word."""
+        for refusal in self.socket.take_refusals():
+            gone = [
+                (group, member)
+                for group, members in self._peers.items()
+                for member, place in members.items()
+                if refusal.nobody_there and place == refusal.destination
+            ]
+            self.drops["port_unreachable" if gone else "icmp_error"] += 1
+            for group, member in gone:
+                self._handlers.unreachable(group, member)
 
     @property
     def has_more(self) -> bool:

@@ -3,7 +3,7 @@
 In: ``recvmmsg``, which Python's own module lacks, so it is called by ctypes. Out: UDP_SEGMENT, by which the kernel
 cuts one buffer into datagrams (Linux 4.18; before 6.11 only on interfaces that compute checksums). ``sendmmsg`` would
 save no more than the calls: each datagram would still go its own way through the kernel. Where either is refused,
-single calls do the same.
+single calls do the same. Back: ICMP's answers to what was sent, from the socket's error queue (IP_RECVERR, ip(7)).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import errno
 import socket
 import struct
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hosts.config import DEFAULT_MTU, LEAST_MTU, Address
 from hosts.net.path import BASE, UDP_OVERHEAD
@@ -35,11 +35,27 @@ TRAIN_DATAGRAMS = 64
 
 MAX_KNOWN_ADDRESSES = 4096
 
+MAX_ERRORS = 64
+"""Entries taken from the error queue at a time: whoever forges many is not to hold up anything else."""
+
 _SOL_UDP, _UDP_SEGMENT = 17, 103
 _IP_MTU, _IP_MTU_DISCOVER, _PMTUDISC_WANT, _PMTUDISC_PROBE = 14, 10, 1, 3
-_MSG_DONTWAIT, _MSG_TRUNC = 0x40, 0x20
+_IP_RECVERR, _ORIGIN_ICMP, _ICMP_DEST_UNREACH, _ICMP_PORT_UNREACH = 11, 2, 3, 3
+_MSG_DONTWAIT, _MSG_TRUNC, _MSG_ERRQUEUE = 0x40, 0x20, 0x2000
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")
+"""``sock_extended_err``: errno, origin, type, code, padding, info, data. The offender's address follows."""
+_ERROR_BYTES = 512
 _NEVER_SEGMENTED = frozenset({errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
 """Why UDP_SEGMENT fails where it always will; EINVAL: the interface takes no such datagrams now."""
+
+
+class Refusal(NamedTuple):
+    """An answer to a datagram that was sent, by its addressee's host or by whoever forges that."""
+
+    destination: Address
+    """Where the datagram went, by the quote of it in the answer."""
+    nobody_there: bool
+    """Whether the destination's own host says that nothing listens at that port; False for any other error."""
 
 
 class Socket(Protocol):
@@ -60,6 +76,10 @@ class Socket(Protocol):
 
     def send_all(self, datagrams: Sequence[bytes], address: Address) -> int:
         """Send datagrams, in this order. Returns how many have left; the others are as good as lost."""
+        ...
+
+    def take_refusals(self) -> Sequence[Refusal]:
+        """Some of the answers that have come to what was sent; none if there are none."""
         ...
 
 
@@ -148,11 +168,15 @@ class _ManyBuffers:
 class UdpSocket:
     """A bound socket that never blocks. ``many`` False: single calls only."""
 
-    def __init__(self, address: Address, largest: int = BASE, *, many: bool = True) -> None:
-        """``largest``: bytes of the largest datagram that is expected. Raises OSError if the address cannot be bound,
-        and OverflowError, TypeError or UnicodeError if it is none."""
+    def __init__(
+        self, address: Address, largest: int = BASE, *, many: bool = True, wants_refusals: bool = False
+    ) -> None:
+        """``largest``: bytes of the largest datagram that is expected. ``wants_refusals``: whoever has the socket
+        takes them as soon as poll says that there is an error. Raises OSError if the address cannot be bound, and
+        OverflowError, TypeError or UnicodeError if it is none."""
         self._slot = max(SLOT_BYTES, largest + UDP_OVERHEAD)
         self._segments = many
+        self._wants_refusals = wants_refusals
         self._unfragmented = False
         """Whether what is too large for an interface is refused, and not cut by IP."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -160,6 +184,8 @@ class UdpSocket:
             self._socket.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 self._socket.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+            if wants_refusals:
+                self._socket.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
             self._socket.bind(address)
         except Exception:
             self._socket.close()
@@ -181,6 +207,15 @@ class UdpSocket:
 
     def receive(self) -> Sequence[tuple[Datagram, Address]]:
         """Some of the datagrams that have come, valid until the next call; none if there are none. Raises OSError."""
+        try:
+            return self._receive()
+        except OSError:
+            if not self._wants_refusals:
+                raise
+            # Of a datagram that was sent. It is reported once, so what has come is there with the next call.
+            return self._receive()
+
+    def _receive(self) -> Sequence[tuple[Datagram, Address]]:
         if self._many is not None:
             return self._many.receive(self._socket.fileno())
         found: list[tuple[Datagram, Address]] = []
@@ -200,7 +235,30 @@ class UdpSocket:
         is none."""
         if (len(datagram) > BASE) is not self._unfragmented:
             self._set_unfragmented(len(datagram) > BASE)
-        self._socket.sendto(datagram, address)
+        try:
+            self._socket.sendto(datagram, address)
+        except BlockingIOError:
+            raise
+        except OSError:
+            if not self._wants_refusals:
+                raise
+            # Perhaps ICMP's answer to an earlier datagram, to any address; it is reported once, and none has left.
+            self._socket.sendto(datagram, address)
+
+    def take_refusals(self) -> Sequence[Refusal]:
+        """Some of the answers that have come to what was sent; none if there are none."""
+        found: list[Refusal] = []
+        while len(found) < MAX_ERRORS:
+            try:
+                _, control, _, destination = self._socket.recvmsg(0, _ERROR_BYTES, _MSG_ERRQUEUE)
+            except OSError:
+                break
+            nobody_there = any(
+                level == socket.IPPROTO_IP and kind == _IP_RECVERR and _says_port_unreachable(data, destination[0])
+                for level, kind, data in control
+            )
+            found.append(Refusal((destination[0], destination[1]), nobody_there))
+        return found
 
     def send_all(self, datagrams: Sequence[bytes], address: Address) -> int:
         """Send datagrams, in this order. Returns how many have left; the others are as good as lost."""
@@ -219,15 +277,17 @@ class UdpSocket:
         if (size > BASE) is not self._unfragmented:
             self._set_unfragmented(size > BASE)
         segment = [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", size))]
-        try:
-            self._socket.sendmsg(datagrams, segment, 0, address)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno in _NEVER_SEGMENTED:
-                self._segments = False
-            return False
-        return True
+        for last in (False, True) if self._wants_refusals else (True,):
+            try:
+                self._socket.sendmsg(datagrams, segment, 0, address)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                if last and error.errno in _NEVER_SEGMENTED:
+                    self._segments = False
+            else:
+                return True
+        return False
 
     def _send_singly(self, datagrams: Sequence[bytes], address: Address) -> int:
         sent = 0
@@ -254,6 +314,18 @@ def interface_mtu(towards: Address) -> int:
             return max(LEAST_MTU, asked.getsockopt(socket.IPPROTO_IP, _IP_MTU))
     except (OSError, OverflowError, TypeError, UnicodeError):
         return DEFAULT_MTU
+
+
+def _says_port_unreachable(error: bytes, destination: str) -> bool:
+    """Whether an ``IP_RECVERR`` message is ICMP's port unreachable from the host at ``destination`` itself: a router
+    or firewall on the way knows nothing of that host's processes."""
+    offender = error[_EXTENDED_ERROR.size :]
+    if len(offender) < _SOCKET_ADDRESS.size:
+        return False
+    _, origin, kind, code, *_ = _EXTENDED_ERROR.unpack_from(error)
+    family, _, host = _SOCKET_ADDRESS.unpack_from(offender)
+    is_port = (origin, kind, code) == (_ORIGIN_ICMP, _ICMP_DEST_UNREACH, _ICMP_PORT_UNREACH)
+    return is_port and family == socket.AF_INET and socket.inet_ntoa(host) == destination
 
 
 def _open_many(slot: int) -> _ManyBuffers | None:

@@ -2,7 +2,7 @@
 
 core                      step, tick, ready, advance: roles, terms, elections
 message, ready            what it takes and what it asks for; `validity`: what a message must look like
-election, quorum          ballots and majorities
+election, quorum          ballots and majorities; `patience`: how long a silent leader is waited for
 log                       the log in memory
 following, leadership     what a follower, and what a leader does; `replication`, `progress`: entries on their way
 reads                     linearizable reads without a log entry

@@ -29,6 +29,9 @@ class Config:
     """Each timeout is drawn from this many values from the minimum on, and voters who follow a leader share them out:
     each has a part of its own, so that they do not stand in each other's way when it falls silent. 0: each draws from
     as many values as the minimum has ticks."""
+    probe_ticks: int = 0
+    """After so much silence of its leader a follower asks after it. Once word has come that nobody is there, it waits
+    no longer than this either. 0: it always waits for the election timeout."""
     max_entries_per_append: int = 1024
     max_bytes_per_append: int = 1 << 20
     max_inflight: int = 64
@@ -81,6 +84,11 @@ class Config:
             raise ValueError(
                 f"election_timeout_ticks: {self.election_timeout_ticks} leaves no room for two heartbeats "
                 f"of {self.heartbeat_ticks} ticks"
+            )
+        if self.probe_ticks and not self.heartbeat_ticks < self.probe_ticks < self.election_timeout_ticks:
+            raise ValueError(
+                f"probe_ticks: {self.probe_ticks} does not lie between the heartbeat of {self.heartbeat_ticks} ticks "
+                f"and the election timeout of {self.election_timeout_ticks} ticks"
             )
         if self.election_spread_ticks < 0:
             raise ValueError(f"election_spread_ticks: {self.election_spread_ticks} is less than 0")

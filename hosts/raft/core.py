@@ -42,6 +42,7 @@ from hosts.raft.message import (
     MessageType,
 )
 from hosts.raft.outbox import Outbox
+from hosts.raft.patience import Patience
 from hosts.raft.quorum import Membership
 from hosts.raft.ready import Ready
 from hosts.raft.snapshot import Data, MemorySink, Sink, Snapshot
@@ -124,7 +125,8 @@ class Raft:
         self._following = Following(self.log, self._out, make_sink)
         self._outstanding: deque[tuple[Ready, int, int]] = deque()
         self._reads_asked = 0
-        self._heard_ago = 0
+        self._heard_ago = self._timeout = 0
+        self._patience = Patience(config)
         self._reset_election_timer()
 
     # -- what the caller may look at --------------------------------------------------------------------------
@@ -154,7 +156,12 @@ class Raft:
         if self._leadership is not None:
             return self._leadership.idle_ticks()
         left = self._timeout - self._elapsed
+        if self._follows():
+            left = min(left, self._patience.question_in(self._heard_ago))
         return left if left > 1 else 1
+
+    def _follows(self) -> bool:
+        return self.role is Role.FOLLOWER and self.leader != NOBODY
 
     @property
     def configuration(self) -> Configuration:
@@ -238,14 +245,31 @@ class Raft:
         self._heard_ago += 1
         if self._elapsed >= self._timeout:
             self._campaign()
+        elif self._follows() and self._patience.asks(self._heard_ago):
+            settled = self._durable_state.current_term == self.current_term
+            self._following.ask_after(self.current_term, self.leader, settled)
 
     def pass_idle_ticks(self, count: int) -> bool:
         """So many ticks have passed, fewer than ``idle_ticks``: False if that is not so, or this member leads, and
         each has to be given by itself."""
-        if self._leadership is not None or self._elapsed + count >= self._timeout:
+        if self._leadership is not None or count >= self.idle_ticks:
             return False
         self._elapsed += count
         self._heard_ago += count
+        return True
+
+    def leader_unreachable(self, member: int) -> bool:
+        """The host of ``member`` says that nobody is there to take what this member sends. If that is the leader it
+        follows, it waits for that one no longer than until it would ask after it, asks for votes when its turn comes,
+        and gives its own. The term stays: whoever hears the leader refuses. With leases nothing changes. False if
+        the word counts for nothing, or is no news."""
+        if not self._follows() or member != self.leader or not self._patience.lose():
+            return False
+        turn, part = self._turn_after(member)
+        wait = self._patience.left(self._heard_ago) + turn * part
+        self._timeout = min(self._timeout, self._elapsed + wait)
+        if not wait:
+            self._campaign()
         return True
 
     def propose(self, data: bytes) -> tuple[int, int]:
@@ -476,6 +500,7 @@ class Raft:
         if term > self.current_term:
             self.voted_for = NO_VOTE if self._is_blank() else NOBODY
             self.current_term = term
+            self._forget_word_of_its_end()
         if self.role is not Role.FOLLOWER:
             self.role = Role.FOLLOWER
             self._lost = self.lost
@@ -490,6 +515,7 @@ class Raft:
         self._reset_election_timer()
         if not self._may_lead() or self.current_term >= MAX_TERM:
             return
+        self._timeout = min(self._timeout, self._patience.retry_in(self._heard_ago))
         self.role = Role.PRE_CANDIDATE
         self.leader = NOBODY
         self._ballot = Ballot(self.configuration)
@@ -513,6 +539,7 @@ class Raft:
             self._become_candidate(_TRANSFER)
 
     def _become_candidate(self, reason: bytes = b"") -> None:
+        self._forget_word_of_its_end()
         self._reset_election_timer()
         self.role = Role.CANDIDATE
         self.leader = NOBODY
@@ -543,20 +570,35 @@ class Raft:
         self._out.now.append(message)
 
     def _reset_election_timer(self) -> None:
-        minimum = self.config.election_timeout_ticks
         self._elapsed = 0
+        self._draw_timeout()
+
+    def _draw_timeout(self) -> None:
+        minimum = self.config.election_timeout_ticks
         self._timeout = minimum + self._random.randrange(self.config.election_spread_ticks or minimum)
+
+    def _forget_word_of_its_end(self) -> None:
+        """What was said of a leader's end does not count any more: it speaks, or its term is over."""
+        if self._patience.gone:
+            self._patience.gone = False
+            self._draw_timeout()
+            if self.leader != NOBODY:
+                self._take_turn_after(self.leader)
 
     def _take_turn_after(self, leader: int) -> None:
         """Should this leader fall silent, the voters campaign in turn, each in its own part of the spread: first who
         comes next in the order of ids. The tick more is for their promise to the leader to run out."""
-        others = self.membership.voters - {leader}
-        spread = self.config.election_spread_ticks
-        if spread and self.id in others:
-            turn = sorted((one - leader) % EVERYBODY for one in others).index((self.id - leader) % EVERYBODY)
-            part = max(1, spread // len(others))
+        if self.config.election_spread_ticks and self.id in self.membership.voters - {leader}:
+            turn, part = self._turn_after(leader)
             first = self.config.election_timeout_ticks + 1 + turn * part
             self._timeout = first + self._random.randrange(part)
+
+    def _turn_after(self, leader: int) -> tuple[int, int]:
+        """Which voter this member is in the order in which they campaign when ``leader`` falls silent, from 0 on, and
+        how many ticks each has before the next one's turn."""
+        others = (self.membership.voters | {self.id}) - {leader}
+        turn = sorted((one - leader) % EVERYBODY for one in others).index((self.id - leader) % EVERYBODY)
+        return turn, max(1, (self.config.election_spread_ticks or self.config.election_timeout_ticks) // len(others))
 
     def _hears_leader(self) -> bool:
         """Whether the leader was heard within the minimum election timeout: then no election is wanted, whoever asks
@@ -565,7 +607,7 @@ class Raft:
         minimum = self.config.election_timeout_ticks
         if self.config.lease_ticks and self._heard_ago < minimum:
             return True
-        if self._heard_ago >= minimum and self._leadership is None:
+        if self._leadership is None and (self._heard_ago >= minimum or self._patience.is_over(self._heard_ago)):
             # Who may not campaign begins a new election timeout after each, and remembers the leader.
             return False
         return self.leader != NOBODY and self._elapsed < minimum
@@ -622,6 +664,7 @@ class Raft:
         if is_append and not entries_fit(message):
             return
         self._become_follower(self.current_term, message.source)
+        self._forget_word_of_its_end()
         self._elapsed = self._heard_ago = 0
         self._lost = _NOBODY_LOST
         settled = self._durable_state.current_term == self.current_term

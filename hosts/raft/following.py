@@ -114,6 +114,13 @@ class Following:
         restored, self.restored = self.restored, None
         return restored
 
+    def ask_after(self, term: int, leader: int, settled: bool) -> None:
+        """Say to a leader that has fallen silent what it could last be told, in no round. What comes back, if nobody
+        is there, is for the caller to hear."""
+        agreed = max(self.agreed_with(term, leader), self._log.commit_index)
+        silent = Message(MessageType.APPEND_ENTRIES, leader, NOBODY, term)
+        self._answer_append(silent, min(agreed, self._log.durable_index), settled)
+
     # -- answers ------------------------------------------------------------------------------------------------
 
     def _say_what_agrees(self, message: Message, settled: bool) -> None:

@@ -17,6 +17,7 @@ from hosts.raft.core import Busy, InvalidChange, NotLeader, Raft, Role, Unreacha
 from sim.control_plane import ControlPlane
 from sim.events import MS, SECOND
 from sim.fabric import Fabric, SimSwitch
+from sim.faults.false_word import FalseWord
 from sim.faults.wiping import Wiping
 from sim.network import Network
 from sim.node import Node, Process
@@ -81,6 +82,7 @@ class Nemesis:
             Kind.LOST_DIGESTS: self._lost_digests,
             Kind.FEATURE: self._feature,
             Kind.PATH: self._path,
+            Kind.FALSE_WORD: self._false_word,
         }
 
     def plan_all(self) -> None:
@@ -670,6 +672,12 @@ class Nemesis:
                 takes.pop(pair, None)
 
         return recover
+
+    def _false_word(self, random: Random) -> Undo:
+        self._note("somebody forges ICMP from leaders' hosts")
+        forger = FalseWord(self._scene, self._nodes, self._network, random)
+        forger.begin()
+        return forger.end
 
     def _slow_controller(self, random: Random) -> Undo:
         self._control.slowness = random.choice((5.0, 30.0, 100.0))

@@ -75,7 +75,12 @@ class Member:
             CLUSTER,
             {GROUP: {one: place for one, place in ADDRESSES.items() if one != number}},
             4 << 20,
-            Handlers(lambda _, message: self.group.step(message), self._on_request, self._on_large_request),
+            Handlers(
+                lambda _, message: self.group.step(message),
+                self._on_request,
+                self._on_large_request,
+                lambda _, member: self.group.unreachable(member),
+            ),
             Surroundings(lambda: mesh.now, lambda *_: self.socket, lambda: chance.getrandbits(64)),
             seal,
         )

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from hosts.config import Address
-from hosts.net.udp import BATCH, Datagram
+from hosts.net.udp import BATCH, Datagram, Refusal
 
 Carry = Callable[[bytes, Address], None]
 
@@ -17,6 +17,7 @@ class MemorySocket:
     def __init__(self, carry: Carry | None = None) -> None:
         self.waiting: deque[tuple[bytes, Address]] = deque()
         self.sent: list[tuple[bytes, Address]] = []
+        self.refusals: list[Refusal] = []
         self._carry = carry or (lambda datagram, address: self.sent.append((datagram, address)))
 
     def receive(self) -> Sequence[tuple[Datagram, Address]]:
@@ -29,6 +30,10 @@ class MemorySocket:
         for datagram in datagrams:
             self._carry(datagram, address)
         return len(datagrams)
+
+    def take_refusals(self) -> Sequence[Refusal]:
+        taken, self.refusals = self.refusals, []
+        return taken
 
     def fileno(self) -> int:
         raise OSError("there is no descriptor")

@@ -87,7 +87,7 @@ class Mesh:
     def _saved(self, snapshot: Snapshot) -> Snapshot | Unsaved:
         return snapshot if self.has_room else Unsaved(snapshot, "no room")
 
-    def _open(self, address: Address, _largest: int) -> Socket:
+    def _open(self, address: Address, _largest: int, _wants_refusals: bool) -> Socket:
         self._sockets[address] = MemorySocket(lambda datagram, to: self.carry(datagram, address, to))
         return self._sockets[address]
 
@@ -241,3 +241,14 @@ def test_a_snapshot_that_was_not_saved_does_not_stand_for_the_log() -> None:
         return snapshot.index if snapshot is not None else 0
 
     assert base(True) > 0 and base(False) == 0
+
+
+@pytest.mark.parametrize(
+    ("heartbeat_ms", "hints", "ticks"), [(10, True, 2), (11, True, 3), (50, True, 8), (50, False, 0)]
+)
+def test_a_leader_is_asked_after_once_it_has_been_silent_for_one_and_a_half_heartbeats(
+    heartbeat_ms: int, hints: bool, ticks: int
+) -> None:
+    mesh = Mesh()
+    mesh.cluster = replace(mesh.cluster, heartbeat_ms=heartbeat_ms, hints=hints)
+    assert mesh.start(1).groups[1].core.config.probe_ticks == ticks

@@ -133,6 +133,27 @@ def _leads(lab: Lab, old: str) -> bool:
     )
 
 
+def test_an_idle_leaders_host_tells_the_others_of_its_end_through_the_switches(lab: Lab) -> None:
+    def is_told() -> bool:
+        """A kernel that has answered often just now answers less, so once may not be enough."""
+        leader = lab.leader()
+        before = _ends_told(lab, leader)
+        lab.run("node", "kill", leader)
+        lab.leader(other_than=leader)
+        told = _ends_told(lab, leader) > before
+        lab.run("node", "start", leader)
+        return told
+
+    wait("leader whose end is told", is_told)
+
+
+def _ends_told(lab: Lab, leader: str) -> int:
+    """How often the other members have been told that their leader is no more."""
+    nodes = lab.json("status")["nodes"]
+    groups = [group for name, node in nodes.items() if name != leader for group in node.get("groups", [])]
+    return sum(int(group["counts"]["leader_ends_told"]) for group in groups)
+
+
 def test_a_cut_link_is_found_and_gone_round(lab: Lab) -> None:
     with stream(lab) as values:
         lab.run("link", "down", "s1", "s2")

@@ -35,6 +35,7 @@ def group(member: int, leader: int) -> dict[str, Any]:
         "problems": ["member 2 (h2) has lost data"],
         "counts": {
             "leader_changes_seen": 2,
+            "leader_ends_told": 1,
             "proposals_committed": 18,
             "proposals_applied": 17,
             "proposals_failed": 3,

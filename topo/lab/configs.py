@@ -73,6 +73,7 @@ def cluster(topology: Topology, number: int = 0) -> dict[str, Any]:
         "heartbeat_ms": topology.heartbeat_ms,
         "election_timeout_ms": topology.election_timeout_ms,
         "reads": topology.reads,
+        "hints": topology.hints,
         "data": str(paths.nodes()),
         "groups": groups,
         "names": {

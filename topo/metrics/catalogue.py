@@ -75,6 +75,12 @@ METRICS = (
         Source.LOOP,
     ),
     _counter(
+        "server_leader_ends_told_total",
+        _GROUP,
+        "How often the host of the leader that the member follows has said that nobody is there, truly or not.",
+        Source.LOOP,
+    ),
+    _counter(
         "server_proposals_committed_total",
         _GROUP,
         "Entries that the member knows as committed, less those that its log held when its process began.",

@@ -153,7 +153,9 @@ class Member:
             CLUSTER,
             peers,
             16 << 20,
-            Handlers(lambda _, message: self.heard.append(message), lambda *_: None, lambda *_: False),
+            Handlers(
+                lambda _, message: self.heard.append(message), lambda *_: None, lambda *_: False, lambda *_: None
+            ),
             Surroundings(clock=lambda: 0.0, open_socket=lambda *_: self.socket),
             None if key is None else Seal(key, CLUSTER, boot),
         )

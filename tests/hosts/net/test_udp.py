@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import random
+import select
 import socket
+import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from hosts.config import Address
 from hosts.net import udp
 from hosts.net.path import BASE
-from hosts.net.udp import UdpSocket, _end_of_train
+from hosts.net.udp import Refusal, UdpSocket, _end_of_train, _says_port_unreachable
 
 PLACE = ("127.0.0.1", 0)
 
@@ -150,3 +154,93 @@ def test_addresses_are_remembered_and_forgotten(monkeypatch: pytest.MonkeyPatch)
         source.close()
     assert target._many is not None and len(target._many._addresses) <= 3
     target.close()
+
+
+@pytest.fixture(params=[True, False], ids=["many at once", "one by one"])
+def hearing(request: Any) -> Iterator[UdpSocket]:
+    """One that hears what other hosts' kernels answer."""
+    one = UdpSocket(PLACE, 65_507, many=request.param, wants_refusals=True)
+    yield one
+    one.close()
+
+
+def closed_port() -> Address:
+    """A port that somebody has just left."""
+    left = UdpSocket(PLACE)
+    place = left.getsockname()
+    left.close()
+    return place
+
+
+def refusals(of: UdpSocket, count: int) -> list[Refusal]:
+    """So many. The kernel answers on loopback before ``send`` returns, but not more than a few times a second."""
+    found: list[Refusal] = []
+    end = time.monotonic() + 60
+    while len(found) < count:
+        assert time.monotonic() < end, f"{len(found)} of {count} answers have come"
+        found += of.take_refusals()
+    return found
+
+
+def test_that_nobody_listens_is_heard_with_the_destination(hearing: UdpSocket) -> None:
+    place = closed_port()
+    hearing.send(b"x", place)
+    assert refusals(hearing, 1) == [Refusal(place, True)]
+    assert not hearing.take_refusals() and not hearing.receive()
+
+
+def test_a_refusal_costs_no_other_datagram(hearing: UdpSocket) -> None:
+    """The kernel reports it once, at the next call, whatever that is about."""
+    other = UdpSocket(PLACE, 65_507)
+    try:
+        hearing.send(b"x", closed_port())
+        hearing.send(b"one", other.getsockname())
+        hearing.send(b"x", closed_port())
+        assert hearing.send_all([b"two", b"six", b"ten"], other.getsockname()) == 3
+        other.send(b"back", hearing.getsockname())
+        hearing.send(b"x", closed_port())
+        assert [bytes(datagram) for datagram, _ in hearing.receive()] == [b"back"]
+        assert [datagram for datagram, _ in taken(other, 4)] == [b"one", b"two", b"six", b"ten"]
+    finally:
+        other.close()
+
+
+def test_poll_tells_of_a_refusal_until_it_is_taken(hearing: UdpSocket) -> None:
+    poll = select.epoll()
+    try:
+        poll.register(hearing.fileno(), select.EPOLLIN)
+        hearing.send(b"x", closed_port())
+        ((_, events),) = poll.poll(60)
+        assert events & select.EPOLLERR
+        hearing.receive()
+        refusals(hearing, 1)
+        assert not poll.poll(0)
+    finally:
+        poll.close()
+
+
+def test_who_does_not_ask_hears_of_no_refusal(pair: tuple[UdpSocket, UdpSocket]) -> None:
+    one, two = pair
+    one.send(b"x", closed_port())
+    one.send(b"y", two.getsockname())
+    assert [datagram for datagram, _ in taken(two, 1)] == [b"y"]
+    assert not one.take_refusals()
+
+
+@pytest.mark.parametrize(
+    ("origin", "kind", "code", "offender", "nobody"),
+    [
+        (2, 3, 3, "10.0.0.2", True),
+        (2, 3, 3, "10.0.0.254", False),  # a firewall's REJECT
+        (2, 3, 1, "10.0.0.2", False),  # host unreachable
+        (2, 11, 0, "10.0.0.2", False),  # its time to live was over
+        (1, 3, 3, "10.0.0.2", False),  # from the own host
+    ],
+)
+def test_only_the_destinations_own_port_unreachable_counts(
+    origin: int, kind: int, code: int, offender: str, nobody: bool
+) -> None:
+    error = struct.pack("=IBBBBII", errno.ECONNREFUSED, origin, kind, code, 0, 0, 0)
+    address = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(offender))
+    assert _says_port_unreachable(error + address, "10.0.0.2") is nobody
+    assert not _says_port_unreachable(error, "10.0.0.2"), "without an offender nobody has said it"

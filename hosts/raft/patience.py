@@ -1,0 +1,60 @@
+"""How long a follower waits for a leader that has fallen silent."""
+
+from __future__ import annotations
+
+from hosts.raft.config import Config
+
+LONG = 1 << 30
+"""More ticks than anybody waits for."""
+
+
+class Patience:
+    """A follower asks after a silent leader. Where nobody is there any more, the host's kernel may answer that. Then
+    the follower waits for it no longer than until it asks: ``Config.probe_ticks``, and not the election timeout.
+
+    That answer is advice, and may be forged or late. So it counts only while this member itself hears nothing, and is
+    forgotten as soon as the leader speaks, or the term ends. With leases it never counts: leaders rely on the
+    election timeout then.
+    """
+
+    __slots__ = ("_every", "_first", "_until", "gone")
+
+    def __init__(self, config: Config) -> None:
+        self._first = config.probe_ticks if not config.lease_ticks else 0
+        self._every = config.heartbeat_ticks
+        self._until = config.election_timeout_ticks
+        self.gone = False
+        """Whether the host of this term's leader has answered that nobody is there."""
+
+    def asks(self, heard_ago: int) -> bool:
+        """Whether to ask after the leader at this tick: it was heard ``heard_ago`` ticks ago. Asked is once a
+        heartbeat, for question and answer may be lost, until the election timeout."""
+        return self.question_in(heard_ago - 1) == 1
+
+    def question_in(self, heard_ago: int) -> int:
+        """The ticks until the next question; LONG if there will be none."""
+        since = heard_ago - self._first
+        wait = -since if since < 0 else self._every - since % self._every
+        return wait if self._first and not self.gone and heard_ago + wait < self._until else LONG
+
+    def lose(self) -> bool:
+        """The leader's host has answered that nobody is there. False if that counts for nothing, or is no news."""
+        if self.gone or not self._first:
+            return False
+        self.gone = True
+        return True
+
+    def left(self, heard_ago: int) -> int:
+        """The ticks that this member waits on for a leader that is gone."""
+        return max(0, self._first - heard_ago)
+
+    def is_over(self, heard_ago: int) -> bool:
+        """Whether an election is wanted before the election timeout: the leader is gone, by its host's word, and this
+        member has heard nothing of it since."""
+        return self.gone and heard_ago >= self._first
+
+    def retry_in(self, heard_ago: int) -> int:
+        """The ticks after which to ask again for votes in vain: others may hear later than this member that the
+        leader is gone, or only find out by its silence. LONG where that is no reason any more."""
+        is_reason = self.is_over(heard_ago) and heard_ago < 2 * self._until
+        return max(1, self._every // 2) if is_reason else LONG

@@ -1,0 +1,77 @@
+"""Who hears its leader keeps to it: neither does it ask for votes, nor does it give one.
+
+A member may doubt a leader after an election timeout of silence. Sooner it may only on its leader's host's word that
+nobody is there, which has come since it heard that leader last, and only if it has heard nothing for a while itself;
+and never where leaders hold leases.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hosts.raft.core import Raft, Role
+from hosts.raft.message import NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """Where a member stands before something happens to it."""
+
+    role: Role
+    term: int
+    leader: int
+    elapsed: int
+    heard_ago: int
+
+    @classmethod
+    def of(cls, core: Raft) -> Stance:
+        """Where it stands now."""
+        return cls(core.role, core.current_term, core.leader, core._elapsed, core._heard_ago)
+
+
+class Doubts:
+    """Of one group."""
+
+    def __init__(self, fail: Callable[[str, str], None], counts: Counter[str]) -> None:
+        self._fail = fail
+        self._counts = counts
+        self._gone: dict[int, set[tuple[int, int]]] = {}
+        """By member: the terms and leaders whose end its host has told it since it heard them last."""
+
+    def told_of_end(self, core: Raft, gone: int) -> None:
+        """A member takes word that nobody is at the address of ``gone``."""
+        if core.leader == gone:
+            self._gone.setdefault(core.id, set()).add((core.current_term, gone))
+
+    def hears(self, core: Raft) -> None:
+        """A member takes something from its leader."""
+        self._gone.pop(core.id, None)
+
+    def campaigns(self, core: Raft, before: Stance, ticks: int) -> None:
+        """A follower has begun to ask for votes, within so many ticks."""
+        if before.elapsed + ticks < core.config.election_timeout_ticks:
+            self._counts["campaigns on a hint"] += 1
+            self._check(core, before, before.heard_ago + ticks, "asks for votes")
+
+    def grants(self, core: Raft, before: Stance) -> None:
+        """A member has given its vote, or said that it would."""
+        timeout, heard_ago = core.config.election_timeout_ticks, before.heard_ago
+        if core.config.lease_ticks and heard_ago < timeout:
+            # Also without a leader in this term; but whoever has just started has heard nobody in this life.
+            self._check(core, before, heard_ago, "gives its vote")
+        elif before.leader not in (NOBODY, core.id) and heard_ago < timeout:
+            self._counts["votes on a hint"] += 1
+            self._check(core, before, heard_ago, "gives its vote")
+
+    def _check(self, core: Raft, before: Stance, heard_ago: int, what: str) -> None:
+        config = core.config
+        told = (before.term, before.leader) in self._gone.get(core.id, ())
+        if told and heard_ago >= 1.5 * config.heartbeat_ticks and not config.lease_ticks:
+            return
+        self._fail(
+            "who hears its leader keeps to it",
+            f"member {core.id} {what} in term {before.term}, {heard_ago} ticks after it heard its leader "
+            f"{before.leader} last, " + ("which it was told is gone" if told else "which nobody says is gone"),
+        )
