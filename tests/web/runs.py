@@ -33,7 +33,7 @@ def nine_plan(seconds: int) -> plans.Plan:
         features=frozenset(plans.FEATURES),
         tick_us=dict.fromkeys(range(1, 10), 10 * MS),
         clients=6,
-        operations_per_s=22,
+        operations_per_s=20,
         hoarder_think_us=0,
         large_values=0.0,
         mtu=DEFAULT_MTU,
