@@ -51,6 +51,16 @@ VALUES: tuple[Any, ...] = (
     float("inf"), "", "1", "01", "x", "h1", "s1", "10.0.1.1", "0.0.0.0", "239.0.0.1", "10.0.1.1:1", "a\0b", "a\nb",
     "\ud800", [], {}, [[]], {"a": 1}, {"1": "10.0.1.1"}, ["h1", "h2"], "x" * 100,
 )  # fmt: skip
+SETTINGS = """heartbeat_ms: 60
+election_timeout_ms: 400
+reassembly_mib: 32
+snapshot_entries: 1000
+snapshot_mib: 16
+reads: lease
+mtu: 9000
+hints: false
+"""
+"""Of a cluster file, what need not stand there, each with another value than it has then."""
 KEYS = ("x", "", "1", 1, 2, 7, 255, 300, "h1", "h9", "id", "service", "spares", "names", "key_file", "port", "votes")
 
 
@@ -66,7 +76,8 @@ def sources() -> list[tuple[str, str]]:
         for number in range(len(one.clusters)):
             found.append(("cluster", yaml.safe_dump(configs.cluster(one, number), sort_keys=False)))
     written = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
-    found.append(("cluster", written.partition("```yaml\n")[2].partition("```")[0]))
+    least = written.partition("```yaml\n")[2].partition("```")[0]
+    found += [("cluster", least), ("cluster", least + SETTINGS)]
     return found
 
 
