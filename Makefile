@@ -18,6 +18,7 @@
 #   make fuzz-nodes [DATAGRAMS=1000000]   hostile datagrams at members, hostile answers at a client
 #   make soak [MINUTES=10] [SEED=N] [KILLS=200]   faults under load in a lab of its own, judged by what clients saw
 #   make bench                    the core's speed, commits per second in the lab beside etcd, how fast it recovers
+#   make figures                  a page of all that benchmarks have measured here
 #   make wheel                    the P4 compiler and switch as a package to install elsewhere (docs/p4-tools.md)
 #
 #   make clean                    stop, then remove all that is generated
@@ -37,7 +38,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # The lab needs root; everything else runs as whoever calls make.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo env "PATH=$$PATH" "DISPLAY=$$DISPLAY" PYTHONDONTWRITEBYTECODE=1)
 
-.PHONY: help setup run demo check test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz fuzz-nodes bench soak wheel shell stop clean
+.PHONY: help setup run demo check test lint test-bmv2 test-corpus test-bmv2-corpus test-recorded test-exercises fuzz fuzz-nodes bench figures soak wheel shell stop clean
 
 # The list at the head of this file.
 help:
@@ -95,6 +96,9 @@ bench: setup
 	@$(ROOT) $(BIN)/python -m bench commit
 	@$(ROOT) $(BIN)/python -m bench failover --load-minutes 1
 	@$(ROOT) $(BIN)/python -m bench recovery
+
+figures: setup
+	@$(BIN)/python -m bench figures
 
 soak: setup
 	@$(ROOT) $(BIN)/switchraft soak --switch $(SWITCH) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \

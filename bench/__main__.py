@@ -1,4 +1,6 @@
-"""``python -m bench COMMAND``: bulk, catchup, commit, core, failover, lossy, metrics, recovery, switch; see help."""
+"""``python -m bench COMMAND``: bulk, catchup, commit, core, failover, lossy, metrics, recovery, switch; see help.
+
+What a command has measured it leaves in build/bench/records; ``figures`` draws that."""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from topo.lab.supervisor import Asked
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of switchraft.")
     commands = parser.add_subparsers(dest="command", required=True)
+    from bench import figures
     from bench.consensus import bulk, catchup, commit, core, failover, lossy, metrics
     from bench.switch import comparison as switch
 
@@ -39,11 +42,14 @@ def main() -> int:
     switch.add_arguments(
         commands.add_parser("switch", help="P4 switches, a bridge and a bare forwarder side by side (needs root)")
     )
+    figures.add_arguments(commands.add_parser("figures", help="a page of all that was measured"))
     options = parser.parse_args()
+    options.words = sys.argv[1:]
     run = {
         "commit": commit.main,
         "core": core.main,
         "failover": failover.main,
+        "figures": figures.main,
         "catchup": catchup.main,
         "bulk": bulk.main,
         "lossy": lossy.main,
@@ -62,6 +68,7 @@ def _recovery(options: argparse.Namespace) -> int:
     """The exit code is 1 if a median misses its limit."""
     from rich.console import Console
 
+    from bench import record
     from bench.consensus import recovery
     from topo.lab.options import Options
 
@@ -71,6 +78,7 @@ def _recovery(options: argparse.Namespace) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     rows = recovery.summary(runs)
+    record.keep(options.words, [f"triangle, {options.switch} switch"], recovery.series(rows))
     title = f"triangle, {options.switch} switch; median (min - max) of {options.rounds} rounds"
     Console(width=110).print(recovery.table(rows, title))
     return int(any(figure.seconds > figure.limit for figure, _ in rows))

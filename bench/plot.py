@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -35,6 +36,26 @@ class Panel:
 
     title: str
     bars: Sequence[Bar]
+
+
+@dataclass(frozen=True)
+class Series:
+    """What one bar is drawn of: the value of each run. ``kind`` is the system or device."""
+
+    panel: str
+    """What is measured, with its unit: bars of one panel share a scale."""
+    label: str
+    kind: str
+    values: tuple[float, ...]
+
+
+def panels_of(series: Iterable[Series]) -> list[Panel]:
+    """Medians with their spread, by panel, as they come."""
+    bars: dict[str, list[Bar]] = {}
+    for one in series:
+        middle = statistics.median(one.values)
+        bars.setdefault(one.panel, []).append(Bar(one.label, one.kind, middle, min(one.values), max(one.values)))
+    return [Panel(title, found) for title, found in bars.items()]
 
 
 def picture(panels: Sequence[Panel]) -> str:

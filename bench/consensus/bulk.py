@@ -17,6 +17,7 @@ import sys
 import time
 from typing import Any
 
+from bench import record
 from bench.consensus.catchup import Rate, has_caught_up
 from bench.consensus.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, load, show
 from hosts.client.blocking import Client
@@ -59,6 +60,7 @@ def main(options: argparse.Namespace) -> int:
     except Stuck as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    record.keep(options.words, [f"loopback, 3 members; {record.DURABLE}"], facts=figures)
     show(figures, options.json)
     return 0 if figures["holds"] else 1
 

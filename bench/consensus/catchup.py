@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from bench import record
 from bench.consensus.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, load, show
 
 MOST_DROP = 0.20
@@ -57,6 +58,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     figures = summary(runs)
+    record.keep(options.words, [f"loopback, 3 members; {record.DURABLE}"], facts=figures)
     show({"rounds": runs, **figures} if options.json else figures, options.json)
     return 0 if figures["holds"] else 1
 

@@ -10,19 +10,20 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from bench import record
 from bench.consensus import etcd, grounds, pysyncobj
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.pysyncobj import PySyncObj
 from bench.consensus.systems import Etcd, Loaded, Switchraft
 from bench.consensus.window import Lengths
-from bench.plot import Bar, Panel, picture
+from bench.plot import Series, panels_of, picture
 from hosts.config import DEFAULT_MTU
 from hosts.net.path import LOOPBACK_MTU
 from topo.errors import LabError, UsageError
@@ -30,6 +31,7 @@ from topo.errors import LabError, UsageError
 OTHERS = ("etcd", "pysyncobj")
 FIGURES = ("commits_per_s", "p50_ms", "p99_ms", "client_us", "servers_us", "switches_us")
 DIGITS = (0, 2, 2, 0, 0, 0)
+RATE = "commits/s"
 PIECE = 1400
 """Bytes of a value in a datagram, about: by the CPU for a piece values of different sizes can be compared."""
 
@@ -137,13 +139,15 @@ def main(options: argparse.Namespace) -> int:
     except (LabError, UsageError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    where = "loopback" if options.loopback else f"lab, {options.switch} switch, links of {mtu}"
+    conditions = [f"{where}; {record.DURABLE}; one Python client", *_versions(others), *results.notes]
+    record.keep(options.words, conditions, series(results))
     if options.plot:
-        options.plot.write_text(picture(list(panels(results))), encoding="utf-8")
+        options.plot.write_text(picture(panels_of(series(results))), encoding="utf-8")
     if options.json:
         cases = [{**asdict(case), "mtu": mtu, "runs": runs} for case, runs in results.runs.items()]
         print(json.dumps(cases, indent=2))
         return 0
-    where = "loopback" if options.loopback else f"lab, {options.switch} switch, links of {mtu}"
     title = f"{where}; one Python client, durable; us: of CPU; median (min-max) of {options.rounds} alternating runs"
     Console(width=190).print(table(results, title))
     for note in results.notes:
@@ -164,6 +168,10 @@ def _others(text: str, say: Callable[[str], None]) -> list[str]:
         say(pysyncobj.INSTALL)
         names.remove("pysyncobj")
     return names
+
+
+def _versions(others: Sequence[str]) -> list[str]:
+    return [{"etcd": etcd, "pysyncobj": pysyncobj}[name].version() for name in others]
 
 
 def run(options: argparse.Namespace, others: Sequence[str], say: Callable[[str], None]) -> Results:
@@ -267,14 +275,11 @@ def _compared(results: Results, case: Case) -> str:
     return f"{rate:.2f}x, {p50:.2f}x"
 
 
-def panels(results: Results) -> Iterator[Panel]:
+def series(results: Results) -> Iterator[Series]:
     """For the picture: rate and latency, a bar for each case."""
-    for figure, title in (("commits_per_s", "commits/s"), ("p50_ms", "p50 in ms")):
-        yield Panel(title, list(_bars(results.runs.items(), figure)))
-
-
-def _bars(runs: Iterable[tuple[Case, list[dict[str, float]]]], figure: str) -> Iterator[Bar]:
-    for case, figures in runs:
-        values = [one[figure] for one in figures]
-        label = f"{case.system}: {case.nodes} nodes, {case.groups} groups, {case.size} B, {case.outstanding} at once"
-        yield Bar(label, case.system, statistics.median(values), min(values), max(values))
+    for figure, title in (("commits_per_s", RATE), ("p50_ms", "p50 in ms")):
+        for case, figures in results.runs.items():
+            label = (
+                f"{case.system}: {case.nodes} nodes, {case.groups} groups, {case.size} B, {case.outstanding} at once"
+            )
+            yield Series(title, label, case.system, tuple(one[figure] for one in figures))

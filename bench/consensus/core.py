@@ -14,6 +14,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from bench import record
+from bench.plot import Series
 from hosts.raft.config import Config
 from hosts.raft.core import Raft, Role
 from hosts.raft.message import HardState, Message
@@ -104,6 +106,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     rates = [run(options.entries, options.batch, options.size)[0] for _ in range(options.rounds)]
+    told = f"batches of {options.batch}, {options.size} B; no network, no disk"
+    values = tuple(rates)
+    record.keep(options.words, [told], [Series("entries/s through three cores", "switchraft", "switchraft", values)])
     if options.json:
         print(json.dumps({"batch": options.batch, "size": options.size, "entries_per_s": rates}))
     else:

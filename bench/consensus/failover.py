@@ -20,10 +20,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.table import Table
 
+from bench import record
 from bench.consensus import etcd, grounds
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.systems import Etcd, Switchraft, System
 from bench.consensus.window import Lengths, quantile
+from bench.plot import Series
 from topo import paths
 from topo.errors import LabError, UsageError
 
@@ -31,6 +33,7 @@ PATIENCE_S = 60.0
 SETTLE_S = 1.0
 """Between a member's return and the next kill; a random part of the same length comes on top."""
 
+SILENCE = "seconds to the next commit"
 LIMIT_S = 0.8
 ETCD_DEFAULTS = Timing(100, 1000)
 
@@ -142,6 +145,11 @@ def main(options: argparse.Namespace) -> int:
     except (LabError, UsageError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    where = "loopback" if options.loopback else f"lab, {options.switch} switch"
+    about = [f"{where}, 3 members; {record.DURABLE}", *([] if options.without_etcd else [etcd.version()])]
+    facts = {} if loaded is None else {"commits/s under load": loaded[0], "elections under load": loaded[1]}
+    series = [Series(SILENCE, name, name.split(",")[0], tuple(times)) for name, times in found.items() if times]
+    record.keep(options.words, about, series, facts)
     if options.json:
         print(json.dumps({"seconds": found, "load": loaded}, indent=2))
     else:

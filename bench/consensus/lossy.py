@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any
 
+from bench import record
 from bench.consensus.bulk import content
 from bench.consensus.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, show
 from bench.consensus.path import Quality, newreno_bytes_per_s
@@ -54,6 +55,7 @@ def main(options: argparse.Namespace) -> int:
     except (Stuck, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    record.keep(options.words, [f"loopback, 3 members; {record.DURABLE}"], facts=figures)
     show(figures, options.json)
     return 0 if figures["holds"] else 1
 

@@ -22,11 +22,13 @@ from typing import Any
 
 from rich.console import Console
 
+from bench import record
 from bench.consensus import grounds
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.loopback import show
 from bench.consensus.systems import Switchraft
 from bench.consensus.window import cpu_s
+from bench.plot import Series
 from hosts import config
 from hosts.control import socket as control
 from topo import paths
@@ -143,6 +145,9 @@ def main(options: argparse.Namespace) -> int:
     except (LabError, UsageError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    ways = {"scraped": "scraped", "not scraped": "alone"}
+    series = [Series("commits/s", way, "switchraft", tuple(pair[key] for pair in pairs)) for way, key in ways.items()]
+    record.keep(options.words, [f"{options.nodes} members; {record.DURABLE}"], series, figures)
     show({**figures, "pairs": pairs} if options.json else figures, options.json)
     return int(not figures["costs less than 2 %"])
 

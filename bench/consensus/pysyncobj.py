@@ -28,6 +28,11 @@ def installed() -> bool:
     return importlib.util.find_spec("pysyncobj") is not None
 
 
+def version() -> str:
+    """What is installed, and how it is used."""
+    return f"PySyncObj {importlib.metadata.version('pysyncobj')}: {CONDITIONS}"
+
+
 class PySyncObj:
     """Processes that read orders from their standard input; the leader gets them."""
 

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.table import Table
 
+from bench.plot import Series
 from hosts.client.blocking import Client, ClientError
 from hosts.raft.message import HardState, MessageType
 from hosts.scapy_layer import Raft
@@ -334,6 +335,12 @@ def summary(runs: list[list[Figure]]) -> list[tuple[Figure, list[float]]]:
         seconds = [figure.seconds for figure in same]
         rows.append((replace(same[0], seconds=statistics.median(seconds)), seconds))
     return rows
+
+
+def series(rows: list[tuple[Figure, list[float]]]) -> Iterator[Series]:
+    """A bar for each figure."""
+    for figure, seconds in rows:
+        yield Series("seconds until all works again", figure.name, "switchraft", tuple(seconds))
 
 
 def table(rows: list[tuple[Figure, list[float]]], title: str) -> Table:

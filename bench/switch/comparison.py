@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench import record
 from bench.switch import devices, measure, updates, workload
 from bench.switch.devices import BenchError, Running
 from bench.switch.measure import USUAL, Lengths, Traffic
@@ -258,9 +259,11 @@ def main(options: argparse.Namespace) -> int:
     except subprocess.CalledProcessError as error:
         print(f"bench: {error.cmd[0]} failed (exit code {error.returncode}); its words are above", file=sys.stderr)
         return 1
-    if options.plot:
-        from bench.switch.report import drawn
+    from bench.switch.report import drawn, series
 
+    about = [f"trials of {options.trial:g} s; interfaces of {options.mtu} bytes"]
+    record.keep(options.words, about, series(results))
+    if options.plot:
         options.plot.write_text(drawn(results), encoding="utf-8")
     if options.json:
         print(as_json(results))

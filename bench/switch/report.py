@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.table import Table
 
-from bench.plot import Bar, Panel, picture
+from bench.plot import Series, panels_of, picture
 from bench.switch.results import Figures, Results, spread
 
 RATES = (
@@ -87,18 +89,19 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
-def drawn(results: Results) -> str:
-    """The rates and round trips as an SVG."""
-    panels = []
+def series(results: Results) -> Iterator[Series]:
+    """The rates and round trips, a bar for each device and size."""
     for figure, title in (
         ("little_loss_pps", "packets/s with less than 1 % lost"),
         ("rtt_p50_us", "round trip, median, us"),
     ):
-        bars = [
-            Bar(f"{device}, {size} B", device.split()[0], *values)
-            for size in sorted({size for by_size in results.rates.values() for size in by_size})
-            for device, by_size in results.rates.items()
-            if (values := spread(by_size.get(size, []), figure))
-        ]
-        panels.append(Panel(title, bars))
-    return picture(panels)
+        for size in sorted({size for by_size in results.rates.values() for size in by_size}):
+            for device, by_size in results.rates.items():
+                values = tuple(run[figure] for run in by_size.get(size, []) if figure in run)
+                if values:
+                    yield Series(title, f"{device}, {size} B", device.split()[0], values)
+
+
+def drawn(results: Results) -> str:
+    """The same as an SVG."""
+    return picture(panels_of(series(results)))

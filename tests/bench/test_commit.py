@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 
 from bench.consensus import etcd
-from bench.consensus.commit import Case, Results, lengths_of, panels, table
+from bench.consensus.commit import Case, Results, lengths_of, series, table
 from bench.consensus.core import run as run_cores
 from bench.consensus.window import Lengths, Window, cpu_s, key, quantile
-from bench.plot import picture
+from bench.plot import panels_of, picture
 from tests import forked
 
 REPOSITORY = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def test_table_and_picture() -> None:
     assert "9010 (9000-10000)" in shown and "1.50x, 1.00x" in shown
     small, large = (line for line in shown.splitlines() if "switchraft" in line)
     assert "8.0, 0.7" in large and "8.0, 0.7" not in small, "a tenth, in 14,000 bytes"
-    drawn = picture(list(panels(results())))
+    drawn = picture(panels_of(series(results())))
     assert ElementTree.fromstring(drawn).tag.endswith("svg") and "etcd: 3 nodes" in drawn
 
 

@@ -1,0 +1,127 @@
+"""What a benchmark has measured, kept with all that one must know to trust it: build/bench/records, a file each.
+
+A file is named after its command, so that the latest run of each is what `bench figures` draws.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from bench.plot import Series
+from topo import paths
+
+DURABLE = "an entry is on the disks of a quorum before it is acknowledged; writes are linearizable"
+
+FORMAT = 1
+
+
+class RecordError(Exception):
+    """A record that cannot be read; the text names the file."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run of one command."""
+
+    words: tuple[str, ...]
+    """The command, after ``python -m bench``."""
+    when: str
+    """Its end, in UTC."""
+    commit: str
+    machine: str
+    conditions: tuple[str, ...]
+    """What is durable, which consistency, which switch, which versions."""
+    series: tuple[Series, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Figures that are not drawn, by name."""
+
+    @property
+    def bench(self) -> str:
+        return self.words[0]
+
+    @property
+    def command(self) -> str:
+        return "python -m bench " + shlex.join(self.words)
+
+
+def folder() -> Path:
+    """Where records are."""
+    return paths.build() / "bench" / "records"
+
+
+def keep(
+    words: Sequence[str],
+    conditions: Iterable[str],
+    series: Iterable[Series] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> Path:
+    """Keep what the command with these words has measured just now, in place of what it measured before."""
+    when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    record = Record(tuple(words), when, commit(), machine(), tuple(conditions), tuple(series), dict(facts or {}))
+    name = re.sub(r"[^A-Za-z0-9.,]+", "-", " ".join(words)).strip("-")[:120]
+    file = paths.make(folder()) / f"{name}.json"
+    text = json.dumps({"format": FORMAT, **asdict(record)}, indent=1, ensure_ascii=False)
+    file.write_text(text + "\n", encoding="utf-8")
+    paths.give(file)
+    return file
+
+
+def read(file: Path) -> Record:
+    """A record. Raises RecordError."""
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told.pop("format") != FORMAT:
+            raise ValueError("it is of another version")
+        series = [Series(**{**one, "values": tuple(map(float, one["values"]))}) for one in told.pop("series")]
+        record = Record(**told)
+        words, conditions = tuple(map(str, record.words)), tuple(map(str, record.conditions))
+        if not words or not all(one.values for one in series):
+            raise ValueError("nothing was measured")
+        return Record(words, record.when, record.commit, record.machine, conditions, tuple(series), record.facts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"{paths.shown(file)} is no record of a benchmark ({error}): remove it") from error
+
+
+def read_all(place: Path) -> list[Record]:
+    """All records in a folder, by bench and command. Raises RecordError."""
+    return sorted((read(file) for file in place.glob("*.json")), key=lambda one: one.words)
+
+
+def commit() -> str:
+    """The checkout's commit, and whether anything is changed since."""
+    try:
+        named = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{named}, with changes" if changed else named
+
+
+def _git(*words: str) -> str:
+    # Root may not look into somebody else's repository unless it is told that it is meant.
+    command = ["git", "-c", f"safe.directory={paths.ROOT}", *words]
+    return subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def machine() -> str:
+    """Processors, kernel and Python."""
+    model = ""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                model = f" ({line.partition(':')[2].strip()})"
+                break
+    except OSError:
+        pass
+    count = len(os.sched_getaffinity(0))
+    return f"{count} processors{model}, Linux {platform.release()}, Python {platform.python_version()}"
