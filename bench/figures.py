@@ -60,7 +60,7 @@ ROWS = (
     ),
     Row(
         "packets of 64 bytes a second through raft.p4", "switch", "packets/s with less than 1 % lost",
-        "embedded, 64 B", (("BMv2", "bmv2, 64 B"),),
+        "embedded raft.p4, 64 B", (("BMv2", "bmv2 raft.p4, 64 B"),),
     ),
 )  # fmt: skip
 

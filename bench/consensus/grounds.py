@@ -152,6 +152,7 @@ def open(
 
 
 def _fresh_folder() -> Path:
-    folder = paths.build() / "bench"
+    """Beside what benchmarks have recorded."""
+    folder = paths.build() / "bench" / "run"
     shutil.rmtree(folder, ignore_errors=True)
     return paths.make(folder)

@@ -9,6 +9,8 @@ import pytest
 
 from bench import figures, record
 from bench.__main__ import main as bench
+from bench.consensus import grounds
+from bench.consensus.grounds import Timing
 from bench.figures import BEGIN, END, README, ROWS, page, put_into, readme_table
 from bench.plot import Series
 from bench.record import Record, RecordError
@@ -114,6 +116,8 @@ def test_a_benchmark_leaves_a_record_that_is_drawn(
     assert bench() == 0
     drawn = (records.parent / "index.html").read_text(encoding="utf-8")
     assert "entries/s through three cores" in drawn
+    with grounds.loopback(3, 1, Timing()):
+        assert record.read_all(records) == [one], "the next benchmark clears its own away, that"
 
 
 def test_the_table_is_written_only_if_it_is_asked_for(

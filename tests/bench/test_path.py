@@ -132,6 +132,13 @@ def test_large_values_over_bad_paths_arrive_without_an_election() -> None:
 def test_the_command(tmp_path: File) -> None:
     words = "lossy --values 2 --size 50000 --loss 0 --twice 0 --overtaken 0 --delay-ms 1 --json"
     command = [sys.executable, "-m", "bench", *words.split(), "--folder", str(tmp_path)]
-    done = subprocess.run(command, cwd=REPOSITORY, env=os.environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, "SWITCHRAFT_BUILD": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["holds"]

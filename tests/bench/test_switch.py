@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench import record
+from bench.figures import ROWS
 from bench.switch import measure, workload
 from bench.switch.comparison import Device, as_json, chosen_devices
 from bench.switch.devices import BenchError, niceness_of
@@ -137,8 +140,12 @@ def test_a_short_bench_runs_from_end_to_end(tmp_path: Path) -> None:
         "--json",
     ]
     command += ["--device", "embedded", "--device", "forwarder", "--plot", str(tmp_path / "rates.svg")]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    environment = {**os.environ, "SWITCHRAFT_BUILD": str(tmp_path)}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    (kept,) = record.read_all(tmp_path / "bench" / "records")
+    (row,) = (row for row in ROWS if row.words == "switch")
+    assert (row.panel, row.ours) in {(one.panel, one.label) for one in kept.series}
     data = json.loads(done.stdout)
     assert set(data["rates"]) == {"embedded raft.p4", "embedded l3.p4", "forwarder"}
     for device, by_size in data["rates"].items():
