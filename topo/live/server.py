@@ -7,7 +7,8 @@
 
 The page's first message on the websocket is ``{"key": ...}``; nothing is told before. Then it is told lines of JSON:
 a recording's (docs/recordings.md) and, of the server's own, "waiting" (no lab has run yet), "reopen" (what was told
-is no beginning of what follows: open the stream anew) and "answer". It may ask
+is no beginning of what follows: open the stream anew; "behind": the page has not read for longer than the window
+lasts, "another": the network is another one) and "answer". It may ask
 ``{"id": 1, "do": ["node", "kill", "h1"]}`` and is told ``{"answer": 1, "ok": true, "text": ..., "command": ...}``.
 """
 
@@ -135,14 +136,16 @@ class Server:
             try:
                 lines = reader.take()
             except Behind:
+                why = "behind"
                 break
             if recorder.number != number:
+                why = "another"
                 break
             if lines:
                 await page.send_str("\n".join(lines))
             if not reader.waiting:
                 await asyncio.sleep(POLL_S)
-        await page.send_str(json.dumps({"reopen": True}))
+        await page.send_str(json.dumps({"reopen": why}))
 
     # -- commands ---------------------------------------------------------------------------------------------------
 
