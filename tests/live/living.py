@@ -95,8 +95,13 @@ class LivePage(Page):
 
     def freeze(self, frozen: bool) -> None:
         """As the browser does with a page that nobody has looked at for a while."""
+        # Freezing hides the page, and it takes more than "active" to show it again. What is shown is never frozen.
+        if frozen:
+            self.driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": False})
         state = "frozen" if frozen else "active"
         self.driver.execute_cdp_cmd("Page.setWebLifecycleState", {"state": state})
+        if not frozen:
+            self.driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

@@ -102,3 +102,4 @@ def test_a_page_that_was_away_for_longer_than_the_window_opens_the_stream_anew_a
         finally:
             going.cancel()
         assert browser.js("return switchraft.run.header.began") > first
+        browser.frames()

@@ -17,6 +17,7 @@ const MOMENT = 10_000_000; // before and after, when a moment is saved
 /** Why a page was opened anew, by the server's words or its own; of so many seconds without news. */
 const REASONS = {
   behind: (seconds) => `This page stood still for ${seconds} s, longer than the server remembers. It was opened anew; what is older is gone.`,
+  frozen: (seconds) => `The browser had frozen this page, and nothing came in for ${seconds} s. It was opened anew, with all that the server remembers.`,
   lost: (seconds) => `Nothing was heard of the page's server for ${seconds} s. This was opened anew, with all that the server remembers.`,
   another: () => "The network is another one than before, or has more members. This was opened anew.",
 };
@@ -29,6 +30,8 @@ export class Live {
     this.sampled = null;
     this.followed = true;
     this.currentAt = Date.now(); // when the page was last up to date
+    this.frozen = false; // by the browser, since the page was up to date
+    document.addEventListener("freeze", () => { this.frozen = true; });
     this.late = undefined; // whether what comes has waited for this page; unknown until the page has been up to date
   }
 
@@ -73,8 +76,8 @@ export class Live {
     const behind = (t) => 1000 * Date.now() - (1e6 * run.header.began + t);
     if (behind(oldest) > LATE && this.late !== undefined) this.late = true;
     if (behind(run.end) > CURRENT) return;
-    if (this.late) this.news(`This page stood still for ${this.silence()} s and has caught up. The line of time has what happened.`);
-    this.late = false;
+    if (this.late) this.news(`${this.frozen ? "The browser had frozen this page: it" : "This page"} stood still for ${this.silence()} s and has caught up. The line of time has what happened.`);
+    this.late = this.frozen = false;
     this.currentAt = Date.now();
   }
 
@@ -229,7 +232,7 @@ export class Live {
       await new Promise((resolve) => { setTimeout(resolve, AGAIN); });
       const status = await fetch("live.js", { cache: "no-store" }).then((answer) => answer.status, () => 0);
       if (status === 403) return this.ended();
-      if (status === 200) return this.app ? this.reopen("lost") : this.connect();
+      if (status === 200) return this.app ? this.reopen(this.frozen ? "frozen" : "lost") : this.connect();
     }
   }
 
