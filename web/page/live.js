@@ -103,6 +103,12 @@ export class Live {
     document.documentElement.dataset.live = "true";
     this.controls();
     this.hands = new Hands(this);
+    addEventListener("keydown", (event) => {
+      // Between a panel's beginning and what may be done there can be a hundred links.
+      if (event.key !== "h" || event.altKey || event.ctrlKey || event.metaKey || event.target.matches?.("select, input")) return;
+      event.preventDefault();
+      this.hands.focus();
+    });
     this.faults = new FaultsView(app, (link) => this.chooseLink(link));
   }
 
