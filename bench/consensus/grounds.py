@@ -91,9 +91,16 @@ def loopback(nodes: int, groups: int, timing: Timing) -> Iterator[Ground]:
 
 @contextmanager
 def lab(
-    nodes: int, groups: int, timing: Timing, switch: str, say: Callable[[str], None], mtu: int = DEFAULT_MTU
+    nodes: int,
+    groups: int,
+    timing: Timing,
+    switch: str,
+    say: Callable[[str], None],
+    mtu: int = DEFAULT_MTU,
+    starts: str = "manual",
 ) -> Iterator[Ground]:
-    """The lab's hosts, through its switches and under its controller; the nodes are not started. Raises LabError."""
+    """The lab's hosts, through its switches and under its controller. ``starts``: "auto" where the lab itself is to
+    start its nodes. Raises LabError."""
     if nodes not in TOPOLOGIES:
         raise UsageError(f"{nodes} nodes: there are topologies of {', '.join(map(str, TOPOLOGIES))} members")
     folder = _fresh_folder()
@@ -108,7 +115,7 @@ def lab(
         drawn["mtu"] = mtu
     path = folder / f"{TOPOLOGIES[nodes]}-{groups}{topology.SUFFIX}"
     path.write_text(yaml.safe_dump(drawn, sort_keys=False))
-    with running(Options(topology=str(path), switch=switch, nodes="manual"), say):
+    with running(Options(topology=str(path), switch=switch, nodes=starts), say):
         live = Live.find()
         found = live.topology
         members = found.groups[0].members
