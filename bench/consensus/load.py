@@ -29,7 +29,9 @@ def main() -> None:
     window = window_of(options)
     each = max(1, options.outstanding // len(options.group))
     threads = [
-        threading.Thread(target=run, args=(servers, group, options.bind, each, options.value_bytes, window, options.rate))
+        threading.Thread(
+            target=run, args=(servers, group, options.bind, each, options.value_bytes, window, options.rate)
+        )
         for group in options.group[1:]
     ]
     for thread in threads:

@@ -1,8 +1,8 @@
 """What it costs to be watched: commits per second with a watcher and without, in turn, under one load.
 
-One cluster and one client run all the time, so that nothing but the watching changes. A pair is two stretches of time,
-one after the other, one of them watched. Which of them comes first changes from pair to pair, so that a machine that
-becomes slower is on nobody's side.
+One cluster and one client run all the time, so that nothing but the watching changes. A pair is two stretches of
+time, one after the other, one of them watched. Which of them comes first changes from pair to pair, so that a machine
+that becomes slower is on nobody's side.
 """
 
 from __future__ import annotations
