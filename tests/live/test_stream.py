@@ -76,6 +76,46 @@ def test_every_port_has_its_link_and_nothing_overlaps(name: str, size: tuple[int
                 assert drawn.count(frozenset(ends)) == 1, f"port {port} of {switch.name}"
 
 
+def test_a_page_lets_go_of_what_the_server_remembers_no_more(browser: LivePage) -> None:
+    topology = find("triangle")
+    with stage(Window(header(topology), length_us=3_000_000)) as served:
+        served.add(at_rest(topology))
+        browser.size(*DESKTOP)
+        browser.enter(served.address())
+        browser.driver.get_log("browser")
+
+        async def go_on() -> None:
+            number = 0
+            while True:
+                number += 1
+                t = now_us(served)
+                served.window.add({"t": t, "k": "registers", "who": "s1", "set": [["r", number % 7, number]]})
+                if number % 100 == 0:
+                    served.window.add({"t": t, "k": "note", "who": "lab", "text": f"event {number}"})
+                    await asyncio.sleep(0.1)
+
+        going = served.begin(go_on())
+        try:
+            browser.until(lambda: browser.js("return switchraft.run.gone") >= 8000)
+            held, kept = browser.js(
+                "return [switchraft.run.events.length, switchraft.run.end - switchraft.run.begin]"
+            )
+            assert held < 8000 and kept < 6_500_000
+            browser.js("switchraft.player.pause(); switchraft.player.seek(0)")
+            browser.frames()
+            began, at, places = browser.js(
+                "const { run, player } = switchraft; const at = run.events[player.count - 1];"
+                "return [run.begin, player.t, [at.t, run.notable.every((i) => run.events[i].k === 'note')]]"
+            )
+            assert at == began == places[0] and places[1]
+            assert browser.leader() == ("h1", 1), "what was told before is still so"
+            browser.js("document.getElementById('now').click()")
+            browser.until(browser.is_current)
+        finally:
+            going.cancel()
+        browser.quiet()
+
+
 def test_a_page_that_was_away_for_longer_than_the_window_opens_the_stream_anew_and_says_so(browser: LivePage) -> None:
     topology = find("triangle")
     with stage(Window(header(topology), most_bytes=BYTES)) as served:

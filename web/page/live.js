@@ -8,7 +8,8 @@ const KEY = "switchraft-key", CHOSEN = "switchraft-chosen", LEFT = "switchraft-l
 const AGAIN = 1500; // milliseconds between two tries to reach the server
 const NEAR = 300_000; // microseconds behind the last event, where the present is shown: events come in batches
 const FAR = 1_500_000; // further behind than that, the present is jumped to
-const LONG = 900_000_000; // of what is kept here; then the page is opened anew with the server's ten minutes
+const LONG = 6 * 3_600_000_000; // then the page is opened anew: its lists of what is gone have grown
+const MORE = 0.1; // of what the server keeps, that is kept here beyond that: letting go takes a while
 const LATE = 3_000_000; // behind the machine's clock: so late are events that have waited for a page which stood still
 const CURRENT = 2_000_000; // no further behind, it has caught up
 const REDRAWN = 1000; // milliseconds between two drawings of the line of time
@@ -29,6 +30,7 @@ export class Live {
     this.asked = 0;
     this.sampled = null;
     this.followed = true;
+    this.keeps = Infinity; // microseconds that the server remembers, as it says
     this.currentAt = Date.now(); // when the page was last up to date
     this.frozen = false; // by the browser, since the page was up to date
     document.addEventListener("freeze", () => { this.frozen = true; });
@@ -58,6 +60,7 @@ export class Live {
       if (one.k !== undefined) events.push(one);
       else if (one.format) this.begin(one);
       else if (one.answer !== undefined) this.answered(one);
+      else if (one.keeps) this.keeps = one.keeps;
       else if (one.reopen) this.reopen(one.reopen);
       else if (one.waiting) this.banner(one.waiting);
     }
@@ -152,7 +155,17 @@ export class Live {
     this.redrawnAt = now;
     app.timeline.draw(app.group);
     if (this.following && app.run.end > LONG) this.reopen();
+    if (this.following && app.run.end - app.run.begin > (1 + MORE) * this.keeps) this.forget();
     app.plan();
+  }
+
+  /** Let go of what the server remembers no more. */
+  forget() {
+    const { app } = this;
+    const less = app.run.forget(app.run.end - this.keeps);
+    app.player.count -= less;
+    app.told -= less;
+    if (app.chosen?.kind === "call" && !app.run.calls[app.chosen.id]) app.choose(null, true);
   }
 
   /** Called with each drawing of the page. */
