@@ -50,6 +50,9 @@ BATCH_S = 0.1
 SETTLE_S = 1.0
 """After a watcher has begun, until anything is counted."""
 NUMBERED = ("m", "call", "fault")
+WINDOW_US = 60_000_000
+"""Of the stream: the page holds all of it after a minute, and its memory must not grow from then on. Ten minutes, as
+of a lab, are ten times as much."""
 
 
 def say(text: object) -> None:
@@ -174,7 +177,7 @@ def recorded(folder: Path, seconds: int) -> Iterator[Stage]:
     events = [dict(event) for event in run.events if event["k"] != "end"]
     say(f"{len(events) / seconds:,.0f} events/s")
     header = {name: value for name, value in run.header.items() if name not in ("format", "version")}
-    with stage(Window({**header, "source": "lab", "began": time.time()})) as served:
+    with stage(Window({**header, "source": "lab", "began": time.time()}, WINDOW_US)) as served:
         going = served.begin(replay(served.window, events))
         try:
             yield served
@@ -187,6 +190,7 @@ def stream(served: Stage, minutes: int) -> Iterator[Row]:
     with browser() as page:
         page.enter(served.address())
         page.until(page.is_current)
+        page.until(lambda: page.js("return switchraft.run.begin") > 0)
         things = ["", "member:h1/1", "switch:s1", "controller:controller"]
         readings, played = [heap_mb(page)], list[Played]()
         for minute in range(1, minutes + 1):

@@ -7,8 +7,8 @@
 
 The page's first message on the websocket is ``{"key": ...}``; nothing is told before. Then it is told lines of JSON:
 a recording's (docs/recordings.md) and, of the server's own, "waiting" (no lab has run yet), "keeps" (microseconds
-that are remembered), "reopen" (what was told is no beginning of what follows: open the stream anew; "behind": the page
-has not read for longer than the window lasts, "another": the network is another one) and "answer". It may ask
+that are remembered), "reopen" (what was told is no beginning of what follows: open the stream anew; "behind": the
+page has not read for longer than the window lasts, "another": the network is another one) and "answer". It may ask
 ``{"id": 1, "do": ["node", "kill", "h1"]}`` and is told ``{"answer": 1, "ok": true, "text": ..., "command": ...}``.
 """
 
