@@ -36,7 +36,7 @@ class Window:
         self.next = 0
         self.size = 0
         """Bytes of all events here."""
-        self._length_us = length_us
+        self.length_us = length_us
         self._most_bytes = most_bytes
         self._events: deque[tuple[int, str]] = deque()
         self._past = Past()
@@ -61,7 +61,7 @@ class Window:
         self._events.append((event["t"], text))
         self.next += 1
         self.size += len(text)
-        while self._events[0][0] < event["t"] - self._length_us or self.size > self._most_bytes:
+        while self._events[0][0] < event["t"] - self.length_us or self.size > self._most_bytes:
             self._leave()
 
     def _leave(self) -> None:
@@ -91,7 +91,7 @@ class Window:
 
     def still(self) -> Window:
         """The window as it is now, which another thread may read."""
-        other = Window(self.header, self._length_us, self._most_bytes)
+        other = Window(self.header, self.length_us, self._most_bytes)
         other.first, other.next, other.size = self.first, self.next, self.size
         other._events, other._past = self._events.copy(), copy.deepcopy(self._past)
         return other

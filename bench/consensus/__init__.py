@@ -8,5 +8,6 @@ path, proxy, proxied_node
 systems    what is compared, with `etcd`, `pysyncobj`; `grounds` and `loopback` say where they run
 load, etcd_load, pulse, pysyncobj_node
            processes that put load on them
+pairs      rates while somebody watches and while nobody does
 window     what a load measures
 """

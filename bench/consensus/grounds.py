@@ -99,8 +99,10 @@ def lab(
     say: Callable[[str], None],
     mtu: int = DEFAULT_MTU,
     hints: bool = True,
+    starts: str = "manual",
 ) -> Iterator[Ground]:
-    """The lab's hosts, through its switches and under its controller; the nodes are not started. Raises LabError."""
+    """The lab's hosts, through its switches and under its controller. ``starts``: "auto" where the lab itself is to
+    start its nodes. Raises LabError."""
     if nodes not in TOPOLOGIES:
         raise UsageError(f"{nodes} nodes: there are topologies of {', '.join(map(str, TOPOLOGIES))} members")
     folder = _fresh_folder()
@@ -116,7 +118,7 @@ def lab(
     drawn["hints"] = hints
     path = folder / f"{TOPOLOGIES[nodes]}-{groups}{topology.SUFFIX}"
     path.write_text(yaml.safe_dump(drawn, sort_keys=False))
-    with running(Options(topology=str(path), switch=switch, nodes="manual"), say):
+    with running(Options(topology=str(path), switch=switch, nodes=starts), say):
         live = Live.find()
         found = live.topology
         members = found.groups[0].members

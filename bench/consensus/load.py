@@ -7,6 +7,7 @@ Run by ``bench.consensus.commit`` beside the members; also by hand:
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 from bench.consensus.window import Window, key, parser, tell, window_of
@@ -22,29 +23,42 @@ def main() -> None:
     arguments.add_argument("--server", action="append", required=True, help="ADDRESS:PORT; may be repeated")
     arguments.add_argument("--bind", help="the client's own address")
     arguments.add_argument("--group", type=int, nargs="+", default=[1], help="several share what is outstanding")
+    arguments.add_argument("--rate", type=float, help="requests a second that are begun at most, of each group")
     options = arguments.parse_args()
     servers = [(address, int(port)) for address, _, port in (text.rpartition(":") for text in options.server)]
     window = window_of(options)
     each = max(1, options.outstanding // len(options.group))
     threads = [
-        threading.Thread(target=run, args=(servers, group, options.bind, each, options.value_bytes, window))
+        threading.Thread(
+            target=run, args=(servers, group, options.bind, each, options.value_bytes, window, options.rate)
+        )
         for group in options.group[1:]
     ]
     for thread in threads:
         thread.start()
-    run(servers, options.group[0], options.bind, each, options.value_bytes, window)
+    run(servers, options.group[0], options.bind, each, options.value_bytes, window, options.rate)
     for thread in threads:
         thread.join()
     tell(window.figures())
 
 
-def run(servers: list[Address], group: int, bind: str | None, outstanding: int, size: int, window: Window) -> None:
+def run(
+    servers: list[Address],
+    group: int,
+    bind: str | None,
+    outstanding: int,
+    size: int,
+    window: Window,
+    rate: float | None = None,
+) -> None:
     """Load one group until the window ends."""
-    value = bytes(size)
+    value, began = bytes(size), time.monotonic()
 
     def pairs() -> Iterator[tuple[bytes, bytes]]:
         number = 0
         while window.open():
+            if rate is not None:
+                time.sleep(max(0.0, began + number / rate - time.monotonic()))
             yield key(number, size), value
             number += 1
 

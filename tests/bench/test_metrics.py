@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.consensus.metrics import SHIPPED_INTERVAL_S, Scraper, interval_of_median, summary
+from bench.consensus.metrics import SHIPPED_INTERVAL_S, Scraper, summary
+from bench.consensus.pairs import Pair, interval_of_median
 from tests import forked
 from topo.errors import LabError
 from topo.metrics import files
@@ -25,7 +26,7 @@ def test_a_run_on_loopback(tmp_path: Path) -> None:
 
 
 def test_figures() -> None:
-    pairs = [{"scraped": 99.0, "alone": 100.0}, {"scraped": 90.0, "alone": 100.0}, {"scraped": 104.0, "alone": 100.0}]
+    pairs = [Pair(99.0, 100.0), Pair(90.0, 100.0), Pair(104.0, 100.0)]
     scraper = Scraper("http://nowhere/metrics", 1.0, seconds=[0.01, 0.02, 0.03], bytes=5)
     told = summary(pairs, scraper, 0.09)
     assert told["ratio, median"] == "0.9900" and told["costs less than 2 %"]

@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 import pytest
 
 from tests import forked
+from tests.live.living import LivePage, web_command
+from tests.web.browser import chromium
 from topo import paths
 from topo.errors import LabError
 from topo.lab import record
@@ -236,3 +238,28 @@ def own_lab(shell: Shell) -> Iterator[Lab]:
     yield lab
     lab.run("stop")
     nothing_left(token)
+
+
+@pytest.fixture(scope="module")
+def served(build_folder: Path) -> Iterator[Callable[[], str]]:
+    """`switchraft web`; gives addresses."""
+    with web_command() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def page(served: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        one = LivePage(driver)
+        one.size(1280, 800)
+        yield one
+
+
+@pytest.fixture
+def live(lab: Lab, page: LivePage, served: Callable[[], str]) -> LivePage:
+    """The page of the file's lab, opened anew."""
+    page.enter(served())
+    page.until(lambda: page.leader() is not None)
+    page.js("switchraft.choose(null)")
+    page.driver.get_log("browser")
+    return page

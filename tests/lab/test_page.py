@@ -3,123 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from selenium.webdriver.common.by import By
 
 from tests.lab.conftest import Lab, wait
-from tests.web.browser import Page, chromium
+from tests.live.living import LivePage
 from topo import paths
 from web import recording
 
 LINK = "s1-s2"
-
-
-class LivePage(Page):
-    """The page, kept at what happens now."""
-
-    def enter(self, address: str) -> None:
-        """Open it by an address that is good once."""
-        self.driver.get(address)
-        self.ready()
-
-    def ready(self) -> None:
-        self.until(lambda: self.js("return document.documentElement.dataset.ready === 'true'"))
-        self.until(lambda: self.js("return switchraft.live?.following"))
-
-    def choose(self, kind: str, name: str) -> None:
-        self.js("switchraft.choose({kind: arguments[0], id: arguments[1]})", kind, name)
-
-    def choose_link(self, name: str) -> None:
-        """Click a link, in its middle, as a person does."""
-        self.js("switchraft.choose(null)")
-        self.frames()
-        wire = f'[data-link="{name}"]'
-        self.js("document.querySelector(arguments[0]).dispatchEvent(new MouseEvent('click', {bubbles: true}))", wire)
-
-    def press(self, does: str) -> str:
-        """Click a button, wait for what came of it, and return that."""
-        button = f'#acts [data-does="{does}"]'
-        self.until(lambda: self.driver.find_element(By.CSS_SELECTOR, button).is_enabled())
-        self.driver.find_element(By.CSS_SELECTOR, button).click()
-        self.until(lambda: self.js("return document.getElementById('done').className"))
-        assert self.js("return document.getElementById('done').className") == "ok", self.done
-        return self.done
-
-    @property
-    def done(self) -> str:
-        return str(self.js("return document.getElementById('done').textContent"))
-
-    @property
-    def same(self) -> str:
-        return str(self.js("return document.getElementById('same').textContent"))
-
-    def leader(self) -> tuple[str, int] | None:
-        """(host, term) of the leader that is drawn; of several the one of the highest term."""
-        found = self.js(
-            "return Object.values(switchraft.state.members).filter((one) => one.up && one.role === 'leader')"
-            ".map((one) => [one.term, one.host]).sort().at(-1) ?? null"
-        )
-        return None if found is None else (found[1], found[0])
-
-    def route(self, switch: str) -> list[int]:
-        """[leader, term] of the group's entry, as the switch's panel has it from the stream."""
-        entry = self.js(
-            "return Object.values(switchraft.state.switches[arguments[0]].tables.groups ?? {})[0]", switch
-        )
-        names = self.js(
-            "return switchraft.run.program.actions.find((one) => one.name.endsWith(arguments[0])).params",
-            entry["action"],
-        )
-        held = dict(zip(names, entry["values"], strict=True))
-        return [held["leader"], held["term"]]
-
-    def classes(self, selector: str) -> str:
-        return str(self.js("return document.querySelector(arguments[0])?.getAttribute('class') ?? ''", selector))
-
-    def quiet(self) -> None:
-        """Asserts that the browser has nothing to complain of."""
-        wrong = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-        assert wrong == []
-
-
-@pytest.fixture(scope="module")
-def served(build_folder: Path) -> Iterator[Callable[[], str]]:
-    """`switchraft web`, which outlives labs; gives addresses."""
-    command = [sys.executable, "-m", "topo.cli", "web"]
-    process = subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
-
-    def address() -> str:
-        told = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True)
-        return told.stdout.split()[-1]
-
-    yield address
-    process.terminate()
-    assert process.wait(timeout=60) == 0
-
-
-@pytest.fixture(scope="module")
-def page(served: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
-    with chromium(tmp_path_factory.mktemp("profile")) as driver:
-        one = LivePage(driver)
-        one.size(1280, 800)
-        yield one
-
-
-@pytest.fixture
-def live(lab: Lab, page: LivePage, served: Callable[[], str]) -> LivePage:
-    page.enter(served())
-    page.until(lambda: page.leader() is not None)
-    page.js("switchraft.choose(null)")
-    page.driver.get_log("browser")
-    return page
 
 
 def test_the_leader_is_killed_by_a_click(lab: Lab, live: LivePage) -> None:

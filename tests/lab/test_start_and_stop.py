@@ -24,6 +24,7 @@ from topo.lab.namespace import on_host
 from topo.lab.process import Process, end, readable, with_token
 from topo.lab.record import Record
 from topo.lab.running_lab import Live
+from topo.live import meeting
 from topo.views.log import values_of
 
 IP_MTU_DISCOVER, IP_PMTUDISC_DO = 10, 2
@@ -315,6 +316,35 @@ def test_ctrl_c_while_it_starts(shell: Shell) -> None:
     assert starting.returncode != 0
     assert "Traceback" not in stderr
     nothing_left(begun.token)
+
+
+def test_the_lab_serves_its_page_and_ends_it_with_itself(shell: Shell) -> None:
+    """As `make run` does, where nobody serves the page already."""
+    said = shell.lab("--web")
+    (line,) = [line for line in said.splitlines() if line.startswith("Page, good once")]
+    address = line.split()[-1]
+    (page,) = [one for one in Live.find().record.processes if one.kind == "page"]
+    assert page.alive and page.state == "running"
+    port = int(address.split(":")[2].partition("/")[0])
+    other = shell.run("web").split()[-1]
+    assert other != address and f":{port}/" in other, "the page is served once"
+    for code in (address, other):
+        reader = subprocess.Popen(
+            [sys.executable, "-m", "tests.live.reader", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=paths.ROOT,
+        )
+        assert reader.stdout is not None and reader.stdout.readline() == "reading\n"
+        told, _ = reader.communicate(timeout=60)
+        assert int(told) > 1000
+    assert "code=" not in Path(page.log).read_text()
+    shell.run("stop")
+    wait("end of the page's server", lambda: not page.alive)
+    assert not meeting.socket_path().exists()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
 def test_garbage_on_the_labs_socket(shell: Shell) -> None:

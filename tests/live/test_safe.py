@@ -23,7 +23,7 @@ from topo.lab.waiting import ask_quietly
 from topo.live.recorder import Recorder
 from topo.live.server import Server
 from web.access import CODE_S, KEY_HEADER, Access
-from web.window import Window
+from web.window import LENGTH_US, Window
 
 REPOSITORY = Path(__file__).parents[2]
 PATHS = ("/", "/main.js", "/style.css", "/run.rec", "/stream", "/open", "/nothing", "/../recording.py")
@@ -101,7 +101,8 @@ async def test_with_a_session_all_of_it_is_there(served: Served) -> None:
     assert status == 200 and "main.js" in text
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"] and headers["Cache-Control"] == "no-store"
     lines = await served.stream({"key": key}, Cookie=cookie, Origin=served.address)
-    assert lines[0]["title"] == SECRET and lines[1]["text"] == SECRET
+    assert lines[0] == {"keeps": LENGTH_US}
+    assert lines[1]["title"] == SECRET and lines[2]["text"] == SECRET
     status, _, _ = await served.get("/run.rec", Cookie=cookie, **{KEY_HEADER: key})
     assert status == 200
 

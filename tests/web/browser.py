@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_core_python.base import AXE_SCRIPT
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -83,6 +84,20 @@ class Page:
         if not self.js("return 'questions' in globalThis"):
             self.js(QUESTIONS)
         return self.js("return questions[arguments[0]](...[...arguments].slice(1))", question, *arguments)
+
+    def serious(self) -> list[tuple[str, list[str]]]:
+        """What axe-core finds that is serious or critical: its rule, and the first elements that break it."""
+        if not self.js("return 'axe' in globalThis"):
+            self.js(AXE_SCRIPT)
+        found = self.driver.execute_async_script(
+            "const done = arguments[0]; axe.run().then(done, e => done({error: String(e)}))"
+        )
+        assert "error" not in found, found
+        return [
+            (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
 
     def until(self, holds: Callable[[], Any]) -> None:
         WebDriverWait(self.driver, PATIENCE_S, 0.05).until(lambda _: holds())

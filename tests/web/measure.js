@@ -88,6 +88,16 @@
       done(took);
     },
 
+    /** Frames and tasks while the page goes on by itself, with something open: as `plays`. */
+    async watches(seconds, see, done) {
+      const frames = [];
+      open(see);
+      await painted();
+      const stop = watchTasks();
+      do frames.push(await nextFrame()); while (frames.at(-1) - frames[0] < 1000 * seconds);
+      setTimeout(() => done([(1000 * (frames.length - 1)) / (frames.at(-1) - frames[0]), slowest(frames), stop()]), 100);
+    },
+
     /** Play for some seconds with something open, from the start again at the end: [frames a second, of the slowest second, tasks]. */
     async plays(seconds, speed, from, see, done) {
       const { player } = switchraft, frames = [];

@@ -28,8 +28,8 @@
 
     /** Controls that overlap. */
     controls() {
-      const boxes = all("#transport button, #transport select, #transport output, #bar button, #bar h1")
-        .filter((one) => one.getClientRects().length).map((one) => [one.id, one.getBoundingClientRect()]);
+      const boxes = all("#transport button, #transport select, #transport output, #bar button, #bar h1, #hands button, #hands select, #hands input, #hands h2, #hands p")
+        .filter((one) => one.getClientRects().length).map((one) => [one.id || one.textContent || one.ariaLabel, one.getBoundingClientRect()]);
       return boxes.flatMap(([a, p], place) => boxes.slice(place + 1).filter(([, q]) => overlap(p, q, 0.5)).map(([b]) => `${a} and ${b}`));
     },
 
@@ -47,7 +47,7 @@
     cutOff() {
       const wide = document.documentElement.scrollWidth;
       const found = wide > innerWidth ? [`the page is ${wide} wide`] : [];
-      for (const one of all("#transport > *, #bar > *, #line, #timeline, #panel:not([hidden])")) {
+      for (const one of all("#transport > *, #bar > *, #line, #timeline, #panel:not([hidden]), #hands, #acts > *, #news > *, #banner")) {
         const box = one.getBoundingClientRect();
         const out = box.right > innerWidth + 0.5 || box.left < -0.5 || box.bottom > innerHeight + 0.5;
         if (box.width && out) found.push(one.id || one.textContent);
@@ -63,6 +63,26 @@
       if (lesson.left < 0 || lesson.right > innerWidth || lesson.bottom > innerHeight + 0.5) found.push("lesson is cut off");
       for (const one of all("#lesson *")) if (one.getBoundingClientRect().right > lesson.right) found.push(`${one.tagName}: ${one.textContent}`);
       return found;
+    },
+
+    /** Links that can be chosen, as [one end, the other]. */
+    wires: () => all("#wires .wire").filter((one) => one.querySelector(".hit").getBoundingClientRect().width + one.querySelector(".hit").getBoundingClientRect().height > 0)
+      .map((one) => one.dataset.link.split("-")),
+
+    /** Links that run through a node at neither of their ends. */
+    through() {
+      const nodes = all("#network .node").map((node) => [node.dataset.name, node.querySelector(".box, .body, .track").getBoundingClientRect()]);
+      return all("#wires .wire").flatMap((wire) => {
+        const line = wire.querySelector(".hit"), ends = wire.dataset.link.split("-");
+        const [x1, y1, x2, y2] = ["x1", "y1", "x2", "y2"].map((name) => Number(line.getAttribute(name)));
+        const { left, top } = document.getElementById("network").getBoundingClientRect();
+        const inside = (share, box) => {
+          const x = left + x1 + (x2 - x1) * share, y = top + y1 + (y2 - y1) * share;
+          return x > box.left && x < box.right && y > box.top && y < box.bottom;
+        };
+        return nodes.filter(([name, box]) => !ends.includes(name) && [...Array(101).keys()].some((n) => inside(n / 100, box)))
+          .map(([name]) => `${wire.dataset.link} through ${name}`);
+      });
     },
 
     /** How many dots are drawn, and the greatest width of a link. */

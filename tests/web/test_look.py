@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_core_python.base import AXE_SCRIPT
 
 from tests.web.browser import Page
 from tests.web.conftest import NINE_SECONDS
@@ -93,26 +92,18 @@ def test_the_questions_would_find_it(page: Page) -> None:
 def test_axe_finds_nothing_serious(size: tuple[int, int], theme: str, page: Page) -> None:
     page.size(*size)
     page.theme(theme)
-    page.js(AXE_SCRIPT)
     for see in [*seen(page), "help:"]:
         page.at(17.3, see)
         page.frames(3)
-        found = page.driver.execute_async_script(
-            "const done = arguments[0]; axe.run().then(done, e => done({error: String(e)}))"
-        )
-        assert "error" not in found, found
-        serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
-        assert [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in serious] == [], see
+        assert page.serious() == [], see
 
 
 def test_axe_would_find_it(page: Page) -> None:
-    page.js(AXE_SCRIPT)
     page.js(
         "document.getElementById('clock').style.color = '#e0e0e0'; document.getElementById('play').ariaLabel = ''"
     )
     page.js("document.getElementById('play').replaceChildren()")
-    found = page.driver.execute_async_script("const done = arguments[0]; axe.run().then(done)")
-    assert {"color-contrast", "button-name"} <= {one["id"] for one in found["violations"]}
+    assert {"color-contrast", "button-name"} <= {rule for rule, _ in page.serious()}
     page.js("document.getElementById('clock').style.color = ''; document.getElementById('play').dataset.playing = ''")
     page.at(1.0)
 

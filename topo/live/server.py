@@ -6,8 +6,9 @@
     GET /run.rec         what is remembered as a recording, with cookie and key; "from", "to": microseconds since 1970
 
 The page's first message on the websocket is ``{"key": ...}``; nothing is told before. Then it is told lines of JSON:
-a recording's (docs/recordings.md) and, of the server's own, "waiting" (no lab has run yet), "reopen" (what was told
-is no beginning of what follows: open the stream anew) and "answer". It may ask
+a recording's (docs/recordings.md) and, of the server's own, "waiting" (no lab has run yet), "keeps" (microseconds
+that are remembered), "reopen" (what was told is no beginning of what follows: open the stream anew; "behind": the
+page has not read for longer than the window lasts, "another": the network is another one) and "answer". It may ask
 ``{"id": 1, "do": ["node", "kill", "h1"]}`` and is told ``{"answer": 1, "ok": true, "text": ..., "command": ...}``.
 """
 
@@ -131,18 +132,21 @@ class Server:
         while recorder.window is None:
             await asyncio.sleep(POLL_S)
         number, reader = recorder.number, recorder.window.open()
+        first = [json.dumps({"keeps": recorder.window.length_us})]
         while True:
             try:
-                lines = reader.take()
+                lines, first = [*first, *reader.take()], []
             except Behind:
+                why = "behind"
                 break
             if recorder.number != number:
+                why = "another"
                 break
             if lines:
                 await page.send_str("\n".join(lines))
             if not reader.waiting:
                 await asyncio.sleep(POLL_S)
-        await page.send_str(json.dumps({"reopen": True}))
+        await page.send_str(json.dumps({"reopen": why}))
 
     # -- commands ---------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,9 @@ export class Hands {
     }
   }
 
+  /** To the first of them, by keyboard. */
+  focus() { this.acts.querySelector("button:enabled, select, input")?.focus(); }
+
   button(text, words, allowed) {
     const given = () => (typeof words === "function" ? words() : words);
     const show = () => { this.same.textContent = typed(given()); };

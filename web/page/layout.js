@@ -1,5 +1,7 @@
 // Where the nodes of the network stand: switches in the middle, hosts around them, nothing on top of anything else.
 
+const LEANS = [0, 30, 150, 60, 120, 90]; // degrees
+
 export const SIZES = { member: [124, 98], small: [70, 90], host: [70, 30], switch: [46, 30], controller: [92, 30] };
 
 /** Whether a drawing has room for members with few words only. */
@@ -7,8 +9,37 @@ export function isNarrow(run, width) {
   return width < (run.network.hosts.length > 8 ? 600 : 480);
 }
 
-/** {name: {x, y, kind, w, h}} for a drawing of this size. */
+/** {name: {x, y, kind, w, h}} for a drawing of this size: of several, the first in which no link runs through a node. */
 export function layout(run, width, height) {
+  const { network } = run;
+  const links = [...network.links.map(([a, , b]) => [a, b]), ...network.hosts.map((host) => [host.name, host.switch])];
+  let best, fewest = Infinity;
+  for (const lean of hasSpare(network) ? LEANS : [0]) {
+    const nodes = placed(run, width, height, (lean * Math.PI) / 180);
+    const wrong = links.filter(([a, b]) => Object.keys(nodes).some((name) => name !== a && name !== b && runsThrough(nodes[a], nodes[b], nodes[name]))).length;
+    if (wrong < fewest) [best, fewest] = [nodes, wrong];
+    if (!wrong) break;
+  }
+  return best;
+}
+
+/** Whether there are switches without hosts. */
+function hasSpare(network) {
+  return network.switches.some((name) => !network.hosts.some((host) => host.switch === name));
+}
+
+/** Whether the line between two nodes runs through a third one. */
+function runsThrough(a, b, node) {
+  if (!a || !b) return false;
+  for (let share = 0; share <= 1; share += 0.02) {
+    const x = a.x + (b.x - a.x) * share, y = a.y + (b.y - a.y) * share;
+    if (Math.abs(x - node.x) < node.w / 2 && Math.abs(y - node.y) < node.h / 2) return true;
+  }
+  return false;
+}
+
+/** The nodes where switches without hosts stand in a row that leans so, in radians. */
+function placed(run, width, height, lean) {
   const { network } = run;
   const nodes = {};
   const switches = network.switches.length ? network.switches : ["network"];
@@ -34,7 +65,8 @@ export function layout(run, width, height) {
   }
   const spare = switches.filter((name) => !used.includes(name));
   spare.forEach((name, place) => {
-    nodes[name] = { x: width / 2 + (place - (spare.length - 1) / 2) * 90, y: height / 2, kind: "switch", w: sw, h: sh };
+    const from = (place - (spare.length - 1) / 2) * 90;
+    nodes[name] = { x: width / 2 + from * Math.cos(lean), y: height / 2 + from * Math.sin(lean), kind: "switch", w: sw, h: sh };
   });
   if (network.switches.length) {
     const [cw, ch] = SIZES.controller;

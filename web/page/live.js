@@ -4,13 +4,24 @@ import { FaultsView } from "page/faults.js";
 import { Hands } from "page/hands.js";
 import { html } from "page/panels.js";
 
-const KEY = "switchraft-key", CHOSEN = "switchraft-chosen";
+const KEY = "switchraft-key", CHOSEN = "switchraft-chosen", LEFT = "switchraft-left";
 const AGAIN = 1500; // milliseconds between two tries to reach the server
 const NEAR = 300_000; // microseconds behind the last event, where the present is shown: events come in batches
 const FAR = 1_500_000; // further behind than that, the present is jumped to
-const LONG = 900_000_000; // of what is kept here; then the page is opened anew with the server's ten minutes
+const LONG = 6 * 3_600_000_000; // then the page is opened anew: its lists of what is gone have grown
+const MORE = 0.1; // of what the server keeps, that is kept here beyond that: letting go takes a while
+const LATE = 3_000_000; // behind the machine's clock: so late are events that have waited for a page which stood still
+const CURRENT = 2_000_000; // no further behind, it has caught up
 const REDRAWN = 1000; // milliseconds between two drawings of the line of time
 const MOMENT = 10_000_000; // before and after, when a moment is saved
+
+/** Why a page was opened anew, by the server's words or its own; of so many seconds without news. */
+const REASONS = {
+  behind: (seconds) => `This page stood still for ${seconds} s, longer than the server remembers. It was opened anew; what is older is gone.`,
+  frozen: (seconds) => `The browser had frozen this page, and nothing came in for ${seconds} s. It was opened anew, with all that the server remembers.`,
+  lost: (seconds) => `Nothing was heard of the page's server for ${seconds} s. This was opened anew, with all that the server remembers.`,
+  another: () => "The network is another one than before, or has more members. This was opened anew.",
+};
 
 /** The source of a lab's events, and what the page can do beyond showing them. */
 export class Live {
@@ -19,6 +30,11 @@ export class Live {
     this.asked = 0;
     this.sampled = null;
     this.followed = true;
+    this.keeps = Infinity; // microseconds that the server remembers, as it says
+    this.currentAt = Date.now(); // when the page was last up to date
+    this.frozen = false; // by the browser, since the page was up to date
+    document.addEventListener("freeze", () => { this.frozen = true; });
+    this.late = undefined; // whether what comes has waited for this page; unknown until the page has been up to date
   }
 
   /** Resolves once something is shown; then goes on. */
@@ -44,17 +60,34 @@ export class Live {
       if (one.k !== undefined) events.push(one);
       else if (one.format) this.begin(one);
       else if (one.answer !== undefined) this.answered(one);
-      else if (one.reopen) this.reopen();
+      else if (one.keeps) this.keeps = one.keeps;
+      else if (one.reopen) this.reopen(one.reopen);
       else if (one.waiting) this.banner(one.waiting);
     }
     if (!this.app || this.left) return;
     for (const one of events) if (one.k === "sampled") this.sampled = one;
+    const oldest = events[0];
     this.more(events);
     if (!this.shown) this.show();
+    else if (oldest) this.keepUp(oldest.t);
     this.redraw();
   }
 
+  /** Say so where events have waited for this page, as while the browser had frozen it. `oldest`: the time of the first that came. */
+  keepUp(oldest) {
+    const { run } = this.app;
+    const behind = (t) => 1000 * Date.now() - (1e6 * run.header.began + t);
+    if (behind(oldest) > LATE && this.late !== undefined) this.late = true;
+    if (behind(run.end) > CURRENT) return;
+    if (this.late) this.news(`${this.frozen ? "The browser had frozen this page: it" : "This page"} stood still for ${this.silence()} s and has caught up. The line of time has what happened.`);
+    this.late = this.frozen = false;
+    this.currentAt = Date.now();
+  }
+
+  silence() { return Math.round((Date.now() - this.currentAt) / 1000); }
+
   begin(header) {
+    document.getElementById("banner")?.remove();
     this.app = this.head(header);
     const { app } = this;
     app.live = this;
@@ -73,6 +106,12 @@ export class Live {
     document.documentElement.dataset.live = "true";
     this.controls();
     this.hands = new Hands(this);
+    addEventListener("keydown", (event) => {
+      // Between a panel's beginning and what may be done there can be a hundred links.
+      if (event.key !== "h" || event.altKey || event.ctrlKey || event.metaKey || event.target.matches?.("select, input")) return;
+      event.preventDefault();
+      this.hands.focus();
+    });
     this.faults = new FaultsView(app, (link) => this.chooseLink(link));
   }
 
@@ -86,6 +125,10 @@ export class Live {
     const state = this.app.state;
     if (chosen && (chosen.kind !== "member" || state.members[chosen.id])) this.app.choose(chosen, true);
     else this.hands.choose(null);
+    this.currentAt = Date.now();
+    const left = sessionStorage.getItem(LEFT);
+    sessionStorage.removeItem(LEFT);
+    if (left) this.news(left);
     document.documentElement.dataset.ready = "true";
   }
 
@@ -112,7 +155,17 @@ export class Live {
     this.redrawnAt = now;
     app.timeline.draw(app.group);
     if (this.following && app.run.end > LONG) this.reopen();
+    if (this.following && app.run.end - app.run.begin > (1 + MORE) * this.keeps) this.forget();
     app.plan();
+  }
+
+  /** Let go of what the server remembers no more. */
+  forget() {
+    const { app } = this;
+    const less = app.run.forget(app.run.end - this.keeps);
+    app.player.count -= less;
+    app.told -= less;
+    if (app.chosen?.kind === "call" && !app.run.calls[app.chosen.id]) app.choose(null, true);
   }
 
   /** Called with each drawing of the page. */
@@ -181,8 +234,10 @@ export class Live {
 
   // -- ends ---------------------------------------------------------------------------------------------------------
 
-  reopen() {
+  /** `why`: one of REASONS, to be said then. */
+  reopen(why) {
     this.left = true;
+    if (this.shown && REASONS[why]) sessionStorage.setItem(LEFT, REASONS[why](this.silence()));
     location.reload();
   }
 
@@ -196,13 +251,20 @@ export class Live {
       await new Promise((resolve) => { setTimeout(resolve, AGAIN); });
       const status = await fetch("live.js", { cache: "no-store" }).then((answer) => answer.status, () => 0);
       if (status === 403) return this.ended();
-      if (status === 200) return this.app ? this.reopen() : this.connect();
+      if (status === 200) return this.app ? this.reopen(this.frozen ? "frozen" : "lost") : this.connect();
     }
   }
 
   ended() {
     this.banner("This session has ended. Open the address that `switchraft web` prints: each is good once.");
     return this.began();
+  }
+
+  /** Something that has happened to this page, to be read and closed. */
+  news(text) {
+    document.getElementById("news")?.remove();
+    const close = html("button", { type: "button", "aria-label": "Close this note", onclick: () => document.getElementById("news").remove() }, "×");
+    document.body.prepend(html("p", { id: "news", role: "status" }, html("span", {}, text), close));
   }
 
   banner(text) {

@@ -278,7 +278,7 @@ function broken(app) {
 }
 
 function help(app) {
-  const keys = [["Space", "play, pause"], ["→, ←", "step to the next event of the kind chosen; back"], ["Shift → ←", "a second on, back"], ["Home, End", "the beginning, the end"], ["+, −", "faster, slower"], ["Tab, Enter", "go to a member, a switch, a client; open it"], ["M", "open the message that the line is about"], ["Esc", "close what is open"]];
+  const keys = [["Space", "play, pause"], ["→, ←", "step to the next event of the kind chosen; back"], ["Shift → ←", "a second on, back"], ["Home, End", "the beginning, the end"], ["+, −", "faster, slower"], ["Tab, Enter", "go to a member, a switch, a client; open it"], ["M", "open the message that the line is about"], ["Esc", "close what is open"], ...(app.live ? [["H", "go to what may be done"]] : [])];
   return { title: "What is shown", content: [
     html("p", {}, app.run.header.title), html("p", {}, app.run.header.plan ?? ""),
     html("p", {}, "Members carry the colour of their term and the letter of their role: L a leader (eight corners, a ring), C a candidate and P one that asks before it becomes one (diamonds), F a follower (round), × one that is down (a square). The arc around a member is what is left of its election timeout. Where there is little room, t3 c5 stands for term 3, commit 5: all entries up to the fifth are committed. The number behind a client host's name is how many of its calls are open."),

@@ -31,14 +31,14 @@ export class Player {
   /** Be at a time, after all that has happened then. */
   seek(t) {
     this.slide = null;
-    this.t = Math.max(0, Math.min(t, this.run.end));
+    this.t = Math.max(this.run.begin, Math.min(t, this.run.end));
     this.goTo(this.run.countAt(this.t));
     this.changed();
   }
 
   goTo(count) {
     if (count < this.count || count - this.count > 2000) this.state = this.run.stateAfter(count);
-    else for (let i = this.count; i < count; i++) this.state.apply(this.run.events[i], i);
+    else for (let i = this.count; i < count; i++) this.state.apply(this.run.events[i], this.run.gone + i);
     this.count = count;
   }
 

@@ -18,11 +18,13 @@ export class Run {
     this.buckets = [];
     this.ways = [{ steps: [], hits: [] }]; // 0: nobody has followed it
     this.calls = [];
-    this.taken = {}; // by switch and way: the numbers of the events in which a packet took it
+    this.taken = {}; // by switch and way: the numbers of the events in which a packet took it, those let go included
     this.notable = []; // numbers of events that are worth a line while the run plays
     this.leaders = []; // {group, term, host, from, to}
     this.faults = []; // {from, to, what}
     this.marks = { election: [], decision: [], drop: [] };
+    this.begin = 0; // the time of the oldest event that is here
+    this.gone = 0; // how many events were let go before it
     this.end = 0;
     this.broken = -1;
     this.complete = false;
@@ -43,7 +45,7 @@ export class Run {
       this.events.push(e);
       this.end = e.t;
       this.index(e, i);
-      this.state.apply(e, i);
+      this.state.apply(e, this.gone + i);
     }
   }
 
@@ -121,7 +123,7 @@ export class Run {
   stateAfter(count) {
     const frame = Math.min(Math.floor(count / EVERY), this.keyframes.length - 1);
     const state = this.keyframes[Math.max(0, frame)]?.copy() ?? new State(this.header);
-    for (let i = Math.max(0, frame) * EVERY; i < count; i++) state.apply(this.events[i], i);
+    for (let i = Math.max(0, frame) * EVERY; i < count; i++) state.apply(this.events[i], this.gone + i);
     return state;
   }
 
@@ -130,7 +132,7 @@ export class Run {
     const found = new Set();
     for (let b = Math.max(0, Math.floor(from / BUCKET)); b <= Math.floor(to / BUCKET); b++) {
       for (const one of this.buckets[b] ?? []) {
-        if (one.t <= to && Math.min(one.end, one.t + LONGEST) >= from && (one.end !== Infinity || one.t >= from)) found.add(one);
+        if (one.t <= to && one.t >= this.begin && Math.min(one.end, one.t + LONGEST) >= from && (one.end !== Infinity || one.t >= from)) found.add(one);
       }
     }
     return [...found];
@@ -152,7 +154,7 @@ export class Run {
     for (const [id, events] of this.taken[name] ?? []) {
       for (const [table, key] of this.ways[id].hits) {
         const entry = tables[table]?.[key];
-        if (entry) found[`${table} ${key}`] += Math.max(0, placeOf(events, count) - placeOf(events, entry.since));
+        if (entry) found[`${table} ${key}`] += Math.max(0, placeOf(events, this.gone + count) - placeOf(events, entry.since));
       }
     }
     return found;
@@ -163,7 +165,51 @@ export class Run {
       const [name, , way] = hop.split(" ", 3);
       const ways = (this.taken[name] ??= new Map());
       const id = Number(way), events = ways.get(id);
-      if (events) events.push(i); else ways.set(id, [i]);
+      if (events) events.push(this.gone + i); else ways.set(id, [this.gone + i]);
+    }
+  }
+
+  /** Let go of what happened before a time: of whole keyframes. Numbers of events begin anew; returns by how much they are less. */
+  forget(t) {
+    const n = Math.min(Math.floor(this.countAt(t) / EVERY), this.keyframes.length - 1) * EVERY;
+    if (n <= 0) return 0;
+    const from = Math.floor(this.begin / BUCKET);
+    this.events.splice(0, n);
+    this.keyframes.splice(0, n / EVERY);
+    this.gone += n;
+    this.begin = this.events[0].t;
+    this.notable = this.notable.slice(placeOf(this.notable, n)).map((i) => i - n);
+    for (const ways of Object.values(this.taken)) for (const [id, events] of ways) ways.set(id, events.slice(placeOf(events, this.gone)));
+    this.forgetMessages(n);
+    for (let b = from; b < Math.floor(this.begin / BUCKET); b++) this.buckets[b] = undefined;
+    this.leaders = this.leaders.filter((one) => !(one.to < this.begin));
+    this.faults = this.faults.filter((one) => one.to >= this.begin);
+    for (const [kind, times] of Object.entries(this.marks)) this.marks[kind] = times.slice(searched(times, (one) => one < this.begin));
+    if (this.broken >= 0) this.broken -= n;
+    return n;
+  }
+
+  /** Messages and calls by the new numbers; those that were begun before them are gone. */
+  forgetMessages(n) {
+    const { messages, calls } = this;
+    for (let m = (this.oldestMessage ??= 0); m < messages.length; m++) {
+      const one = messages[m];
+      if (!one) continue;
+      if (one.sent < n) {
+        messages[m] = undefined;
+        this.oldestMessage = m;
+        continue;
+      }
+      one.sent -= n;
+      one.last -= n;
+      if (one.ended >= 0) one.ended -= n;
+      if (one.passedAt) one.passedAt = one.passedAt.map((i) => i - n);
+    }
+    for (let call = 0; call < calls.length; call++) {
+      const one = calls[call];
+      if (!one) continue;
+      if (one.call < n) calls[call] = undefined;
+      else calls[call] = { call: one.call - n, answer: one.answer < 0 ? -1 : one.answer - n };
     }
   }
 

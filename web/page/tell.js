@@ -116,7 +116,7 @@ function memberSays(run, e, before, i) {
   if (set.paused !== undefined) return { text: set.paused ? `${who} is paused` : `${who} goes on`, why: "" };
   if (set.role === "leader") return { text: `${who} leads in term ${term}`, why: votesFor(run, e, term, before, i) };
   if (set.role === "candidate") {
-    const call = by && decode(run.messages[by].event.frame).name === "TimeoutNow";
+    const call = run.messages[by] && decode(run.messages[by].event.frame).name === "TimeoutNow";
     return { text: `${who} stands for election in term ${term}`, why: call ? "its leader hands over to it" : "a majority would vote for it" };
   }
   if (set.role === "pre-candidate") {
@@ -166,7 +166,7 @@ function votesFor(run, e, term, before, i) {
   const voters = new Set([e.who]);
   for (let at = i - 1; at >= 0 && run.events[at].t > e.t - 3_000_000; at--) {
     const one = run.events[at];
-    if (one.k !== "received" || one.who !== e.who) continue;
+    if (one.k !== "received" || one.who !== e.who || !run.messages[one.m]) continue;
     const what = decode(run.messages[one.m].event.frame);
     if (what.type === 4 && what.term === term && !what.reject && what.group === e.group) voters.add(run.messages[one.m].event.who);
   }

@@ -21,7 +21,7 @@ export class Timeline {
 
   drag(event) {
     const { left, width } = this.svg.getBoundingClientRect();
-    this.seek(Math.max(0, Math.min(1, (event.clientX - left) / width)) * this.run.end);
+    this.seek(Math.max(0, Math.min(1, (event.clientX - left) / width)) * (this.run.end - this.run.begin) + this.run.begin);
   }
 
   draw(group) {
@@ -30,7 +30,8 @@ export class Timeline {
     if (!width) return;
     this.width = width;
     const { run } = this;
-    const x = (t) => (t / Math.max(1, run.end)) * width;
+    const long = Math.max(1, run.end - run.begin);
+    const x = (t) => (Math.max(0, t - run.begin) / long) * width;
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.replaceChildren(svg("rect", { class: "lane", x: 0, y: TOP, width, height: LEAD + FAULT + MARKS + 4, rx: 4 }));
     for (const one of run.leaders) {
@@ -52,8 +53,8 @@ export class Timeline {
       const places = [...new Set(run.marks[kind].map((t) => Math.round(x(t))))];
       this.svg.append(svg("path", { class: `marks ${kind}`, d: places.map((at) => `M${at + 0.5},${from}V${to}`).join("") }));
     }
-    const step = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300].find((s) => (s * 1e6 * width) / Math.max(1, run.end) > 52) ?? 600;
-    for (let n = 0; n * step * 1e6 <= run.end; n++) {
+    const step = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300].find((s) => (s * 1e6 * width) / long > 52) ?? 600;
+    for (let n = Math.ceil(run.begin / 1e6 / step); n * step * 1e6 <= run.end; n++) {
       const s = Number((n * step).toFixed(2));
       if (x(s * 1e6) > width - 38) break;
       const label = svg("text", { class: "axis", x: x(s * 1e6), y: height - 7 });
@@ -67,6 +68,7 @@ export class Timeline {
     this.line = svg("line", { class: "now", y1: 0, y2: height - 18 });
     this.knob = svg("circle", { class: "knob", r: 5, cy: height - 20 });
     this.svg.append(this.line, this.knob);
+    this.svg.setAttribute("aria-valuemin", Math.round(run.begin / 1e6));
     this.svg.setAttribute("aria-valuemax", Math.round(run.end / 1e6));
     this.show(this.t ?? 0);
   }
@@ -74,7 +76,8 @@ export class Timeline {
   show(t) {
     this.t = t;
     if (!this.line) return;
-    const x = Math.round((t / Math.max(1, this.run.end)) * this.width * 2) / 2;
+    const { begin, end } = this.run;
+    const x = Math.round(((t - begin) / Math.max(1, end - begin)) * this.width * 2) / 2;
     if (x !== this.x || !this.line.hasAttribute("x1")) {
       this.x = x;
       this.line.setAttribute("x1", x);
