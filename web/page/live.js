@@ -175,17 +175,17 @@ export class Live {
     this.faults.draw();
     this.hands.draw();
     const behind = this.app.run.end - this.app.player.t;
-    const label = this.following ? "Now" : `Back to now (${(behind / 1e6).toFixed(0)} s)`;
+    const label = this.following ? "Now" : `To now (${(behind / 1e6).toFixed(0)} s)`;
     if (this.nowButton.textContent !== label) this.nowButton.textContent = label;
     this.nowButton.setAttribute("aria-pressed", String(this.following));
-    const share = this.sampled && this.sampled.of > this.sampled.told ? `${this.sampled.told} of ${this.sampled.of} packets are drawn` : "";
+    const share = this.sampled && this.sampled.of > this.sampled.told ? `${this.sampled.told}/${this.sampled.of} packets` : "";
     if (this.share.textContent !== share) this.share.textContent = share;
   }
 
   controls() {
     const gap = document.querySelector("#transport .gap");
     this.nowButton = html("button", { type: "button", id: "now", onclick: () => this.toNow() }, "Now");
-    this.share = html("small", { id: "share", title: "Fairly chosen; the switches' counters count all of them" });
+    this.share = html("small", { id: "share", title: "So many are drawn of how many there were: fairly chosen; the switches' counters count all of them" });
     gap.before(this.nowButton, this.share);
     document.getElementById("link").hidden = true;
     gap.after(
