@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,9 @@ from web.recording import Event, Writer, fault_of
 LENGTH_US = 600_000_000
 MOST_BYTES = 96 << 20
 """Of events as text; a busy lab's window is shorter then."""
+
+MOST_LEFT = 8192
+"""Events that have left, and are still in the list: it is cut when there are more."""
 
 Json = dict[str, Any]
 
@@ -38,13 +40,15 @@ class Window:
         """Bytes of all events here."""
         self.length_us = length_us
         self._most_bytes = most_bytes
-        self._events: deque[tuple[int, str]] = deque()
+        self._events: list[tuple[int, str]] = []
+        self._left = 0
+        """How many of these have left. No deque: from its ends to its middle it is a long way."""
         self._past = Past()
 
     @property
     def end_us(self) -> int:
         """The time of the last event."""
-        return self._events[-1][0] if self._events else self._past.t
+        return self._events[-1][0] if self.next > self.first else self._past.t
 
     @property
     def begin_us(self) -> int:
@@ -61,11 +65,20 @@ class Window:
         self._events.append((event["t"], text))
         self.next += 1
         self.size += len(text)
-        while self._events[0][0] < event["t"] - self.length_us or self.size > self._most_bytes:
+        while self.first < self.next and (self._oldest < event["t"] - self.length_us or self.size > self._most_bytes):
             self._leave()
 
+    @property
+    def _oldest(self) -> int:
+        return self._events[self._left][0]
+
     def _leave(self) -> None:
-        t, text = self._events.popleft()
+        t, text = self._events[self._left]
+        self._events[self._left] = (t, "")
+        self._left += 1
+        if self._left > MOST_LEFT:
+            del self._events[: self._left]
+            self._left = 0
         self.first += 1
         self.size -= len(text)
         self._past.apply({"t": t, **json.loads(text)})
@@ -79,7 +92,7 @@ class Window:
         window nothing is told. Raises Behind."""
         if number < self.first:
             raise Behind
-        for at in range(number - self.first, len(self._events)):
+        for at in range(number - self.first + self._left, len(self._events)):
             t, text = self._events[at]
             if not self._past.is_about_earlier(text):
                 yield f'{{"t":{t - base_us},{text[1:]}'
@@ -93,7 +106,8 @@ class Window:
         """The window as it is now, which another thread may read."""
         other = Window(self.header, self.length_us, self._most_bytes)
         other.first, other.next, other.size = self.first, self.next, self.size
-        other._events, other._past = self._events.copy(), copy.deepcopy(self._past)
+        other._events, other._left = self._events.copy(), self._left
+        other._past = copy.deepcopy(self._past)
         return other
 
     def save(self, file: Path, from_us: int = 0, to_us: int | None = None) -> int:

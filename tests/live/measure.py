@@ -37,6 +37,7 @@ from tests.web.browser import chromium
 from tests.web.measure import FRAMES, GROWTH, RISE, TASK_MS, Played, Row, ask, heap_mb, rise, table
 from tests.web.runs import record_nine
 from topo import paths
+from topo.errors import LabError
 from web import recording
 from web.window import Window
 
@@ -265,9 +266,12 @@ def main() -> int:
             parser.error(f"{given.folder} can be no folder ({error.strerror}): name another")
     rows = []
     with tempfile.TemporaryDirectory() as made:
-        for row in measure(given.folder or Path(made), given, only):
-            say(f"{row.what}: {row.figure}{'' if row.holds else '  MISSED'}")
-            rows.append(row)
+        try:
+            for row in measure(given.folder or Path(made), given, only):
+                say(f"{row.what}: {row.figure}{'' if row.holds else '  MISSED'}")
+                rows.append(row)
+        except LabError as error:
+            parser.exit(1, f"{parser.prog}: {error}\n")
     if given.json:
         print(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
     else:

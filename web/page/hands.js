@@ -25,7 +25,7 @@ export class Hands {
     const make = { member: this.member, switch: this.aSwitch, controller: this.controller, host: this.host, link: this.link }[kind] ?? this.lab;
     this.buttons = [];
     this.title.textContent = "";
-    this.same.textContent = "";
+    this.same.textContent = this.done.textContent = this.done.className = "";
     this.acts.replaceChildren(...make.call(this, id, target));
     this.draw();
   }

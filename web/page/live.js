@@ -9,7 +9,7 @@ const AGAIN = 1500; // milliseconds between two tries to reach the server
 const NEAR = 300_000; // microseconds behind the last event, where the present is shown: events come in batches
 const FAR = 1_500_000; // further behind than that, the present is jumped to
 const LONG = 6 * 3_600_000_000; // then the page is opened anew: its lists of what is gone have grown
-const MORE = 0.1; // of what the server keeps, that is kept here beyond that: letting go takes a while
+const MORE = 0.01; // of what the server keeps, that is kept here beyond that: letting go takes a while
 const LATE = 3_000_000; // behind the machine's clock: so late are events that have waited for a page which stood still
 const CURRENT = 2_000_000; // no further behind, it has caught up
 const REDRAWN = 1000; // milliseconds between two drawings of the line of time
@@ -175,17 +175,17 @@ export class Live {
     this.faults.draw();
     this.hands.draw();
     const behind = this.app.run.end - this.app.player.t;
-    const label = this.following ? "Now" : `Back to now (${(behind / 1e6).toFixed(0)} s)`;
+    const label = this.following ? "Now" : `To now (${(behind / 1e6).toFixed(0)} s)`;
     if (this.nowButton.textContent !== label) this.nowButton.textContent = label;
     this.nowButton.setAttribute("aria-pressed", String(this.following));
-    const share = this.sampled && this.sampled.of > this.sampled.told ? `${this.sampled.told} of ${this.sampled.of} packets are drawn` : "";
+    const share = this.sampled && this.sampled.of > this.sampled.told ? `${this.sampled.told}/${this.sampled.of} packets` : "";
     if (this.share.textContent !== share) this.share.textContent = share;
   }
 
   controls() {
     const gap = document.querySelector("#transport .gap");
     this.nowButton = html("button", { type: "button", id: "now", onclick: () => this.toNow() }, "Now");
-    this.share = html("small", { id: "share", title: "Fairly chosen; the switches' counters count all of them" });
+    this.share = html("small", { id: "share", title: "So many are drawn of how many there were: fairly chosen; the switches' counters count all of them" });
     gap.before(this.nowButton, this.share);
     document.getElementById("link").hidden = true;
     gap.after(
