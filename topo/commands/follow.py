@@ -20,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 def follow(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[put KEY VALUE|get KEY|send VALUE|delete KEY]", show_default=False),
+        typer.Argument(metavar="put KEY VALUE|get KEY|send VALUE|delete KEY", show_default=False),
     ] = None,
     wait: Annotated[
         str | None,

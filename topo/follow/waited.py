@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 def wait(text: str, count: int, seconds: float, shown: Shown) -> None:
     """Tell the ways of the next ``count`` packets that fit. Raises UsageError for a filter that cannot be read,
-    LabError if fewer came within ``seconds`` (0: there is no end)."""
+    LabError if fewer came within ``seconds`` (0: there is no end), KeyboardInterrupt if Ctrl-C ended it before."""
     if not 1 <= count <= MOST_PACKETS:
         raise UsageError(f"--count {count}: choose 1 to {MOST_PACKETS}")
     if not seconds >= 0:
@@ -36,14 +36,17 @@ def wait(text: str, count: int, seconds: float, shown: Shown) -> None:
         follower = Follower(watch.topology, watch.shadows, lambda one: "packet" if wanted.matches(one) else "")
         watch.recording.members(time.time_ns(), disks.status(live))
         print(f"Waiting for {text}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        deadline = time.monotonic() + seconds if seconds else None
         found: list[Json] = []
-        for journey in _whole(watch, follower, wanted, count, seconds):
+        for journey in _whole(watch, follower, wanted, count, deadline):
             found.append(_tell(watch, follower, journey, first=not found))
         watch.recording.members(time.time_ns(), disks.status(live))
         watch.recording.tell(follower.events)
         watch.finish(f"packets with {text}")
         if shown.as_json:
             print_json({"filter": text, "packets": found, "looked_at": follower.packets})
+        if len(found) < count and (deadline is None or time.monotonic() < deadline):
+            raise KeyboardInterrupt
         if len(found) < count:
             came = f"only {len(found)} of {count} packets with" if found else "no packet with"
             raise LabError(f"{came} {text} came within {seconds:g} s; {follower.packets} packets were looked at")
@@ -58,9 +61,10 @@ def _tell(watch: Watch, follower: Follower, journey: Journey, *, first: bool) ->
     return teller.json(journey)
 
 
-def _whole(watch: Watch, follower: Follower, wanted: filters.Filter, count: int, seconds: float) -> Iterator[Journey]:
+def _whole(
+    watch: Watch, follower: Follower, wanted: filters.Filter, count: int, deadline: float | None
+) -> Iterator[Journey]:
     """Ways that fit, as they become whole, until there are ``count`` of them. No others are left in ``follower``."""
-    deadline = time.monotonic() + seconds if seconds else None
     told: list[Journey] = []
     for frames in watch.frames():
         follower.take(frames)
