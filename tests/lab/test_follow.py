@@ -173,10 +173,10 @@ def waiting(lab: Lab, wanted: str, *more: str) -> Iterator[Callable[[], Json]]:
         running.communicate()
 
 
-def dropped_once(lab: Lab, switch: str, reason: str, wanted: str, act: Callable[[], None]) -> Json:
+def dropped_once(lab: Lab, switch: str, reason: str, wanted: str, act: Callable[[], None], *more: str) -> Json:
     """The packet that ``act`` sends, as `follow` tells it; the switch has counted just that one more."""
     before = all_drops(lab)
-    with waiting(lab, f"{wanted} drop={reason}") as said:
+    with waiting(lab, f"{wanted} drop={reason}", *more) as said:
         act()
         (packet,) = said()["packets"]
     expected = {**before, switch: {**before[switch], reason: before[switch].get(reason, 0) + 1}}
@@ -205,15 +205,25 @@ def test_a_stale_term_is_followed_to_the_filter_that_drops_it(lab: Lab) -> None:
     undisturbed(lab, replay)
 
 
-def test_a_stranger_is_followed_to_the_guard(lab: Lab) -> None:
+def test_a_stranger_is_followed_to_the_guard(lab: Lab, tmp_path: Path) -> None:
     live, topology = lab.live, lab.live.topology
+    file = tmp_path / "stranger.rec"
 
     def forge(leader: str, term: int) -> None:
         header = Header(MessageType.APPEND_ENTRIES, topology.member_id(leader), 3, 1, term)
         forged = datagram(live, header, at="h22", to="h3", claiming=leader)
         packet = dropped_once(
-            lab, "s2", "not_member", "type=AppendEntries from=h22", lambda: send(live, "h22", [forged])
+            lab,
+            "s2",
+            "not_member",
+            "type=AppendEntries from=h22",
+            lambda: send(live, "h22", [forged]),
+            "--record",
+            str(file),
         )
+        events = [event for event in recording.read(file).events if "m" in event]
+        assert [event["k"] for event in events] == ["sent", "passed", "dropped"]
+        assert (events[2]["who"], events[2]["why"]) == ("s2", "not_member")
         found = tables(packet["hops"][0])
         assert found["members"]["hit"] is False and found["guard_enforce"]["hit"]
         assert (packet["host"], packet["from"].partition(":")[0]) == ("h22", str(topology.host(leader).ip))

@@ -86,11 +86,11 @@ def _follow(watch: Watch, asking: Asking, operation: str) -> Followed:
     before = disks.status(live)
     watch.recording.members(time.time_ns(), before)
     frames = _until_answered(watch, asking)
-    watch.reread()
     told = _story(watch.topology, asking, operation)
     window = story.window(_leaving(watch.topology, frames), asking.client)
     follower = Follower(watch.topology, watch.shadows, story.Story(told, window).role)
     follower.take(frames)
+    watch.reread()  # so that it is known whose entries were others meanwhile
     after = disks.status(live)
     watch.recording.members(time.time_ns(), after)
     leader = _leader(watch.topology, told)
@@ -119,7 +119,7 @@ def _story(topology: Topology, asking: Asking, operation: str) -> story.Call:
     result = asking.asked.result
     if result is None:
         return told
-    if operation in READS:
+    if operation in READS and topology.reads != "log":
         return replace(told, leader=result.served_by)
     return replace(told, leader=result.served_by, index=result.index, term=result.term)
 

@@ -14,6 +14,7 @@ from hosts.control import socket as control
 from hosts.measures import STAGES
 from topo.errors import LabError
 from topo.lab.running_lab import Live, node_socket
+from topo.topology import Group
 
 PATIENCE_S = 3.0
 Json = dict[str, Any]
@@ -41,9 +42,17 @@ def status(live: Live) -> dict[str, Json]:
     return found
 
 
+def nodes_of(live: Live, group: Group) -> list[str]:
+    """The nodes that run and may hold a group's log: its members, and of the first cluster's groups the spares."""
+    topology = live.topology
+    spares = set(topology.nodes) - set(topology.members) if group in topology.clusters[0] else set()
+    return [name for name in live.expected_nodes if name in spares or name in group.members.values()]
+
+
 def entry(live: Live, group: int, index: int) -> list[Disk]:
-    """An entry at each node of the lab."""
-    return [_entry(name, group, index) for name in live.expected_nodes]
+    """An entry at each node of its group."""
+    (asked,) = [one for one in live.topology.groups if one.id == group]
+    return [_entry(name, group, index) for name in nodes_of(live, asked)]
 
 
 def _entry(name: str, group: int, index: int) -> Disk:

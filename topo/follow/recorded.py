@@ -12,6 +12,7 @@ from hosts.control import socket as control
 from sim.last_seen import entry_event
 from topo import paths
 from topo.errors import LabError
+from topo.follow.disks import nodes_of
 from topo.follow.shadow import Shadows
 from topo.lab.running_lab import Live, node_socket
 from topo.live.members import SeenMember
@@ -36,9 +37,8 @@ class Recording:
         self._events: list[Timed] = []
         self._members = {
             (name, group.id): SeenMember(name, group.id)
-            for name in live.expected_nodes
-            for group in self._topology.clusters[self._topology.cluster_of(name)]
-            if name in group.members.values() or name not in self._topology.members
+            for group in self._topology.groups
+            for name in nodes_of(live, group)
         }
 
     def tell(self, events: Iterable[Timed]) -> None:

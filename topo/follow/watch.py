@@ -54,8 +54,9 @@ class Watch:
         self.live = live
         self.shown = shown
         self.topology: Topology = live.topology
-        self.troubles: dict[str, str] = {}
-        """What is not known of a switch, by name."""
+        self._unread: dict[str, str] = {}
+        self._unheard: dict[str, str] = {}
+        """Of switches whose tables, or whose registers, could not be read: why not."""
         self.began_ns = time.time_ns() - CLOCK_BEFORE_NS
         self._stack = ExitStack()
         self._loop = asyncio.new_event_loop()
@@ -114,9 +115,9 @@ class Watch:
             for name, number in groups.items():
                 if name in heard:
                     self.shadows.learn(one.name, number, heard[name], self._known_ns)
-            if not heard and one.name not in self.troubles:
+            if not heard:
                 # Heartbeats teach the shadow within a moment what the switch knows, wherever they pass.
-                self.troubles[one.name] = "no controller says what this switch had learnt of leaders before"
+                self._unheard[one.name] = "no controller says what this switch had learnt of leaders before"
         self.recording.registers(self._known_ns)
 
     def reread(self) -> None:
@@ -126,8 +127,9 @@ class Watch:
             try:
                 held = self._run(reader.read()).entries
             except ReadError as error:
-                self.troubles[name] = f"its tables cannot be read: {error}"
+                self._unread[name] = f"its tables cannot be read: {error}"
                 continue
+            self._unread.pop(name, None)
             before = self.shadows.entries(name)
             if self.shadows.hold(name, held) and self._known_ns:
                 self.recording.changed(time.time_ns(), name, before, held)
@@ -157,7 +159,7 @@ class Watch:
             self.topology,
             follower.next_of,
             origin_ns,
-            dict(self.troubles),
+            {**self._unheard, **self._unread},
             self.stopped(),
             cut,
             tables=self.shown.tables,
