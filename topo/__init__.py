@@ -4,6 +4,7 @@ cli, commands/           the command; each subcommand imports what it needs when
 topology, topologies/    what a lab consists of
 lab/                     the running lab
 views/                   what commands show
+follow/                  a packet's whole way
 metrics/                 the lab's state for Prometheus
 soak/, demo              faults under load; the story on real packets
 paths, root, errors

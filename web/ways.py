@@ -59,9 +59,24 @@ class Ways:
         """``pipeline.step``, and the way, the hop's values, and the number of the reason of a drop (0: none).
         ``version`` is another one for each pipeline, and whenever its entries have changed. ``registers``: names of
         cells by what they hold, so that it need not be told."""
+        return self.read(pipeline, version, frame, now_us, registers, self.trace(pipeline, port, frame, now_us))
+
+    def trace(self, pipeline: Pipeline, port: int, frame: bytes, now_us: int) -> bytes:
+        """``pipeline.step``, as the records of the traced build."""
         # Switches have clocks of their own, and the library has one idea of when it traced last.
         self.tracer.choose(most=0)
-        records = step_alone(self.tracer.library, pipeline.native.switch, port, frame, now_us, 0)
+        return step_alone(self.tracer.library, pipeline.native.switch, port, frame, now_us, 0)
+
+    def read(
+        self,
+        pipeline: Pipeline,
+        version: object,
+        frame: bytes,
+        now_us: int,
+        registers: Mapping[int, str],
+        records: bytes,
+    ) -> tuple[Output, int, list[Any], int]:
+        """What ``step`` tells, out of what ``trace`` gave."""
         bits = _Bits(frame, now_us, registers)
         found = self._remembered.find(records, version, bits, self._fields.checksum)
         if found is not None:

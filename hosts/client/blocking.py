@@ -74,6 +74,11 @@ class Client:
         self._socket.close()
 
     @property
+    def address(self) -> Address:
+        """The own address and port, as members see them."""
+        return self._socket.getsockname()
+
+    @property
     def drops(self) -> int:
         """Datagrams that were no answer to anything that this client waits for."""
         return self._protocol.counters["drops"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +27,29 @@ _TIME = re.compile(r"time|stamp")
 _IP = re.compile(r"addr|gateway|next_?hop|nhop|(^|[\W_])ip(v?4)?([\W_]|$)")
 _IPV6 = re.compile(r"addr|ip(v?6)?")
 _CHECKSUM = re.compile(r"checksum|csum")
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A packet at a table. ``place``: file and line; ``hit``: whether an entry matched, which is told by its
+    ``handle`` and its match ``entry``, unless it is gone meanwhile; ``action``: "" where a miss has none. Values are
+    texts, as people write them."""
+
+    table: str
+    place: str
+    key: tuple[tuple[str, str], ...]
+    hit: bool
+    handle: int | None
+    entry: str
+    action: str
+    params: tuple[tuple[str, str], ...]
+
+    @property
+    def call(self) -> str:
+        """The action with its parameters."""
+        if not self.action:
+            return "no action"
+        return f"{self.action}({', '.join(f'{name} = {value}' for name, value in self.params)})"
 
 
 class Narrator:
@@ -108,9 +132,6 @@ class Narrator:
         text = one.source.text or one.name
         return [f"  if {text}: {'yes' if event.words[0] else 'no'}{_at(one.source)}"]
 
-    def _lookup(self, event: Event) -> list[str]:
-        return self._table(self.tables[event.number], event)
-
     def _action(self, event: Event) -> list[str]:
         return [f"  {where(self.program.actions[event.number])}"]
 
@@ -123,45 +144,43 @@ class Narrator:
     def _sent(self, event: Event) -> list[str]:
         return [f"port {event.number}: {len(event.frame)} bytes out: {event.frame.hex()}"]
 
-    def _table(self, table: Table, event: Event) -> list[str]:
+    def lookups(self, events: Sequence[Event]) -> tuple[Lookup, ...]:
+        """The tables that a packet came to, in order; its events are whole."""
+        return tuple(self._lookup(event) for event in events if event.kind is Kind.TABLE)
+
+    def _lookup(self, event: Event) -> Lookup:
+        table = self.tables[event.number]
         hit, pointer, action_number, key_words = event.words[:4]
         words = event.words[4:]
         key = words[:key_words]
         values = [number(key[first : first + count]) for first, count in key_offsets(table)]
-        shown = ", ".join(
-            f"{k.name} = {value_text(k.name, k.width, v)}" for k, v in zip(table.key, values, strict=True)
-        )
+        shown = tuple((k.name, value_text(k.name, k.width, v)) for k, v in zip(table.key, values, strict=True))
         action = self.actions.get(action_number)
-        call = self._call(action, words[key_words:]) if action else "no action"
-        if not table.key:
-            return [f"  table {table.name}: {call}{_at(table.source)}"]
-        lines = [f"  table {table.name}{_at(table.source)}", f"    key {shown}"]
-        if not hit:
-            return [*lines, f"    miss: {call}"]
-        entry = self._entry(table, pointer)
-        return [*lines, f"    hit {self._entry_text(table, entry)}: {call}"]
+        params = self._params(action, words[key_words:]) if action else ()
+        entry = self.pipeline.entry_at(table.name, pointer) if hit and table.key else None
+        handle, text = (None, "") if entry is None else (entry.handle, _entry_text(table, entry))
+        name = action.name if action else ""
+        return Lookup(table.name, str(table.source), shown, bool(hit and table.key), handle, text, name, params)
 
-    def _call(self, action: Action, words: Sequence[int]) -> str:
-        parts, at = list[str](), 0
+    def _table(self, event: Event) -> list[str]:
+        one = self._lookup(event)
+        place = _at(self.tables[event.number].source)
+        if not one.key:
+            return [f"  table {one.table}: {one.call}{place}"]
+        shown = ", ".join(f"{name} = {value}" for name, value in one.key)
+        entry = "an entry that is gone" if one.handle is None else f"entry {one.handle} {one.entry}"
+        found = f"hit {entry}" if one.hit else "miss"
+        return [f"  table {one.table}{place}", f"    key {shown}", f"    {found}: {one.call}"]
+
+    def _params(self, action: Action, words: Sequence[int]) -> tuple[tuple[str, str], ...]:
+        found, at = list[tuple[str, str]](), 0
         for param in action.params:
             count = limbs(param.width)
             value = number(words[at : at + count]) if len(words) >= at + count else 0
-            names = f"{param.name} {self.meanings[action.id].get(len(parts), '')}"
-            parts.append(f"{param.name} = {value_text(names, param.width, value)}")
+            names = f"{param.name} {self.meanings[action.id].get(len(found), '')}"
+            found.append((param.name, value_text(names, param.width, value)))
             at += count
-        return f"{action.name}({', '.join(parts)})"
-
-    def _entry(self, table: Table, pointer: int) -> Entry | None:
-        return self.pipeline.entry_at(table.name, pointer)
-
-    def _entry_text(self, table: Table, entry: Entry | None) -> str:
-        if entry is None:
-            return "an entry that is gone"
-        keys = zip(table.key, entry.match, strict=True)
-        text = ", ".join(f"{match_text(k.name, k.width, m)}" for k, m in keys)
-        priority = f", priority {entry.priority}" if table.ordered else ""
-        via = f" by {entry.action}" if isinstance(entry.action, Member | Group) else ""
-        return f"entry {entry.handle} [{text}{priority}]{via}"
+        return tuple(found)
 
     # Changes -----------------------------------------------------------------------------------
 
@@ -190,6 +209,14 @@ class Narrator:
 
     def _value(self, name: str, value: int) -> str:
         return value_text(name, self.widths.get(name, 64), value)
+
+
+def _entry_text(table: Table, entry: Entry) -> str:
+    keys = zip(table.key, entry.match, strict=True)
+    text = ", ".join(f"{match_text(k.name, k.width, m)}" for k, m in keys)
+    priority = f", priority {entry.priority}" if table.ordered else ""
+    via = f" by {entry.action}" if isinstance(entry.action, Member | Group) else ""
+    return f"[{text}{priority}]{via}"
 
 
 def _fate(words: Sequence[int], last: str) -> list[str]:
@@ -317,7 +344,7 @@ _TELLERS: dict[Kind, Callable[[Narrator, Event], list[str]]] = {
     Kind.PARSED: Narrator._parsed,
     Kind.INGRESS: Narrator._ingress,
     Kind.CONDITION: Narrator._condition,
-    Kind.TABLE: Narrator._lookup,
+    Kind.TABLE: Narrator._table,
     Kind.ACTION: Narrator._action,
     Kind.EGRESS: Narrator._egress,
     Kind.LOST: Narrator._lost,

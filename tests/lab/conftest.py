@@ -35,7 +35,7 @@ BUILD = paths.ROOT / "build" / "test"
 PATIENCE_S = 60.0
 """For conditions that come true in a second on an idle machine."""
 
-STARTED = ("lab", "demo", "soak", "exec", "capture")
+STARTED = ("lab", "demo", "soak", "exec", "capture", "follow")
 """Commands that stay, or become another program: they begin with a start of Python, as a user's do."""
 
 Result = TypeVar("Result")

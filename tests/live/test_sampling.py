@@ -56,6 +56,12 @@ def test_all_of_it_is_raft_and_nothing_else() -> None:
     assert passed(WHOLE, [other, b"\x88\xb5" * 40, b"short", ipv6]) == []
 
 
+def test_all_of_it_includes_what_is_too_short_for_an_exchange() -> None:
+    short = [frames.pack(SENDERS[0], PORT, ("10.0.2.2", PORT), b"x" * size, checksum=True) for size in (0, 1, 39, 40)]
+    assert passed(WHOLE, short) == short
+    assert passed(WHOLE // 2, short[:2]) == []
+
+
 @pytest.mark.parametrize("share", [WHOLE // 2, WHOLE // 10, WHOLE // 100])
 def test_exchanges_are_chosen_as_a_whole_and_evenly(share: int) -> None:
     rounds = 2000

@@ -16,7 +16,7 @@ from p4switch.pipeline.entities import Exact, Lpm
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.program_json import load_json
 from p4switch.trace.events import Kind, Tracer
-from p4switch.trace.journey import Narrator
+from p4switch.trace.journey import Lookup, Narrator
 from sim.run import compile_program
 from tests.web.browser import Page
 from tests.web.folded import Folded, State
@@ -275,22 +275,17 @@ def _fill(pipeline: Pipeline, state: State, switch: str) -> None:
 
 def _tables(narrator: Narrator, events: list[Any]) -> list[list[str]]:
     """[table, hit or miss, key values, action with parameters] of each table that was looked up."""
-    found = []
-    for event in events:
-        if event.kind is not Kind.TABLE:
-            continue
-        lines = narrator._table(narrator.tables[event.number], event)
-        key = ", ".join(part.split(" = ")[1] for part in lines[1].strip().removeprefix("key ").split(", "))
-        result = lines[2].strip()
-        call = result.rsplit(": ", 1)[1].rsplit(".", 1)[-1] if "(" not in result else _call(result)
-        found.append([narrator.tables[event.number].name, result[:4].rstrip(": "), key, call])
-    return found
+    return [
+        [one.table, "hit" if one.hit else "miss", ", ".join(value for _, value in one.key), _call(one)]
+        for one in narrator.lookups(events)
+    ]
 
 
-def _call(result: str) -> str:
-    name, _, params = result.split(": ", 1)[1].partition("(")
-    params = re.sub(r"0x[0-9a-f]+", lambda hexadecimal: str(int(hexadecimal[0], 16)), params)
-    return f"{name.rsplit('.', 1)[-1]}({params.replace(' = ', ' ')}"
+def _call(one: Lookup) -> str:
+    if not one.action:
+        return one.call
+    params = ", ".join(f"{name} {int(value, 16) if value.startswith('0x') else value}" for name, value in one.params)
+    return f"{one.action.rsplit('.', 1)[-1]}({params})"
 
 
 # -- the file -----------------------------------------------------------------------------------------------------

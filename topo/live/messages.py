@@ -6,7 +6,8 @@ of a copy, nothing else. What is not seen to arrive is told as dropped, unless p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from hosts.wire import Flag
 from topo.topology import Topology
 from web.recording import PAYLOAD_AT, hop_text, patch_of
 
+AGAIN_NS = 50_000_000
+"""Messages with the same bytes that were sent so long after one another are told apart by when they are seen."""
 LOST_NS = 1_000_000_000
 """A message that has not arrived by then will not."""
 KEPT_NS = 2_000_000_000
@@ -25,9 +28,17 @@ TYPE_AT, FLAGS_AT, TARGET_AT = 43, 44, 46
 Json = dict[str, Any]
 Timed = tuple[int, Json]
 """Nanoseconds since 1970, and an event without its time."""
+Way = Callable[[int, int, str, int, bytes], tuple[int, Sequence[int | str]]]
+"""Given a message's number (0: not known), nanoseconds since 1970, switch, port and frame; gives the number of the
+way through the switch's program and the hop's values, as recordings have them."""
 
 
-@dataclass
+def not_followed(_m: int, _time_ns: int, _switch: str, _port: int, _frame: bytes) -> tuple[int, Sequence[int | str]]:
+    """Way 0: nobody knows."""
+    return 0, ()
+
+
+@dataclass(eq=False)
 class _Message:
     m: int
     key: bytes
@@ -36,6 +47,8 @@ class _Message:
     to: str | None
     at: str
     received: set[str] = field(default_factory=set)
+    been: set[str] = field(default_factory=set)
+    """Interfaces at which it was seen."""
     judged: bool = False
 
     @property
@@ -47,9 +60,11 @@ class _Message:
 class Messages:
     """The messages of a lab that are on their way now."""
 
-    def __init__(self, topology: Topology, first: int = 1) -> None:
-        """``first``: the number of the first message."""
+    def __init__(self, topology: Topology, first: int = 1, way: Way = not_followed) -> None:
+        """``first``: the number of the first message. ``way`` is asked once for each frame that comes into a switch,
+        in the order of time."""
         self.next = first
+        self._way = way
         self._hosts = {str(host.ip): host.name for host in topology.hosts}
         self._edges = {host.switch_interface: host.name for host in topology.hosts}
         self._ports = {
@@ -57,7 +72,8 @@ class Messages:
             for switch in topology.switches
             for port, interface in topology.ports(switch.name).items()
         }
-        self._known: dict[bytes, _Message] = {}
+        self._known: defaultdict[bytes, list[_Message]] = defaultdict(list)
+        """By what they have in common, in the order in which they were sent."""
         self._recent: dict[int, _Message] = {}
         self._blurred_ns = 0
 
@@ -65,17 +81,18 @@ class Messages:
         """Frames in the order of time: each (nanoseconds, interface, whether it goes out, hexadecimal)."""
         events: list[Timed] = []
         for time_ns, interface, outgoing, text in frames:
-            frame = bytes.fromhex(text)
-            if len(frame) < PAYLOAD_AT or interface not in self._ports:
-                continue
-            host = self._edges.get(interface)
-            if outgoing:
-                events += self._arrives(time_ns, host or "", frame)
-                continue
-            if host is not None:
-                events.append(self._leaves(time_ns, host, frame))
-            events += self._passes(time_ns, interface, frame)
+            events += self.seen(time_ns, interface, bool(outgoing), bytes.fromhex(text))
         return events
+
+    def seen(self, time_ns: int, interface: str, outgoing: bool, frame: bytes) -> list[Timed]:
+        """A frame, no earlier than the one before."""
+        if len(frame) < PAYLOAD_AT or interface not in self._ports:
+            return []
+        host = self._edges.get(interface)
+        if outgoing:
+            return self._arrives(time_ns, interface, host or "", frame)
+        left = [self._leaves(time_ns, host, frame)] if host is not None else []
+        return [*left, *self._passes(time_ns, interface, frame)]
 
     def blurred(self, now_ns: int) -> None:
         """Packets were missed: nothing follows for messages of this time."""
@@ -84,27 +101,40 @@ class Messages:
     def _leaves(self, time_ns: int, host: str, frame: bytes) -> Timed:
         key = _key(frame)
         to = self._hosts.get(".".join(map(str, frame[30:34])))
-        again = key in self._known
+        again = bool(self._known.get(key))
         message = _Message(self.next, key, time_ns, frame[:MOST_BYTES], to, host)
         self.next += 1
-        self._known[key] = self._recent[message.m] = message
+        self._known[key].append(message)
+        self._recent[message.m] = message
         event: Json = {"k": "sent", "who": host, "m": message.m, "frame": message.frame.hex()}
         event |= {"to": to} if to is not None else {}
         event |= {"again": True} if again else {}
         event |= {"size": len(frame)} if len(frame) > MOST_BYTES else {}
         return time_ns, event
 
+    def _find(self, time_ns: int, interface: str, frame: bytes) -> _Message | None:
+        """Which of the messages with these bytes is seen here: the oldest that was not here yet, unless a later one
+        was sent long after it; the latest if all were."""
+        equal = self._known.get(_key(frame))
+        if not equal:
+            return None
+        new = [one for one in equal if interface not in one.been]
+        message = next((one for one in new if time_ns - one.sent_ns < AGAIN_NS), new[-1] if new else equal[-1])
+        message.been.add(interface)
+        return message
+
     def _passes(self, time_ns: int, interface: str, frame: bytes) -> list[Timed]:
-        message = self._known.get(_key(frame))
+        message = self._find(time_ns, interface, frame)
+        switch, port = self._ports[interface]
+        way, values = self._way(0 if message is None else message.m, time_ns, switch, port, frame)
         if message is None:
             return []
-        switch, port = self._ports[interface]
         message.at = switch
-        hop = hop_text(switch, port, 0, patch_of(message.frame, frame[:MOST_BYTES]), ())
+        hop = hop_text(switch, port, way, patch_of(message.frame, frame[:MOST_BYTES]), values)
         return [(time_ns, {"k": "passed", "m": message.m, "hops": [hop]})]
 
-    def _arrives(self, time_ns: int, host: str, frame: bytes) -> list[Timed]:
-        message = self._known.get(_key(frame))
+    def _arrives(self, time_ns: int, interface: str, host: str, frame: bytes) -> list[Timed]:
+        message = self._find(time_ns, interface, frame)
         if message is None:
             return []
         event: Json = {"k": "received", "who": host, "m": message.m}
@@ -127,7 +157,9 @@ class Messages:
                     events.append((now_ns, lost))
             if age > KEPT_NS:
                 del self._recent[message.m]
-                if self._known.get(message.key) is message:
+                equal = self._known[message.key]
+                equal.remove(message)
+                if not equal:
                     del self._known[message.key]
         return events
 

@@ -37,26 +37,28 @@ _TYPE, _INDEX, _SESSION, _ROUND = 43, 62, 70, 94
 """Offsets in a frame; of index, session and round the low 32 bits (docs/wire.md)."""
 _GOLDEN = 0x9E3779B1
 """2^32 by the golden ratio: consecutive numbers are spread evenly (Knuth, volume 3, section 6.4)."""
-_KEEP, _DROP, _HASH_PEER, _HASH_CLIENT = "keep", "drop", "peer", "client"
+_TYPED, _KEEP, _DROP, _HASH_PEER, _HASH_CLIENT = "typed", "keep", "drop", "peer", "client"
 
 
 def program(port: int, share: int) -> list[Instruction]:
-    """Lets through Raft packets on a UDP port: of the exchanges, ``share`` of WHOLE."""
+    """Lets through Raft packets on a UDP port: of the exchanges, ``share`` of WHOLE. With WHOLE also packets that are
+    too short to belong to one."""
     lines: list[tuple[int, int, str, str]] = []
     labels: dict[str, int] = {}
 
     def put(code: int, operand: int, yes: str = "", no: str = "") -> None:
         lines.append((code, operand, yes, no))
 
+    found = _KEEP if share >= WHOLE else _TYPED
     put(_LD_HALF, _ETHER_TYPE)
     put(_JEQ, 0x0800, "", _DROP)
     put(_LD_BYTE, _PROTOCOL)
     put(_JEQ, socket.IPPROTO_UDP, "", _DROP)
     put(_LD_HALF, _TARGET_PORT)
-    put(_JEQ, port, "typed", "")
+    put(_JEQ, port, found, "")
     put(_LD_HALF, _SOURCE_PORT)
-    put(_JEQ, port, "", _DROP)
-    labels["typed"] = len(lines)
+    put(_JEQ, port, found, _DROP)
+    labels[_TYPED] = len(lines)
     put(_LD_BYTE, _TYPE)
     for kind in RARE:
         put(_JEQ, int(kind), _KEEP, "")

@@ -24,7 +24,7 @@ class SeenSwitch:
         self.name = name
         self.up = False
         self.counters: Mapping[Cell, tuple[int, int]] = {}
-        self._registers = {field: _ending(registers, last) for field, last in HEARD.items()}
+        self._registers = {field: ending(registers, last) for field, last in HEARD.items()}
         self._entries: dict[Any, Entry] = {}
         self._cells: dict[Cell, int] = {}
         self._counted: dict[Cell, tuple[int, int]] = {}
@@ -83,5 +83,6 @@ def from_hosts(counters: Mapping[Cell, tuple[int, int]], ports: Sequence[int]) -
     )
 
 
-def _ending(names: Sequence[str], last: str) -> str:
+def ending(names: Sequence[str], last: str) -> str:
+    """The full name of a register, of which ``last`` is the last part; "" if there is none."""
     return next((name for name in names if name.rpartition(".")[2] == last), "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,11 +132,18 @@ def ask(route: Route, call: ClientCall) -> tuple[Destination, Result]:
 
 def ask_on(way: Destination, call: ClientCall, seconds: float) -> Result:
     """Ask from where this thread is. Raises as ``ask``."""
+    with opened(way, seconds) as client:
+        return call.ask(client)
+
+
+@contextmanager
+def opened(way: Destination, seconds: float) -> Iterator[Client]:
+    """A client where this thread is. What its calls raise becomes what ``ask`` raises."""
     from hosts.client.blocking import Client, ClientError
 
     try:
         with Client(way.servers, way.group, bind=way.source, timeout_s=seconds) as client:
-            return call.ask(client)
+            yield client
     except ValueFault as error:
         raise UsageError(str(error)) from error
     except ClientError as error:
