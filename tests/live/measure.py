@@ -232,7 +232,7 @@ def measure(folder: Path, given: argparse.Namespace, only: Sequence[str]) -> Ite
     if "rate" in only:
         yield from rate(given.pairs, given.seconds)
     if "half" in only:
-        yield from half(max(1, given.pairs // 3), given.seconds)
+        yield from half(max(1, given.pairs // 2), given.seconds)
     if {"stream", "frozen", "stopped"} & set(only):
         with recorded(folder, given.run) as served:
             if "stream" in only:
