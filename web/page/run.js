@@ -18,7 +18,7 @@ export class Run {
     this.buckets = [];
     this.ways = [{ steps: [], hits: [] }]; // 0: nobody has followed it
     this.calls = [];
-    this.taken = {}; // by switch and way: the numbers of the events in which a packet took it, those let go included
+    this.taken = {}; // by switch and way: in which events a packet took it, by their numbers from the run's first one on
     this.notable = []; // numbers of events that are worth a line while the run plays
     this.leaders = []; // {group, term, host, from, to}
     this.faults = []; // {from, to, what}
@@ -132,7 +132,7 @@ export class Run {
     const found = new Set();
     for (let b = Math.max(0, Math.floor(from / BUCKET)); b <= Math.floor(to / BUCKET); b++) {
       for (const one of this.buckets[b] ?? []) {
-        if (one.t <= to && one.t >= this.begin && Math.min(one.end, one.t + LONGEST) >= from && (one.end !== Infinity || one.t >= from)) found.add(one);
+        if (one.t <= to && this.messages[one.m] === one && Math.min(one.end, one.t + LONGEST) >= from && (one.end !== Infinity || one.t >= from)) found.add(one);
       }
     }
     return [...found];
