@@ -426,3 +426,14 @@ def test_a_call_and_a_decision_can_be_opened(page: Page, run: Folded) -> None:
     )
     page.frames()
     assert decision["text"] in page.ask("text", "line")
+
+
+NOT_THERE = ("message:999999999", "message:x", "call:999999999", "switch:s99", "broken:0", "else:1")
+
+
+@pytest.mark.parametrize("see", NOT_THERE)
+def test_a_link_to_what_is_not_there_leads_to_its_moment_alone(see: str, page: Page) -> None:
+    page.logs()
+    page.at(5.0, see)
+    assert page.logs() == [] and clock(page) == 5 * SECOND
+    assert page.js("return [switchraft.chosen, document.getElementById('panel').hidden]") == [None, True]

@@ -2,7 +2,7 @@
 // stream, the lab or the session ends.
 import { FaultsView } from "page/faults.js";
 import { Hands } from "page/hands.js";
-import { html } from "page/panels.js";
+import { html, isThere } from "page/panels.js";
 
 const KEY = "switchraft-key", CHOSEN = "switchraft-chosen", LEFT = "switchraft-left";
 const AGAIN = 1500; // milliseconds between two tries to reach the server
@@ -164,8 +164,8 @@ export class Live {
     const { app } = this;
     const less = app.run.forget(app.run.end - this.keeps);
     app.player.count -= less;
-    app.told -= less;
-    if (app.chosen?.kind === "call" && !app.run.calls[app.chosen.id]) app.choose(null, true);
+    app.told = app.told < less ? undefined : app.told - less;
+    if (app.chosen && !isThere(app, app.chosen)) app.choose(null, true);
   }
 
   /** Called with each drawing of the page. */

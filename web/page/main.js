@@ -2,7 +2,7 @@
 import { Live } from "page/live.js";
 import { Embedded, Remote } from "page/source.js";
 import { NetworkView } from "page/network.js";
-import { html, panelOf } from "page/panels.js";
+import { html, isThere, panelOf } from "page/panels.js";
 import { KINDS, Player } from "page/player.js";
 import { Run } from "page/run.js";
 import { tell } from "page/tell.js";
@@ -76,7 +76,8 @@ class App {
     const i = player.playing || !player.stepped ? run.lastNotable(player.count) : last;
     if (i === this.told) return this.about;
     this.told = i;
-    const said = i < 0 ? { text: "Nothing has happened yet", why: "" } : tell(run, i, run.stateAfter(i));
+    const nothing = run.gone ? "Nothing out of the ordinary up to here, as far back as this page remembers" : "Nothing has happened yet";
+    const said = i < 0 ? { text: nothing, why: "" } : tell(run, i, run.stateAfter(i));
     const e = run.events[i];
     const time = e ? `${(e.t / 1e6).toFixed(3)} s` : "";
     $("line").replaceChildren(html("span", { class: "tag" }, time), html("span", {}, html("b", {}, said.text), said.why ? html("span", { class: "why" }, ` – ${said.why}`) : ""));
@@ -87,6 +88,7 @@ class App {
   /** Show the details of something; null: close them. A moment is gone to. `stay`: as the time and the focus are. */
   choose(target, stay = false) {
     if (target?.kind === "moment") return this.goTo(target.id);
+    if (target && !isThere(this, target)) return undefined;
     const message = target?.kind === "message" && !stay ? this.run.messages[target.id] : undefined;
     if (message && (message.sent >= this.count || message.end < this.player.t)) {
       this.player.stepped = false;

@@ -23,9 +23,17 @@ const seconds = (t) => `${(t / 1e6).toFixed(6)} s`;
 
 /** A panel's title and content, for what was chosen; `app` has run, state, count, t, group and choose. */
 export function panelOf(app) {
-  const make = { member, switch: aSwitch, message, call, host, controller, broken, help }[app.chosen.kind];
-  return make(app, app.chosen.id);
+  return PANELS[app.chosen.kind](app, app.chosen.id);
 }
+
+/** Whether there is something to be shown: a link may name what never was, and a page that goes on lets go of the oldest. */
+export function isThere({ run, state }, { kind, id }) {
+  if (kind === "broken") return run.broken >= 0;
+  const known = { switch: state.switches, message: run.messages, call: run.calls, host: run.hosts }[kind];
+  return known ? known[id] !== undefined : Object.hasOwn(PANELS, kind);
+}
+
+const PANELS = { member, switch: aSwitch, message, call, host, controller, broken, help };
 
 const link = (app, text, target) => html("button", { class: "plain", type: "button", onclick: () => app.choose(target) }, text);
 

@@ -18,6 +18,9 @@ function whyElsewhere(run, sent, to) {
   return `it was meant for ${to}; a host drops what is not its own`;
 }
 
+/** What the line is about, where its message is still here. */
+const theMessage = (run, m) => (run.messages[m] ? { kind: "message", id: m } : null);
+
 function nameOf(run, m) {
   const message = run.messages[m];
   if (!message) return "a message";
@@ -32,18 +35,18 @@ const tellers = {
     return { text: `${e.who} sends ${e.to ?? what.to ?? "out"}: ${summary(what)}`, why, about: { kind: "message", id: e.m } };
   },
   passed(run, e) {
-    return { text: `${nameOf(run, e.m)} passes ${e.hops.map((hop) => hop.split(" ", 1)[0]).join(", ")}`, why: "", about: { kind: "message", id: e.m } };
+    return { text: `${nameOf(run, e.m)} passes ${e.hops.map((hop) => hop.split(" ", 1)[0]).join(", ")}`, why: "", about: theMessage(run, e.m) };
   },
   received(run, e) {
     const message = run.messages[e.m];
-    const sent = message ? decode(message.event.frame) : null;
-    const what = sent ? summary(sent) : "";
-    const why = e.astray ? whyElsewhere(run, sent, message?.event.to) : e.copy ? "for the second time" : "";
-    return { text: `${e.who} receives ${what} from ${message?.event.who ?? "?"}`, why, about: { kind: "message", id: e.m } };
+    if (!message) return { text: `${e.who} receives a message that was sent before what is shown` };
+    const sent = decode(message.event.frame);
+    const why = e.astray ? whyElsewhere(run, sent, message.event.to) : e.copy ? "for the second time" : "";
+    return { text: `${e.who} receives ${summary(sent)} from ${message.event.who}`, why, about: { kind: "message", id: e.m } };
   },
   dropped(run, e, state) {
     const at = run.network.switches.includes(e.who) ? `${e.who} drops` : e.who === "network" ? "The network loses" : `${e.who} does not get`;
-    return { text: `${at} ${nameOf(run, e.m)}: ${e.why}`, why: whyDropped(run, e, state), about: { kind: "message", id: e.m } };
+    return { text: `${at} ${nameOf(run, e.m)}: ${e.why}`, why: whyDropped(run, e, state), about: theMessage(run, e.m) };
   },
   member(run, e, state, i) {
     const about = { kind: "member", id: `${e.who}/${e.group}` };
@@ -67,7 +70,7 @@ const tellers = {
   call: (run, e) => ({ text: `${e.who} asks: ${[e.operation, e.key, e.value].filter(Boolean).join(" ")}`, about: { kind: "call", id: e.call } }),
   answer(run, e) {
     const call = run.events[run.calls[e.call]?.call];
-    return { text: `${e.who} has its answer to ${call?.operation ?? "its call"}: ${e.outcome}`, why: call ? `after ${ms(e.t - call.t)}` : "", about: { kind: "call", id: e.call } };
+    return { text: `${e.who} has its answer to ${call?.operation ?? "its call"}: ${e.outcome}`, why: call ? `after ${ms(e.t - call.t)}` : "", about: call ? { kind: "call", id: e.call } : null };
   },
   fault: (run, e) => ({ text: e.by === "found" ? `Found out: ${e.what}` : `${e.by ? "By hand" : "A fault"}: ${e.what}`, why: e.us === undefined ? "" : `it lasts ${ms(e.us)}` }),
   sampled: (run, e) => ({ text: `${e.told} of ${e.of} packets were told` }),
