@@ -27,6 +27,8 @@ def test_without_a_lab_it_says_how_to_start_one(words: list[str], tmp_path: Path
         (["get", "a", "--count", "2"], "--count goes with --wait"),
         (["--wait", "from=h1", "--to", "h2"], "words of the filter"),
         (["--wait", "from=h1", "--count", "1001"], "--count 1001"),
+        (["get", "a", "--record", "/"], "--record /: this is a folder"),
+        (["--wait", "from=h1", "--record", "nowhere/a.rec"], "there is no folder nowhere"),
     ],
 )
 def test_words_that_make_no_sense_are_refused(words: list[str], says: str, tmp_path: Path) -> None:

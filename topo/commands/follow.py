@@ -46,7 +46,7 @@ def follow(
     reason, or any), source, target, group, term, index, log_term, commit, session, sequence.
     """
     from topo.errors import UsageError
-    from topo.follow import called, waited
+    from topo.follow import called, recorded, waited
     from topo.follow.watch import Shown
     from topo.views.client_requests import Route
 
@@ -55,6 +55,8 @@ def follow(
         raise UsageError("--brief and --full exclude each other")
     if (wait is None) == (not words):
         raise UsageError("name a request, as in: switchraft follow put KEY VALUE; or a packet, with --wait FILTER")
+    if record is not None:
+        recorded.check(record)
     if wait is not None:
         if origin is not None or target is not None or group is not None:
             raise UsageError("--from, --to and --group go with a request; with --wait they are words of the filter")

@@ -71,11 +71,11 @@ def call(route: Route, operation: str, operands: Sequence[str], shown: Shown) ->
         watch.recording.tell(followed.follower.events)
         if journeys:
             _record(watch, asking, operation, operands, answer, journeys)
-        watch.finish(" ".join((operation, *operands)))
         if shown.as_json:
             print_json(_json(teller, followed, asking, [operation, *operands], answer))
         else:
-            print("\n".join([*_lines(teller, followed), "", answer.text]))
+            print("\n".join([*_lines(teller, followed), "", answer.text]), flush=True)
+        watch.finish(" ".join((operation, *operands)))
     if answer.error is not None:
         raise answer.error
 

@@ -11,7 +11,7 @@ from controller.desired import Entry
 from hosts.control import socket as control
 from sim.last_seen import entry_event
 from topo import paths
-from topo.errors import LabError
+from topo.errors import LabError, UsageError
 from topo.follow.disks import nodes_of
 from topo.follow.shadow import Shadows
 from topo.lab.running_lab import Live, node_socket
@@ -24,6 +24,14 @@ from web.remembered import exact
 
 PATIENCE_S = 3.0
 Json = dict[str, Any]
+
+
+def check(file: Path) -> None:
+    """Whether a recording can be written there, before anything is followed for it. Raises UsageError."""
+    if file.is_dir():
+        raise UsageError(f"--record {file}: this is a folder; name a file in it")
+    if not file.parent.is_dir():
+        raise UsageError(f"--record {file}: there is no folder {file.parent}; make it, or choose another")
 
 
 class Recording:

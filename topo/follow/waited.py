@@ -42,9 +42,9 @@ def wait(text: str, count: int, seconds: float, shown: Shown) -> None:
             found.append(_tell(watch, follower, journey, first=not found))
         watch.recording.members(time.time_ns(), disks.status(live))
         watch.recording.tell(follower.events)
-        watch.finish(f"packets with {text}")
         if shown.as_json:
             print_json({"filter": text, "packets": found, "looked_at": follower.packets})
+        watch.finish(f"packets with {text}")
         if len(found) < count and (deadline is None or time.monotonic() < deadline):
             raise KeyboardInterrupt
         if len(found) < count:
