@@ -107,6 +107,13 @@ async def test_with_a_session_all_of_it_is_there(served: Served) -> None:
     assert status == 200
 
 
+async def test_why_there_is_no_recording_is_said(served: Served) -> None:
+    served.recorder.window = None
+    cookie, key = await served.session()
+    status, text, _ = await served.get("/run.rec", Cookie=cookie, **{KEY_HEADER: key})
+    assert (status, text) == (404, "nothing was recorded yet: no lab has run\n")
+
+
 async def test_the_cookie_alone_shows_the_pages_files_and_nothing_of_the_lab(served: Served) -> None:
     """Another user's server on another port of this host is sent the cookie, if one's browser can be led there."""
     cookie, _ = await served.session()

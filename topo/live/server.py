@@ -208,8 +208,8 @@ class Server:
         try:
             await save(self._recorder, file, begin, end)
             body = await asyncio.to_thread(file.read_bytes)
-        except LabError:
-            raise web.HTTPNotFound from None
+        except LabError as error:
+            return web.Response(status=404, text=f"{error}\n", headers=HEADERS)
         finally:
             file.unlink()
         return web.Response(body=body, content_type="application/octet-stream", headers=HEADERS)
