@@ -8,6 +8,8 @@ import pytest
 
 from topo.commands.values import _parse
 from topo.errors import UsageError
+from topo.views import client_requests
+from topo.views.destination import Destination
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,11 @@ def test_what_cannot_be(tmp_path: Path) -> None:
     ]:
         with pytest.raises(UsageError, match=told):
             _parse(*arguments)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_no_time_is_no_timeout(seconds: float) -> None:
+    """With one that is no number, a call would wait for ever."""
+    way = Destination((("127.0.0.1", 9),), 1)
+    with pytest.raises(UsageError, match=r"--timeout .*: choose seconds, more than 0"):
+        client_requests.ask_on(way, client_requests.get("key"), seconds)

@@ -141,6 +141,8 @@ def opened(way: Destination, seconds: float) -> Iterator[Client]:
     """A client where this thread is. What its calls raise becomes what ``ask`` raises."""
     from hosts.client.blocking import Client, ClientError
 
+    if not seconds > 0:
+        raise UsageError(f"--timeout {seconds:g}: choose seconds, more than 0")
     try:
         with Client(way.servers, way.group, bind=way.source, timeout_s=seconds) as client:
             yield client
