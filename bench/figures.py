@@ -161,14 +161,12 @@ def main(options: argparse.Namespace) -> int:
             place = paths.shown(options.folder or record.folder())
             raise RecordError(f"nothing is recorded in {place}: run benchmarks first, with: make bench")
         table = put_into(README.read_text(encoding="utf-8"), readme_table(records)) if options.readme else ""
+        file = record.write(paths.build() / "bench" / "index.html", page(records))
+        print(f"{paths.shown(file)}: {len(records)} {'record' if len(records) == 1 else 'records'}")
+        if table:
+            record.write(README, table)
+            print(f"{README.name}: its table")
     except RecordError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    file = paths.make(paths.build() / "bench") / "index.html"
-    file.write_text(page(records), encoding="utf-8")
-    paths.give(file)
-    print(f"{paths.shown(file)}: {len(records)} records")
-    if table:
-        README.write_text(table, encoding="utf-8")
-        print(f"{README.name}: its table")
     return 0

@@ -11,6 +11,7 @@ import platform
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -26,7 +27,7 @@ FORMAT = 1
 
 
 class RecordError(Exception):
-    """A record that cannot be read; the text names the file."""
+    """A record, or what is made of records, that cannot be read or written; the text names the file."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,28 @@ def keep(
     conditions: Iterable[str],
     series: Iterable[Series] = (),
     facts: Mapping[str, Any] | None = None,
-) -> Path:
-    """Keep what the command with these words has measured just now, in place of what it measured before."""
+) -> Path | None:
+    """Keep what the command with these words has measured just now, in place of what it measured before. Where that
+    cannot be written, stderr says so, and None is returned: what was measured is still to be shown."""
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     record = Record(tuple(words), when, commit(), machine(), tuple(conditions), tuple(series), dict(facts or {}))
     name = re.sub(r"[^A-Za-z0-9.,]+", "-", " ".join(words)).strip("-")[:120]
-    file = paths.make(folder()) / f"{name}.json"
     text = json.dumps({"format": FORMAT, **asdict(record)}, indent=1, ensure_ascii=False)
-    file.write_text(text + "\n", encoding="utf-8")
-    paths.give(file)
+    try:
+        return write(folder() / f"{name}.json", text + "\n")
+    except RecordError as error:
+        print(f"bench: not kept for `bench figures`: {error}", file=sys.stderr)
+        return None
+
+
+def write(file: Path, text: str) -> Path:
+    """Write a file, and its folder where there is none, for the user who called sudo. Raises RecordError."""
+    try:
+        paths.make(file.parent)
+        file.write_text(text, encoding="utf-8")
+        paths.give(file)
+    except OSError as error:
+        raise RecordError(f"cannot write {paths.shown(file)}: {error.strerror}") from error
     return file
 
 

@@ -41,6 +41,7 @@ def recorded(commit: str = "abc1234") -> list[Record]:
 def test_what_is_kept_is_read_again_with_its_conditions(records: Path) -> None:
     series = [Series("commits/s", "etcd, 64 B", "etcd", (1.0, 2.5))]
     file = record.keep(["commit", "--size", "64"], ["durable"], series, {"elections": 0, "holds": True})
+    assert file is not None and file.parent == records
     (one,) = record.read_all(records)
     assert one.command == "python -m bench commit --size 64"
     assert one.series == tuple(series)
@@ -134,3 +135,21 @@ def test_the_table_is_written_only_if_it_is_asked_for(
     assert bench() == 0
     assert "old" not in readme.read_text() and "| 2,000 | etcd: 2,000 |" in readme.read_text()
     assert readme.read_text().startswith("a\n") and readme.read_text().endswith("b\n")
+
+
+def test_what_cannot_be_written_is_said_and_takes_nothing_of_what_was_measured(
+    records: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records.parent.mkdir(parents=True)
+    records.write_text("a file where the folder ought to be")
+    monkeypatch.setattr("sys.argv", ["bench", "core", "--entries", "2000", "--rounds", "1", "--json"])
+    assert bench() == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["entries_per_s"]
+    assert told.err.startswith("bench: not kept for `bench figures`: cannot write ") and "Traceback" not in told.err
+    records.unlink()
+    record.keep(["core"], [])
+    (records.parent / "index.html").mkdir()
+    monkeypatch.setattr("sys.argv", ["bench", "figures"])
+    assert bench() == 1
+    assert "index.html: Is a directory" in capsys.readouterr().err
