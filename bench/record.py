@@ -72,10 +72,16 @@ def keep(
     record = Record(tuple(words), when, commit(), machine(), tuple(conditions), tuple(series), dict(facts or {}))
     name = re.sub(r"[^A-Za-z0-9.,]+", "-", " ".join(words)).strip("-")[:120]
     text = json.dumps({"format": FORMAT, **asdict(record)}, indent=1, ensure_ascii=False)
+    return leave(folder() / f"{name}.json", text + "\n")
+
+
+def leave(file: Path, text: str) -> Path | None:
+    """Write what comes beside the figures that a command shows. Where that is impossible, stderr says so, and None is
+    returned."""
     try:
-        return write(folder() / f"{name}.json", text + "\n")
+        return write(file, text)
     except RecordError as error:
-        print(f"bench: not kept for `bench figures`: {error}", file=sys.stderr)
+        print(f"bench: {error}", file=sys.stderr)
         return None
 
 

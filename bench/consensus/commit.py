@@ -143,7 +143,7 @@ def main(options: argparse.Namespace) -> int:
     conditions = [f"{where}; {record.DURABLE}; one Python client", *_versions(others), *results.notes]
     record.keep(options.words, conditions, series(results))
     if options.plot:
-        options.plot.write_text(picture(panels_of(series(results))), encoding="utf-8")
+        record.leave(options.plot, picture(panels_of(series(results))))
     if options.json:
         cases = [{**asdict(case), "mtu": mtu, "runs": runs} for case, runs in results.runs.items()]
         print(json.dumps(cases, indent=2))

@@ -264,7 +264,7 @@ def main(options: argparse.Namespace) -> int:
     about = [f"trials of {options.trial:g} s; interfaces of {options.mtu} bytes"]
     record.keep(options.words, about, series(results))
     if options.plot:
-        options.plot.write_text(drawn(results), encoding="utf-8")
+        record.leave(options.plot, drawn(results))
     if options.json:
         print(as_json(results))
     else:

@@ -146,7 +146,7 @@ def test_what_cannot_be_written_is_said_and_takes_nothing_of_what_was_measured(
     assert bench() == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["entries_per_s"]
-    assert told.err.startswith("bench: not kept for `bench figures`: cannot write ") and "Traceback" not in told.err
+    assert told.err.startswith("bench: cannot write ") and "Traceback" not in told.err
     records.unlink()
     record.keep(["core"], [])
     (records.parent / "index.html").mkdir()
