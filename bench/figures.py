@@ -10,13 +10,17 @@ import argparse
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
 from bench import record
+from bench.consensus import failover
+from bench.consensus.commit import RATE, Case
+from bench.consensus.grounds import Timing
 from bench.plot import panels_of, picture
-from bench.record import Record, RecordError
+from bench.record import Record, RecordError, shown
+from bench.switch import report
 from topo import paths
 
 README = paths.ROOT / "README.md"
@@ -45,24 +49,25 @@ class Row:
 
 
 _COMMIT = "commit --nodes 3 --size 64 --outstanding 1,64 --with etcd --rounds 5"
+_ONE, _MANY = (Case("switchraft", 3, 1, 64, outstanding) for outstanding in (1, 64))
 ROWS = (
-    Row(
-        "commits/s, 1 outstanding", _COMMIT, "commits/s",
-        "switchraft: 3 nodes, 1 groups, 64 B, 1 at once", (("etcd", "etcd: 3 nodes, 1 groups, 64 B, 1 at once"),),
+    *(
+        Row(
+            f"commits/s, {case.outstanding} outstanding", _COMMIT, RATE,
+            str(case), (("etcd", str(replace(case, system="etcd"))),),
+        )
+        for case in (_ONE, _MANY)
     ),
     Row(
-        "commits/s, 64 outstanding", _COMMIT, "commits/s",
-        "switchraft: 3 nodes, 1 groups, 64 B, 64 at once", (("etcd", "etcd: 3 nodes, 1 groups, 64 B, 64 at once"),),
+        "leader killed, until a put is answered (50 / 300 ms)", "failover", failover.SILENCE,
+        failover.label("switchraft", Timing()), (("etcd", failover.label("etcd", Timing())),), "{:.3f} s",
     ),
     Row(
-        "leader killed, until a put is answered (50 / 300 ms)", "failover", "seconds to the next commit",
-        "switchraft, 50/300 ms", (("etcd", "etcd, 50/300 ms"),), "{:.3f} s",
-    ),
-    Row(
-        "packets of 64 bytes a second through raft.p4", "switch", "packets/s with less than 1 % lost",
-        "embedded raft.p4, 64 B", (("BMv2", "bmv2 raft.p4, 64 B"),),
+        "packets of 64 bytes a second through raft.p4", "switch", report.PACKETS,
+        report.label("embedded raft.p4", 64), (("BMv2", report.label("bmv2 raft.p4", 64)),),
     ),
 )  # fmt: skip
+"""Labels and panels are those of the benchmarks themselves."""
 
 
 def page(records: Sequence[Record]) -> str:
@@ -84,17 +89,9 @@ def _section(one: Record) -> Iterator[str]:
         yield picture(panels_of(one.series))
     if one.facts:
         cells = (
-            f"<tr><td>{escape(name)}</td><td>{escape(_shown(value))}</td></tr>" for name, value in one.facts.items()
+            f"<tr><td>{escape(name)}</td><td>{escape(shown(value))}</td></tr>" for name, value in one.facts.items()
         )
         yield f"<table>{''.join(cells)}</table>"
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def readme_table(records: Sequence[Record]) -> str:
@@ -115,9 +112,9 @@ def readme_table(records: Sequence[Record]) -> str:
     ]
     before = ""
     for row in ROWS:
-        shown = "" if row.words == before else f"`{row.words}`"
+        command = "" if row.words == before else f"`{row.words}`"
         before = row.words
-        lines.append(f"| {shown} | {row.what} | {' | '.join(_cells(row, by_bench[row.words]))} |")
+        lines.append(f"| {command} | {row.what} | {' | '.join(_cells(row, by_bench[row.words]))} |")
     return "\n".join([*lines, ""])
 
 

@@ -55,6 +55,13 @@ class Record:
         return "python -m bench " + shlex.join(self.words)
 
 
+def shown(value: object) -> str:
+    """A figure for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def folder() -> Path:
     """Where records are."""
     return paths.build() / "bench" / "records"

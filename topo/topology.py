@@ -252,6 +252,10 @@ class Topology:
         """Hosts on which a node may run: members, then spares."""
         return (*self.members, *self.clients)
 
+    def hosts_of(self, group: Group) -> dict[int, str]:
+        """By id: the hosts of a group's members, and of spares, which may come to be members."""
+        return {**self.spares, **group.members}
+
     def node_id(self, host: str) -> int:
         """The id of the node on ``host``, member or spare. Raises UsageError where it is no host."""
         spares = {name: number for number, name in self.spares.items()}

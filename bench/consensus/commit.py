@@ -56,6 +56,10 @@ class Case:
     size: int
     outstanding: int
 
+    def __str__(self) -> str:
+        load = f"{self.nodes} nodes, {self.groups} groups, {self.size} B, {self.outstanding} at once"
+        return f"{self.system}: {load}"
+
 
 @dataclass
 class Results:
@@ -279,7 +283,4 @@ def series(results: Results) -> Iterator[Series]:
     """For the picture: rate and latency, a bar for each case."""
     for figure, title in (("commits_per_s", RATE), ("p50_ms", "p50 in ms")):
         for case, figures in results.runs.items():
-            label = (
-                f"{case.system}: {case.nodes} nodes, {case.groups} groups, {case.size} B, {case.outstanding} at once"
-            )
-            yield Series(title, label, case.system, tuple(one[figure] for one in figures))
+            yield Series(title, str(case), case.system, tuple(one[figure] for one in figures))

@@ -179,7 +179,7 @@ def run(
             else:
                 say(etcd.INSTALL)
         for one, system in runs:
-            name = f"{system.name}, {one.heartbeat}/{one.election_timeout} ms"
+            name = label(system.name, one)
             if not hints and isinstance(system, Switchraft):
                 name += ", no hints"
             found[name] = kills(ground, system, options.kills, say)
@@ -187,6 +187,11 @@ def run(
         if options.load_minutes:
             loaded = load(Switchraft(ground), options.load_minutes, options.outstanding)
     return found, loaded
+
+
+def label(system: str, timing: Timing) -> str:
+    """A system with its settings."""
+    return f"{system}, {timing.heartbeat}/{timing.election_timeout} ms"
 
 
 def table(found: dict[str, list[float]]) -> Table:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from bench.record import shown
 from hosts.client.blocking import Client
 from hosts.control import socket as control
 from topo.errors import LabError
@@ -232,8 +233,4 @@ def show(figures: dict[str, Any], as_json: bool) -> None:
         return
     width = max(map(len, figures))
     for name, value in figures.items():
-        if isinstance(value, bool):
-            shown = "yes" if value else "no"
-        else:
-            shown = f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
-        print(f"  {name:<{width}}  {shown}")
+        print(f"  {name:<{width}}  {shown(value)}")

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from bench import record
 from bench.consensus import grounds
+from bench.consensus.commit import RATE
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.loopback import show
 from bench.consensus.pairs import WARMUP_S, Pair, load, measured, ratios
@@ -124,8 +125,10 @@ def main(options: argparse.Namespace) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     every = [{"scraped": pair.watched, "alone": pair.alone} for pair in pairs]
-    ways = {"scraped": "scraped", "not scraped": "alone"}
-    series = [Series("commits/s", way, "switchraft", tuple(pair[key] for pair in every)) for way, key in ways.items()]
+    series = [
+        Series(RATE, "scraped", "switchraft", tuple(pair.watched for pair in pairs)),
+        Series(RATE, "not scraped", "switchraft", tuple(pair.alone for pair in pairs)),
+    ]
     record.keep(options.words, [f"{options.nodes} members; {record.DURABLE}"], series, figures)
     show({**figures, "pairs": every} if options.json else figures, options.json)
     return int(not figures["costs less than 2 %"])

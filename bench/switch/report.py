@@ -9,6 +9,7 @@ from rich.table import Table
 from bench.plot import Series, panels_of, picture
 from bench.switch.results import Figures, Results, spread
 
+PACKETS = "packets/s with less than 1 % lost"
 RATES = (
     ("RTT p50 us", "rtt_p50_us"),
     ("p99 us", "rtt_p99_us"),
@@ -89,17 +90,22 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
+def label(device: str, size: int) -> str:
+    """A device with the bytes of its packets' payload."""
+    return f"{device}, {size} B"
+
+
 def series(results: Results) -> Iterator[Series]:
     """The rates and round trips, a bar for each device and size."""
     for figure, title in (
-        ("little_loss_pps", "packets/s with less than 1 % lost"),
+        ("little_loss_pps", PACKETS),
         ("rtt_p50_us", "round trip, median, us"),
     ):
         for size in sorted({size for by_size in results.rates.values() for size in by_size}):
             for device, by_size in results.rates.items():
                 values = tuple(run[figure] for run in by_size.get(size, []) if figure in run)
                 if values:
-                    yield Series(title, f"{device}, {size} B", device.split()[0], values)
+                    yield Series(title, label(device, size), device.split()[0], values)
 
 
 def drawn(results: Results) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 import subprocess
 import sys
@@ -22,11 +21,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from bench.consensus import grounds
 from bench.consensus.grounds import Ground, Timing
@@ -34,7 +30,7 @@ from bench.consensus.pairs import WARMUP_S, Pair, commits_per_s, load, measured,
 from bench.consensus.systems import Switchraft
 from tests.live.living import LivePage, Stage, stage, web_command
 from tests.web.browser import chromium
-from tests.web.measure import FRAMES, GROWTH, RISE, TASK_MS, Played, Row, ask, heap_mb, rise, table
+from tests.web.measure import FRAMES, TASK_MS, Played, Row, add_arguments, ask, chosen, finish, heap_mb, memory_row
 from tests.web.runs import record_nine
 from topo import paths
 from topo.errors import LabError
@@ -203,10 +199,7 @@ def stream(served: Stage, minutes: int) -> Iterator[Row]:
     tasks = [task for one in played for task in one.tasks]
     whole = Played(statistics.mean(one.rate for one in played), min(one.slowest for one in played), tasks)
     yield whole.row(f"nine members, {minutes} minutes", FRAMES, TASK_MS)
-    growth, risen = max(readings[1:]) / readings[0] - 1, rise(readings[1:])
-    figure = f"{' '.join(f'{one:.1f}' for one in readings)} MB: at most {growth:+.1%}, by a line {risen:+.1%}"
-    bar = f"≤ {GROWTH:+.1%}, by a line from minute 1 on ≤ {RISE:+.1%}"
-    yield Row(f"memory, {minutes} minutes", figure, bar, growth <= GROWTH and risen <= RISE)
+    yield memory_row(f"memory, {minutes} minutes", readings)
 
 
 def away(served: Stage, how: str) -> Iterator[Row]:
@@ -246,24 +239,15 @@ def main() -> int:
     """Print the figures; 1 where a bar is missed."""
     about = "How the living page does, and what it costs the lab, beside its bars."
     parser = argparse.ArgumentParser(prog="python -m tests.live.measure", description=about)
-    parser.add_argument("folder", nargs="?", type=Path, help="where the recording is kept, or is to be")
-    parser.add_argument("--only", default=",".join(ROWS), help=f"some of {','.join(ROWS)} (default: all)")
+    add_arguments(parser, ROWS)
     parser.add_argument("--minutes", type=int, default=10, help="of the stream (default: 10)")
     parser.add_argument("--pairs", type=int, default=9, help="of stretches with and without (default: 9)")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each stretch (default: 10)")
     parser.add_argument("--run", type=int, default=60, metavar="SECONDS", help="of the recorded run (default: 60)")
-    parser.add_argument("--json", action="store_true", help="for programs")
     given = parser.parse_args()
-    only = given.only.split(",")
-    if unknown := set(only) - set(ROWS):
-        parser.error(f"--only: there is no {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    only = chosen(parser, given, ROWS)
     if min(given.minutes, given.pairs, given.seconds) < 1 or given.run < 30:
         parser.error("--minutes, --pairs, --seconds: at least 1; --run: at least 30")
-    if given.folder:
-        try:
-            given.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            parser.error(f"{given.folder} can be no folder ({error.strerror}): name another")
     rows = []
     with tempfile.TemporaryDirectory() as made:
         try:
@@ -272,11 +256,7 @@ def main() -> int:
                 rows.append(row)
         except LabError as error:
             parser.exit(1, f"{parser.prog}: {error}\n")
-    if given.json:
-        print(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
-    else:
-        Console(width=None if sys.stdout.isatty() else 160).print(table(rows, "The living page"))
-    return 0 if all(row.holds for row in rows) else 1
+    return finish(rows, given, "The living page")
 
 
 if __name__ == "__main__":

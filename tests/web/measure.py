@@ -139,14 +139,18 @@ def remembering(page: Page, things: Sequence[str], minutes: int) -> Iterator[Row
             plays(page, 60 / len(things), 1, None, see)
         readings.append(heap_mb(page))
         print(f"minute {minute}: {readings[-1]:.2f} MB", file=sys.stderr, flush=True)
-    growth = max(readings[1:]) / readings[0] - 1
-    risen = rise(readings[1:])
-    figure = f"{' '.join(f'{one:.1f}' for one in readings)} MB: at most {growth:+.1%}, by a line {risen:+.1%}"
+    yield memory_row(f"memory, {minutes} minutes at play", readings)
+
+
+def memory_row(what: str, readings: Sequence[float]) -> Row:
+    """MB at the beginning and after each minute, beside the bar for what is flat."""
+    growth, rise = max(readings[1:]) / readings[0] - 1, _rise(readings[1:])
+    figure = f"{' '.join(f'{one:.1f}' for one in readings)} MB: at most {growth:+.1%}, by a line {rise:+.1%}"
     bar = f"≤ {GROWTH:+.1%}, by a line from minute 1 on ≤ {RISE:+.1%}"
-    yield Row(f"memory, {minutes} minutes at play", figure, bar, growth <= GROWTH and risen <= RISE)
+    return Row(what, figure, bar, growth <= GROWTH and rise <= RISE)
 
 
-def rise(readings: Sequence[float]) -> float:
+def _rise(readings: Sequence[float]) -> float:
     """What a straight line through readings rises by from first to last, as a share of where it begins."""
     if len(readings) < 2:
         return 0.0
@@ -231,7 +235,36 @@ def measure(folder: Path, only: Sequence[str] = ROWS, minutes: int = 10) -> Iter
             yield from remembering(page, run["things"], minutes)
 
 
-def table(rows: Sequence[Row], title: str = "The page, with the largest run") -> Table:
+def add_arguments(parser: argparse.ArgumentParser, rows: Sequence[str]) -> None:
+    """What scripts that measure pages have in common."""
+    parser.add_argument("folder", nargs="?", type=Path, help="where the recording is kept, or is to be")
+    parser.add_argument("--only", default=",".join(rows), help=f"some of {','.join(rows)} (default: all)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def chosen(parser: argparse.ArgumentParser, given: argparse.Namespace, rows: Sequence[str]) -> list[str]:
+    """The rows that were asked for. Makes the folder. Ends the process where one or the other cannot be."""
+    only: list[str] = given.only.split(",")
+    if unknown := set(only) - set(rows):
+        parser.error(f"--only: there is no {', '.join(sorted(unknown))}; there are {', '.join(rows)}")
+    if given.folder:
+        try:
+            given.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"{given.folder} can be no folder ({error.strerror}): name another")
+    return only
+
+
+def finish(rows: Sequence[Row], given: argparse.Namespace, title: str) -> int:
+    """Print the rows; the exit code."""
+    if given.json:
+        print(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
+    else:
+        Console(width=None if sys.stdout.isatty() else 160).print(table(rows, title))
+    return 0 if all(row.holds for row in rows) else 1
+
+
+def table(rows: Sequence[Row], title: str) -> Table:
     shown = Table("what", "figure", "bar", "", title=title)
     for row in rows:
         shown.add_row(row.what, "\n".join((row.figure, *row.tasks)), row.bar, "holds" if row.holds else "MISSED")
@@ -242,31 +275,18 @@ def main() -> int:
     """Print the figures; 1 where a bar is missed."""
     about = "How the page does with the largest run that it must show well, beside its bars."
     parser = argparse.ArgumentParser(prog="python -m tests.web.measure", description=about)
-    parser.add_argument("folder", nargs="?", type=Path, help="where the recording is kept, or is to be")
-    parser.add_argument("--only", default=",".join(ROWS), help=f"some of {','.join(ROWS)} (default: all)")
+    add_arguments(parser, ROWS)
     parser.add_argument("--minutes", type=int, default=10, help="at play, for memory (default: 10)")
-    parser.add_argument("--json", action="store_true", help="for programs")
     given = parser.parse_args()
-    only = given.only.split(",")
-    if unknown := set(only) - set(ROWS):
-        parser.error(f"--only: there is no {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    only = chosen(parser, given, ROWS)
     if given.minutes < 1:
         parser.error("--minutes: at least 1")
-    if given.folder:
-        try:
-            given.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            parser.error(f"{given.folder} can be no folder ({error.strerror}): name another")
     with tempfile.TemporaryDirectory() as made:
         rows = []
         for row in measure(given.folder or Path(made), only, given.minutes):
             print(f"{row.what}: {row.figure}{'' if row.holds else '  MISSED'}", file=sys.stderr, flush=True)
             rows.append(row)
-    if given.json:
-        print(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
-    else:
-        Console(width=None if sys.stdout.isatty() else 160).print(table(rows))
-    return 0 if all(row.holds for row in rows) else 1
+    return finish(rows, given, "The page, with the largest run")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hosts.client.calls import Result
 from hosts.service.values import to_json
 from topo.errors import LabError
 from topo.follow import disks, story
@@ -134,7 +133,7 @@ def _leaving(topology: Topology, frames: Sequence[Frame]) -> Iterator[Sent]:
 
 def _leader(topology: Topology, told: story.Call) -> str:
     group = next((one for one in topology.groups if one.id == told.group), topology.groups[0])
-    return {**topology.spares, **group.members}.get(told.leader, "")
+    return topology.hosts_of(group).get(told.leader, "")
 
 
 def _answer(asking: Asking, request: ClientCall) -> Answer:
@@ -150,11 +149,8 @@ def _answer(asking: Asking, request: ClientCall) -> Answer:
         return Answer(
             f"{problem}; {client_requests.how(asking.way, result)}", {"error": str(problem), **facts}, problem
         )
-    return Answer(_text(asking, result, answer), {"value": to_json(answer.value), **answer.facts, **facts})
-
-
-def _text(asking: Asking, result: Result, answer: client_requests.Answer) -> str:
-    return client_requests.text_of(asking.way, result, answer)
+    text = client_requests.text_of(asking.way, result, answer)
+    return Answer(text, {"value": to_json(answer.value), **answer.facts, **facts})
 
 
 def _lines(teller: Teller, followed: Followed) -> list[str]:

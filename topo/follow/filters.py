@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
-from controller.names import DropReason
+from controller.names import DropReason, message_name, reason_name
 from hosts.config import Address
 from hosts.raft.message import MessageType
 from hosts.wire import HEADER_BYTES, Flag, Header, WireError
@@ -125,7 +125,7 @@ def _type(word: str, value: str) -> Test:
         return lambda one: one.header is None
     kind = _TYPES.get(_plain(value))
     if kind is None:
-        known = ", ".join(one.name.title().replace("_", "") for one in MessageType)
+        known = ", ".join(map(message_name, MessageType))
         raise UsageError(f"--wait {word}: no message is of this type; there are {known}, and {MALFORMED}")
     return lambda one: one.header is not None and one.header.type == kind
 
@@ -180,7 +180,7 @@ def _number(word: str, name: str, value: str) -> Test:
 
 
 def _reason(word: str, value: str) -> str:
-    known = [reason.name.lower() for reason in DropReason if reason is not DropReason.NONE]
+    known = [reason_name(reason) for reason in DropReason if reason is not DropReason.NONE]
     if value not in (ANY, *known):
         raise UsageError(f"--wait {word}: switches drop for {', '.join(known)}; or {ANY}")
     return value

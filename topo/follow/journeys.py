@@ -7,6 +7,7 @@ these two disagree, the way says so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -94,26 +95,12 @@ class Journey:
     @property
     def missing(self) -> list[Place]:
         """Where it ought to have been seen, and was not."""
-        left = list(self.seen)
-        found = []
-        for place in self.expected:
-            if place in left:
-                left.remove(place)
-            else:
-                found.append(place)
-        return found
+        return _without(self.expected, self.seen)
 
     @property
     def surprising(self) -> list[Place]:
         """Where it was seen, and no shadow had sent it."""
-        left = list(self.expected)
-        found = []
-        for place in self.seen:
-            if place in left:
-                left.remove(place)
-            else:
-                found.append(place)
-        return found
+        return _without(self.seen, self.expected)
 
     @property
     def reasons(self) -> list[str]:
@@ -208,6 +195,11 @@ class Follower:
     def open(self) -> bool:
         """Whether some way is not whole."""
         return len(self._whole) < len(self.journeys)
+
+
+def _without(places: Iterable[Place], others: Iterable[Place]) -> list[Place]:
+    """Places in their order; each of the others takes one away that is the same."""
+    return list((Counter(places) - Counter(others)).elements())
 
 
 def _destination(frame: bytes) -> Address | None:

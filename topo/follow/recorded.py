@@ -12,7 +12,7 @@ from hosts.control import socket as control
 from sim.last_seen import entry_event
 from topo import paths
 from topo.errors import LabError, UsageError
-from topo.follow.disks import nodes_of
+from topo.follow.disks import PATIENCE_S, nodes_of
 from topo.follow.shadow import Shadows
 from topo.lab.running_lab import Live, node_socket
 from topo.live.members import SeenMember
@@ -22,7 +22,6 @@ from web import network
 from web.recording import Writer
 from web.remembered import exact
 
-PATIENCE_S = 3.0
 Json = dict[str, Any]
 
 
@@ -93,19 +92,16 @@ class Recording:
 
     @staticmethod
     def _log(name: str, member: SeenMember) -> list[Json]:
-        start = member.log_from()
-        if start is None:
-            return []
-        request = {"cmd": "raw", "group": member.group, "brief": True}
+        questions = member.log_questions()
         try:
-            path = node_socket(name)
-            events = member.log_seen(list(control.ask(path, {**request, "from": start}, PATIENCE_S)))
-            if events is None:
-                again = control.ask(path, {**request, "from": member.committed_from()}, PATIENCE_S)
-                events = member.log_replaced(list(again))
+            request = next(questions)
+            while True:
+                request = questions.send(list(control.ask(node_socket(name), request, PATIENCE_S)))
+        except StopIteration as told:
+            events: list[Json] = told.value
+            return events
         except (LabError, OSError, ValueError):
             return []
-        return events
 
     def write(self, file: Path, title: str) -> int:
         """Write it; returns how many events it has. Raises LabError."""

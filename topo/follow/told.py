@@ -106,7 +106,7 @@ class Teller:
         """The host of a member of a message's group."""
         for group in self.topology.groups:
             if group.id == header.group:
-                return {**self.topology.spares, **group.members}.get(number, f"member {number}")
+                return self.topology.hosts_of(group).get(number, f"member {number}")
         return f"member {number}"
 
     def hop(self, hop: Hop) -> Iterator[str]:

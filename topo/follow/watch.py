@@ -58,33 +58,34 @@ class Watch:
         self._unheard: dict[str, str] = {}
         """Of switches whose tables, or whose registers, could not be read: why not."""
         self.began_ns = time.time_ns() - CLOCK_BEFORE_NS
-        self._stack = ExitStack()
         self._loop = asyncio.new_event_loop()
-        self._stack.callback(self._loop.close)
         self._readers: dict[str, Reader] = {}
         self._reread_at = 0.0
         self._known_ns = 0
-        try:
-            pipeline = live.network["pipeline"]
-            self.shadows = Shadows(self.topology, Path(pipeline["json"]), self.began_ns, self._tell_way)
-            self._stack.callback(self.shadows.close)
-            self.recording = Recording(live, self.shadows, self.began_ns)
-            tables = Tables(pipeline["json"], pipeline["p4info"])
-            for one in self.topology.switches:
-                self._readers[one.name] = Reader(grpc_address(one.device_id), one.device_id, tables)
-                self._stack.callback(lambda name: self._run(self._readers[name].close()), one.name)
-            self._taps: list[Tap] = []
-            for tap in taps_at_ports(self.topology):
-                self._stack.callback(tap.close)
-                tap.filter(program(self.topology.port, WHOLE))
-                self._taps.append(tap)
+        self._taps: list[Tap] = []
+        with ExitStack() as stack:
+            stack.callback(self._loop.close)
+            self._open(stack)
             self._learn()
+            self._stack = stack.pop_all()
+
+    def _open(self, stack: ExitStack) -> None:
+        """All that is closed by ``stack``. Raises LabError."""
+        pipeline = self.live.network["pipeline"]
+        self.shadows = Shadows(self.topology, Path(pipeline["json"]), self.began_ns, self._tell_way)
+        stack.callback(self.shadows.close)
+        self.recording = Recording(self.live, self.shadows, self.began_ns)
+        try:
+            tables = Tables(pipeline["json"], pipeline["p4info"])
         except ProgramError as error:
-            self._stack.close()
             raise LabError(str(error)) from error
-        except BaseException:
-            self._stack.close()
-            raise
+        for one in self.topology.switches:
+            self._readers[one.name] = Reader(grpc_address(one.device_id), one.device_id, tables)
+            stack.callback(lambda name: self._run(self._readers[name].close()), one.name)
+        for tap in taps_at_ports(self.topology):
+            stack.callback(tap.close)
+            tap.filter(program(self.topology.port, WHOLE))
+            self._taps.append(tap)
 
     def __enter__(self) -> Watch:
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from hosts.config import TICK_MS
@@ -70,6 +70,18 @@ class SeenMember:
         if not changed:
             return []
         return [{"k": "member", "who": self.host, "group": self.group, "set": changed}]
+
+    def log_questions(self) -> Generator[Json, Sequence[Json], list[Json]]:
+        """What to ask on its control socket in order to tell its log: each question is to be sent the lines that
+        answer it. In the end the events are returned."""
+        start = self.log_from()
+        if start is None:
+            return []
+        request = {"cmd": "raw", "group": self.group, "brief": True}
+        events = self.log_seen((yield {**request, "from": start}))
+        if events is None:
+            events = self.log_replaced((yield {**request, "from": self.committed_from()}))
+        return events
 
     def log_from(self) -> int | None:
         """The index from which on its log is to be asked for; None if all of it is told. The entry before what is new

@@ -347,15 +347,13 @@ class _Watched:
             return
 
     async def _ask_log(self, name: str, member: SeenMember) -> None:
-        start = member.log_from()
-        if start is None:
-            return
-        request = {"cmd": "raw", "group": member.group, "brief": True}
-        events = member.log_seen(await self._nodes[name].ask({**request, "from": start}))
-        if events is None:
-            again = await self._nodes[name].ask({**request, "from": member.committed_from()})
-            events = member.log_replaced(again)
-        self._recorder.tell(events)
+        questions = member.log_questions()
+        try:
+            request = next(questions)
+            while True:
+                request = questions.send(await self._nodes[name].ask(request))
+        except StopIteration as told:
+            self._recorder.tell(told.value)
 
     # -- controller and switches ------------------------------------------------------------------------------------
 

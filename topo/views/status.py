@@ -67,7 +67,7 @@ def leaders(live: Live) -> list[dict[str, Any]]:
         ]
         term, leader = max(claims, default=(None, None))
         route = steered.get(group.id, {})
-        hosts = {**live.topology.spares, **group.members}
+        hosts = live.topology.hosts_of(group)
         found.append(
             {
                 "group": group.id,
