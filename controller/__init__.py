@@ -8,5 +8,6 @@ desired                 what switches' tables ought to hold, and the writes that
 controller, session     the clock, and a task for each switch, around `decisions`
 primacy                 its place among several controllers at one switch
 client, program         the connection to a switch, and the compiled program as P4Runtime wants it
+tasks                   waiting for a limited time
 control_socket          what people ask it; `reads` and `readers` answer without it, `names` and `log` are for people
 """

@@ -26,6 +26,7 @@ from controller.controller import Controller
 from controller.desired import installed_leaders
 from controller.log import log
 from controller.network import FEATURES
+from controller.tasks import within
 
 _MAX_PATH = 107
 """Bytes of a Unix socket's path (unix(7)); a longer one goes through its folder's descriptor."""
@@ -108,7 +109,7 @@ class ControlSocket:
     async def _is_served(self) -> bool:
         try:
             with short_path(self._path) as name:
-                _, writer = await asyncio.wait_for(asyncio.open_unix_connection(name), 1.0)
+                _, writer = await within(asyncio.open_unix_connection(name), 1.0)
         except (OSError, asyncio.TimeoutError):
             return False
         writer.close()
@@ -164,7 +165,7 @@ class ControlSocket:
         async with controller.changed:
             try:
                 timeout = float(request.get("timeout", DEFAULT_WAIT_S))
-                await asyncio.wait_for(controller.changed.wait_for(programmed), timeout)
+                await within(controller.changed.wait_for(programmed), timeout)
             except asyncio.TimeoutError:
                 late = [f"{session.name}: {session.problem}" for session in sessions if not session.ready]
                 return {"ok": False, "error": f"not programmed: {'; '.join(late) or ', '.join(names)}"}

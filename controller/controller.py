@@ -32,6 +32,7 @@ from controller.members import MembersTold
 from controller.network import Network
 from controller.program import Program
 from controller.session import Session
+from controller.tasks import within
 
 ANSWER_S = 0.15
 """How long switches have to answer a register read."""
@@ -171,7 +172,7 @@ class Controller:
 
         async def follow(session: Session, version: int) -> None:
             try:
-                await asyncio.wait_for(session.until(version), PATIENCE_S)
+                await within(session.until(version), PATIENCE_S)
                 done.append(session.name)
             except asyncio.TimeoutError:
                 late.append(session.name)

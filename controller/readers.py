@@ -13,6 +13,7 @@ from controller.client import P4RuntimeClient
 from controller.desired import FEATURES, Entry
 from controller.program import Program
 from controller.reads import ReadError, counter_cells, shown_counters
+from controller.tasks import within
 
 ANSWER_S = 5.0
 
@@ -34,7 +35,7 @@ class _Connection:
     ) -> _Answer:
         """What ``read`` finds. Raises ReadError, also where the switch takes longer than ``timeout_s``."""
         try:
-            return await asyncio.wait_for(self._read(read), timeout_s)
+            return await within(self._read(read), timeout_s)
         except (P4ClientError, asyncio.TimeoutError, OSError, ValueError, KeyError) as error:
             await self.close()
             said = f"no answer within {timeout_s:g} s" if isinstance(error, asyncio.TimeoutError) else str(error)

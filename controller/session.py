@@ -29,6 +29,7 @@ from controller.names import ControllerKind
 from controller.network import Switch
 from controller.primacy import Primacy
 from controller.program import DIGEST, Program
+from controller.tasks import within
 
 POLL_S = 0.05
 """How often a switch that is away is tried."""
@@ -131,7 +132,7 @@ class Session:
         self._register_waiters.setdefault(slot, []).append(waiter)
         try:
             await self._packet_out(b"", egress_port=0, kind=ControllerKind.REGISTERS, slot=slot)
-            return await asyncio.wait_for(waiter, timeout)
+            return await within(waiter, timeout)
         except asyncio.TimeoutError:
             return None
         finally:
@@ -180,7 +181,7 @@ class Session:
         began, told = time.monotonic(), False
         while True:
             try:
-                _, writer = await asyncio.wait_for(asyncio.open_connection(host.strip("[]"), int(port)), 1.0)
+                _, writer = await within(asyncio.open_connection(host.strip("[]"), int(port)), 1.0)
                 writer.close()
                 return
             except (OSError, asyncio.TimeoutError):
@@ -193,7 +194,7 @@ class Session:
     async def _serve(self) -> None:
         self._unread = True
         async with P4RuntimeClient(self.switch.grpc, self.switch.device_id, self._program.schema) as client:
-            await asyncio.wait_for(self._primacy.ask(client), GIVE_UP_S)
+            await within(self._primacy.ask(client), GIVE_UP_S)
             self._client = client
             jobs = (self._receive, self._primacy.claim_when_vacant, self._keep_programmed, self._heartbeat)
             try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.control_socket import short_path
+from controller.tasks import within
 from hosts.control.socket import decoded
 
 Json = dict[str, Any]
@@ -30,7 +31,7 @@ class Asker:
     async def ask(self, request: Json) -> list[Json]:
         """The answer's lines, up to that with "ok". Raises one of GONE; the next request connects anew then."""
         try:
-            return await asyncio.wait_for(self._ask(request), PATIENCE_S)
+            return await within(self._ask(request), PATIENCE_S)
         except GONE:
             self.close()
             raise
@@ -54,7 +55,7 @@ class Asker:
 
 async def lines(path: Path, request: Json) -> AsyncIterator[Json]:
     """The lines of an answer that goes on. Raises one of GONE at its end."""
-    reader, writer = await asyncio.wait_for(_connect(path), PATIENCE_S)
+    reader, writer = await within(_connect(path), PATIENCE_S)
     try:
         writer.write(json.dumps(request).encode() + b"\n")
         await writer.drain()

@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from controller.tasks import within
 from hosts.control import socket as control
 from topo import paths
 from topo.errors import LabError
@@ -68,7 +69,7 @@ class Meeting:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            line = await asyncio.wait_for(reader.readline(), PATIENCE_S)
+            line = await within(reader.readline(), PATIENCE_S)
             writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
             await writer.drain()
         except (OSError, ValueError, asyncio.TimeoutError):

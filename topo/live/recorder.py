@@ -17,6 +17,7 @@ from controller.program import Program as Tables
 from controller.program import ProgramError as TablesError
 from controller.readers import Reader
 from controller.reads import ReadError
+from controller.tasks import within
 from p4switch.errors import PipelineError
 from p4switch.program_json import parse_program
 from topo import paths
@@ -455,7 +456,7 @@ def _known(topology: Topology, status: Json) -> Json:
 async def _either(event: asyncio.Event, seconds: float) -> None:
     """Wait for an event, so long at most."""
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        await within(event.wait(), seconds)
     except asyncio.TimeoutError:
         return
     event.clear()

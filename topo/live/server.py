@@ -23,6 +23,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from controller.tasks import within
 from topo.errors import LabError, UsageError
 from topo.live.hands import Command, parse
 from topo.live.recorder import Recorder
@@ -101,7 +102,7 @@ class Server:
 
     async def _shows_key(self, request: web.Request, page: web.WebSocketResponse) -> bool:
         try:
-            first = await asyncio.wait_for(page.receive(), KEY_S)
+            first = await within(page.receive(), KEY_S)
             key = json.loads(first.data)["key"] if first.type is WSMsgType.TEXT else ""
         except (asyncio.TimeoutError, ValueError, KeyError, TypeError):
             return False

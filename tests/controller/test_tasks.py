@@ -1,0 +1,45 @@
+"""Waiting for a limited time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from controller.tasks import within
+
+
+async def test_what_comes_in_time_is_given_and_what_fails_is_raised() -> None:
+    async def fails() -> None:
+        raise ValueError("so it is")
+
+    assert await within(asyncio.sleep(0, "here"), 60) == "here"
+    with pytest.raises(ValueError, match="so it is"):
+        await within(fails(), 60)
+
+
+async def test_what_takes_too_long_is_cancelled() -> None:
+    waits = asyncio.ensure_future(asyncio.Event().wait())
+    with pytest.raises(asyncio.TimeoutError):
+        await within(waits, 0.01)
+    assert waits.cancelled()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_task_that_loops_ends_whenever_it_is_cancelled(turns: int) -> None:
+    """Also just as what it waits for is there, which is some turns of the loop after that was set."""
+    event = asyncio.Event()
+
+    async def loop() -> None:
+        while True:
+            await within(event.wait(), 60)
+            event.clear()
+
+    task = asyncio.ensure_future(loop())
+    await asyncio.sleep(0.01)
+    event.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait((task,), timeout=10)
+    assert done and task.cancelled()
