@@ -178,7 +178,11 @@ def web_command() -> Iterator[Callable[[], str]]:
         yield address
     finally:
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        try:
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+            process.wait()
 
 
 class Stage:
