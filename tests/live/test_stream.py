@@ -76,6 +76,22 @@ def test_every_port_has_its_link_and_nothing_overlaps(name: str, size: tuple[int
                 assert drawn.count(frozenset(ends)) == 1, f"port {port} of {switch.name}"
 
 
+def test_links_are_there_and_keep_the_focus_when_all_is_drawn_anew(browser: LivePage) -> None:
+    """As when a panel opens or closes: at once, and not with the next drawing."""
+    topology = find("triangle")
+    with stage(Window(header(topology))) as served:
+        served.add(at_rest(topology))
+        browser.size(*DESKTOP)
+        browser.enter(served.address())
+        browser.frames(3)
+        count, focused = browser.js(
+            "document.querySelector('[data-link=\"s1-s2\"]').focus();"
+            "const { network } = switchraft; network.width = 0; network.resize();"
+            "return [document.querySelectorAll('.wire').length, document.activeElement.dataset.link];"
+        )
+        assert (count, focused) == (len(topology.links) + len(topology.hosts), "s1-s2")
+
+
 def test_a_page_lets_go_of_what_the_server_remembers_no_more(browser: LivePage) -> None:
     topology = find("triangle")
     with stage(Window(header(topology), length_us=3_000_000)) as served:

@@ -19,14 +19,15 @@ export class FaultsView {
     this.ends = [...links.map(([a, , b]) => [a, b]), ...hosts.map((host) => [host.name, host.switch])];
   }
 
-  draw() {
+  /** `focused`: the link that had the focus when all was drawn anew. */
+  draw(focused) {
     const { network, state } = this.app;
     const faults = Object.values(state.faults).filter((fault) => fault.by);
     const told = `${faults.map((fault) => `${fault.by} ${fault.on} ${fault.what}`).join("\n")}\n${this.chosen?.a} ${this.chosen?.b}`;
     if (told === this.told && network.layer === this.layer) return;
     this.told = told;
     this.layer = network.layer;
-    const focused = this.wires?.contains(document.activeElement) ? document.activeElement.dataset.link : undefined;
+    const chosen = focused ?? (this.wires?.contains(document.activeElement) ? document.activeElement.dataset.link : undefined);
     this.wires?.remove();
     this.marks?.remove();
     this.wires = svg("g", { id: "wires" }, ...this.ends.map(([a, b]) => this.wire(a, b, faults)).filter(Boolean));
@@ -34,7 +35,7 @@ export class FaultsView {
     // Links below nodes and messages, what is said of nodes above all.
     network.svg.insertBefore(this.wires, network.svg.querySelector(".node"));
     network.svg.append(this.marks);
-    if (focused) this.wires.querySelector(`[data-link="${focused}"]`)?.focus();
+    if (chosen) this.wires.querySelector(`[data-link="${chosen}"]`)?.focus();
   }
 
   wire(a, b, faults) {

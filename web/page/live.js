@@ -113,6 +113,7 @@ export class Live {
       this.hands.focus();
     });
     this.faults = new FaultsView(app, (link) => this.chooseLink(link));
+    app.network.drawn = (link) => { if (this.shown) this.faults.draw(link); };
   }
 
   /** The first events are there: show the present. */

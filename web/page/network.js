@@ -36,6 +36,7 @@ export class NetworkView {
     this.choose = choose;
     this.nodes = {};
     this.dots = [];
+    this.drawn = null; // told when all is drawn anew, with the link that had the focus: others draw on top
     this.svg = svg("svg", { role: "group", "aria-label": "Members, switches and messages" });
     place.replaceChildren(this.svg);
     this.resize();
@@ -55,7 +56,7 @@ export class NetworkView {
   }
 
   draw() {
-    const focused = document.activeElement?.dataset?.name;
+    const { name: focused, link } = document.activeElement?.dataset ?? {};
     this.svg.replaceChildren();
     this.links = []; // {line, load}
     this.between = {}; // the same, by the names of both ends
@@ -93,6 +94,7 @@ export class NetworkView {
     this.svg.append(this.layer);
     this.dots = [];
     if (focused) this.nodes[focused]?.root.focus();
+    this.drawn?.(link);
   }
 
   targetOf(name, kind) {
