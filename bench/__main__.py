@@ -1,4 +1,4 @@
-"""``python -m bench COMMAND``: bulk, catchup, commit, core, failover, lossy, metrics, recovery, switch; see help.
+"""``python -m bench COMMAND``; its help lists the commands.
 
 What a command has measured it leaves in build/bench/records; ``figures`` draws that."""
 
@@ -15,9 +15,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of switchraft.")
     commands = parser.add_subparsers(dest="command", required=True)
     from bench import figures
-    from bench.consensus import bulk, catchup, commit, core, failover, lossy, metrics
+    from bench.consensus import accel, bulk, catchup, commit, core, failover, lossy, metrics
     from bench.switch import comparison as switch
 
+    accel.add_arguments(
+        commands.add_parser("accel", help="what the network's copies are worth, off and on in turn (needs root)")
+    )
     commit.add_arguments(
         commands.add_parser("commit", help="commits per second and latency, beside etcd, in the lab (needs root)")
     )
@@ -46,6 +49,7 @@ def main() -> int:
     options = parser.parse_args()
     options.words = sys.argv[1:]
     run = {
+        "accel": accel.main,
         "commit": commit.main,
         "core": core.main,
         "failover": failover.main,

@@ -2,9 +2,9 @@
 
 network                 what it is told: switches, hosts, links, groups, the program
 decisions               what it knows, and what follows from that; sans-IO, also what the simulator runs
-leaders, members, links, routes
+leaders, members, links, routes, trees
                         parts of that knowledge; pure
-desired                 what switches' tables ought to hold, and the writes that make them; pure
+desired                 what switches' tables and multicast groups ought to hold, and the writes that make them; pure
 controller, session     the clock, and a task for each switch, around `decisions`
 primacy                 its place among several controllers at one switch
 client, program         the connection to a switch, and the compiled program as P4Runtime wants it

@@ -24,7 +24,7 @@ from controller.decisions import (
     Reread,
     SendProbe,
 )
-from controller.desired import Entry
+from controller.desired import Held
 from controller.leaders import Heard
 from controller.links import Probe
 from controller.log import log
@@ -72,16 +72,16 @@ class Controller:
 
     # -- what sessions ask and tell -----------------------------------------------------------------------------
 
-    def desired(self, session: Session) -> tuple[Entry, ...]:
+    def desired(self, session: Session) -> tuple[Held, ...]:
         """What the switch ought to hold now."""
         return self.decisions.desired(session.name, time.monotonic())
 
-    def found(self, session: Session, entries: tuple[Entry, ...]) -> None:
+    def found(self, session: Session, entries: tuple[Held, ...]) -> None:
         """The switch was read, and nothing is written yet."""
         self.decisions.found(session.name, entries)
         self._carry_out()
 
-    def holds(self, session: Session, entries: tuple[Entry, ...]) -> None:
+    def holds(self, session: Session, entries: tuple[Held, ...]) -> None:
         """The switch was written to."""
         self.decisions.holds(session.name, entries)
 

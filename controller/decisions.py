@@ -14,7 +14,15 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from controller import leaders, members
-from controller.desired import Entry, Leadership, View, desired_entries, installed_leaders, installed_members
+from controller.desired import (
+    Held,
+    Leadership,
+    View,
+    desired_entries,
+    installed_leaders,
+    installed_members,
+    with_paths_kept,
+)
 from controller.leaders import Heard, Reading, Verdict
 from controller.links import PERIOD_S, LinkMonitor, Probe, State
 from controller.members import MembersTold
@@ -133,7 +141,7 @@ class _Switch:
     """Whether it was ever ready."""
     absent: bool = False
     """Whether it is routed around."""
-    entries: tuple[Entry, ...] = field(default=(), repr=False)
+    entries: tuple[Held, ...] = field(default=(), repr=False)
     doubted_until: float | None = None
 
 
@@ -187,16 +195,16 @@ class Decisions:
         """Whether another controller is the primary of every switch that can be reached."""
         return {switch.standing for switch in self._switches.values()} - {Standing.AWAY} == {Standing.STANDBY}
 
-    def desired(self, switch: str, now: float) -> tuple[Entry, ...]:
-        """What the switch ought to hold. A switch that has routes keeps them until probes have spoken: a controller
-        that has just started must not send traffic over a link that its predecessor knew to be down."""
-        entries = desired_entries(self.network, switch, replace(self.view, features=self.features_at(switch)))
-        routes = [entry for entry in self._switches[switch].entries if entry.table == "ipv4_lpm"]
+    def desired(self, switch: str, now: float) -> tuple[Held, ...]:
+        """What the switch ought to hold. While probes have not spoken, a switch that has routes keeps them, and its
+        trees: a controller that has just started must not send over a link that its predecessor knew to be down."""
+        view = replace(self.view, features=self.features_at(switch))
+        entries = desired_entries(self.network, switch, view)
+        held = self._switches[switch].entries
         settling = now - self._started < PATIENCE_S and not self.monitor.settled(self._switches)
-        if not (routes and settling):
-            return entries
-        held = {entry.key for entry in routes}
-        return (*(entry for entry in entries if entry.key not in held), *routes)
+        if settling and any(entry.table == "ipv4_lpm" for entry in held):
+            return with_paths_kept(self.network, view, entries, held)
+        return entries
 
     # -- what sessions tell -------------------------------------------------------------------------------------
 
@@ -220,11 +228,11 @@ class Decisions:
         self._links_changed(now)
         self._outputs.append(Changed())
 
-    def holds(self, switch: str, entries: tuple[Entry, ...]) -> None:
+    def holds(self, switch: str, entries: tuple[Held, ...]) -> None:
         """A switch holds these entries, as they were read or written."""
         self._switches[switch].entries = entries
 
-    def found(self, switch: str, entries: tuple[Entry, ...]) -> None:
+    def found(self, switch: str, entries: tuple[Held, ...]) -> None:
         """A switch was read, and nothing is written yet: a controller that has just taken over knows leaders and
         members from what switches hold."""
         self.holds(switch, entries)

@@ -6,7 +6,7 @@ forwards packets that it does not check yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -14,7 +14,8 @@ from ipaddress import IPv4Address
 from itertools import groupby
 
 from controller.network import Group, Link, Network
-from controller.routes import routes
+from controller.routes import gateway_mac, host_mac, routes
+from controller.trees import Branch, branches
 
 Value = int | tuple[int, int]
 """An exact key, or an LPM key as (value, prefix length)."""
@@ -38,6 +39,35 @@ class Entry:
         match = " ".join(f"{name}={value}" for name, value in self.match)
         params = ", ".join(f"{name}={value}" for name, value in self.params)
         return f"{self.table}[{match}] {self.action}({params})"
+
+
+MULTICAST_GROUPS = "multicast_groups"
+"""What multicast groups are called beside tables."""
+
+
+@dataclass(frozen=True)
+class MulticastGroup:
+    """What a switch copies packets to: (port, instance) of each copy, in ascending order."""
+
+    id: int
+    replicas: tuple[tuple[int, int], ...]
+
+    @property
+    def table(self) -> str:
+        """Its place in the order of writing."""
+        return MULTICAST_GROUPS
+
+    @property
+    def key(self) -> tuple[str, tuple[tuple[str, Value], ...]]:
+        """What makes two multicast groups the same one, in the form of an entry's key."""
+        return MULTICAST_GROUPS, (("id", self.id),)
+
+    def __str__(self) -> str:
+        return f"{self.table}[{self.id}] {' '.join(f'{port}/{instance}' for port, instance in self.replicas)}"
+
+
+Held = Entry | MulticastGroup
+"""What a switch can hold for the controller."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +96,11 @@ def _number(address: str) -> int:
     return int(IPv4Address(address))
 
 
-def desired_entries(network: Network, switch: str, view: View) -> tuple[Entry, ...]:
-    """A switch's entries, in the order of writing."""
-    found = [Entry("port_roles", (("ingress_port", port),), "set_trunk") for port in network.trunks(switch)]
+def desired_entries(network: Network, switch: str, view: View) -> tuple[Held, ...]:
+    """A switch's entries and multicast groups. ``diff`` puts their writing in order."""
+    found: list[Held] = [
+        Entry("port_roles", (("ingress_port", port),), "set_trunk") for port in network.trunks(switch)
+    ]
     found += _featured(_GUARDS, network, switch, view)
     found += [_group_entry(network, group, view.leaders.get(group.id, Leadership())) for group in network.groups]
     found += _featured(_FEATURES, network, switch, view)
@@ -84,13 +116,13 @@ def _group_key(group: Group) -> tuple[tuple[str, Value], ...]:
     return (("group", group.id),)
 
 
-def _featured(features: Iterable[Feature], network: Network, switch: str, view: View) -> Iterator[Entry]:
+def _featured(features: Iterable[Feature], network: Network, switch: str, view: View) -> Iterator[Held]:
     for feature in features:
         if feature.name in view.features:
-            yield from feature.entries(network, switch)
+            yield from feature.entries(network, switch, view)
 
 
-def _guard(network: Network, switch: str) -> Iterator[Entry]:
+def _guard(network: Network, switch: str, _view: View) -> Iterator[Held]:
     """A group's members at this switch's edge; then, and only then, what makes the guard drop strangers."""
     for group in network.groups:
         yield from _members(network, switch, group)
@@ -98,16 +130,52 @@ def _guard(network: Network, switch: str) -> Iterator[Entry]:
         yield Entry("guard_enforce", _group_key(group), "enforce")
 
 
-def _watch(network: Network, _switch: str) -> Iterator[Entry]:
+def _watch(network: Network, _switch: str, _view: View) -> Iterator[Held]:
     window = (("window_us", network.filter_window_ms * 1000),)
     return (Entry("leader_watch", _group_key(group), "watch", window) for group in network.groups)
 
 
-def _for_each_group(table: str, action: str) -> Callable[[Network, str], Iterator[Entry]]:
-    def entries(network: Network, _switch: str) -> Iterator[Entry]:
+def _for_each_group(table: str, action: str) -> Callable[[Network, str, View], Iterator[Held]]:
+    def entries(network: Network, _switch: str, _view: View) -> Iterator[Held]:
         return (Entry(table, _group_key(group), action) for group in network.groups)
 
     return entries
+
+
+def _fanout(network: Network, switch: str, view: View) -> Iterator[Held]:
+    """Of each group whose leader is known, the switch's branch of the tree."""
+    for group in network.groups:
+        leader = view.leaders.get(group.id, Leadership()).leader
+        branch = branches(network, group, leader, view.links).get(switch)
+        if branch is not None:
+            yield from _copies(network, group, branch)
+            where = (("from_port", branch.from_port), ("multicast_group", _tree_id(group)))
+            yield Entry(*_tree_of(group, view), "copy_along", where)
+
+
+def _tree_id(group: Group) -> int:
+    """A group's tree is the multicast group of this number; 0 is none."""
+    return group.slot + 1
+
+
+def _copies(network: Network, group: Group, branch: Branch) -> Iterator[Held]:
+    """Where copies go. Their instance is the member's id, and 0 towards another switch."""
+    replicas = []
+    for receiver in branch.receivers:
+        host, member = receiver.host, receiver.member.id
+        replicas.append((host.port, member))
+        params = (("dst_mac", host_mac(host)), ("address", _number(host.ip)), ("udp_port", group.port))
+        yield Entry("fanout_copy", _copy_key(group, host.port, member), "to_member", params)
+    for after, port in branch.onward:
+        replicas.append((port, 0))
+        yield Entry(
+            "fanout_copy", _copy_key(group, port, 0), "over_trunk", (("dst_mac", gateway_mac(network, after)),)
+        )
+    yield MulticastGroup(_tree_id(group), tuple(sorted(replicas)))
+
+
+def _copy_key(group: Group, port: int, member: int) -> tuple[tuple[str, Value], ...]:
+    return (*_group_key(group), ("egress_port", port), ("member", member))
 
 
 def _members(network: Network, switch: str, group: Group) -> Iterator[Entry]:
@@ -141,11 +209,11 @@ def _group_entry(network: Network, group: Group, leadership: Leadership) -> Entr
 @dataclass(frozen=True)
 class Feature:
     """Something that switches do for Raft beyond forwarding, with the tables that it fills, in the order of writing,
-    and their entries for a switch. Without its entries packets just pass."""
+    and what a switch is to hold of them. Without its entries packets just pass."""
 
     name: str
     tables: tuple[str, ...]
-    entries: Callable[[Network, str], Iterator[Entry]]
+    entries: Callable[[Network, str, View], Iterator[Held]]
 
 
 _GUARDS = (Feature("member_guard", ("members", "guard_enforce"), _guard),)
@@ -155,6 +223,7 @@ _FEATURES = (
     Feature("term_filter", ("term_filter",), _for_each_group("term_filter", "drop_stale")),
     Feature("leader_route", ("leader_route",), _for_each_group("leader_route", "steer_to_leader")),
     Feature("configuration", ("configuration",), _for_each_group("configuration", "tell_controller")),
+    Feature("append_fanout", ("fanout_copy", "append_fanout"), _fanout),
 )
 FEATURES = (*_GUARDS, *_FEATURES)
 
@@ -167,13 +236,46 @@ TABLES = (
     "ipv4_lpm",
 )
 """Every table that the controller fills, in the order of writing."""
+_ORDER = [name for table in TABLES for name in ((MULTICAST_GROUPS, table) if table == "append_fanout" else (table,))]
+"""Copies are described before they are made, and made before anything asks for them."""
 
 
-def installed_leaders(entries: Iterable[Entry]) -> dict[int, Leadership]:
+def with_paths_kept(network: Network, view: View, wanted: Iterable[Held], held: Iterable[Held]) -> tuple[Held, ...]:
+    """What a switch ought to hold before it is known which links work: what is ``wanted``, but the ways that it holds
+    stay. Those are its routes, and the trees of leaders that lead still; a tree stays or goes as a whole."""
+    held = tuple(held)
+    on = "append_fanout" in view.features
+    trees = {group.id: _tree_of(group, view) for group in network.groups if on}
+    kept = {group: tree for group, tree in trees.items() if any(entry.key == tree for entry in held)}
+    groups = {_tree_id(group) for group in network.groups if group.id in kept}
+    routes = [entry for entry in held if entry.table == "ipv4_lpm"]
+    branches = [entry for entry in held if _is_of_tree(entry, kept, groups) and _leads_still(entry, kept)]
+    keys = {entry.key for entry in routes}
+    others = (entry for entry in wanted if entry.key not in keys and not _is_of_tree(entry, kept, groups))
+    return (*others, *branches, *routes)
+
+
+def _tree_of(group: Group, view: View) -> tuple[str, tuple[tuple[str, Value], ...]]:
+    """The key of the entry that begins copying for the group's leader."""
+    leader = view.leaders.get(group.id, Leadership()).leader
+    return "append_fanout", (*_group_key(group), ("source", leader))
+
+
+def _is_of_tree(entry: Held, group_ids: Container[int], tree_ids: Container[int]) -> bool:
+    if isinstance(entry, MulticastGroup):
+        return entry.id in tree_ids
+    return entry.table in ("append_fanout", "fanout_copy") and dict(entry.match)["group"] in group_ids
+
+
+def _leads_still(entry: Held, trees: Mapping[int, object]) -> bool:
+    return entry.table != "append_fanout" or entry.key in trees.values()
+
+
+def installed_leaders(entries: Iterable[Held]) -> dict[int, Leadership]:
     """Who leads each group by what a switch's ``groups`` entries say."""
     found = {}
     for entry in entries:
-        if entry.table == "groups" and entry.action == "set_group":
+        if isinstance(entry, Entry) and entry.table == "groups" and entry.action == "set_group":
             group = dict(entry.match)["group"]
             params = dict(entry.params)
             assert isinstance(group, int)
@@ -181,10 +283,10 @@ def installed_leaders(entries: Iterable[Entry]) -> dict[int, Leadership]:
     return found
 
 
-def installed_members(entries: Iterable[Entry]) -> Iterator[tuple[int, int, int]]:
+def installed_members(entries: Iterable[Held]) -> Iterator[tuple[int, int, int]]:
     """(group id, member id, address) of a switch's ``members`` entries."""
     for entry in entries:
-        if entry.table == "members":
+        if isinstance(entry, Entry) and entry.table == "members":
             match = dict(entry.match)
             group, source, address = match["group"], match["source"], match["address"]
             assert isinstance(group, int) and isinstance(source, int) and isinstance(address, int)
@@ -201,13 +303,13 @@ class Operation(Enum):
 
 @dataclass(frozen=True)
 class Write:
-    """One update of one entry."""
+    """One update of one entry or multicast group."""
 
     operation: Operation
-    entry: Entry
+    entry: Held
 
 
-def diff(desired: Iterable[Entry], actual: Iterable[Entry]) -> tuple[Write, ...]:
+def diff(desired: Iterable[Held], actual: Iterable[Held]) -> tuple[Write, ...]:
     """The writes that turn ``actual`` into ``desired``, in order: what is new or changed by the order of tables, then
     what must go in reverse order. An entry whose key stays is modified in place, so no packet finds it missing."""
     wanted = {entry.key: entry for entry in desired}
@@ -223,9 +325,9 @@ def diff(desired: Iterable[Entry], actual: Iterable[Entry]) -> tuple[Write, ...]
     return tuple(writes)
 
 
-def _rank(entry: Entry) -> int:
-    """Tables that the program has and this page does not know come last, and so go first."""
-    return TABLES.index(entry.table) if entry.table in TABLES else len(TABLES)
+def _rank(entry: Held) -> int:
+    """Where an entry's table stands in the order of writing. Tables unknown here come last, and so go first."""
+    return _ORDER.index(entry.table) if entry.table in _ORDER else len(_ORDER)
 
 
 def batches(writes: Iterable[Write]) -> Iterator[tuple[Write, ...]]:
@@ -235,7 +337,7 @@ def batches(writes: Iterable[Write]) -> Iterator[tuple[Write, ...]]:
         yield tuple(batch)
 
 
-def apply(writes: Iterable[Write], actual: Iterable[Entry]) -> tuple[Entry, ...]:
+def apply(writes: Iterable[Write], actual: Iterable[Held]) -> tuple[Held, ...]:
     """What a table holds after the writes."""
     held = {entry.key: entry for entry in actual}
     for write in writes:

@@ -30,6 +30,21 @@ class DropReason(IntEnum):
     BAD_TARGET = 14
     UDP_FRAGMENT = 15
     BAD_PACKET_OUT = 16
+    WRONG_PORT = 17
+
+
+class CopyFate(IntEnum):
+    """What becomes of a copy of an AppendEntries to everybody: the indexes of the ``copies`` counter, as in
+    p4/include/reasons.p4."""
+
+    NO_ENTRY = 0
+    """Not made: the switch does not know for whom it would be."""
+    TO_MEMBER = 1
+    OVER_TRUNK = 2
+    TO_SENDER = 3
+    """Not made: it would go to the member that has sent the message."""
+    BACK = 4
+    """Not made: it would go back over the trunk that the message came by."""
 
 
 class ControllerKind(IntEnum):
@@ -61,3 +76,11 @@ def reason_name(index: int) -> str:
         return DropReason(index).name.lower()
     except ValueError:
         return f"reason {index}"
+
+
+def fate_name(index: int) -> str:
+    """What the ``copies`` counter's index stands for, e.g. to_member."""
+    try:
+        return CopyFate(index).name.lower()
+    except ValueError:
+        return f"fate {index}"

@@ -6,10 +6,10 @@ from os.path import isfile
 from pathlib import Path
 from typing import Any
 
-from finsy import P4Schema, P4TableAction, P4TableEntry, P4TableMatch
+from finsy import P4MulticastGroupEntry, P4Schema, P4TableAction, P4TableEntry, P4TableMatch
 from finsy.proto import p4r
 
-from controller.desired import TABLES, Entry, Operation, Write
+from controller.desired import TABLES, Entry, Held, MulticastGroup, Operation, Write
 
 DIGEST = "leader_digest_t"
 
@@ -53,12 +53,18 @@ class Program:
     def encode(self, write: Write) -> p4r.Update:
         """A write as P4Runtime's update."""
         entry = write.entry
+        if isinstance(entry, MulticastGroup):
+            return p4r.Update(type=_TYPES[write.operation], entity=_encode_group(entry))
         action = None if write.operation is Operation.DELETE else P4TableAction(entry.action, **dict(entry.params))
         table_entry = P4TableEntry(entry.table, match=P4TableMatch(entry.match), action=action)
         return p4r.Update(type=_TYPES[write.operation], entity=table_entry.encode(self.schema))
 
-    def decode(self, table_entry: P4TableEntry) -> Entry | None:
-        """An entry as a switch returned it; None for default actions and tables that are not the controller's."""
+    def decode(self, found: P4TableEntry | P4MulticastGroupEntry) -> Held | None:
+        """What a switch returned; None for default actions and tables that are not the controller's."""
+        return _decode_group(found) if isinstance(found, P4MulticastGroupEntry) else self.decode_entry(found)
+
+    def decode_entry(self, table_entry: P4TableEntry) -> Entry | None:
+        """A table's entry as a switch returned it; None for default actions and for tables of others."""
         if table_entry.table_id not in TABLES or table_entry.is_default_action or table_entry.is_const:
             return None
         action = table_entry.action
@@ -70,3 +76,24 @@ class Program:
         reference = self.schema.tables[table_entry.table_id].actions[action.name]
         params = tuple((param.name, int(action.args[param.name])) for param in reference.params)
         return Entry(table_entry.table_id, match, action.name.rpartition(".")[2], params)
+
+
+def _encode_group(group: MulticastGroup) -> p4r.Entity:
+    """Ports by their number: servers of P4Runtime 1.3, as BMv2's, know no other way."""
+    replicas = [p4r.Replica(egress_port=port, instance=instance) for port, instance in group.replicas]
+    entry = p4r.MulticastGroupEntry(multicast_group_id=group.id, replicas=replicas)
+    return p4r.Entity(packet_replication_engine_entry=p4r.PacketReplicationEngineEntry(multicast_group_entry=entry))
+
+
+def _decode_group(found: P4MulticastGroupEntry) -> MulticastGroup:
+    """A switch may return the copies in another order than they were written in."""
+    return MulticastGroup(found.multicast_group_id, tuple(sorted(map(_decode_copy, found.replicas))))
+
+
+def _decode_copy(replica: Any) -> tuple[int, int]:
+    """A port alone has instance 0 (finsy's short form)."""
+    if isinstance(replica, int):
+        return replica, 0
+    if isinstance(replica, tuple):
+        return int(replica[0]), int(replica[1])
+    return int(replica.port), int(replica.instance)

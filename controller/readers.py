@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from finsy import P4ClientError, P4CounterData, P4CounterEntry, P4Schema, P4TableEntry
+from finsy import P4ClientError, P4CounterData, P4CounterEntry, P4MulticastGroupEntry, P4Schema, P4TableEntry
 
 from controller.client import P4RuntimeClient
-from controller.desired import FEATURES, Entry
+from controller.desired import FEATURES, Entry, MulticastGroup
 from controller.program import Program
 from controller.reads import ReadError, counter_cells, shown_counters
 from controller.tasks import within
@@ -58,11 +58,12 @@ class _Connection:
 
 @dataclass(frozen=True)
 class Held:
-    """What a switch holds: the controller's entries, and counters that are not zero, (name, index) to packets and
-    bytes."""
+    """What a switch holds: the controller's entries, counters that are not zero, (name, index) to packets and bytes,
+    and multicast groups."""
 
     entries: tuple[Entry, ...]
     counters: Mapping[tuple[str, int], tuple[int, int]]
+    groups: tuple[MulticastGroup, ...] = ()
 
 
 class Reader:
@@ -82,16 +83,18 @@ class Reader:
 
     async def _read(self, client: P4RuntimeClient) -> Held:
         counters = self._program.schema.counters
-        found = await client.read(P4TableEntry(), *(P4CounterEntry(counter.alias) for counter in counters))
+        cells = (P4CounterEntry(counter.alias) for counter in counters)
+        found = await client.read(P4TableEntry(), P4MulticastGroupEntry(), *cells)
         names = {counter.alias: counter.name for counter in counters}
-        entries = [self._program.decode(one) for one in found if isinstance(one, P4TableEntry)]
+        held = [self._program.decode(one) for one in found if isinstance(one, (P4TableEntry, P4MulticastGroupEntry))]
         return Held(
-            tuple(entry for entry in entries if entry is not None),
+            tuple(one for one in held if isinstance(one, Entry)),
             {
                 (names[one.counter_id], one.index or 0): (one.packet_count, one.byte_count)
                 for one in found
                 if isinstance(one, P4CounterEntry) and (one.packet_count or one.byte_count)
             },
+            tuple(one for one in held if isinstance(one, MulticastGroup)),
         )
 
 

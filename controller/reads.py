@@ -18,7 +18,7 @@ from finsy.proto import p4i
 
 from controller.client import P4RuntimeClient
 from controller.desired import TABLES
-from controller.names import message_name, reason_name
+from controller.names import fate_name, message_name, reason_name
 
 Count = dict[str, int]
 """``packets`` and ``bytes``."""
@@ -30,8 +30,9 @@ class ReadError(Exception):
 
 
 def read_counters(address: str, device_id: int, p4info: str | Path | p4i.P4Info | None = None) -> dict[str, Any]:
-    """``messages`` by type, ``drops`` by reason, ``redirects`` by register slot, ``ports`` with ``rx`` and ``tx``.
-    What is zero is left out. Without ``p4info`` the switch's own is used. Raises ReadError."""
+    """``messages`` by type, ``drops`` by reason, ``redirects`` by register slot, ``copies`` of messages to everybody
+    by their fate, ``ports`` with ``rx`` and ``tx``. What is zero is left out. Without ``p4info`` the switch's own is
+    used. Raises ReadError."""
     return _read(address, device_id, p4info, _counters)
 
 
@@ -98,6 +99,7 @@ def shown_counters(entries: Iterable[Any]) -> dict[str, Any]:
         "messages": {message_name(index): count for index, count in sorted(held.get("messages", {}).items())},
         "drops": {reason_name(index): count for index, count in sorted(held.get("drops", {}).items())},
         "redirects": {str(index): count for index, count in sorted(held.get("redirects", {}).items())},
+        "copies": {fate_name(index): count for index, count in sorted(held.get("copies", {}).items())},
         "ports": {
             str(port): {"rx": received.get(port, none), "tx": sent.get(port, none)}
             for port in sorted(received.keys() | sent.keys())
@@ -161,10 +163,19 @@ def _value(name: str, width: int, value: Any) -> Any:
     return int(value)
 
 
+_SECTIONS = (
+    ("messages", "messages"),
+    ("drops", "drops"),
+    ("redirects", "redirects, by slot"),
+    ("copies", "copies of messages to everybody"),
+)
+
+
 def format_counters(switches: Mapping[str, Mapping[str, Any]]) -> str:
-    """One table for all switches: a line per message type, drop reason, redirect slot and port, a column each."""
+    """One table for all switches, a column each: a line per message type, drop reason, redirect slot, fate of copies
+    and port."""
     lines = [f"{'':28}" + "".join(f"{name:>14}" for name in switches)]
-    for section, title in (("messages", "messages"), ("drops", "drops"), ("redirects", "redirects, by slot")):
+    for section, title in _SECTIONS:
         keys = list(dict.fromkeys(key for counters in switches.values() for key in counters[section]))
         lines.append(title)
         for key in keys:

@@ -13,14 +13,23 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import grpc
-from finsy import P4ClientError, P4CounterData, P4DigestEntry, P4DigestList, P4PacketIn, P4PacketOut, P4TableEntry
+from finsy import (
+    P4ClientError,
+    P4CounterData,
+    P4DigestEntry,
+    P4DigestList,
+    P4MulticastGroupEntry,
+    P4PacketIn,
+    P4PacketOut,
+    P4TableEntry,
+)
 from finsy.grpcutil import GRPCStatusCode
 from finsy.proto import p4r
 
 from controller import members
 from controller.client import P4RuntimeClient, StreamClosed
 from controller.decisions import Standing
-from controller.desired import Entry, Write, apply, batches, diff
+from controller.desired import Held, Write, apply, batches, diff
 from controller.leaders import Heard, Reading
 from controller.links import Probe
 from controller.log import log
@@ -45,15 +54,15 @@ _SILENT = "it does not answer"
 class Owner(Protocol):
     """What a session asks of the controller, and tells it."""
 
-    def desired(self, session: Session) -> tuple[Entry, ...]:
+    def desired(self, session: Session) -> tuple[Held, ...]:
         """What the switch's tables ought to hold now."""
         ...
 
-    def found(self, session: Session, entries: tuple[Entry, ...]) -> None:
+    def found(self, session: Session, entries: tuple[Held, ...]) -> None:
         """The switch was read; called before anything is written."""
         ...
 
-    def holds(self, session: Session, entries: tuple[Entry, ...]) -> None:
+    def holds(self, session: Session, entries: tuple[Held, ...]) -> None:
         """The switch was written to, and this is what it holds now."""
         ...
 
@@ -81,7 +90,7 @@ class Session:
         self.switch = switch
         self.name = switch.name
         self.standing = Standing.AWAY
-        self.entries: tuple[Entry, ...] = ()
+        self.entries: tuple[Held, ...] = ()
         """What the tables are known to hold."""
         self.times_programmed = 0
         """How often this switch went from anything to READY."""
@@ -322,7 +331,7 @@ class Session:
             await client.push()
             log.info("%s: program installed in %.0f ms", self.name, (time.monotonic() - began) * 1000)
         await self._subscribe(client)
-        found = [self._program.decode(entry) for entry in await client.read(P4TableEntry())]
+        found = [self._program.decode(entry) for entry in await client.read(P4TableEntry(), P4MulticastGroupEntry())]
         self.entries = tuple(entry for entry in found if entry is not None)
         self._unread = False
         self._owner.found(self, self.entries)

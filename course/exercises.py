@@ -395,6 +395,6 @@ EXERCISES = (
             PythonStatement(_FOLLOWING, "on_append_entries", "log.commit_index =", _COMMIT_BLANK),
         ),
         entries.given,
-        (2,),
+        (8,),
     ),
 )

@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 
 from controller.names import DropReason
-from controller.network import FEATURES
+from controller.network import ON_AT_START
 from hosts.addresses import pack_address
 from hosts.client.calls import Call
 from hosts.config import Address
@@ -38,7 +38,7 @@ def plan(seed: int, name: str, *, switches: bool = True, slow_clock: int = 0, on
         seed=seed,
         topology=found,
         switches=switches,
-        features=frozenset(FEATURES),
+        features=frozenset(ON_AT_START),
         tick_us={member: (12 if member == slow_clock else 10) * MS for member in range(1, len(found.members) + 1)},
         disk_us=200,
         segment_bytes=64_000,

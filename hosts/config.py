@@ -59,6 +59,15 @@ class Reads(Enum):
     """By an entry in the log, as for a write."""
 
 
+class Network(Enum):
+    """What lies between the members."""
+
+    PLAIN = "plain"
+    """Any network that carries datagrams."""
+    P4 = "p4"
+    """Switches that run raft.p4."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """What a cluster file says. Times are in milliseconds."""
@@ -86,6 +95,9 @@ class Cluster:
     """Bytes of the largest IP packet that nodes try to send. On loopback it is 65,535, whatever stands here."""
     hints: bool = True
     """Whether followers wait for less than the election timeout if the leader's host answers that nobody is there."""
+    network: Network = Network.PLAIN
+    """Whether switches that run raft.p4 lie between the members: then leaders try to have the network copy what goes
+    to everybody, in groups with a service address."""
 
     @property
     def member_ids(self) -> list[int]:
@@ -111,6 +123,12 @@ class Cluster:
             if candidate.id == group:
                 return candidate
         raise KeyError(group)
+
+    def copying_service(self, group: Group) -> Address | None:
+        """Where the network takes what it is to copy to all members of a group; None if it copies nothing."""
+        if self.network is not Network.P4 or group.service is None:
+            return None
+        return group.service, self.port
 
     def groups_of(self, member: int) -> list[Group]:
         """The groups that a member belongs to, or may come to."""
@@ -169,6 +187,7 @@ class _ClusterFile(BaseModel):
     reads: Literal["quorum", "lease", "log"] = "quorum"
     mtu: Annotated[Whole, Field(ge=LEAST_MTU, le=65_535)] = DEFAULT_MTU
     hints: Annotated[bool, Field(strict=True)] = True
+    network: Literal["plain", "p4"] = "plain"
 
     def cluster_of(self, folder: Path) -> Cluster:
         groups = tuple(
@@ -195,6 +214,7 @@ class _ClusterFile(BaseModel):
             reads=Reads(self.reads),
             mtu=self.mtu,
             hints=self.hints,
+            network=Network(self.network),
         )
 
 
@@ -290,7 +310,9 @@ def _check_names(file: _ClusterFile, document: Document) -> None:
 
 
 def _doubts(cluster: Cluster) -> Iterator[str]:
-    """Ports that the kernel may give to someone else's socket."""
+    """Copies that are wanted without an address for them, and ports that the kernel may give to another socket."""
+    if cluster.network is Network.P4 and all(group.service is None for group in cluster.groups):
+        yield "network: p4 is of no use: switches copy what goes to a group's 'service', and no group has one"
     try:
         low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
     except (OSError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -580,6 +580,7 @@ class Group:
                 "proposals_applied": max(0, self.machine.applied_index - self._found_entries),
                 "proposals_failed": self._failed,
                 "proposals_refused": self._refused,
+                **{f"fanout_{name}": count for name, count in asdict(self.core.fanout_counts).items()},
             },
             "problems": problems(self.core, self._name_of),
         }

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hosts.raft.core import Ready
-from hosts.raft.message import Message, MessageType
+from hosts.raft.message import EVERYBODY, Message, MessageType
 
 BOUNDS_S = tuple(0.0001 * (1 << step) for step in range(17))
 """Upper bounds of the buckets, 0.1 ms to 6.6 s; one more bucket takes what is longer. etcd's bounds for round trips
@@ -117,28 +117,31 @@ class RoundTrips:
     """How long members take to answer a heartbeat, of a group that this member leads. The first answer of each to the
     latest round counts."""
 
-    __slots__ = ("_began", "_clock", "_heard", "_round", "durations")
+    __slots__ = ("_beats", "_clock", "_heard", "durations")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.durations: dict[int, Durations] = {}
         """By member."""
         self._clock = clock
-        self._round = 0
-        self._began = 0.0
-        self._heard: set[int] = set()
+        self._beats: dict[bool, tuple[int, float]] = {}
+        """The latest round and when its heartbeat left: that to everybody (True), and that to each alone."""
+        self._heard: dict[bool, set[int]] = {True: set(), False: set()}
 
     def sent(self, message: Message) -> None:
         """A message leaves. What a leader sends first in a round is a heartbeat."""
-        if message.round != self._round and message.type is MessageType.APPEND_ENTRIES and not message.entries:
-            self._round, self._began = message.round, self._clock()
-            self._heard.clear()
+        if message.type is not MessageType.APPEND_ENTRIES or message.entries:
+            return
+        everybody = message.target == EVERYBODY
+        if self._beats.get(everybody, (0, 0.0))[0] != message.round:
+            self._beats[everybody] = message.round, self._clock()
+            self._heard[everybody].clear()
 
     def received(self, message: Message) -> None:
         """A message has come."""
-        if (
-            message.round == self._round != 0
-            and message.type is MessageType.APPEND_ENTRIES_REPLY
-            and message.source not in self._heard
-        ):
-            self._heard.add(message.source)
-            self.durations.setdefault(message.source, Durations()).observe(self._clock() - self._began)
+        if message.type is not MessageType.APPEND_ENTRIES_REPLY or not message.round:
+            return
+        for everybody, (round, began) in self._beats.items():
+            heard = self._heard[everybody]
+            if message.round == round and message.source not in heard:
+                heard.add(message.source)
+                self.durations.setdefault(message.source, Durations()).observe(self._clock() - began)

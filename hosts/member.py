@@ -37,6 +37,10 @@ SNAPSHOT_PACE_TICKS = 4
 work."""
 
 
+FANOUT_TRIAL_MS = 1000
+"""Between two trials of a leader whether the network's copies reach those whom it serves alone."""
+
+
 class Delay(NamedTuple):
     """What becomes of ticks that are overdue: how many are given at once, and how many never."""
 
@@ -135,6 +139,11 @@ class Member:
             seal,
             cluster.mtu,
             hints=cluster.hints,
+            services={
+                group.id: service
+                for group in cluster.groups_of(number)
+                if (service := cluster.copying_service(group)) is not None
+            },
         )
 
     def begin(
@@ -198,6 +207,8 @@ class Member:
             "probe_ticks": -(-3 * heartbeat // 2) if cluster.hints else 0,
             "lease_ticks": lease_ticks(timeout) if cluster.reads is Reads.LEASE else 0,
             "snapshot_pace_ticks": SNAPSHOT_PACE_TICKS,
+            "fanout": cluster.copying_service(born) is not None,
+            "fanout_trial_ticks": FANOUT_TRIAL_MS // TICK_MS,
         }
         config = Config(
             id=self.number,

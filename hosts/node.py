@@ -264,6 +264,7 @@ class Node:
             "groups": [group.status() for group in self._groups.values()],
             "counters": {**self._transport.counters(), "syncs": self._writer.syncs},
             "peers": self._transport.peers(),
+            "fan_outs": self._transport.fan_outs(),
             "paths": self._transport.paths(),
         }
         if durations:

@@ -289,15 +289,16 @@ class Rope:
 Payload: TypeAlias = bytes | Rope
 
 
-def pack_large(message: Message, *, group: int, cluster: int) -> tuple[Header, Rope]:
+def pack_large(message: Message, *, group: int, cluster: int, fanout: bool = False) -> tuple[Header, Rope]:
     """The same as ``pack_peer`` for an AppendEntries of one large entry, whose bytes are not copied."""
-    header, front = pack_peer(replace(message, entries=()), group=group, cluster=cluster)
+    header, front = pack_peer(replace(message, entries=()), group=group, cluster=cluster, fanout=fanout)
     (entry,) = message.entries
     return header, Rope((front + _ENTRY.pack(entry.term, entry.kind, len(entry.data)), entry.data))
 
 
 def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = False) -> tuple[Header, bytes]:
-    """A message between members as header and payload; the payload may be larger than a datagram."""
+    """A message between members as header and payload; the payload may be larger than a datagram. ``fanout``: the
+    network is to copy it."""
     flags = (_REJECT if message.reject else 0) | (_MORE if message.more else 0)
     header = Header(
         message.type,

@@ -13,14 +13,16 @@
 //   term_filter    drops requests of a lower term while the leader is heard
 //   leader_route   edge: client requests go to the leader
 //   configuration  edge: the group's committed members, told by its leader, go to the controller
+//   append_fanout  a leader's AppendEntries to everybody is copied along a tree
 //   ipv4_forward   longest prefix match
 //   drop_count     every drop under its reason
 //                |
-//              egress        packets by port
+//   fanout_copy    egress: each copy gets its member's address; what leaves is counted by port
 //
-// The safety rule: a switch may drop, duplicate, reorder and delay any packet and redirect client requests. It changes
-// nothing of a Raft header or payload, and never invents a vote, an acknowledgement or an entry. All of its state is
-// soft: with every table but ipv4_lpm empty, packets just pass.
+// The safety rule: a switch may drop, duplicate, reorder and delay any packet and redirect client requests. Of a Raft
+// header or payload it changes one field only: a copy of what a leader sent to everybody names its receiver as target.
+// It never invents a vote, an acknowledgement or an entry. All of its state is soft: with every table but ipv4_lpm
+// empty, packets just pass.
 //
 // The Raft header (UDP port 26410) is drawn in docs/wire.md and parsed in include/headers.p4.
 
@@ -41,10 +43,13 @@
 #include "include/member_guard.p4"
 #include "include/leader_watch.p4"
 #include "include/term_filter.p4"
+#include "include/update_udp_checksum.p4"
 #include "include/leader_route.p4"
 #include "include/configuration.p4"
+#include "include/append_fanout.p4"
 #include "include/ipv4_forward.p4"
 #include "include/drop_count.p4"
+#include "include/fanout_copy.p4"
 #include "include/egress.p4"
 
 control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
@@ -72,8 +77,9 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
       leader_route.apply(hdr, meta);
       configuration.apply(hdr, meta, standard_metadata);
+      append_fanout.apply(hdr, meta, standard_metadata);
     }
-    if (meta.drop_reason == DropReason.none) {
+    if (!meta.fanout && meta.drop_reason == DropReason.none) {
       ipv4_forward.apply(hdr, meta, standard_metadata);
     }
     drop_count.apply(meta, standard_metadata);

@@ -25,7 +25,7 @@ from controller.decisions import (
     SendProbe,
     Standing,
 )
-from controller.desired import Entry, Leadership, Write, apply, batches, diff
+from controller.desired import Entry, Held, Leadership, Write, apply, batches, diff
 from controller.leaders import Heard, Reading
 from controller.links import Probe
 from controller.names import ControllerKind
@@ -52,7 +52,7 @@ class Session:
         self.life = 0
         """The life of the switch that was connected to."""
         self.standing = Standing.AWAY
-        self.entries: tuple[Entry, ...] = ()
+        self.entries: tuple[Held, ...] = ()
         self.unread = True
         """Whether its tables must be read before anything is written."""
         self.update = 0
@@ -204,7 +204,7 @@ class SimController:
         now: dict[tuple[int, int], int] = {}
         for session in self.sessions.values():
             for entry in session.switch.entries() if session.ready else ():
-                if entry.table == "members":
+                if isinstance(entry, Entry) and entry.table == "members":
                     key = dict(entry.match)
                     group, source = key["group"], key["source"]
                     assert isinstance(group, int) and isinstance(source, int)

@@ -14,10 +14,11 @@ from pathlib import Path
 from random import Random
 from typing import Protocol
 
-from controller.desired import Entry, Operation, Write
+from controller.desired import Entry, Held, MulticastGroup, Operation, Write
 from controller.names import ControllerKind, DropReason
-from hosts.raft.message import MessageType
+from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import Flag
+from p4switch.pipeline.entities import Replica
 from p4switch.pipeline.native import FLAGS
 from p4switch.pipeline.pipeline import Exact, Lpm, Match, Pipeline
 from sim.frames import PAYLOAD_AT, fold, word_sum
@@ -47,8 +48,8 @@ class SimSwitch:
         self.life = 0
         self.up = False
         self.started_us = 0
-        self.held: dict[object, tuple[Entry, int]] = {}
-        """What the tables hold: key -> entry and handle."""
+        self.held: dict[object, tuple[Held, int]] = {}
+        """What the tables hold: key -> entry and handle. A multicast group has no handle, but its own number."""
         self.left = 0
         """Packets that have left it so far, in all its lives."""
         self.changes = 0
@@ -88,12 +89,13 @@ class SimSwitch:
             if packets:
                 text = DropReason(reason).name.lower() if reason < len(DropReason) else f"reason {reason}"
                 self._counts[f"dropped: {text}"] += packets
-        self._counts["redirects"] += sum(packets for packets, _ in self.pipeline.counters(self._counter("redirects")))
+        for counter in ("redirects", "copies"):
+            self._counts[counter] += sum(packets for packets, _ in self.pipeline.counters(self._counter(counter)))
 
     def _counter(self, alias: str) -> str:
         return next(name for name in self.pipeline.program.counters if name.rsplit(".", 1)[-1] == alias)
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[Held, ...]:
         """What a controller reads back."""
         return tuple(entry for entry, _ in self.held.values())
 
@@ -101,6 +103,9 @@ class SimSwitch:
         """Carry out one update. KeyError where an entry is not as the controller believes."""
         self.changes += 1
         entry = write.entry
+        if isinstance(entry, MulticastGroup):
+            self._write_group(write.operation, entry)
+            return
         table = self._tables[entry.table]
         action = f"{table.rsplit('.', 1)[0]}.{entry.action}"
         params = [value for _, value in entry.params]
@@ -117,6 +122,16 @@ class SimSwitch:
         else:
             self.pipeline.delete(table, handle)
             del self.held[entry.key]
+
+    def _write_group(self, operation: Operation, group: MulticastGroup) -> None:
+        if (group.key in self.held) is (operation is Operation.INSERT):
+            raise KeyError(group)
+        if operation is Operation.DELETE:
+            self.pipeline.delete_multicast_group(group.id)
+            del self.held[group.key]
+        else:
+            self.pipeline.set_multicast_group(group.id, [Replica(port, at) for port, at in group.replicas])
+            self.held[group.key] = group, group.id
 
     def packets_of(self, entry: Entry) -> int:
         """How many packets have hit an entry."""
@@ -251,22 +266,17 @@ class Fabric:
         self.enter(one.name, CPU_PORT, _packet_out(port, ControllerKind.FRAME, 0) + frame)
 
     def _check_unforged(self, one: SimSwitch, port: int, entered: bytes, left: bytes) -> None:
-        """Header and payload of Raft as they came; addresses too, but for client requests that may be steered. What
-        has changed in neither need not be looked at.
-
-        A copy of an AppendEntries with FANOUT to all may have one member as target.
-        """
-        if left[PAYLOAD_AT:] != entered[PAYLOAD_AT:]:
-            same = len(left) == len(entered) and left[PAYLOAD_AT + 5 :] == entered[PAYLOAD_AT + 5 :]
-            copied = entered[PAYLOAD_AT + 2] & _FANOUT and entered[PAYLOAD_AT + 4] == 255
-            if not (same and copied and left[PAYLOAD_AT : PAYLOAD_AT + 4] == entered[PAYLOAD_AT : PAYLOAD_AT + 4]):
-                self._fail(one, "changed a Raft header or payload", entered, left)
+        """Header and payload of Raft as they came; addresses too, but for client requests that may be steered, and
+        copies for one member. What has changed in neither need not be looked at."""
+        copied = _is_copy(entered, left)
+        if left[PAYLOAD_AT:] != entered[PAYLOAD_AT:] and not copied:
+            self._fail(one, "changed a Raft header or payload", entered, left)
         if left[_ADDRESSES_AT:PAYLOAD_AT] == entered[_ADDRESSES_AT:PAYLOAD_AT]:
             return
         redirectable = entered[PAYLOAD_AT + 1 : PAYLOAD_AT + 2] == _REDIRECTABLE
-        if not redirectable or entered[PAYLOAD_AT + 2] & _NO_STEER:
+        if not copied and (not redirectable or entered[PAYLOAD_AT + 2] & _NO_STEER):
             self._fail(one, "redirected what it may not", entered, left)
-        if (one.name, port) in self._ports:
+        if not copied and (one.name, port) in self._ports:
             self._fail(one, "redirected what had entered elsewhere", entered, left)
         if left[26:30] != entered[26:30] or left[34:36] != entered[34:36]:
             self._fail(one, "changed the sender's address", entered, left)
@@ -277,6 +287,16 @@ class Fabric:
 
     def _fail(self, one: SimSwitch, text: str, entered: bytes, left: bytes) -> None:
         raise Violation("nothing is forged", f"{one.name} {text}: {entered.hex()} became {left.hex()}")
+
+
+def _is_copy(entered: bytes, left: bytes) -> bool:
+    """Whether an AppendEntries with FANOUT to everybody has become one member's, other than the sender's, and differs
+    in nothing but its target."""
+    was, now = entered[PAYLOAD_AT:], left[PAYLOAD_AT:]
+    fanout = len(was) > 4 and was[1] == MessageType.APPEND_ENTRIES and was[2] & _FANOUT and was[4] == EVERYBODY
+    if not fanout or len(was) != len(now) or now[4] in (0, was[3], EVERYBODY):
+        return False
+    return now[:4] == was[:4] and now[5:] == was[5:]
 
 
 def _packet_out(egress_port: int, kind: int, slot: int) -> bytes:

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from hosts.raft.configuration import Configuration
 from hosts.raft.core import Raft, Ready, Role
 from hosts.raft.errors import NotLeader
-from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
+from hosts.raft.message import EVERYBODY, Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.progress import Mode
 from hosts.raft.quorum import has_majority
 from hosts.raft.snapshot import Data, Snapshot
@@ -89,6 +89,8 @@ class Watch:
         """The reads that each member waits for: the term in which it was asked, and what was committed then."""
         self._sent_entries: dict[tuple[int, int], tuple[int, int]] = {}
         """The term and round in which a leader has sent another member entries last."""
+        self._last_sent: dict[tuple[int, int, bool], int] = {}
+        """By leader, term, and whether it went to everybody: the last entry that was sent."""
         self._replies = 0
         self._replied: dict[tuple[int, int], int] = {}
         """When a member has last replied to another one's entries or heartbeats, counted in such replies of all."""
@@ -203,6 +205,8 @@ class Watch:
                     f"{holders} hold",
                 )
             self.committed.append(entry)
+            alone, copied = (self._last_sent.get((core.id, core.current_term, one), 0) for one in (False, True))
+            self.counts["commits by fan-out alone"] += alone < entry.index <= copied
             if entry.kind is EntryKind.CONFIGURATION:
                 self._new_configuration(entry)
         if self._highest is not None and entries:
@@ -329,7 +333,7 @@ class Watch:
                 self.fail("votes are durable", f"not on disk ({state}): {message}")
         elif kind is MessageType.APPEND_ENTRIES:
             if message.entries:
-                self._sent_entries[member, message.target] = message.term, message.round
+                self._sends_entries(message)
             elif message.index:
                 self.counts["members shown what agrees"] += 1
         elif kind is MessageType.APPEND_ENTRIES_REPLY:
@@ -339,6 +343,17 @@ class Watch:
                 self.fail("terms are durable", f"not on disk ({state}): {message}")
             elif message.term == state.current_term:
                 self._check_acknowledged(message, _acknowledges(message))
+
+    def _sends_entries(self, message: Message) -> None:
+        everybody = message.target == EVERYBODY
+        for target in message.receivers if everybody else (message.target,):
+            self._sent_entries[message.source, target] = message.term, message.round
+        last = self._last_sent.setdefault((message.source, message.term, everybody), 0)
+        self._last_sent[message.source, message.term, everybody] = max(last, message.entries[-1].index)
+        if everybody and message.receivers != tuple(sorted(set(message.receivers) - {message.source})):
+            self.fail("receivers are members", f"{message}")
+        if everybody and not message.index:
+            self.fail("no copy is of use to who holds nothing", f"{message}")
 
     def _check_acknowledged(self, reply: Message, index: int) -> None:
         """A leader takes an acknowledgement for what stands in its own log."""

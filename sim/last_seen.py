@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from controller.desired import Entry as TableEntry
 from hosts.raft.configuration import Configuration
 from hosts.raft.core import Raft, Role
 from hosts.raft.message import Entry, EntryKind, MessageType
@@ -197,7 +198,8 @@ class SeenSwitch:
             events.append({"k": "switch", "up": one.up})
             self._held, self._cells, self._counts, self._told_registers = {}, {}, {}, {}
         self._life, self._up, self._version = one.life, one.up, one.changes
-        now = {key: entry for key, (entry, _) in one.held.items()}
+        # A recording tells of tables only: where copies go shows on their way.
+        now = {key: entry for key, (entry, _) in one.held.items() if isinstance(entry, TableEntry)}
         for key, entry in self._held.items():
             if key not in now:
                 events.append(entry_event("delete", entry))
@@ -241,7 +243,7 @@ class SeenSwitch:
         return found
 
 
-def entry_event(do: str, entry: Any) -> Json:
+def entry_event(do: str, entry: TableEntry) -> Json:
     match = [list(map(exact, value)) if isinstance(value, tuple) else exact(value) for _, value in entry.match]
     event = {"k": "table", "table": entry.table, "do": do, "match": match}
     if do != "delete":

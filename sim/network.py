@@ -10,7 +10,7 @@ from random import Random
 from hosts.config import Address
 from hosts.net.path import BASE
 from hosts.net.udp import Refusal
-from hosts.wire import FIRST_CLIENT_TYPE
+from hosts.wire import FIRST_CLIENT_TYPE, Flag
 from sim import frames
 from sim.events import SECOND
 from sim.frames import Sender
@@ -27,6 +27,10 @@ REFUSALS, REFUSAL_EVERY_US = 6, SECOND
 
 REFUSAL_LATE_US = 2 * SECOND
 
+_FLAGS_AT = 2
+"""Of the Raft header."""
+_FANOUT = int(Flag.FANOUT)
+
 _STAMP = struct.Struct(">QHH")
 
 
@@ -38,6 +42,11 @@ IntoSwitches = Callable[[str, bytes, bool], None]
 def is_for_clients(datagram: bytes) -> bool:
     """Whether a client has sent this, or is to get it."""
     return len(datagram) > 1 and datagram[1] >= FIRST_CLIENT_TYPE
+
+
+def is_fanout(datagram: bytes) -> bool:
+    """Whether this is an AppendEntries to everybody, or a switch's copy of one."""
+    return len(datagram) > _FLAGS_AT and datagram[_FLAGS_AT] & _FANOUT != 0
 
 
 class Conditions:
@@ -132,8 +141,9 @@ class Network:
             if there is not None:
                 self._leave(host, there, (self._senders[host].ip, port), target[1], datagram)
             return
-        # A client's requests may be redirected, so their UDP checksum shows whether the switch kept it right.
-        frame = frames.pack(self._senders[host], port, target, datagram, checksum=is_for_clients(datagram))
+        # Of what a switch may readdress the UDP checksum shows whether the switch kept it right.
+        checksum = is_for_clients(datagram) or is_fanout(datagram)
+        frame = frames.pack(self._senders[host], port, target, datagram, checksum=checksum)
         self.into_switches(host, frame, False)
 
     def _passes(self, host: str, target: str, size: int) -> bool:
@@ -150,9 +160,15 @@ class Network:
         source, target, datagram = found
         sender = self._hosts.get(source[0])
         conditions = self.conditions
-        if conditions.cut and conditions.cut_after_switches and (sender, host) in conditions.cut:
+        # Whom a copy is for shows here only.
+        copy = is_fanout(datagram)
+        if conditions.cut and (conditions.cut_after_switches or copy) and (sender, host) in conditions.cut:
             self._counts["cut off"] += 1
             self._lose(host, "cut off")
+            return
+        if copy and len(datagram) > BASE and not self._passes(sender or "", target[0], len(datagram)):
+            self._counts["datagrams too large for their path"] += 1
+            self._lose(host, "too large")
             return
         if self._hosts.get(target[0]) != host:
             self._counts["not for this host"] += 1

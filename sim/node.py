@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from random import Random
@@ -50,6 +51,17 @@ SOCKET_DATAGRAMS = 2000
 
 _NEVER = 1 << 62
 _REPLY = int(MessageType.CLIENT_REPLY)
+
+
+_FANOUT = {
+    "rounds": "rounds by fan-out",
+    "appends": "entries sent by fan-out",
+    "trials": "trials of fan-out",
+    "trials_in_vain": "trials of fan-out in vain",
+    "fallbacks": "fallbacks from fan-out",
+    "laggards": "laggards served beside a fan-out",
+    "rejects": "copies rejected",
+}
 
 
 class SimSocket:
@@ -366,6 +378,9 @@ class Node:
         for reason, count in process.drops().items():
             self.scene.counts[f"refused: {reason}"] += count
         self.scene.counts["paths proved larger"] += process.larger_paths()
+        for group in process.groups.values():
+            for name, count in asdict(group.core.fanout_counts).items():
+                self.scene.counts[_FANOUT[name]] += count
 
     def _interrupt(self, process: Process) -> None:
         """Begin what would have been written, until the fuse burns through."""

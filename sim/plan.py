@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from controller.network import FEATURES
-from hosts.config import DEFAULT_MTU, Cluster, Reads
+from controller.network import ON_AT_START
+from hosts.config import DEFAULT_MTU, Cluster, Network, Reads
 from hosts.config import Group as ClusterGroup
 from hosts.net.path import UDP_OVERHEAD
 from hosts.service.sessions import Limits
@@ -155,6 +155,8 @@ class Plan:
     """The share of values of a MiB."""
     hints: bool = True
     """Members listen to what other hosts' kernels say."""
+    network: Network = Network.PLAIN
+    """What members are told that lies between them."""
 
     @property
     def cluster(self) -> Cluster:
@@ -181,11 +183,16 @@ class Plan:
             reads=Reads.LEASE if self.lease_ticks else Reads.QUORUM,
             mtu=self.mtu,
             hints=self.hints,
+            network=self.network,
         )
 
     @property
     def election_us(self) -> int:
         return self.topology.election_timeout_ms * MS
+
+    @property
+    def _copies(self) -> bool:
+        return self.switches and "append_fanout" in self.features
 
     def traits(self) -> tuple[str, ...]:
         """What a summary of many seeds counts."""
@@ -201,6 +208,9 @@ class Plan:
             *(["with jumbo frames"] if self.mtu > DEFAULT_MTU else []),
             *(["with links that take less than members were told"] if self.takes < self.mtu - UDP_OVERHEAD else []),
             *([] if self.hints else ["without hints"]),
+            *(["that ask for copies"] if self.network is Network.P4 else []),
+            *(["that ask for copies in vain"] if self.network is Network.P4 and not self._copies else []),
+            *(["with append_fanout"] if self._copies else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
 
@@ -268,7 +278,17 @@ def draw(seed: int) -> Plan:
         effort=random.choice((1, 8, 64)),
         step_bytes=random.choice((500, 16 << 10)),
     )
-    return replace(plan, **_draw_sizes(seed, plan.core_options["snapshot_chunk_bytes"]))
+    plan = replace(plan, **_draw_sizes(seed, plan.core_options["snapshot_chunk_bytes"]))
+    return _draw_copies(plan) if switches else plan
+
+
+def _draw_copies(plan: Plan) -> Plan:
+    """Whether members ask for copies and switches make them: drawn apart, so that seeds stay what they were where
+    neither is so."""
+    random = Random(f"copies/{plan.seed}")
+    network = random.choices((Network.P4, Network.PLAIN), (3, 1))[0]
+    features = plan.features | {"append_fanout"} if random.random() < 0.85 else plan.features
+    return replace(plan, network=network, features=features)
 
 
 def _draw_sizes(seed: int, chunk_bytes: int) -> dict[str, Any]:
@@ -308,8 +328,8 @@ def _draw_topology(random: Random, size: int) -> Topology:
 
 def _draw_features(random: Random) -> frozenset[str]:
     if random.random() < 0.7:
-        return frozenset(FEATURES)
-    return frozenset(name for name in FEATURES if random.random() < 0.7)
+        return frozenset(ON_AT_START)
+    return frozenset(name for name in ON_AT_START if random.random() < 0.7)
 
 
 def _draw_clocks(random: Random, size: int) -> dict[int, int]:

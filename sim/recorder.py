@@ -6,7 +6,7 @@ itself. A run that is recorded is the same run, with the same hash. docs/recordi
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -195,11 +195,11 @@ class Recorder:
             self._write("dropped", m=m, who=host, why="its process is down")
             return
         flags: Json = {}
-        if m in self._messages.received:
+        if host in self._messages.received[m]:
             flags["copy"] = True
         if meant is not None and meant != host:
             flags["astray"] = True
-        self._messages.received.add(m)
+        self._messages.received[m].add(host)
         self._last_heard[host] = m, datagram[1] if len(datagram) > 1 else 0
         self._write("received", m=m, who=host, **flags)
 
@@ -327,7 +327,8 @@ class _Messages:
         """The message that is on its way just now, 0 for none."""
         self.at_link: dict[tuple[str, int, bytes], int] = {}
         self.meant: dict[int, str | None] = {}
-        self.received: set[int] = set()
+        self.received: defaultdict[int, set[str]] = defaultdict(set)
+        """By message, the hosts that have it."""
         self._count = 0
         self._frames: dict[int, bytes] = {}
         self._by_bytes: dict[tuple[Address, bytes], deque[int]] = {}
@@ -347,7 +348,7 @@ class _Messages:
             oldest = next(iter(self._frames))
             del self._frames[oldest]
             self.meant.pop(oldest, None)
-            self.received.discard(oldest)
+            self.received.pop(oldest, None)
         return self._count, again
 
     def frame(self, m: int) -> bytes | None:

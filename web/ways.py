@@ -122,6 +122,8 @@ class Ways:
             if state and pending is not None:
                 steps.append((*pending, changes))
                 pending, given = None, ()
+            elif changes and steps[-1][0] == "sent":
+                steps.append(("copy", changes))
             elif changes:
                 steps[-1] = (*steps[-1][:-1], steps[-1][-1] + changes)
             if kind in _SILENT or kind is Kind.ENTER:

@@ -77,16 +77,14 @@ class Results:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--nodes", type=_numbers, default=[3], metavar="N[,N]", help="3, 5, 7")
+    parser.add_argument("--nodes", type=numbers, default=[3], metavar="N[,N]", help="3, 5, 7")
     parser.add_argument(
-        "--groups", type=_numbers, default=[1], metavar="N[,N]", help="they share the load; one request each at least"
+        "--groups", type=numbers, default=[1], metavar="N[,N]", help="they share the load; one request each at least"
     )
     parser.add_argument(
-        "--size", type=_sizes, default=[64], metavar="BYTES[,BYTES]", help=f"of a value, up to {MOST_BYTES}"
+        "--size", type=sizes, default=[64], metavar="BYTES[,BYTES]", help=f"of a value, up to {MOST_BYTES}"
     )
-    parser.add_argument(
-        "--outstanding", type=_numbers, default=[1, 64], metavar="N[,N]", help="requests on their way"
-    )
+    parser.add_argument("--outstanding", type=numbers, default=[1, 64], metavar="N[,N]", help="requests on their way")
     parser.add_argument("--everything", action="store_true", help=f"in place of these: {_words(EVERYTHING)}")
     parser.add_argument(
         "--with", dest="others", default="etcd", metavar="NAME[,NAME]", help=f"{', '.join(OTHERS)}; or none"
@@ -111,13 +109,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw a picture, too")
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+def numbers(text: str) -> list[int]:
+    """Whole numbers from 1 on, between commas. Raises argparse.ArgumentTypeError."""
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text}: whole numbers from 1 on, with commas between them")
+    return [int(part) for part in parts]
 
 
-def _sizes(text: str) -> list[int]:
-    found = _numbers(text)
-    if min(found) < 1 or max(found) > MOST_BYTES:
+def sizes(text: str) -> list[int]:
+    """Bytes of values, between commas. Raises argparse.ArgumentTypeError."""
+    found = numbers(text)
+    if max(found) > MOST_BYTES:
         raise argparse.ArgumentTypeError(f"{text}: a value has 1 to {MOST_BYTES} bytes")
     return found
 

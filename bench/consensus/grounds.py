@@ -19,7 +19,7 @@ from topo.lab.options import Options
 from topo.lab.running_lab import Live
 from topo.lab.supervisor import running
 
-TOPOLOGIES = {3: "triangle", 5: "five", 7: "seven"}
+TOPOLOGIES = {3: "triangle", 5: "five", 7: "seven", 9: "nine"}
 GROUP_STEP = 256
 """Between the ids of groups that are added: those that differ by this are the ones most easily confused."""
 

@@ -28,6 +28,9 @@ VALUE_BYTES = 64
 WARMUP_S = 3.0
 """Of load, before anything is counted."""
 
+FEWEST_PAIRS = 6
+"""Of fewer not even the least and the greatest enclose the median with a confidence of 95 %."""
+
 
 @dataclass(frozen=True)
 class Pair:

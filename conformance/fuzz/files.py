@@ -59,6 +59,7 @@ snapshot_mib: 16
 reads: lease
 mtu: 9000
 hints: false
+network: p4
 """
 """Of a cluster file, what need not stand there, each with another value than it has then."""
 KEYS = ("x", "", "1", 1, 2, 7, 255, 300, "h1", "h9", "id", "service", "spares", "names", "key_file", "port", "votes")
@@ -254,6 +255,7 @@ def _cluster(path: Path) -> None:
         "heartbeat_ms": cluster.heartbeat_ms, "election_timeout_ms": cluster.election_timeout_ms,
         "reassembly_mib": cluster.reassembly_mib, "snapshot_entries": cluster.snapshot_entries,
         "snapshot_mib": cluster.snapshot_mib, "reads": cluster.reads.value, "hints": cluster.hints,
+        "network": cluster.network.value,
         "key_file": None if cluster.key_file is None else str(cluster.key_file),
         "groups": [
             {"id": group.id, "service": group.service,

@@ -10,16 +10,15 @@ as lost when REORDER later ones have arrived, or when nothing has come back for 
 from __future__ import annotations
 
 import math
-import struct
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from hosts.net.congestion import CongestionWindow
-from hosts.net.flight import OVERHEAD_BYTES, Run
+from hosts.net.flight import OVERHEAD_BYTES, Outgoing, Run, cut, pack_head, sort_all
 from hosts.net.path import PathSize
 from hosts.raft.message import MessageType
-from hosts.wire import FIRST_CLIENT_TYPE, Flag, FragmentStatus, Header, Payload
+from hosts.wire import FIRST_CLIENT_TYPE, FragmentStatus, Header, Payload
 
 REORDER = 3
 SPAN = 512
@@ -31,35 +30,11 @@ PERSISTENT = 2
 REPEATED = 2
 """Pieces that are sent again at a timeout before: what has come their receiver then says."""
 
+LOST_COPIES = 8
+"""Copies of a message that everybody gets, lost in a row at one receiver, after which it gets the rest alone."""
+
 GIVE_UP_S = 3.0
 """An outbox without any answer for so long drops what it holds: whoever wanted it sent asks again."""
-
-_FRAGMENT = int(Flag.FRAGMENT)
-_MESSAGE_ID = struct.Struct(">Q")
-_PLACE = struct.Struct(">II")
-
-
-@dataclass(slots=True)
-class _Outgoing:
-    header: Header
-    message_id: int
-    payload: Payload = field(repr=False)
-    total: int
-    head: bytes
-    """Header and message id, as each fragment carries them."""
-    next: int = 0
-    """From this byte on nothing was ever sent."""
-    first_open: int = 0
-    """All bytes before this one have arrived."""
-    flying: list[Run] = field(default_factory=list, repr=False)
-    """In the order in which they went out."""
-    lost: int = 0
-    """How many ranges wait to be sent again."""
-    again: bool = False
-    """Whether all of it is sent for the second time."""
-    receiver: Hashable = None
-    moved_at: float = -math.inf
-    """When another receiver answered than before."""
 
 
 class Outbox:
@@ -76,16 +51,16 @@ class Outbox:
         self.path = PathSize() if path is None else path
         self.window = CongestionWindow(self.path.size)
         self._next_id = first_message_id
-        self._messages: OrderedDict[int, _Outgoing] = OrderedDict()
+        self._messages: OrderedDict[int, Outgoing] = OrderedDict()
         self._identity = identity
         self._by_identity: dict[Hashable, int] = {}
         self._terms: dict[int, int] = {}
         """By group: the term of what was given last to ``forget_older``."""
         self.payload_bytes = 0
         """How many bytes the messages have that have not fully arrived."""
-        self._unsent: deque[_Outgoing] = deque()
+        self._unsent: deque[Outgoing] = deque()
         """Messages of which something was never sent; those before the first such are done with."""
-        self._resend: deque[tuple[_Outgoing, int, int, int]] = deque()
+        self._resend: deque[tuple[Outgoing, int, int, int]] = deque()
         """Message, offset and end of what is lost, and how much of it a datagram had."""
         self._in_flight = 0
         """Bytes of datagrams."""
@@ -132,14 +107,16 @@ class Outbox:
         """Bytes of a queued message's payload. KeyError for an unknown one."""
         return self._messages[message_id].total
 
-    def add(self, header: Header, payload: Payload, now: float) -> int:
-        """Queue a message; ``poll`` then yields its datagrams. Returns its message id."""
-        message_id = self._draw_id()
+    def add(self, header: Header, payload: Payload, now: float, shared_as: int | None = None) -> int:
+        """Queue a message; ``poll`` then yields its datagrams. Returns its message id. ``shared_as``: the id of a
+        message that goes out to everybody at once; ``poll`` yields what of it this receiver gets once more."""
+        message_id = self._draw_id() if shared_as is None else shared_as
         if not self._messages:
             self._last_answer = self._timer = now
             self._silences = 0
-        head = header.pack(_FRAGMENT) + _MESSAGE_ID.pack(message_id)
-        message = self._messages[message_id] = _Outgoing(header, message_id, payload, len(payload), head)
+        message = self._messages[message_id] = Outgoing(
+            header, message_id, payload, len(payload), pack_head(header, message_id), shared=shared_as is not None
+        )
         self._by_identity[self._identity(header)] = message_id
         self.payload_bytes += message.total
         self._unsent.append(message)
@@ -190,7 +167,8 @@ class Outbox:
             self._start_over(message)
         message.receiver = receiver
         self._take_in(message, status, now)
-        if message.next >= message.total and not message.flying and not message.lost:
+        until = min(message.total, message.first_open + SPAN * (self.path.size - OVERHEAD_BYTES))
+        if message.next >= until and not (message.flying or message.lost or message.beyond):
             # It has all that was said to have arrived, yet says it is not complete: it has forgotten some.
             self._start_over(message)
         return False
@@ -200,7 +178,7 @@ class Outbox:
         if not self._messages:
             return []
         if now - self._last_answer > GIVE_UP_S:
-            self._give_up()
+            self.clear()
             return []
         datagrams: list[bytes] = []
         if self._in_flight and now >= self._timer + self.window.timeout(self._silences):
@@ -229,9 +207,9 @@ class Outbox:
         header = next(iter(self._messages.values())).header
         peers = header.type < FIRST_CLIENT_TYPE
         kind = MessageType.FRAGMENT_STATUS if peers else MessageType.CLIENT_FRAGMENT_STATUS
-        head = replace(header, type=kind, flags=_FRAGMENT).pack()
+        head = pack_head(replace(header, type=kind, flags=0), self._probe[0])
         room = size - OVERHEAD_BYTES
-        return head + _MESSAGE_ID.pack(self._probe[0]) + _PLACE.pack(0, room) + bytes(room)
+        return cut(head, bytes(room), 0, room, room)[0]
 
     def _send_lost(self, datagrams: list[bytes], now: float) -> None:
         resend, most = self._resend, self.path.size - OVERHEAD_BYTES
@@ -243,7 +221,7 @@ class Outbox:
             offset = max(offset, message.first_open)
             # Each datagram is cut by itself where they were larger: what comes must not overlap what has come late.
             until = end if step <= most else min(offset + step, end)
-            at = self._end_in_window(offset, until, min(step, most))
+            at = min(offset + self._room(min(step, most)) * min(step, most), until)
             self._send(message, offset, at, min(step, most), now, datagrams, again=True)
             for rest in ((until, end), (at, until)):
                 if rest[0] < rest[1]:
@@ -253,57 +231,125 @@ class Outbox:
     def _send_new(self, datagrams: list[bytes], now: float) -> None:
         window, most = self.window.size, self.path.size - OVERHEAD_BYTES
         unsent = self._unsent
+        waiting: tuple[int, ...] = ()
         for message in unsent:
-            until = min(message.total, message.first_open + SPAN * most)
-            if message.next < until and self._in_flight < window:
-                # The last datagram before ``until`` is as long as the others, as its receiver knows no other end.
-                until = min(message.total, message.next + -(-(until - message.next) // most) * most)
-                offset, message.next = message.next, self._end_in_window(message.next, until, most)
-                self._send(message, offset, message.next, most, now, datagrams, again=message.again)
+            if message.beyond:
+                self._send_copied(message, datagrams, now)
+            if message.shared and message.next < message.total:
+                # What is behind it in its group waits, as it would if this outbox sent it.
+                waiting += (message.header.group,)
+            if waiting and message.header.group in waiting:
+                continue
+            # What has come by copies since it goes to this receiver alone need not go again.
+            if message.next < message.first_open:
+                message.next = message.first_open
+            end = self._end_of_new(message, most)
+            if end > message.next:
+                offset, message.next = message.next, end
+                self._send(message, offset, end, most, now, datagrams, again=message.again)
             if self._in_flight >= window:
                 break
-        while unsent and unsent[0].next >= unsent[0].total:
+        while unsent and unsent[0].next >= unsent[0].total and not unsent[0].beyond:
             unsent.popleft()
         self._held_back = self._in_flight >= window
 
-    def _end_in_window(self, offset: int, end: int, step: int) -> int:
-        """How far of this range the window, which has room, lets datagrams of ``step`` bytes go."""
-        count = math.ceil((self.window.size - self._in_flight) / (step + OVERHEAD_BYTES))
-        return min(offset + count * step, end)
+    def _end_of_new(self, message: Outgoing, step: int) -> int:
+        """How far what was never sent may go now, in datagrams of ``step`` bytes."""
+        until = min(message.total, message.first_open + SPAN * step)
+        if message.next >= until or self._in_flight >= self.window.size:
+            return message.next
+        # The last datagram before ``until`` is as long as the others, as its receiver knows no other end.
+        count = min(-(-(until - message.next) // step), self._room(step))
+        return min(message.total, message.next + count * step)
+
+    def _room(self, step: int) -> int:
+        """How many datagrams with ``step`` bytes the window, which has room, lets go."""
+        return math.ceil((self.window.size - self._in_flight) / (step + OVERHEAD_BYTES))
 
     def _send(
-        self, message: _Outgoing, offset: int, end: int, step: int, now: float, datagrams: list[bytes], *, again: bool
+        self, message: Outgoing, offset: int, end: int, step: int, now: float, datagrams: list[bytes], *, again: bool
     ) -> None:
         """Send this range, ``step`` bytes a datagram."""
+        self._note_sent(message, offset, end, step, now, again=again)
+        datagrams += cut(message.head, message.payload, offset, end, step)
+
+    def _note_sent(self, message: Outgoing, offset: int, end: int, step: int, now: float, *, again: bool) -> None:
         if not self._in_flight:
             self._timer = now
         run = Run(offset, end, step, self._order + 1, now, again)
         self._order = run.last
         self._in_flight += run.size
         message.flying.append(run)
-        head, total, payload, pack = message.head, message.total, message.payload[offset:end], _PLACE.pack
-        datagrams += [
-            b"".join((head, pack(at, total), payload[at - offset : at - offset + step]))
-            for at in range(offset, end, step)
-        ]
+
+    # -- what goes to everybody ---------------------------------------------------------------------------------
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come back for so long that all that was on its way counts as lost."""
+        return self._silences >= PERSISTENT
+
+    def shares(self, message_id: int) -> bool:
+        """Whether the rest of a message is to come to this receiver with what goes to everybody."""
+        message = self._messages.get(message_id)
+        return message is not None and message.shared
+
+    def go_alone(self, message_id: int) -> None:
+        """Send the rest of a shared message to this receiver alone."""
+        self._messages[message_id].shared = False
+
+    def reach(self, message_id: int, step: int) -> int:
+        """Up to which byte a shared message may go to everybody as far as this receiver has room, in datagrams of
+        ``step`` bytes. KeyError for an unknown one."""
+        message = self._messages[message_id]
+        for earlier in self._unsent:
+            if earlier is message:
+                break
+            if earlier.next < earlier.total and earlier.header.group == message.header.group:
+                return message.next
+        return self._end_of_new(message, step)
+
+    def went_to_everybody(self, message_id: int, end: int, step: int, now: float) -> None:
+        """All of a shared message up to ``end`` has gone to everybody, what is new in datagrams of ``step`` bytes.
+        KeyError for an unknown one."""
+        message, reach = self._messages[message_id], min(self.reach(message_id, step), end)
+        if reach > message.next:
+            self._note_sent(message, message.next, reach, step, now, again=False)
+        if end > reach:
+            message.beyond.append(Run(reach, end, step, self._order + 1, now, again=False))
+            self._order = message.beyond[-1].last
+        message.next = end
+        self._held_back = self._in_flight >= self.window.size
+
+    def _send_copied(self, message: Outgoing, datagrams: list[bytes], now: float) -> None:
+        """Send to this receiver alone what went to everybody when there was no room for it, and must be lost."""
+        latest = now - self.window.timeout(self._silences)
+        while message.beyond and self._in_flight < self.window.size:
+            run = message.beyond[0]
+            due = run.count if run.sent_at <= latest else message.overtaken + 1 - run.order
+            if due <= 0:
+                return
+            front, rest = run.cut(min(due, self._room(run.step)))
+            message.beyond[:1] = [rest] if rest is not None else []
+            self._owe(message, front)
+            self._send_lost(datagrams, now)
 
     # -- what has become of it ----------------------------------------------------------------------------------
 
-    def _take_in(self, message: _Outgoing, status: FragmentStatus, now: float) -> None:
+    def _take_in(self, message: Outgoing, status: FragmentStatus, now: float) -> None:
         """Note which pieces have arrived, and which must be lost."""
-        arrived: list[Run] = []
-        flying: list[Run] = []
-        for run in message.flying:
-            came, others = run.sort(status)
-            arrived += came
-            flying += others
+        arrived, flying = sort_all(message.flying, status)
         message.flying = flying
+        copies: list[Run] = []
+        if message.beyond:
+            copies, message.beyond = sort_all(message.beyond, status)
         message.first_open = max(message.first_open, status.missing[0][0] if status.missing else status.highest)
-        if not arrived:
+        if not arrived and not copies:
             return
         self._arrived(arrived, now)
         self._note_answer(now)
-        overtaken = max(run.last for run in arrived) - REORDER
+        if message.missed and (copies or not all(run.again for run in arrived)):
+            message.missed = 0
+        overtaken = message.overtaken = max(message.overtaken, max(run.last for run in (*arrived, *copies)) - REORDER)
         lost: list[Run] = []
         while flying and flying[0].order <= overtaken:
             front, rest = flying[0].cut(overtaken + 1 - flying[0].order)
@@ -354,28 +400,38 @@ class Outbox:
         self._in_flight -= front.size
         self._send(message, front.offset, front.end, front.step, now, datagrams, again=True)
 
-    def _lose(self, message: _Outgoing, runs: Iterable[Run]) -> None:
+    def _lose(self, message: Outgoing, runs: Iterable[Run]) -> None:
         for run in runs:
             self._in_flight -= run.size
-            message.lost += 1
-            self._resend.append((message, run.offset, run.end, run.step))
+            self._owe(message, run)
+            if message.shared and not run.again:
+                message.missed += run.count
+        if message.missed >= LOST_COPIES:
+            message.shared = False
 
-    def _start_over(self, message: _Outgoing) -> None:
+    def _owe(self, message: Outgoing, run: Run) -> None:
+        message.lost += 1
+        self._resend.append((message, run.offset, run.end, run.step))
+
+    def _start_over(self, message: Outgoing) -> None:
         self._forget_pieces(message)
         message.again = True
+        message.shared = False
         message.next = message.first_open = 0
         message.receiver = None
         self._unsent = deque(one for one in self._unsent if one is not message)
         self._unsent.appendleft(message)
 
-    def _forget_pieces(self, message: _Outgoing) -> None:
+    def _forget_pieces(self, message: Outgoing) -> None:
         self._in_flight -= sum(run.size for run in message.flying)
         message.flying.clear()
+        message.beyond.clear()
         if message.lost:
             message.lost = 0
             self._resend = deque(item for item in self._resend if item[0] is not message)
 
-    def _give_up(self) -> None:
+    def clear(self) -> None:
+        """Forget all messages."""
         self._messages.clear()
         self._by_identity.clear()
         self._unsent.clear()

@@ -14,13 +14,18 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from hosts.wire import FRAGMENT_PREFIX_BYTES, HEADER_BYTES, LARGE, FragmentStatus, WireError
+from hosts.raft.message import MessageType
+from hosts.wire import FRAGMENT_PREFIX_BYTES, HEADER_BYTES, LARGE, Flag, FragmentStatus, WireError
 
 STATUS_EVERY = 2
 """Fragments of one message after which its sender is told at the next occasion; for fewer it waits a while."""
 
 EXPIRY_S = 5.0
 """A message that has not grown for so long is forgotten."""
+
+CROWDED_S = 0.5
+"""From members, a message that has not grown for so long is forgotten where another one needs its room. Of copies
+that are meant for others its sender repeats nothing: what one of them lacks never comes."""
 
 REMEMBERED = 4096
 """Completed messages whose late duplicates are answered "complete" instead of being gathered anew."""
@@ -34,6 +39,7 @@ HEAD_BYTES = HEADER_BYTES + 8
 
 DATA_AT = HEADER_BYTES + FRAGMENT_PREFIX_BYTES
 
+_APPEND_ENTRIES, _FANOUT = int(MessageType.APPEND_ENTRIES), int(Flag.FANOUT)
 _MESSAGE_ID = struct.Struct(">Q")
 _PLACE = struct.Struct(">II")
 _FRONT = struct.Struct(f">{HEAD_BYTES}sII")
@@ -43,10 +49,19 @@ Datagram: TypeAlias = "bytes | memoryview"
 
 
 class Key(NamedTuple):
-    """Which message a fragment belongs to: where it is from, and the first HEAD_BYTES of its datagram."""
+    """Which message a fragment belongs to: where it is from, and the first HEAD_BYTES of its datagram, without
+    FANOUT."""
 
     source: Hashable
     head: bytes
+
+
+def key_of(source: Hashable, head: bytes) -> Key:
+    """The key of a fragment from ``source`` that begins with ``head``. Of one message some fragments come as copies
+    of what went to everybody, and others to this receiver alone; its id is the target of all that it takes."""
+    if head[2] & _FANOUT and head[1] == _APPEND_ENTRIES:
+        head = b"".join((head[:2], bytes((head[2] & ~_FANOUT,)), head[3:]))
+    return Key(source, head)
 
 
 @dataclass(slots=True)
@@ -63,16 +78,23 @@ class _Incoming:
     ends: list[int] = field(default_factory=list)
     charge: int = 0
 
-    def has_room_for(self, start: int, end: int) -> bool:
-        """Whether none of these bytes has come yet and another gap can be remembered."""
-        if start < len(self.front):
-            return False
+    def lacks(self, start: int, end: int) -> tuple[int, int]:
+        """The first bytes of a range that have not come yet and can be taken in; an empty range if there are none.
+        Ranges overlap where datagrams of two sizes were cut from one message."""
+        front = len(self.front)
+        if start < front:
+            start = front
         if not self.starts:
-            return True
+            return start, end
         at = bisect_right(self.starts, start)
-        if at > 0 and self.ends[at - 1] > start:
-            return False
-        return not (at < len(self.starts) and self.starts[at] < end) and len(self.starts) < MAX_GAPS
+        if at > 0:
+            start = max(start, self.ends[at - 1])
+        if at < len(self.starts):
+            end = min(end, self.starts[at])
+        joins = start == front or (at > 0 and self.ends[at - 1] == start)
+        if not joins and len(self.starts) >= MAX_GAPS and not (at < len(self.starts) and self.starts[at] == end):
+            return start, start
+        return start, end
 
     def insert(self, start: int, data: bytes | memoryview) -> None:
         """Take in bytes that there is room for."""
@@ -143,7 +165,11 @@ class Taken(NamedTuple):
 class Inbox:
     """Messages that are coming in, from all sources. ``drops`` counts the fragments refused, by reason."""
 
-    def __init__(self, limit_bytes: int, source_limit_bytes: int, max_message_bytes: int) -> None:
+    def __init__(
+        self, limit_bytes: int, source_limit_bytes: int, max_message_bytes: int, crowded_s: float = EXPIRY_S
+    ) -> None:
+        """``crowded_s``: where there is no room, what has not grown for so many seconds is forgotten."""
+        self._crowded_s = crowded_s
         self._limit = limit_bytes
         self._source_limit = source_limit_bytes
         self._max_message = max_message_bytes
@@ -198,21 +224,23 @@ class Inbox:
         elif total != message.total:
             self.drops["fragment_conflict"] += 1
             return None
-        if not message.has_room_for(start, end):
+        first, last = message.lacks(start, end)
+        if first >= last:
             # A duplicate, most likely because the status was lost: say again what has come.
             self.drops["fragment_duplicate"] += 1
             self._owe(key, len(datagram)).urgent = True
             return None
-        if not self._charge(key, message, size + FRAGMENT_OVERHEAD_BYTES, now):
+        if not self._charge(key, message, last - first + FRAGMENT_OVERHEAD_BYTES, now):
             self.drops["reassembly_full"] += 1
             return None
-        message.insert(start, datagram[DATA_AT:])
+        message.insert(first, datagram[DATA_AT + first - start : DATA_AT + last - start])
         return self._grown(key, message, 1, len(datagram), now)
 
-    def receive_next(self, key: Key, arrived: Iterable[tuple[Datagram, Hashable]], now: float) -> Taken:
+    def receive_next(self, key: Key, head: bytes, arrived: Iterable[tuple[Datagram, Hashable]], now: float) -> Taken:
         """Take in datagrams, with their sources, as long as each is of this message, which lacks only its end, and
-        brings the bytes that come next, as most do. What comes out of order, or is of no use, is for ``receive``."""
-        source, head = key
+        brings the bytes that come next, as most do. What comes out of order, or is of no use, is for ``receive``.
+        ``head``: what they begin with; it may have FANOUT."""
+        source = key.source
         message = self._messages[key]
         front, total = message.front, message.total
         before = at = len(front)
@@ -236,11 +264,11 @@ class Inbox:
         size = at - before + count * DATA_AT
         return Taken(count, size, self._grown(key, message, count, size, now))
 
-    def expire(self, now: float) -> None:
-        """Forget messages that have not grown for EXPIRY_S."""
+    def expire(self, now: float, after_s: float = EXPIRY_S) -> None:
+        """Forget messages that have not grown for ``after_s`` seconds."""
         while self._messages:
             key, message = next(iter(self._messages.items()))
-            if now - message.grown_at <= EXPIRY_S:
+            if now - message.grown_at <= after_s:
                 return
             self.drops["reassembly_expired"] += 1
             self._owed.pop(key, None)
@@ -292,7 +320,10 @@ class Inbox:
 
     def _charge(self, key: Key, message: _Incoming, cost: int, now: float) -> bool:
         if cost > self._room(key.source):
-            self.expire(now)
+            if key in self._messages:  # it would grow, if there were room
+                message.grown_at = now
+                self._messages.move_to_end(key)
+            self.expire(now, self._crowded_s)
             if cost > self._room(key.source):
                 return False
         message.charge += cost

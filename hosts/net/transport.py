@@ -12,35 +12,31 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hosts.config import DEFAULT_MTU, Address
 from hosts.net.batches import MORE, unpack_batch
-from hosts.net.fragments import Outbox
-from hosts.net.path import PathSize, largest_datagram
-from hosts.net.reassembly import HEAD_BYTES, Datagram, Inbox, Key, Told
+from hosts.net.path import largest_datagram
+from hosts.net.peers import Everybody, Peers
+from hosts.net.reassembly import CROWDED_S, HEAD_BYTES, Datagram, Inbox, Key, Told, key_of
 from hosts.net.replies import Replies, status_header
 from hosts.net.seal import SEAL_BYTES, Seal
 from hosts.net.udp import BATCH, Socket, UdpSocket
 from hosts.net.validation import AMPLIFICATION
 from hosts.raft.config import MAX_ID
-from hosts.raft.message import NOBODY, Message, MessageType
+from hosts.raft.message import EVERYBODY, NOBODY, Message, MessageType
 from hosts.service.requests import MAX_REQUEST_BYTES, Encoded
 from hosts.wire import (
     FIRST_CLIENT_TYPE,
     HEADER_BYTES,
-    LARGE,
-    MAX_DATAGRAM,
     PEER_PREFIX_BYTES,
     Flag,
     FragmentStatus,
     Header,
     Payload,
     WireError,
-    pack_large,
     pack_peer,
-    split_append,
     unpack_fragment,
     unpack_peer,
 )
@@ -48,9 +44,6 @@ from hosts.wire import (
 MAX_DRAIN = 256
 DRAIN_S = 0.005
 """Datagrams taken from the socket, and time spent on them, before anything else has its turn."""
-
-MAX_PEER_OUTBOX_BYTES = 64 << 20
-"""Messages to one address that wait; one of any size may wait alone."""
 
 MESSAGE_OVERHEAD_BYTES = 1 << 20
 """An AppendEntries may carry this much beside the largest value."""
@@ -78,11 +71,6 @@ class Handlers:
 def draw_message_id() -> int:
     """Where an outbox's message ids begin: unlike those of an earlier life."""
     return int.from_bytes(os.urandom(8), "big")
-
-
-def _place(header: Header) -> tuple[int, int, int, int]:
-    """What a member has to say to another one once only."""
-    return header.group, header.type, header.term, header.index
 
 
 def open_udp(address: Address, largest: int, wants_refusals: bool) -> Socket:
@@ -116,10 +104,11 @@ class Transport:
         mtu: int = DEFAULT_MTU,
         *,
         hints: bool = True,
+        services: Mapping[int, Address] = {},
     ) -> None:
         """Without ``seal`` whoever has a member's address is believed. ``mtu``: bytes of the largest IP packet that
-        is tried. ``hints``: what other hosts' kernels answer is of interest. Raises OSError if ``address`` is
-        unusable."""
+        is tried. ``hints``: what other hosts' kernels answer is of interest. ``services``: by group, where to send
+        what the network is to copy to everybody. Raises OSError if ``address`` is unusable."""
         self._member = member
         self._seal = seal
         self._cluster = cluster if seal is None else seal.cluster
@@ -128,7 +117,6 @@ class Transport:
         """By group and id: who has proved with the key to be a member, but is not known yet."""
         self._handlers = handlers
         self._clock = surroundings.clock
-        self._draw_message_id = surroundings.draw_message_id
         self.received: Counter[int] = Counter()
         self.sent: Counter[int] = Counter()
         self.drops: Counter[str] = Counter()
@@ -136,16 +124,16 @@ class Transport:
         self.peer_bytes_received: Counter[Address] = Counter()
         """Bytes of members' datagrams, by the address that they went to or came from: UDP's payload."""
         largest = MAX_REQUEST_BYTES + MESSAGE_OVERHEAD_BYTES
-        self._peer_inbox = Inbox(reassembly_bytes, reassembly_bytes, largest)
+        self._peer_inbox = Inbox(reassembly_bytes, reassembly_bytes, largest, CROWDED_S)
         self._client_inbox = Inbox(reassembly_bytes, reassembly_bytes // 2, MAX_REQUEST_BYTES)
-        self._peer_outboxes: dict[Address, Outbox] = {}
         self._received: deque[tuple[Datagram, Address]] = deque()
         """What was taken from the socket and not looked at yet."""
-        self._latest: Key | None = None
-        """The message whose fragment was looked at last, if only its end is to come and none of it is sealed."""
-        self._answered: dict[Address, Outbox] = {}
-        """Those that may send more, because a status has come."""
-        self._mtu = mtu
+        self._latest: tuple[Key, bytes] | None = None
+        """The message whose fragment was looked at last, and how that began, if only its end is to come and none of
+        it is sealed."""
+        self._services = dict(services)
+        overhead = SEAL_BYTES if seal is not None else 0
+        self._outgoing = Peers(self._put, self._put_all, surroundings.draw_message_id, self._cluster, mtu, overhead)
         self._replies = Replies(self._put, self._put_all, surroundings.draw_message_id, mtu)
         self.socket = surroundings.open_socket(address, largest_datagram(address[0], mtu), hints)
 
@@ -154,8 +142,14 @@ class Transport:
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Datagrams received and sent by type, dropped by reason."""
-        drops = self.drops + self._replies.drops + self._peer_inbox.drops + self._client_inbox.drops
-        shrunk = sum(outbox.path.shrunk for outbox in self._peer_outboxes.values()) + self._replies.shrunk
+        drops = (
+            self.drops
+            + self._outgoing.drops
+            + self._replies.drops
+            + self._peer_inbox.drops
+            + self._client_inbox.drops
+        )
+        shrunk = self._outgoing.shrunk + self._replies.shrunk
         if shrunk:
             drops["path_shrunk"] = shrunk
         return {
@@ -176,17 +170,17 @@ class Transport:
             for member, place in sorted(places.items())
         }
 
+    def fan_outs(self) -> dict[str, dict[str, Any]]:
+        """By group: the address where the network copies what goes to everybody, and bytes of datagrams sent."""
+        return {
+            str(group): {"address": f"{place[0]}:{place[1]}", "sent_bytes": self.peer_bytes_sent[place]}
+            for group, place in sorted(self._services.items())
+        }
+
     def paths(self) -> dict[str, dict[str, int]]:
         """By the address of a member that large messages went to: bytes of the largest datagram that surely arrives,
         how often one that did has stopped to, and bytes that may be on their way."""
-        return {
-            f"{host}:{port}": {
-                "datagram": outbox.path.size,
-                "shrunk": outbox.path.shrunk,
-                "window": round(outbox.window.size),
-            }
-            for (host, port), outbox in sorted(self._peer_outboxes.items())
-        }
+        return self._outgoing.paths()
 
     # -- in -----------------------------------------------------------------------------------------------------
 
@@ -211,7 +205,7 @@ class Transport:
                 self._latest = None
                 self._take(datagram, address, now)
                 if received and self._latest is not None:
-                    self._take_next(now, self._latest)
+                    self._take_next(now, *self._latest)
                 now = clock()
             self._answer_fragments()
             if received or not whole:
@@ -251,12 +245,12 @@ class Transport:
         except WireError:
             self.drops["malformed"] += 1
 
-    def _take_next(self, now: float, key: Key) -> None:
+    def _take_next(self, now: float, key: Key, head: bytes) -> None:
         """Go on with the message whose fragment came last: as a rule its next ones have come with it."""
         received = self._received
         kind = key.head[1]
         inbox = self._peer_inbox if kind < FIRST_CLIENT_TYPE else self._client_inbox
-        count, size, whole = inbox.receive_next(key, received, now)
+        count, size, whole = inbox.receive_next(key, head, received, now)
         if not count:
             return
         for _ in range(count):
@@ -272,8 +266,8 @@ class Transport:
 
     def _take_fragment(self, datagram: Datagram, address: Address, now: float) -> None:
         """Most datagrams of a large message: what its first fragment has shown is not looked at again."""
-        kind = datagram[1]
-        key = Key(address, bytes(datagram[:HEAD_BYTES]))
+        kind, head = datagram[1], bytes(datagram[:HEAD_BYTES])
+        key = key_of(address, head)
         inbox = self._peer_inbox if kind < FIRST_CLIENT_TYPE else self._client_inbox
         if key in inbox and (self._seal is None or kind >= FIRST_CLIENT_TYPE):
             self.received[kind] += 1
@@ -299,7 +293,7 @@ class Transport:
         if whole is not None:
             self._complete(key, whole)
         elif inbox.lacks_only_the_end_of(key) and (self._seal is None or kind >= FIRST_CLIENT_TYPE):
-            self._latest = key
+            self._latest = key, head
 
     def _complete(self, key: Key, whole: Encoded) -> None:
         """All of a message has come."""
@@ -330,10 +324,7 @@ class Transport:
         payload = opened[HEADER_BYTES:]
         if header.type == MessageType.FRAGMENT_STATUS:
             message = unpack_peer(header, payload, cluster=self._cluster)
-            outbox = self._peer_outboxes.get(address)
-            if outbox is not None:
-                outbox.on_status(FragmentStatus.unpack(message.data), address, self._clock())
-                self._answered[address] = outbox
+            self._outgoing.on_status(FragmentStatus.unpack(message.data), address, self._clock())
         else:
             self._hand_on(header, payload)
 
@@ -352,7 +343,9 @@ class Transport:
     def _refusal(self, header: Header, datagram: bytes, address: Address) -> str:
         """Why a peer message is none for this member, "" if it is one."""
         if header.target != self._member:
-            return "for_the_network" if header.type == MessageType.CONFIGURATION else "misdelivered"
+            # What everybody is to get reaches a member as a copy that names it.
+            network = header.target == EVERYBODY or header.type == MessageType.CONFIGURATION
+            return "for_the_network" if network else "misdelivered"
         members = self._peers.get(header.group)
         if members is None:
             return "unknown_group"
@@ -361,8 +354,9 @@ class Transport:
             return "wrong_address"
         if self._seal is None:
             return "" if expected is not None else "not_member"
-        # The own configuration may be too old to know the sender. Only the key tells such a one from an impostor.
-        if not 0 < header.source <= MAX_ID:
+        # The own configuration may be too old to know the sender. Only the key tells such a one from an impostor. And
+        # what this member has sent to everybody may come back with its id as target: its seal is right.
+        if not 0 < header.source <= MAX_ID or header.source == self._member:
             return "not_member"
         if len(datagram) < HEADER_BYTES + SEAL_BYTES or not self._seal.is_right(datagram):
             return "bad_mac"
@@ -409,10 +403,7 @@ class Transport:
         for inbox in (self._peer_inbox, self._client_inbox):
             for told in inbox.take_statuses(waited=waited):
                 self._answer_fragment(told, now)
-        if self._answered:
-            answered, self._answered = self._answered, {}
-            for address, outbox in answered.items():
-                self._pump(address, outbox)
+        self._outgoing.go_on(now)
 
     def _answer_fragment(self, told: Told, now: float) -> None:
         address = told.source
@@ -440,8 +431,9 @@ class Transport:
     def _forget_strangers(self) -> None:
         """Nothing is kept for addresses at which nobody is any more."""
         known = {place for members in self._peers.values() for place in members.values()}
-        known.update(self._guests.values())
-        for kept in (self._peer_outboxes, self.peer_bytes_sent, self.peer_bytes_received):
+        known.update(self._guests.values(), self._services.values())
+        self._outgoing.keep_only(known)
+        for kept in (self.peer_bytes_sent, self.peer_bytes_received):
             for address in [one for one in kept if one not in known]:
                 del kept[address]
 
@@ -453,52 +445,36 @@ class Transport:
     # -- out ----------------------------------------------------------------------------------------------------
 
     def send_peer(self, group: int, message: Message) -> None:
-        """Send a message to another member: now if it is small, else in fragments."""
-        address = self._peers[group].get(message.target) or self._guests.get((group, message.target))
+        """Send a message to another member, or to EVERYBODY: now if it is small, else in fragments."""
+        if message.target == EVERYBODY:
+            self._send_everybody(group, message)
+            return
+        address = self._address_of(group, message.target)
+        if address is None:
+            return
+        self._outgoing.send(group, message, address, self._clock())
+
+    def _address_of(self, group: int, member: int) -> Address | None:
+        address = self._peers[group].get(member) or self._guests.get((group, member))
         if address is None:
             self.drops["address_unknown"] += 1
-            return
-        if not message.entries:
-            self._send_whole(group, message, address)
-            return
-        for part in split_append(message, MAX_DATAGRAM):
-            self._send_whole(group, part, address)
+        return address
 
-    def _send_whole(self, group: int, message: Message, address: Address) -> None:
-        if len(message.entries) == 1 and len(message.entries[0].data) > LARGE:
-            self._send_fragmented(*pack_large(message, group=group, cluster=self._cluster), address)
+    def _send_everybody(self, group: int, message: Message) -> None:
+        """Send an AppendEntries once, for the network to copy; to each of its receivers where the network cannot."""
+        service = self._services.get(group)
+        if service is None:
+            for member in message.receivers:
+                self.send_peer(group, replace(message, target=member, receivers=()))
             return
-        header, payload = pack_peer(message, group=group, cluster=self._cluster)
-        outbox = self._peer_outboxes.get(address)
-        # What follows a large AppendEntries queues up behind it, or it would be rejected for the gap.
-        queue = outbox is not None and len(outbox) > 0 and bool(message.entries)
-        if HEADER_BYTES + len(payload) <= MAX_DATAGRAM and not queue:
-            self._put(message.type, header.pack() + payload, address)
-            return
-        self._send_fragmented(header, payload, address)
-
-    def _send_fragmented(self, header: Header, payload: Payload, address: Address) -> None:
-        outbox = self._peer_outboxes.get(address)
-        if outbox is None:
-            path = PathSize(largest_datagram(address[0], self._mtu, SEAL_BYTES if self._seal is not None else 0))
-            outbox = self._peer_outboxes[address] = Outbox(self._draw_message_id(), path, _place)
-        if self._makes_room(outbox, header, len(payload)):
-            outbox.add(header, payload, self._clock())
-            self._pump(address, outbox)
-
-    def _makes_room(self, outbox: Outbox, header: Header, size: int) -> bool:
-        """Forget what an older term left behind. False if the same is on its way already, or too much is."""
-        outbox.forget_older(header.group, header.term)
-        known = outbox.find(header)
-        if known is not None:
-            if outbox.size_of(known) >= size:
-                self.drops["sent_already"] += 1
-                return False
-            outbox.remove(known)
-        if outbox.payload_bytes + size > MAX_PEER_OUTBOX_BYTES and len(outbox) > 0:
-            self.drops["outbox_full"] += 1
-            return False
-        return True
+        receivers: dict[int, Address] = {}
+        for member in message.receivers:
+            address = self._address_of(group, member)
+            # Where one member takes another one's place, two are at one address, and only one of them is there.
+            if address is not None and address not in receivers.values():
+                receivers[member] = address
+        to = Everybody(service, receivers, needed=(len(self._peers[group]) + 1) // 2)
+        self._outgoing.send_everybody(group, message, to, self._clock())
 
     def send_client(self, header: Header, payload: Payload, address: Address) -> None:
         """Send a reply to a client's address."""
@@ -507,20 +483,14 @@ class Transport:
     def poll(self) -> None:
         """Send what is due again; to be called now and then, at least every tick."""
         self._answer_fragments(waited=True)
-        for address, outbox in self._peer_outboxes.items():
-            self._pump(address, outbox)
+        self._outgoing.poll(self._clock())
         self._replies.poll(self._clock())
 
     @property
     def waits(self) -> bool:
         """Whether ``poll`` may have something to do."""
         owes = self._peer_inbox.owes or self._client_inbox.owes
-        return owes or bool(self._replies) or any(self._peer_outboxes.values())
-
-    def _pump(self, address: Address, outbox: Outbox) -> None:
-        datagrams = outbox.poll(self._clock())
-        if datagrams:
-            self._put_all(datagrams, address)
+        return owes or bool(self._replies) or bool(self._outgoing)
 
     def _put(self, kind: int, datagram: bytes, address: Address) -> None:
         if self._seal is not None and kind < FIRST_CLIENT_TYPE:

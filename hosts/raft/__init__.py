@@ -5,6 +5,7 @@ message, ready            what it takes and what it asks for; `validity`: what a
 election, quorum          ballots and majorities; `patience`: how long a silent leader is waited for
 log                       the log in memory
 following, leadership     what a follower, and what a leader does; `replication`, `progress`: entries on their way
+fanout                    whom the network's copies of entries reach
 reads                     linearizable reads without a log entry
 configuration, change     who the members are, and one change of that; `identities`: whose log answers
 snapshot                  the state machine in place of the log

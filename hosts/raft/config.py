@@ -57,6 +57,11 @@ class Config:
     log_id: int = 0
     """The id of this member's log, drawn at random when its folder was made: another folder under one member id is
     another log, and has forgotten what the first has promised. 0: the caller vouches that no folder is ever lost."""
+    fanout: bool = False
+    """Whether a leader tries to have the network copy what goes to everybody. All members must have the same setting:
+    who gets copies that it cannot place says so once a round."""
+    fanout_trial_ticks: int = 100
+    """Between two trials whether copies arrive, while some member is served alone."""
     addresses: Mapping[int, bytes] = field(default_factory=dict, hash=False)
     """Where the members of the group's birth are reached; opaque to the core."""
 
@@ -77,6 +82,7 @@ class Config:
             "max_apply_bytes",
             "bytes_per_tick",
             "snapshot_chunk_bytes",
+            "fanout_trial_ticks",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is less than 1")

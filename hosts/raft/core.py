@@ -26,6 +26,7 @@ from hosts.raft.config import MAX_ID, Config
 from hosts.raft.configuration import Configuration
 from hosts.raft.election import Ballot
 from hosts.raft.errors import Busy, ChangeInProgress, InvalidChange, NotLeader, Unreachable
+from hosts.raft.fanout import FanoutCounts
 from hosts.raft.following import Following
 from hosts.raft.identities import ANOTHER_LOG
 from hosts.raft.leadership import Leadership
@@ -122,7 +123,9 @@ class Raft:
         self._out = Outbox(self.id, config.log_id)
         self._lost = _NOBODY_LOST
         self._refused_votes = False
-        self._following = Following(self.log, self._out, make_sink)
+        self._following = Following(self.log, self._out, make_sink, config.fanout)
+        self.fanout_counts = FanoutCounts()
+        """What has happened by the network's copies while this member led."""
         self._outstanding: deque[tuple[Ready, int, int]] = deque()
         self._reads_asked = 0
         self._heard_ago = self._timeout = 0
@@ -562,7 +565,9 @@ class Raft:
         self.leader = self.id
         self._elapsed = 0
         self._ballot = None
-        self._leadership = Leadership(self.config, self.log, self.current_term, self._send_now, log_ids)
+        self._leadership = Leadership(
+            self.config, self.log, self.current_term, self._send_now, log_ids, self.fanout_counts
+        )
         self._leadership.begin_term()
         self._leadership.begin_round()
 

@@ -9,15 +9,34 @@ from hosts.raft.message import NOBODY, Message, MessageType
 from hosts.raft.outbox import Outbox
 from hosts.raft.snapshot import Incoming, Sink, Snapshot
 
+REJECTED_ROUNDS = 4
+"""Of so many rounds it is remembered what was rejected: two heartbeats', with one for copies and one for the rest."""
+
 
 class Following:
     """The messages are those of the current term's leader. ``settled``: that term is durable, so that an answer that
     counts on nothing else may leave at once."""
 
-    __slots__ = ("_agreed", "_incoming", "_leader", "_log", "_make_sink", "_out", "_term", "restored")
+    __slots__ = (
+        "_agreed",
+        "_copies",
+        "_incoming",
+        "_leader",
+        "_log",
+        "_make_sink",
+        "_out",
+        "_rejected",
+        "_term",
+        "restored",
+    )
 
-    def __init__(self, log: MemoryLog, out: Outbox, make_sink: Callable[[], Sink]) -> None:
+    def __init__(self, log: MemoryLog, out: Outbox, make_sink: Callable[[], Sink], copies: bool = False) -> None:
+        """``copies``: the leader's messages may be copies, also of what is meant for others only."""
         self._log = log
+        self._copies = copies
+        self._rejected: dict[int, int] = {}
+        """By round, those of late: the least prev_log_index that was rejected, and said to be. Copies have rounds of
+        their own: nothing of the next ones can be placed either, as long as none of that round has been."""
         self._out = out
         self._make_sink = make_sink
         self._incoming: Incoming | None = None
@@ -38,6 +57,7 @@ class Following:
         if message.term != self._term or message.source != self._leader:
             self._term, self._leader = message.term, message.source
             self._agreed = 0
+            self._rejected.clear()
 
     def on_append_entries(self, message: Message, settled: bool) -> None:
         """A heartbeat, which stands at index 0 where all logs agree, is never rejected, and commits what is known to
@@ -49,10 +69,13 @@ class Following:
             entries = entries[log.commit_index - prev :]
             prev = min(log.commit_index, prev + len(message.entries))
         elif log.term_at(prev) != message.log_term:
-            self._reject(message, settled)
+            if not self._copies or self._is_first_to_reject(message):
+                self._reject(message, settled)
             return
         if entries:
             log.merge(entries)
+        if self._rejected and message.entries:
+            self._rejected.pop(message.round, None)
         # No leader cuts off what agrees; but without a cluster key messages can be forged in its name.
         self._agreed = min(max(self._agreed, prev + len(entries)), log.last_index)
         log.commit_index = max(log.commit_index, min(message.commit, self._agreed))
@@ -60,6 +83,16 @@ class Following:
             self._out.acknowledge(message, message.term, max(self._agreed, log.commit_index))
         else:
             self._say_what_agrees(message, settled)
+
+    def _is_first_to_reject(self, message: Message) -> bool:
+        """Whether this says more than what was rejected in this round already."""
+        rejected = self._rejected
+        if rejected.get(message.round, message.index + 1) <= message.index:
+            return False
+        rejected[message.round] = message.index
+        while len(rejected) > REJECTED_ROUNDS:
+            del rejected[next(iter(rejected))]
+        return True
 
     def on_install_snapshot(self, message: Message, settled: bool) -> None:
         """One chunk of a snapshot; with the last, the snapshot takes the place of the log."""

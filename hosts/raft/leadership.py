@@ -9,6 +9,7 @@ from hosts.raft.change import Change
 from hosts.raft.config import Config
 from hosts.raft.configuration import Configuration
 from hosts.raft.errors import Busy, ChangeInProgress, Unreachable
+from hosts.raft.fanout import FanoutCounts
 from hosts.raft.identities import ANOTHER_LOG, FORGOTTEN, Identities
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
 from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
@@ -66,6 +67,7 @@ class Leadership:
         term: int,
         send: Callable[[Message], None],
         log_ids: Mapping[int, int],
+        counts: FanoutCounts,
     ) -> None:
         """``log_ids``: those of the voters' logs, the own one too, as they were named in the election."""
         self._config = config
@@ -81,7 +83,7 @@ class Leadership:
         self._served: list[tuple[int, int]] = []
         self.successor = NOBODY
         self._transfer_began = 0
-        self._replication = Replication(config, log, term, send)
+        self._replication = Replication(config, log, term, send, counts)
         self._change: Change | None = None
         self._change_note = ""
         self._given_up = False
@@ -179,15 +181,22 @@ class Leadership:
         self._heard_until = self._membership.reached(contact) + self._config.election_timeout_ticks
         return self._heard_until
 
-    def begin_round(self) -> None:
-        """Send everyone a heartbeat of a new round."""
+    def begin_round(self) -> int:
+        """Send everyone a heartbeat of a new round, which is returned. What the network copies has rounds of its own,
+        before the one of all the rest."""
         replication = self._replication
         self._next_round()
+        first = replication.round
         self._last_beat = replication.now
-        if self.has_committed():
-            self.reads.begin(replication.round, self._log.commit_index)
+        has_committed = self.has_committed()
+        if has_committed:
+            self.reads.begin(first, self._log.commit_index)
             self._release_reads()  # where this member alone is a quorum, no reply will come to do it
+        if replication.begin_copies(may_try=has_committed):
+            self._next_round()
+            self._next_round()
         replication.send_heartbeats()
+        return first
 
     def _next_round(self) -> None:
         """What is sent from now on is of a new round."""
@@ -217,6 +226,7 @@ class Leadership:
         if began is not None:
             progress.contact_tick = max(began, progress.contact_tick)
             progress.answered_tick = max(began, progress.answered_tick)
+            self._replication.heard(reply)
         if progress.answered_round < reply.round <= self.round:
             progress.answered_round = reply.round
             self._release_reads()
@@ -381,9 +391,9 @@ class Leadership:
 
     def _begin_change(self, current: Configuration, target: Configuration) -> Change:
         """The round that begins now is the first whose answers show that a member is there for the change."""
-        self.begin_round()
+        round = self.begin_round()
         ticks = self._config.election_timeout_ticks
-        change = self._change = Change(current, target, self._log.last_index, self._now, ticks, self.round)
+        change = self._change = Change(current, target, self._log.last_index, self._now, ticks, round)
         return change
 
     def _is_silent(self, target: Configuration, contact: Mapping[int, int], limit: int) -> bool:
@@ -509,6 +519,7 @@ class Leadership:
 
     def resign(self) -> None:
         """The last that this leader does: say what is committed, and have the most up-to-date voter take over."""
+        self._replication.serve_alone()
         self.begin_round()
         self._notify_removed()
         voters = self._membership.voters & self._counted.keys()

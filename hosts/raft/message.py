@@ -102,3 +102,6 @@ class Message:
     """InstallSnapshot: the chunk."""
     log_id: int = 0
     """A reply: the id of the log that its sender answers out of; 0 if it does not say."""
+    receivers: tuple[int, ...] = ()
+    """Of an AppendEntries to EVERYBODY: the members who are to get it by the network's copies, ascending; not on the
+    wire."""

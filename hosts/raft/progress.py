@@ -40,6 +40,8 @@ class Progress:
         "chunk_bytes",
         "commit_sent",
         "contact_tick",
+        "copied_tick",
+        "fanned",
         "first_round",
         "floor",
         "inflight_bytes",
@@ -51,6 +53,7 @@ class Progress:
         "sent_tick",
         "shown_round",
         "snapshot",
+        "waits",
     )
 
     def __init__(self, next_index: int, now: int, first_round: int = 0) -> None:
@@ -73,8 +76,15 @@ class Progress:
         self.answered_round = 0
         self.commit_sent = 0
         self.inflight_bytes = 0
-        self._inflight: deque[tuple[int, int, int]] = deque()
-        """Of each AppendEntries: its last entry, its bytes, and the round in which it was sent."""
+        self.fanned = False
+        """The network's copies reach the member, as far as is known: it gets what goes to everybody by them."""
+        self.copied_tick = NEVER
+        """The tick at which the latest round began that it answered and that it had heard of by a copy only."""
+        self.waits = False
+        """Copies go on without the member, which is a window behind, or which they have reached before what was sent
+        to it alone. It may well take them; so nothing more is sent to it until all that was is acknowledged."""
+        self._inflight: deque[tuple[int, int, int, bool]] = deque()
+        """Of each AppendEntries: its last entry, its bytes, the round in which it was sent, and whether by a copy."""
         self._unheard_since = NEVER
         """The tick at which the first round began that it answered without acknowledging what was on its way before;
         NEVER if there is none."""
@@ -102,12 +112,22 @@ class Progress:
             return not self._inflight
         return len(self._inflight) < max_inflight and self.inflight_bytes < max_bytes
 
-    def sent(self, last_index: int, size: int, round: int) -> None:
-        """Entries up to ``last_index``, ``size`` bytes of them, left in ``round``."""
-        self._inflight.append((last_index, size, round))
+    def takes_copy(self, max_inflight: int, max_bytes: int) -> bool:
+        """Whether what goes to everybody is meant for this member, too, which needs what it begins with: unless it is
+        a window behind those who set the pace."""
+        return len(self._inflight) < 2 * max_inflight and self.inflight_bytes < 2 * max_bytes
+
+    def sent(self, last_index: int, size: int, round: int, copied: bool = False) -> None:
+        """Entries up to ``last_index``, ``size`` bytes of them, left when ``round`` was the latest begun: for
+        this member alone, or to be ``copied``."""
+        self._inflight.append((last_index, size, round, copied))
         self.inflight_bytes += size
         if self.mode is Mode.REPLICATE:
             self.next_index = last_index + 1
+
+    def told_commit(self, commit: int, agreed: int) -> None:
+        """The member is told of a commit index: it commits what agrees, up to ``agreed`` or its ``match_index``."""
+        self.commit_sent = max(self.commit_sent, min(commit, max(agreed, self.match_index)))
 
     def acknowledged(self, index: int, round: int = 0) -> bool:
         """The member holds everything up to ``index``, as is known in the leader's ``round``. True if that is news;
@@ -130,13 +150,17 @@ class Progress:
             self.inflight_bytes -= inflight.popleft()[1]
         if self.next_index <= index:
             self.next_index = index + 1
+        self.waits = self.waits and bool(inflight)
         return True
 
-    def rejected(self, prev_index: int, retry_after: int) -> bool:
+    def rejected(self, prev_index: int, retry_after: int, copied: bool = False) -> bool:
         """The member lacks ``prev_index``; ``retry_after`` is where the logs may agree. False for a late REJECT:
-        what was acknowledged since stays acknowledged."""
+        what was acknowledged since stays acknowledged; and for that of a copy which was not meant for this member,
+        or overtook what was sent to it alone."""
         if prev_index <= self.match_index or self.mode is Mode.SNAPSHOT:
             return False
+        if copied:
+            return self._copy_rejected(prev_index)
         if self.mode is Mode.REPLICATE:
             self._probe_from(self.match_index + 1)
             return True
@@ -144,6 +168,25 @@ class Progress:
             return False
         self._probe_from(max(self.match_index, min(retry_after, prev_index - 1)) + 1)
         return True
+
+    def _copy_rejected(self, prev_index: int) -> bool:
+        """Whether copies that were meant for the member are lost. If something sent to it alone is on its way still,
+        they may just have overtaken that, which does arrive: then only what follows that is to be sent again."""
+        if self.mode is not Mode.REPLICATE:
+            return False
+        inflight = self._inflight
+        place = next((at for at, one in enumerate(inflight) if one[0] > prev_index), len(inflight))
+        if place == len(inflight) or not inflight[place][3]:
+            return False
+        alone = next((at for at in range(place - 1, -1, -1) if not inflight[at][3]), None)
+        if alone is None:
+            self._probe_from(self.match_index + 1)
+            return True
+        while len(inflight) > alone + 1:
+            self.inflight_bytes -= inflight.pop()[1]
+        self.next_index = inflight[-1][0] + 1
+        self.waits = True
+        return False
 
     def has_forgotten(self, prev_index: int, round: int) -> bool:
         """Whether a REJECT of ``prev_index`` in ``round`` is no late one: that round began after the member had
@@ -154,6 +197,16 @@ class Progress:
         """Whether a member that says it agrees up to ``index``, in answer to ``round``, has forgotten since then that
         it agrees further: that round began after it had acknowledged more."""
         return index < self.match_index and round > self.match_round
+
+    @property
+    def awaits_copies(self) -> bool:
+        """Whether the oldest entries that are not acknowledged were sent to be copied."""
+        return bool(self._inflight) and self._inflight[0][3]
+
+    def give_up_copies(self) -> None:
+        """Copies that are not acknowledged must be taken for lost."""
+        if self.awaits_copies:
+            self._probe_from(self.match_index + 1)
 
     def give_up_waiting(self, now: int, round: int, heartbeat_ticks: int, bytes_per_tick: int) -> bool:
         """The member has answered ``round``, and has not acknowledged what was sent. True if it must be taken for
@@ -223,5 +276,6 @@ class Progress:
 
     def _forget_inflight(self) -> None:
         self._unheard_since = NEVER
+        self.waits = False
         self._inflight.clear()
         self.inflight_bytes = 0

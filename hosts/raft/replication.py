@@ -7,20 +7,26 @@ from typing import Any
 
 from hosts.raft.config import Config
 from hosts.raft.configuration import Configuration
+from hosts.raft.fanout import Fanout, FanoutCounts
 from hosts.raft.log import MemoryLog
-from hosts.raft.message import Message, MessageType
+from hosts.raft.message import EVERYBODY, Message, MessageType
 from hosts.raft.progress import NEVER, Mode, Progress
 from hosts.raft.snapshot import Outgoing
 
 
 class Replication:
     """Everyone's progress in one term. ``send`` takes each message that may leave at once; ``now`` (ticks) and
-    ``round`` are the leader's. Who is in ``progress`` and not in ``served`` gets nothing but empty heartbeats."""
+    ``round`` are the leader's. Who is in ``progress`` and not in ``served`` gets nothing but empty heartbeats: copies
+    of entries are of no use to who holds nothing, since none begin at index 0."""
 
-    __slots__ = ("_config", "_log", "_send", "_term", "now", "progress", "round", "served")
+    __slots__ = ("_config", "_counts", "_fanout", "_log", "_send", "_term", "now", "progress", "round", "served")
 
-    def __init__(self, config: Config, log: MemoryLog, term: int, send: Callable[[Message], None]) -> None:
+    def __init__(
+        self, config: Config, log: MemoryLog, term: int, send: Callable[[Message], None], counts: FanoutCounts
+    ) -> None:
         self._config = config
+        self._counts = counts
+        self._fanout = Fanout(config, counts) if config.fanout else None
         self._log = log
         self._term = term
         self._send = send
@@ -36,16 +42,24 @@ class Replication:
         others = configuration.membership.everyone() - {self._config.id}
         for member in self.progress.keys() - others:
             del self.progress[member]
+            self._know_nothing_of(member)
         for member in sorted(others - self.progress.keys()):
             self.progress[member] = Progress(next_index, self.now, self.round)
 
     def begin_anew(self, member: int) -> None:
         """Nothing is known any more of what a member holds."""
         self.progress[member] = Progress(self._log.last_index + 1, self.now, self.round)
+        self._know_nothing_of(member)
+
+    def _know_nothing_of(self, member: int) -> None:
+        if self._fanout is not None:
+            self._fanout.forget(member, self.progress)
 
     def replicate(self) -> None:
         """Send everyone what is new, as far as the windows allow."""
         last = self._log.last_index
+        if self._fanout is not None and self._fanout.active:
+            self._fan_out(self._fanout)
         for member, progress in self.served.items():
             if progress.next_index <= last:
                 self.fill_window(member, progress)
@@ -69,38 +83,134 @@ class Replication:
                 if self.now >= progress.chunk_after or log.commit_index == log.last_index:
                     self._send_chunk(member, progress, progress.snapshot)
             return
-        while progress.next_index <= log.last_index and progress.has_room(
-            config.max_inflight, config.max_inflight_bytes
-        ):
+        last = log.last_index
+        if progress.fanned:
+            last = min(last, self._front() - 1)
+            if progress.waits:
+                return
+        while progress.next_index <= last and progress.has_room(config.max_inflight, config.max_inflight_bytes):
             first = progress.next_index
-            entries, size = log.between(
-                first, log.last_index, config.max_entries_per_append, config.max_bytes_per_append
-            )
+            entries, size = log.between(first, last, config.max_entries_per_append, config.max_bytes_per_append)
             self.send_append(member, progress, first - 1, log.commit_index, entries)
             progress.sent(entries[-1].index, size, self.round)
+            self._counts.laggards += self._fanout is not None and self._fanout.active
+
+    # -- by the network's copies --------------------------------------------------------------------------------
+
+    def _keeping_up(self) -> dict[int, Progress]:
+        """Those who may get entries by copies."""
+        return {
+            member: progress
+            for member, progress in self.served.items()
+            if progress.fanned and progress.mode is Mode.REPLICATE and progress.next_index > progress.floor
+        }
+
+    def _front(self) -> int:
+        """The next entry for everybody. Who gets copies and is behind is served alone up to there, and not beyond.
+        Those without whom copies go on do not count: others may be further, and just have lost one."""
+        keeping_up = self._keeping_up().values()
+        return max((one.next_index for one in keeping_up if not one.waits), default=self._log.last_index + 1)
+
+    def _fan_out(self, fanout: Fanout) -> None:
+        """Send what is new once for all whom copies reach, at the pace of those whom a quorum needs. Who is behind is
+        brought up first, by entries for it alone, as far as its window allows."""
+        config, log = self._config, self._log
+        front = self._front()
+        while log.base_index < front <= log.last_index and self._quorum_has_room():
+            receivers = []
+            for member, progress in self._keeping_up().items():
+                if progress.next_index < front:
+                    self.fill_window(member, progress)
+                if progress.next_index == front:
+                    progress.waits = not progress.takes_copy(config.max_inflight, config.max_inflight_bytes)
+                    if not progress.waits:
+                        receivers.append(member)
+            if not receivers:
+                return
+            entries, size = log.between(
+                front, log.last_index, config.max_entries_per_append, config.max_bytes_per_append
+            )
+            self._send_everybody(fanout.round + 1, front - 1, entries, tuple(sorted(receivers)))
+            self._counts.appends += 1
+            for member in receivers:
+                self.progress[member].sent(entries[-1].index, size, self.round, copied=True)
+            front = entries[-1].index + 1
+
+    def _quorum_has_room(self) -> bool:
+        """Whether those who decide could take more: nothing is committed by others alone."""
+        config = self._config
+        ready = {
+            member
+            for member, progress in self.served.items()
+            if progress.has_room(config.max_inflight, config.max_inflight_bytes)
+        }
+        return self._log.configurations.latest.membership.is_quorum(ready | {config.id})
+
+    def _send_everybody(
+        self, round: int, prev_index: int, entries: tuple[Any, ...], receivers: tuple[int, ...]
+    ) -> None:
+        """One AppendEntries for the network to copy."""
+        commit = self._log.commit_index
+        for member in receivers:
+            if self.progress[member].fanned:
+                self.progress[member].told_commit(commit, prev_index + len(entries))
+        self._send(self._append(EVERYBODY, prev_index, commit, entries, round, receivers))
+
+    def begin_copies(self, may_try: bool) -> bool:
+        """Send everybody a heartbeat that the network is to copy, if that is of use: then nothing else may have this
+        round or the next one. ``may_try``: also to see whom copies reach."""
+        fanout = self._fanout
+        receivers = fanout.begin_round(self.now, self.round, self.progress, may_try) if fanout is not None else ()
+        if not receivers:
+            return False
+        self._send_everybody(self.round, 0, (), receivers)
+        return True
+
+    def serve_alone(self) -> None:
+        """From now on the network copies nothing."""
+        for progress in self.progress.values():
+            progress.fanned = progress.waits = False
+        self._fanout = None
+
+    def heard(self, reply: Message) -> None:
+        """A member has answered, whatever."""
+        if self._fanout is not None:
+            self._fanout.answered(reply.source, reply.round, self.progress)
+
+    # -- to one -------------------------------------------------------------------------------------------------
 
     def send_append(
         self, member: int, progress: Progress, prev_index: int, commit: int, entries: tuple[Any, ...] = ()
     ) -> None:
         """One AppendEntries. LookupError if the log does not hold ``prev_index``. Its receiver commits what agrees:
         up to the end of ``entries``, and what it has acknowledged."""
+        message = self._append(member, prev_index, commit, entries, self.round)
+        progress.told_commit(commit, prev_index + len(entries))
+        self._send(message)
+
+    def _append(
+        self,
+        target: int,
+        prev_index: int,
+        commit: int,
+        entries: tuple[Any, ...],
+        round: int,
+        receivers: tuple[int, ...] = (),
+    ) -> Message:
         prev_term = self._log.term_at(prev_index) if prev_index else 0
         if prev_term is None or (entries and entries[0].index != prev_index + 1):
-            raise LookupError(f"entry {prev_index} for member {member} is not in the log")
-        agrees = max(prev_index + len(entries), progress.match_index)
-        progress.commit_sent = max(progress.commit_sent, min(commit, agrees))
-        self._send(
-            Message(
-                MessageType.APPEND_ENTRIES,
-                self._config.id,
-                member,
-                self._term,
-                prev_index,
-                prev_term,
-                commit,
-                round=self.round,
-                entries=entries,
-            )
+            raise LookupError(f"entry {prev_index} for member {target} is not in the log")
+        return Message(
+            MessageType.APPEND_ENTRIES,
+            self._config.id,
+            target,
+            self._term,
+            prev_index,
+            prev_term,
+            commit,
+            round=round,
+            entries=entries,
+            receivers=receivers,
         )
 
     def _send_chunk(self, member: int, progress: Progress, stream: Outgoing) -> None:
@@ -124,8 +234,10 @@ class Replication:
         )
 
     def send_heartbeats(self) -> None:
+        """Those whom copies reach have got theirs by ``begin_copies``."""
         for member, progress in self.progress.items():
-            self._send_heartbeat(member, progress)
+            if not progress.fanned:
+                self._send_heartbeat(member, progress)
 
     def _send_heartbeat(self, member: int, progress: Progress) -> None:
         """An empty AppendEntries at the log's beginning, where all agree: it is the same for everyone, and is never
@@ -163,9 +275,16 @@ class Replication:
     def announce_commit(self) -> None:
         """Tell those whom no AppendEntries has told since: at most once a tick, so mostly it rides along."""
         commit = self._log.commit_index
+        fanned = False
         for member, progress in self.served.items():
             if progress.commit_sent < progress.match_index and progress.commit_sent < commit:
-                self._send_heartbeat(member, progress)
+                if progress.fanned:
+                    fanned = True
+                else:
+                    self._send_heartbeat(member, progress)
+        if fanned and self._fanout is not None:
+            receivers = tuple(sorted(member for member, progress in self.progress.items() if progress.fanned))
+            self._send_everybody(self._fanout.round, 0, (), receivers)
 
     # -- answers ------------------------------------------------------------------------------------------------
 
@@ -177,9 +296,12 @@ class Replication:
         if progress.has_restarted(reply.index, reply.round):
             self._show_match(reply.source, progress)
         config = self._config
+        copies = self._fanout is not None and progress.awaits_copies
         if not news and progress.give_up_waiting(
             self.now, reply.round, config.heartbeat_ticks, config.bytes_per_tick
         ):
+            if copies and self._fanout is not None:
+                self._fanout.fall_back(reply.source, self.progress)  # heartbeats reach it, and entries do not
             self.fill_window(reply.source, progress)
         return news
 
@@ -190,8 +312,11 @@ class Replication:
             news = self._acknowledged(progress, reply.commit)
         else:
             retry_after = self._log.last_with_term_at_most(reply.log_term, reply.commit)
-        if progress.rejected(reply.index, retry_after):
+        copied = self._fanout is not None and self._fanout.is_of_entries(reply.round)
+        if progress.rejected(reply.index, retry_after, copied):
             self.fill_window(reply.source, progress)
+        elif copied:
+            self._counts.rejects += 1
         return news
 
     def _acknowledged(self, progress: Progress, index: int) -> bool:
@@ -246,6 +371,7 @@ class Replication:
                 "next_index": progress.next_index,
                 "mode": progress.mode.value,
                 "inflight": progress.inflight,
+                "fanned": progress.fanned,
                 "silent_ticks": self.now - progress.contact_tick,
             }
             if progress.snapshot is not None:

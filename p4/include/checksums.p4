@@ -1,4 +1,4 @@
-// The IPv4 header's checksum; UDP's is updated where an address changes (leader_route.p4).
+// The IPv4 header's checksum; UDP's is updated where an address changes (update_udp_checksum.p4).
 #ifndef CHECKSUMS_P4_
 #define CHECKSUMS_P4_
 

@@ -30,13 +30,19 @@ const bit<8> FLAG_NO_STEER = 0x08;
 const bit<8> UNKNOWN_FLAGS = 0xC0;
 
 const bit<32> GROUPS = 64;
+// When a group's leader changes, the next one's tree is there before the last one's goes.
+const bit<32> TREES = 2 * GROUPS;
 const bit<32> MEMBERS = 1024;
 const bit<32> PORTS = 512;
 const bit<32> ROUTES = 4096;
 const bit<32> MESSAGE_TYPES = 32;
 const bit<32> DROP_REASONS = 32;
+const bit<32> COPY_FATES = 8;
 // Every message type above counts as this one.
 const bit<8> LAST_COUNTED_TYPE = 31;
+
+// standard_metadata.instance_type of a copy that a multicast group has made (BMv2's simple_switch).
+const bit<32> MULTICAST_COPY = 5;
 
 // How often one group's digest may go out while switch and controller disagree, in microseconds.
 const bit<48> DIGEST_PERIOD_US = 200000;

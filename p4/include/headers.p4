@@ -87,6 +87,7 @@ struct metadata_t {
   bool peer;          // a message between members
   bool group_known;
   bool registered;    // its sender is the member it names (or another switch has checked that)
+  bool fanout;        // copied by a multicast group, not forwarded
   bool stale;         // its term is lower than that of a leader who is heard
   // The group's entry:
   bit<8> slot;

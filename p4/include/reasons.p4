@@ -17,9 +17,19 @@ enum bit<8> DropReason {
   no_route = 11,
   bad_probe = 12,     // a link probe from an edge port
   parser_error = 13,
-  bad_target = 14,    // target 255 on anything but a FANOUT or a Configuration
+  bad_target = 14,    // target 255 on anything but a FANOUT or a Configuration, or a FANOUT to a single member
   udp_fragment = 15,  // an IPv4 fragment of a UDP datagram, which the guard could not look into
-  bad_packet_out = 16 // a packet-out of an unknown kind or slot
+  bad_packet_out = 16, // a packet-out of an unknown kind or slot
+  wrong_port = 17     // a FANOUT that does not come from where its leader lies
+}
+
+// What becomes of a copy of a FANOUT, each with a counter (index = the number here).
+enum bit<8> CopyFate {
+  no_entry = 0,       // not made: the switch does not know for whom it would be
+  to_member = 1,
+  over_trunk = 2,     // to the next switch of the tree
+  to_sender = 3,      // not made: it would go to the member that has sent the message
+  back = 4            // not made: it would go back over the trunk that the message came by
 }
 
 #endif  // REASONS_P4_

@@ -36,7 +36,9 @@ control raft_validity(in headers_t hdr, inout metadata_t meta) {
       meta.drop_reason = DropReason.term_range;
     } else if (fanout && hdr.raft.type != MessageType.append_entries) {
       meta.drop_reason = DropReason.bad_flags;
-    } else if (hdr.raft.target == EVERYBODY && !fanout && hdr.raft.type != MessageType.configuration) {
+    } else if (fanout ? hdr.raft.target != EVERYBODY
+                      : hdr.raft.target == EVERYBODY && hdr.raft.type != MessageType.configuration) {
+      // Copies to one member leave by edge ports only, so none comes in.
       meta.drop_reason = DropReason.bad_target;
     }
   }

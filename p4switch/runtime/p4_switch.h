@@ -136,6 +136,7 @@ void *p4_record(struct p4 *sw, uint32_t kind, uint32_t number, uint32_t size);
 uint8_t *p4_emit(struct p4 *sw, uint32_t port, uint32_t size);
 void *p4_arena(struct p4 *sw, size_t size);
 void p4_clear(void *at, size_t size);
+void p4_copy(void *to, const void *from, size_t size);
 void p4_arena_reset(struct p4 *sw);
 struct p4_packet *p4_queue(struct p4 *sw, const struct p4_packet *packet, bool egress, uint32_t port);
 uint32_t p4_meter_colour(struct p4_meter *meter, uint64_t now_us, uint64_t amount);

@@ -186,14 +186,17 @@ static void resubmit(struct p4 *sw, const struct packet *from) {
     set_packet_length(p, p->base.ingress_length);
 }
 
-/* A copy of the packet as ingress left it to each replica of the group. */
-static void multicast(struct p4 *sw, const struct packet *from, uint64_t number) {
+/* A copy of the packet as ingress left it to each replica of the group. The last one is the packet itself. */
+static void multicast(struct p4 *sw, struct packet *from, uint64_t number) {
     const struct p4_replicas *group = number < 65536 ? sw->groups[number] : NULL;
-    struct packet *p = (struct packet *)(void *)sw->packets[2];
     for (uint32_t i = 0; group && i < group->count; i++) {
         const struct p4_replica *replica = &group->replica[i];
+        struct packet *p = from;
         if (!may_copy(sw, from)) return;
-        memcpy(p, from, sizeof *p);
+        if (i + 1 < group->count) {
+            p = (struct packet *)(void *)sw->packets[2];
+            p4_copy(p, from, sizeof *p);
+        }
         p->base.clone_session = p->base.resubmit = p->base.recirculate = p->base.digest = 0;
         p->base.truncate = UINT32_MAX;
         set_instance_type(p, P4_REPLICATED);

@@ -9,8 +9,8 @@ from functools import partial
 from itertools import cycle
 from random import Random
 
-from controller.desired import Operation, Write
-from controller.network import FEATURES
+from controller.desired import Entry, Operation, Write
+from controller.network import ON_AT_START
 from hosts.addresses import pack_address
 from hosts.net.path import BASE
 from hosts.raft.core import Busy, InvalidChange, NotLeader, Raft, Role, Unreachable
@@ -648,8 +648,10 @@ class Nemesis:
         assert self._fabric is not None
         switch = self._fabric.switches[random.choice(sorted(self._fabric.switches))]
         for entry in switch.entries():
+            if not isinstance(entry, Entry) or entry.table != "groups":
+                continue
             params = dict(entry.params)
-            if entry.table != "groups" or dict(entry.match)["group"] != group.id or not params["term"]:
+            if dict(entry.match)["group"] != group.id or not params["term"]:
                 continue
             params.update(leader=random.choice(sorted(group.members)), term=params["term"] - 1)
             switch.write(Write(Operation.MODIFY, replace(entry, params=tuple(params.items()))))
@@ -700,7 +702,10 @@ class Nemesis:
     def _feature(self, random: Random) -> Undo | None:
         """Taken out of all switches at run time, and put back. A controller that starts later has it on."""
         controller = self._control.controller
-        name = random.choice([name for name in FEATURES if name != "member_guard"])
+        names = [name for name in ON_AT_START if name != "member_guard"]
+        if "append_fanout" in self._scene.plan.features:
+            names.append("append_fanout")
+        name = random.choice(names)
         if controller is None or name not in controller.decisions.features:
             return None
         self._note(f"{name} is taken away")

@@ -141,10 +141,12 @@ def test_a_leader_that_dies(tmp_path: Path) -> None:
     assert 0.1 < seconds < 60 and told["load"][0] > 0, done.stderr
 
 
-@pytest.mark.parametrize("size", ["0", "64,1048577"])
-def test_sizes_that_are_not_measured(tmp_path: Path, size: str) -> None:
+@pytest.mark.parametrize(
+    ("size", "says"), [("0", "whole numbers from 1 on"), ("64,1048577", "a value has 1 to 1048576 bytes")]
+)
+def test_sizes_that_are_not_measured(tmp_path: Path, size: str, says: str) -> None:
     done = bench(tmp_path, f"commit --loopback --size {size}")
-    assert done.returncode == 2 and f"{size}: a value has 1 to 1048576 bytes" in done.stderr
+    assert done.returncode == 2 and f"{size}: {says}" in done.stderr
 
 
 def test_loopback_is_as_it_is(tmp_path: Path) -> None:

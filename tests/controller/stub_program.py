@@ -16,6 +16,8 @@ _TABLES = {
     "term_filter": ({"group": 16}, "drop_stale"),
     "leader_route": ({"group": 16}, "steer_to_leader"),
     "configuration": ({"group": 16}, "tell_controller"),
+    "fanout_copy": ({"group": 16, "egress_port": 9, "member": 16}, "to_member", "over_trunk"),
+    "append_fanout": ({"group": 16, "source": 8}, "copy_along"),
     "service_addresses": ({"address": 32}, "is_service"),
     "ipv4_lpm": ({"dst_addr": 32}, "forward"),
 }
@@ -28,6 +30,9 @@ _ACTIONS = {
     "drop_stale": {},
     "steer_to_leader": {},
     "tell_controller": {},
+    "to_member": {"dst_mac": 48, "address": 32, "udp_port": 16},
+    "over_trunk": {"dst_mac": 48},
+    "copy_along": {"from_port": 9, "multicast_group": 16},
     "is_service": {},
     "forward": {"dst_mac": 48, "port": 9},
 }
@@ -43,7 +48,7 @@ _HEADERS = {
         "now_us": 48,
     },
 }
-_COUNTERS = {"messages": 32, "drops": 32, "redirects": 64, "port_rx": 512, "port_tx": 512}
+_COUNTERS = {"messages": 32, "drops": 32, "redirects": 64, "copies": 8, "port_rx": 512, "port_tx": 512}
 _DIRECT_COUNTERS = {"member_counter": "members"}
 _DIGEST = {"group": 16, "slot": 8, "leader": 8, "term": 64}
 
@@ -57,13 +62,14 @@ def p4info() -> p4i.P4Info:
         action = info.actions.add(preamble=_preamble(action_ids[name], name))
         for i, (param, width) in enumerate(params.items(), 1):
             action.params.add(id=i, name=param, bitwidth=width)
-    for number, (name, (fields, action_name)) in enumerate(_TABLES.items(), 1):
+    for number, (name, (fields, *actions)) in enumerate(_TABLES.items(), 1):
         table_ids[name] = 0x02000000 + number
         table = info.tables.add(preamble=_preamble(table_ids[name], name), size=1024)
         kind = p4i.MatchField.LPM if name == "ipv4_lpm" else p4i.MatchField.EXACT
         for i, (field, width) in enumerate(fields.items(), 1):
             table.match_fields.add(id=i, name=field, bitwidth=width, match_type=kind)
-        table.action_refs.add(id=action_ids[action_name])
+        for action_name in actions:
+            table.action_refs.add(id=action_ids[action_name])
     for number, (name, metadata) in enumerate(_HEADERS.items(), 1):
         header = info.controller_packet_metadata.add(preamble=_preamble(0x04000000 + number, name, prefix=""))
         for i, (field, width) in enumerate(metadata.items(), 1):

@@ -68,6 +68,7 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         self.config: p4r.ForwardingPipelineConfig | None = None
         self._highest = 0
         self._entries: dict[bytes, p4r.TableEntry] = {}
+        self._groups: dict[int, p4r.MulticastGroupEntry] = {}
         self.digest_configured = False
         self.streams: dict[int, asyncio.Queue[p4r.StreamMessageResponse]] = {}
         self.packets: dict[tuple[int, int], int] = {}
@@ -100,7 +101,15 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
     @property
     def entries(self) -> dict[tuple[str, Any], Entry]:
         found = [self._program.decode(P4TableEntry.decode_entry(e, self.schema)) for e in self._entries.values()]
-        return {entry.key: entry for entry in found if entry is not None}
+        return {entry.key: entry for entry in found if isinstance(entry, Entry)}
+
+    @property
+    def groups(self) -> dict[int, set[tuple[int, int]]]:
+        """(port, instance) of each copy, by multicast group."""
+        return {
+            number: {(replica.egress_port, replica.instance) for replica in group.replicas}
+            for number, group in self._groups.items()
+        }
 
     def leader(self, group: int = 1) -> tuple[int, int] | None:
         entry = self.entries.get(("groups", (("group", group),)))
@@ -234,6 +243,7 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         await self._check_primary(request, context)
         self.config = request.config
         self._entries.clear()
+        self._groups.clear()
         self.digest_configured = False
         self.pushes += 1
         return p4r.SetForwardingPipelineConfigResponse()
@@ -274,6 +284,8 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
                 return int(rpc_code.ALREADY_EXISTS)
             self.digest_configured = update.type != p4r.Update.DELETE
             return int(rpc_code.OK)
+        if update.entity.HasField("packet_replication_engine_entry"):
+            return self._update_group(update)
         entry = update.entity.table_entry
         name = self.schema.tables[entry.table_id].alias
         if self.failures.get(name, 0) > 0 and update.type != p4r.Update.DELETE:
@@ -288,12 +300,29 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
             self._entries[key] = entry
         return int(rpc_code.OK)
 
+    def _update_group(self, update: p4r.Update) -> int:
+        group = update.entity.packet_replication_engine_entry.multicast_group_entry
+        number = group.multicast_group_id
+        if (number in self._groups) is (update.type == p4r.Update.INSERT):
+            return int(rpc_code.ALREADY_EXISTS if number in self._groups else rpc_code.NOT_FOUND)
+        if update.type == p4r.Update.DELETE:
+            del self._groups[number]
+        else:
+            self._groups[number] = group
+        return int(rpc_code.OK)
+
     async def Read(self, request: Any, context: Any) -> AsyncIterator[p4r.ReadResponse]:
         await self.answering.wait()
         reply = p4r.ReadResponse()
         for entity in request.entities:
             if entity.HasField("table_entry"):
                 self._read_table(entity.table_entry, reply)
+            elif entity.HasField("packet_replication_engine_entry"):
+                for group in self._groups.values():
+                    found_group = reply.entities.add().packet_replication_engine_entry.multicast_group_entry
+                    found_group.CopyFrom(group)
+                    # BMv2 returns copies by instance, whatever the order was that they were written in.
+                    found_group.replicas.sort(key=lambda one: (one.instance, one.egress_port))
             elif entity.HasField("counter_entry"):
                 counter = self.schema.counters[entity.counter_entry.counter_id]
                 for index in range(counter.size):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import pairwise
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from controller.decisions import (
     SendProbe,
     Standing,
 )
-from controller.desired import Entry, Leadership, apply, diff
+from controller.desired import Entry, Leadership, MulticastGroup, apply, diff
 from controller.leaders import Heard, Reading
 from controller.links import Probe
 from controller.members import MembersTold
@@ -34,6 +35,7 @@ from tests.controller.triangle import triangle
 
 SWITCHES = ("s1", "s2", "s3")
 NOW = 100.0
+TREE = ("fanout_copy", "multicast_groups", "append_fanout")
 FRESH, OLD = 1000, 10_000_000
 """Ages of readings in microseconds: just heard, and not heard for ten seconds."""
 
@@ -74,6 +76,14 @@ class Bench:
         self.now += seconds
         self.decisions.tick(self.now)
         return self.decisions.take()
+
+    def pass_probes(self, outputs: list[Output], quiet: Collection[tuple[str, int]] = ()) -> None:
+        """Probes arrive, but for those that leave by the ports ``quiet``."""
+        ends = {("s1", 3): ("s2", 3), ("s1", 4): ("s3", 2), ("s2", 4): ("s3", 3)}
+        ends |= {other: end for end, other in ends.items()}
+        for output in outputs:
+            if isinstance(output, SendProbe) and (output.switch, output.probe.port) not in quiet:
+                self.decisions.probe_heard(*ends[output.switch, output.probe.port], output.probe)
 
     @property
     def leader(self) -> tuple[int, int]:
@@ -342,22 +352,34 @@ def test_a_link_that_goes_quiet_is_routed_around_and_taken_back() -> None:
     bench = Bench()
     quiet = {("s1", 3)}
 
-    def pass_probes(outputs: list[Output]) -> None:
-        ends = {("s1", 3): ("s2", 3), ("s1", 4): ("s3", 2), ("s2", 4): ("s3", 3)}
-        ends |= {other: end for end, other in ends.items()}
-        for output in outputs:
-            if isinstance(output, SendProbe) and (output.switch, output.probe.port) not in quiet:
-                bench.decisions.probe_heard(*ends[output.switch, output.probe.port], output.probe)
-
     for _ in range(20):
-        pass_probes(bench.tick())
+        bench.pass_probes(bench.tick(), quiet)
     assert {str(link) for link in bench.decisions.view.links} == {"s1-s3", "s2-s3"}
     wrong = diff(bench.decisions.desired("s1", bench.now), bench.decisions._switches["s1"].entries)
     assert wrong and {write.entry.table for write in wrong} == {"ipv4_lpm"}
     quiet.clear()
     for _ in range(20):
-        pass_probes(bench.tick())
+        bench.pass_probes(bench.tick(), quiet)
     assert len(bench.decisions.view.links) == 3
+
+
+def test_a_lost_link_leaves_the_trees_within_two_seconds_and_comes_back_as_soon() -> None:
+    bench = Bench()
+    bench.decisions.set_feature("append_fanout", True)
+    bench.lead(1, 5)
+    for _ in range(5):
+        bench.pass_probes(bench.tick())
+
+    def copies() -> tuple[tuple[int, int], ...]:
+        held = bench.decisions.desired("s1", bench.now)
+        return next(one.replicas for one in held if isinstance(one, MulticastGroup))
+
+    for quiet, expected in ([("s1", 3)], ((4, 0),)), ([], ((3, 0), (4, 0))):
+        assert copies() != expected
+        until = bench.now + 2.0
+        while copies() != expected:
+            bench.pass_probes(bench.tick(), quiet)
+            assert bench.now <= until
 
 
 def test_a_switch_that_stays_away_is_routed_around() -> None:
@@ -384,6 +406,34 @@ def test_routes_that_a_switch_holds_stay_until_probes_have_spoken() -> None:
     later = bench.decisions.desired("s1", NOW + PATIENCE_S + 0.1)
     assert set(later) != set(held)
     assert set(apply(diff(later, held), held)) == set(later)
+
+
+def test_trees_that_a_switch_holds_stay_until_probes_have_spoken() -> None:
+    """A predecessor knew that s1-s2 is down, and had s2's copies go over s3."""
+    predecessor = Bench()
+    predecessor.decisions.set_feature("append_fanout", True)
+    predecessor.lead(1, 5)
+    links = predecessor.decisions.network.links
+    predecessor.decisions._usable = frozenset(link for link in links if "s3" in str(link))
+    held = {switch: predecessor.decisions.desired(switch, NOW + 2 * PATIENCE_S) for switch in SWITCHES}
+    bench = Bench(programmed=False)
+    bench.decisions.set_feature("append_fanout", True)
+    for switch in SWITCHES:
+        bench.decisions.found(switch, held[switch])
+    soon, later = NOW + PATIENCE_S / 2, NOW + PATIENCE_S + 0.1
+    for switch in SWITCHES:
+        assert set(bench.decisions.desired(switch, soon)) == set(held[switch])
+        changed = {write.entry.table for write in diff(bench.decisions.desired(switch, later), held[switch])}
+        assert ("append_fanout" if switch == "s2" else "multicast_groups") in changed
+    # Another leader's tree can only be computed, and a feature that is off keeps nothing.
+    bench.decisions.leader_heard("s2", 1, 0, Heard(2, 6), soon)
+    assert [entry.key[1] for entry in bench.decisions.desired("s3", soon) if entry.table == "append_fanout"] == [
+        (("group", 1), ("source", 2))
+    ]
+    bench.decisions.leader_heard("s1", 1, 0, Heard(1, 7), soon)
+    assert set(bench.decisions.desired("s3", soon)) >= {entry for entry in held["s3"] if entry.table in TREE}
+    bench.decisions.set_feature("append_fanout", False)
+    assert not [entry for entry in bench.decisions.desired("s3", soon) if entry.table in TREE]
 
 
 def test_features_are_taken_away_and_put_back_and_unknown_ones_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from controller.desired import (
     FEATURES,
     TABLES,
     Entry,
+    Held,
     Leadership,
     Operation,
     View,
@@ -22,7 +24,7 @@ from controller.desired import (
     installed_leaders,
 )
 from controller.network import FEATURES as NAMES
-from controller.network import Network, parse
+from controller.network import ON_AT_START, Network, parse
 from controller.routes import routes
 from tests.controller.triangle import H1, H2, H3, SERVICE, triangle
 
@@ -31,11 +33,11 @@ ALL = frozenset(TRIANGLE.links)
 
 
 def _view(**changes: object) -> View:
-    return View(**{"links": ALL, "features": frozenset(NAMES), **changes})  # type: ignore[arg-type]
+    return View(**{"links": ALL, "features": frozenset(ON_AT_START), **changes})  # type: ignore[arg-type]
 
 
-def _table(entries: tuple[Entry, ...], name: str) -> list[Entry]:
-    return [entry for entry in entries if entry.table == name]
+def _table(entries: Iterable[Held], name: str) -> list[Entry]:
+    return [entry for entry in entries if isinstance(entry, Entry) and entry.table == name]
 
 
 def test_what_s1_of_the_triangle_holds() -> None:
@@ -85,6 +87,7 @@ def test_features_can_be_left_out() -> None:
     assert tables("term_filter") == forwarding | {"term_filter"}
     assert tables("leader_route") == forwarding | {"leader_route"}
     assert tables("configuration") == forwarding | {"configuration"}
+    assert tables("append_fanout") == forwarding, "nobody is known to lead"
 
 
 def test_a_network_file_knows_the_features_that_there_are() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from controller.names import DropReason, message_name, reason_name
+from controller.names import CopyFate, DropReason, fate_name, message_name, reason_name
 from hosts.raft.message import MessageType
 from tests.controller.triangle import folder_of_repository
 
@@ -21,6 +21,13 @@ def test_drop_reasons_are_those_of_the_program() -> None:
     assert {reason.name.lower(): reason.value for reason in DropReason} == reasons
     assert reason_name(10) == "stale_term"
     assert reason_name(31) == "reason 31"
+
+
+def test_fates_of_copies_are_those_of_the_program() -> None:
+    fates = _enumeration("p4/include/reasons.p4", "CopyFate")
+    assert {fate.name.lower(): fate.value for fate in CopyFate} == fates
+    assert fate_name(1) == "to_member"
+    assert fate_name(7) == "fate 7"
 
 
 def test_message_types_are_those_of_the_program() -> None:

@@ -36,6 +36,7 @@ async def test_counters_by_name(lab: Lab) -> None:
         ("messages", 31): (1, 60),
         ("drops", 9): (2, 200),
         ("redirects", 0): (4, 400),
+        ("copies", 1): (6, 600),
         ("port_rx", 1): (7, 700),
         ("port_tx", 3): (8, 800),
     }
@@ -48,6 +49,7 @@ async def test_counters_by_name(lab: Lab) -> None:
         },
         "drops": {"not_member": {"packets": 2, "bytes": 200}},
         "redirects": {"0": {"packets": 4, "bytes": 400}},
+        "copies": {"to_member": {"packets": 6, "bytes": 600}},
         "ports": {
             "1": {"rx": {"packets": 7, "bytes": 700}, "tx": {"packets": 0, "bytes": 0}},
             "3": {"rx": {"packets": 0, "bytes": 0}, "tx": {"packets": 8, "bytes": 800}},
@@ -58,6 +60,7 @@ async def test_counters_by_name(lab: Lab) -> None:
     assert ["s1", "s2"] in lines
     assert ["AppendEntries", "12", "0"] in lines
     assert ["not_member", "2", "0"] in lines
+    assert ["to_member", "6", "0"] in lines
     assert ["3", "0/8", "-"] in lines
 
 

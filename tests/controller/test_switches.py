@@ -15,6 +15,9 @@ from controller.links import State
 from controller.program import Program
 from tests.controller.triangle import H2, H3, MEMBERS, S1_TO_S2, S1_TO_S3, SERVICE, Lab, until
 
+FILLED_AT_START = [name for name in TABLES if name not in ("fanout_copy", "append_fanout")]
+"""``append_fanout`` is off then."""
+
 
 def _everything(lab: Lab, controller: Controller) -> bool:
     """Whether every switch holds exactly what is desired."""
@@ -42,7 +45,7 @@ async def test_cold_start(lab: Lab) -> None:
                 }
                 assert len(named) <= 1
                 tables += named
-            assert tables == list(TABLES)
+            assert tables == FILLED_AT_START
 
 
 async def test_leader_moves_on_all_switches_with_one_entry_each(lab: Lab) -> None:
@@ -67,6 +70,36 @@ async def test_leader_moves_on_all_switches_with_one_entry_each(lab: Lab) -> Non
             "address": H3,
             "udp_port": 26410,
         }
+
+
+async def test_trees_follow_the_leader_and_the_links_and_can_be_taken_away(lab: Lab) -> None:
+    async with lab.controller() as controller:
+        await lab.programmed(controller)
+        lab.all_hear(1, 5)
+        lab.s1.digest(1, 0, 1, 5)
+        await until(lambda: lab.led_by(1, 5))
+        assert [switch.groups for switch in lab.switches] == [{}, {}, {}]
+        controller.set_feature("append_fanout", True)
+        to_both = {1: {(S1_TO_S2, 0), (S1_TO_S3, 0)}}
+        await until(lambda: [one.groups for one in lab.switches] == [to_both, {1: {(1, 2)}}, {1: {(1, 3)}}])
+        await asyncio.gather(*(one.until(one.refresh()) for one in controller.sessions.values()))
+        for switch in lab.switches:
+            switch.requests.clear()
+            controller.sessions[switch.name].reread()
+        # Read back, in whatever order the switch gives the copies, there is nothing to write.
+        await asyncio.gather(*(one.until(one.refresh()) for one in controller.sessions.values()))
+        updates = [update for one in lab.switches for request in one.requests for update in request.updates]
+        assert all(update.entity.HasField("digest_entry") for update in updates)
+        lab.fabric.cut.add(("s1", S1_TO_S3))
+        await until(lambda: [one.groups for one in lab.switches][:2] == [{1: {(S1_TO_S2, 0)}}, {1: {(1, 2), (4, 0)}}])
+        lab.fabric.cut.clear()
+        lab.all_hear(3, 6)
+        lab.s3.digest(1, 0, 3, 6)
+        await until(lambda: lab.s3.groups == {1: {(2, 0), (3, 0)}} and lab.s1.groups == {1: {(1, 1)}})
+        controller.set_feature("append_fanout", False)
+        await until(lambda: [switch.groups for switch in lab.switches] == [{}, {}, {}])
+        tables = ("append_fanout", "fanout_copy")
+        await until(lambda: not any(key[0] in tables for one in lab.switches for key in one.entries))
 
 
 async def test_a_digest_that_names_no_member_or_another_slot_is_ignored(lab: Lab) -> None:
@@ -391,7 +424,7 @@ async def test_a_switch_that_was_never_there_does_not_stop_the_rest(program: Pro
             await lab.s3.start()
             await until(lambda: len(controller.decisions.view.links) == 3 and _everything(lab, controller))
             assert lab.s3.entries["service_addresses", (("address", SERVICE),)]
-            assert {key[0] for key in lab.s3.entries} == set(TABLES)
+            assert {key[0] for key in lab.s3.entries} == set(FILLED_AT_START)
             assert len(MEMBERS) == 3
     finally:
         await lab.stop()

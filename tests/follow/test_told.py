@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from hosts.raft.message import MessageType
-from hosts.wire import Header
+from hosts.raft.message import EVERYBODY, MessageType
+from hosts.wire import Flag, Header
 from tests.follow.network import GROUP, LEADER, TERM, TRIANGLE, Lab
 from topo.follow import disks, story
 from topo.follow.journeys import Follower, Journey
@@ -46,6 +46,22 @@ def test_a_way_is_told_from_host_to_host(net: Lab) -> None:
         "out of port 1, to h1",
         "+0.060     h1 has it",
     ]
+
+
+def test_copies_for_everybody_are_told_with_whom_they_are_for(net: Lab) -> None:
+    header = Header(MessageType.APPEND_ENTRIES, LEADER, EVERYBODY, GROUP, term=TERM, index=4, flags=int(Flag.FANOUT))
+    follower, journey = followed(net, "h1", net.frame("h1", SERVICE, header.pack() + bytes(16)), story.APPEND)
+    told = [line.strip() for line in replace(teller(follower, journey), tables=False).journey(journey)]
+    assert told[0] == "the leader has everybody append the entry"
+    assert not [line for line in told if "steered" in line or "never" in line or "explain" in line]
+    assert [line for line in told if "copy" in line] == [
+        "a copy for h2 out of port 1, to h2",
+        "a copy for h3 out of port 1, to h3",
+    ]
+    assert sorted(host for _, host in journey.arrivals) == ["h2", "h3"]
+    hops = teller(follower, journey).json(journey)["hops"]
+    assert [hop["steered"] for hop in hops] == [None] * 3
+    assert sorted(out["copy_for"] for hop in hops for out in hop["outputs"]) == ["", "", "h2", "h3"]
 
 
 def test_tables_are_told_with_key_entry_and_action(net: Lab) -> None:
@@ -103,8 +119,8 @@ def test_json_says_the_same(net: Lab) -> None:
     first, second = shown["hops"]
     assert first["steered"] == {"from": ["10.0.100.1", 26410], "to": ["10.0.1.1", 26410]}
     assert (first["outputs"], second["outputs"]) == (
-        [{"port": 3, "to": "s1, port 3"}],
-        [{"port": 1, "to": "h1"}],
+        [{"port": 3, "to": "s1, port 3", "copy_for": ""}],
+        [{"port": 1, "to": "h1", "copy_for": ""}],
     )
     (route,) = [table for table in first["tables"] if table["table"].endswith(".leader_route")]
     assert route["hit"] and route["entry"] == "[1]" and route["key"] == {"group": "1"}

@@ -23,6 +23,7 @@ import sys
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
+from dataclasses import replace
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
@@ -33,7 +34,7 @@ from hosts.net.seal import SEAL_BYTES, Seal
 from hosts.net.transport import Handlers, Surroundings, Transport
 from hosts.raft.config import Config
 from hosts.raft.core import Busy, ChangeInProgress, NotLeader, Raft, Ready, Role
-from hosts.raft.message import HardState, MessageType
+from hosts.raft.message import EVERYBODY, HardState, Message, MessageType
 from hosts.raft.snapshot import Snapshot
 from hosts.service import values
 from hosts.service.requests import Operation, Reply, Request
@@ -45,6 +46,7 @@ GROUP = 1
 MEMBERS = (1, 2, 3)
 PORT = 26410
 ADDRESSES: dict[int, Address] = {member: (f"10.0.0.{member}", PORT) for member in MEMBERS}
+SERVICE: Address = ("10.0.0.100", PORT)
 CLIENT: Address = ("10.0.9.9", 40000)
 KEY = bytes(range(32))
 CLUSTER = 7
@@ -83,7 +85,9 @@ class Member:
             ),
             Surroundings(lambda: mesh.now, lambda *_: self.socket, lambda: chance.getrandbits(64)),
             seal,
+            services={GROUP: SERVICE},
         )
+        self._chance = chance
         config = Config(
             id=number,
             members=frozenset(MEMBERS),
@@ -91,7 +95,7 @@ class Member:
             addresses=dict.fromkeys(MEMBERS, b""),
         )
         outputs = GroupOutputs(
-            send=self.transport.send_peer,
+            send=self._send,
             write=lambda group, ready: self._written.append((group, ready)),
             reply=self.transport.send_client,
             note=lambda text: None,
@@ -102,6 +106,13 @@ class Member:
         )
         core = Raft(config, HardState(), (), random.Random(chance.getrandbits(64)))
         self.group = Group(GROUP, core, ADDRESSES, outputs, snapshots=Policy(40))
+
+    def _send(self, group: int, message: Message) -> None:
+        """Some of what the leader appends goes to everybody: it is as true for the others."""
+        if message.type is MessageType.APPEND_ENTRIES and self._chance.random() < 0.3:
+            others = tuple(one for one in MEMBERS if one != self.number)
+            message = replace(message, target=EVERYBODY, receivers=others)
+        self.transport.send_peer(group, message)
 
     def _on_request(self, header: Header, payload: bytes, address: Address) -> None:
         self.group.request(header, payload, address)
@@ -204,6 +215,12 @@ class Mesh:
 
     def carry(self, datagram: bytes, source: Address, target: Address) -> None:
         """On the network, which is fast and loses nothing but what those send and get who are cut off."""
+        if target == SERVICE:
+            # To all or none: another's copy brings what everybody was sent, late, to whom its own was lost.
+            for number, address in ADDRESSES.items() if not self.cut_off else ():
+                if address != source:
+                    self.carry(datagram[:4] + bytes((number,)) + datagram[5:], source, address)
+            return
         for number, address in ADDRESSES.items():
             if address == target:
                 sender = next((one for one, place in ADDRESSES.items() if place == source), 0)
@@ -312,7 +329,7 @@ def mutate(mesh: Mesh, chance: random.Random, target: Member) -> tuple[bytes, Ad
     if kind == 0:
         return chance.randbytes(chance.choice((0, 1, 39, 40, 41, 72, chance.randrange(1500)))), source
     if kind == 1:
-        fields = [1, chance.randrange(20), chance.choice((0, 0, 1, 2, 16, 32, 48, 63))]
+        fields = [1, chance.randrange(20), chance.choice((0, 0, 1, 2, 16, 32, 34, 48, 63))]
         fields += [chance.randrange(5), target.number, 0]
         numbers = [chance.choice(NUMBERS) for _ in range(4)]
         head = struct.pack(">6BH4Q", *fields, chance.choice((GROUP, GROUP, 257)), *numbers)

@@ -1,9 +1,10 @@
 """Hostile fragments, probes and ranges against both ends of large messages, for ``tests.hosts.fuzz``.
 
-One outbox sends messages to one inbox over a network in memory that loses, doubles and reorders. Between what they
-send come fragments of these messages and of others, changed in any field, cut short or made up, and statuses with any
-ranges. Nothing raises but WireError. The inbox never holds more than it may, and names no more gaps; the outbox never
-has more on its way than its window and what a start over may add, and counts it right. With the key whatever was
+One outbox sends messages to one inbox over a network in memory that loses, doubles and reorders. Half of them go to
+everybody: another receiver's outbox has them, too, and hears hostile statuses only. Between what is sent come
+fragments of these messages and of others, changed in any field, cut short or made up, and statuses with any ranges.
+Nothing raises but WireError. The inbox never holds more than it may, and names no more gaps; an outbox never has more
+on its way than its window and what a start over may add, and counts it right. With the key whatever was
 changed is refused as a member refuses it, and every message that arrives is the one that was sent.
 """
 
@@ -13,14 +14,16 @@ import random
 import struct
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from hosts.net.congestion import MAX_BYTES
+from hosts.net.fanout import FanOut
 from hosts.net.fragments import OVERHEAD_BYTES, Outbox
 from hosts.net.path import BASE, PathSize
-from hosts.net.reassembly import HEAD_BYTES, MAX_GAPS, Inbox, Key
+from hosts.net.reassembly import HEAD_BYTES, MAX_GAPS, Inbox, key_of
 from hosts.net.seal import SEAL_BYTES, Seal
-from hosts.raft.message import MessageType
+from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import (
     HEADER_BYTES,
     MAX_RANGES,
@@ -50,6 +53,8 @@ class Ends:
         self.chance = chance
         self.now = 1000.0
         self.outbox = Outbox(chance.getrandbits(64), PathSize(PATH_BYTES))
+        self.other = Outbox(chance.getrandbits(64), PathSize(PATH_BYTES))
+        self.fan_out = FanOut(chance.getrandbits(64))
         self.inbox = Inbox(LIMIT_BYTES, SOURCE_BYTES, MESSAGE_BYTES)
         self.seals = (Seal(key, 1, 1), Seal(key, 1, 1)) if key is not None else None
         self.flying: deque[bytes] = deque()
@@ -71,7 +76,11 @@ class Ends:
             )
             self.counts["sent"] += 1
             payload = chance.randbytes(chance.choice(SIZES))
-            self.outbox.add(header, payload, self.now)
+            if chance.random() < 0.5:
+                self.outbox.add(header, payload, self.now)
+            else:
+                everybody = replace(header, target=EVERYBODY, flags=int(Flag.FANOUT))
+                self.fan_out.add(everybody, payload, {2: self.outbox, 3: self.other}, 1, self.now)
             self.sent[header.pack()] = payload
             while len(self.sent) > 64:
                 del self.sent[next(iter(self.sent))]
@@ -91,19 +100,23 @@ class Ends:
             self.inbox.expire(self.now)
 
     def _poll(self) -> None:
-        before = self.outbox.in_flight_bytes
-        for datagram in self.outbox.poll(self.now):
-            self.flying.append(self.seals[0].close_up(datagram) if self.seals else datagram)
+        outboxes = (self.outbox, self.other)
+        before = [outbox.in_flight_bytes for outbox in outboxes]
+        self.other.poll(self.now)
+        for datagram in (*self.outbox.poll(self.now), *self.fan_out.poll(self.now)):
+            sealed = self.seals[0].close_up(datagram) if self.seals else datagram
+            # The network copies what goes to everybody.
+            self.flying.append(sealed[:4] + b"\2" + sealed[5:] if sealed[4] == EVERYBODY else sealed)
             self.recorded.append(self.flying[-1])
-        on_its_way = sum(
-            run.end - run.offset + OVERHEAD_BYTES * -(-(run.end - run.offset) // run.step)
-            for message in self.outbox._messages.values()
-            for run in message.flying
-        )
-        assert on_its_way == self.outbox.in_flight_bytes, "what is on its way is counted wrong"
-        assert self.outbox.in_flight_bytes <= max(before, MAX_BYTES + PATH_BYTES), (
-            "more than any window is on its way"
-        )
+        for outbox, had in zip(outboxes, before, strict=True):
+            on_its_way = sum(
+                run.end - run.offset + OVERHEAD_BYTES * -(-(run.end - run.offset) // run.step)
+                for message in outbox._messages.values()
+                for run in message.flying
+            )
+            assert on_its_way == outbox.in_flight_bytes, "what is on its way is counted wrong"
+            assert outbox.in_flight_bytes <= max(had, MAX_BYTES + PATH_BYTES), "more than any window is on its way"
+        assert len(self.fan_out) <= len(self.outbox) + len(self.other) + 1
 
     def _carry(self, queue: deque[bytes], arrive: Arrive) -> None:
         chance = self.chance
@@ -124,7 +137,7 @@ class Ends:
             return
         if len(body) < HEADER_BYTES or not body[2] & Flag.FRAGMENT:
             return
-        key = Key("sender", body[:HEAD_BYTES])
+        key = key_of("sender", body[:HEAD_BYTES])
         try:
             whole = self.inbox.receive(key, body, self.now)
         except (WireError, struct.error) as error:
@@ -137,7 +150,7 @@ class Ends:
             return
         self.counts["whole"] += 1
         if self.seals is not None and body[1] == MessageType.APPEND_ENTRIES:
-            header = bytes((*body[:2], body[2] & ~Flag.FRAGMENT, *body[3:HEADER_BYTES]))
+            header = bytes((*body[:2], body[2] & ~(Flag.FRAGMENT | Flag.FANOUT), *body[3:HEADER_BYTES]))
             assert self.sent.get(header, whole) == whole, "a message arrived that nobody has sent"
 
     def answer(self, datagram: bytes) -> None:
@@ -153,6 +166,7 @@ class Ends:
         assert len(status.missing) <= MAX_RANGES
         if self.outbox.on_status(status, self.chance.choice(("one", "one", "one", "other")), self.now):
             self.counts["completed"] += 1
+        self.other.on_status(status, "other", self.now)
         if self.chance.random() < 0.2:
             self._poll()
 
@@ -174,8 +188,11 @@ class Ends:
         """A fragment as nobody should send it."""
         chance, recorded = self.chance, self.recorded
         data = bytearray(chance.choice(recorded))
-        kind = chance.randrange(7)
-        if kind == 0:
+        kind = chance.randrange(8)
+        if kind == 7:
+            # Without a key, whoever says that a copy came alone, or the reverse, speaks of the same message.
+            data[2] ^= Flag.FANOUT
+        elif kind == 0:
             _PLACE.pack_into(data, HEAD_BYTES, self._number(), self._number())
         elif kind == 1:
             _, total = _PLACE.unpack_from(data, HEAD_BYTES)
@@ -187,7 +204,8 @@ class Ends:
         elif kind == 4:
             _MESSAGE_ID.pack_into(data, HEADER_BYTES, chance.getrandbits(64))
         elif kind == 5:
-            header = Header(MessageType.APPEND_ENTRIES, flags=Flag.FRAGMENT, group=1, source=1, target=2)
+            flags = Flag.FRAGMENT | chance.choice((0, int(Flag.FANOUT)))
+            header = Header(MessageType.APPEND_ENTRIES, flags=flags, group=1, source=1, target=2)
             size = chance.randrange(60)
             made = Fragment(chance.getrandbits(3), self._number(), self._number(), chance.randbytes(size))
             return pack_fragment(header, made)

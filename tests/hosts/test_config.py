@@ -49,6 +49,7 @@ def test_a_good_file(tmp_path: Path) -> None:
     ("old", "new", "line", "field", "says"),
     [
         ("heartbeat_ms: 50", "heartbeat_ms: fast", 3, "heartbeat_ms", "integer"),
+        ("cluster: 7", "network: p5", 1, "network", "'plain' or 'p4'"),
         ("heartbeat_ms: 50", "heartbeat_ms: 60", 4, "election_timeout_ms", "360 or more"),
         ("port: 26410", "port: 70000", 2, "port", "65535"),
         ("cluster: 7", "cluster: -1", 1, "cluster", "greater than or equal to 0"),
@@ -222,6 +223,17 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
     path.write_text(GOOD, encoding="utf-16")
     with pytest.raises(ConfigError, match="not UTF-8 text"):
         config.load(path)
+
+
+def test_the_network_copies_for_groups_with_a_service_address() -> None:
+    plain = config.parse(GOOD).cluster
+    assert plain.network is config.Network.PLAIN
+    assert [plain.copying_service(group) for group in plain.groups] == [None, None]
+    found = config.parse("network: p4\n" + GOOD)
+    assert found.warnings == () and found.cluster.network is config.Network.P4
+    assert [found.cluster.copying_service(group) for group in found.cluster.groups] == [("10.0.100.1", 26410), None]
+    (warning,) = config.parse("network: p4\n" + GOOD.replace("    service: 10.0.100.1\n", "")).warnings
+    assert "network: p4" in warning and "'service'" in warning
 
 
 def test_ephemeral_ports_are_doubted() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hosts.client.calls import Call, result
 from hosts.client.protocol import ClientProtocol
-from hosts.config import Address, Cluster, Group, Reads
+from hosts.config import Address, Cluster, Group, Network, Reads
 from hosts.member import MAX_LATE_TICKS, Delay, Member, MemberOutputs, lease_ticks
 from hosts.net.transport import Surroundings
 from hosts.net.udp import Socket
@@ -252,3 +252,24 @@ def test_a_leader_is_asked_after_once_it_has_been_silent_for_one_and_a_half_hear
     mesh = Mesh()
     mesh.cluster = replace(mesh.cluster, heartbeat_ms=heartbeat_ms, hints=hints)
     assert mesh.start(1).groups[1].core.config.probe_ticks == ticks
+
+
+def test_leaders_send_to_everybody_by_way_of_the_service_address_where_switches_copy() -> None:
+    """Nobody copies here: so it stays at trials, and all goes on alone."""
+    mesh = Mesh(service="10.0.100.1")
+    mesh.cluster = replace(mesh.cluster, network=Network.P4)
+    mesh.members = {number: mesh.start(number) for number in MEMBERS}
+    leader = mesh.lead()
+    config = leader.groups[1].core.config
+    assert config.fanout and config.fanout_trial_ticks == 100
+    mesh.tick(20)
+    assert leader.groups[1].status()["counts"]["fanout_trials"] >= 1
+    to = {target for _, _, target in mesh.carried}
+    assert ("10.0.100.1", 26410) in to
+    assert not any(shown["fanned"] for shown in leader.groups[1].status()["progress"].values())
+    for cluster in (
+        replace(mesh.cluster, network=Network.PLAIN),
+        replace(mesh.cluster, groups=(Group(1, None, MEMBERS),)),
+    ):
+        mesh.cluster = cluster
+        assert not mesh.start(1).groups[1].core.config.fanout

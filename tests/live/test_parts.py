@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from controller.desired import Entry
-from hosts.raft.message import MessageType
+from hosts.raft.message import EVERYBODY, MessageType
+from hosts.wire import Flag
 from tests.live.test_sampling import frame
 from topo.live.decisions import Decisions
 from topo.live.faults import Fault, SeenFaults, by_hand, found
 from topo.live.members import MOST_ENTRIES, SeenMember
-from topo.live.messages import LOST_NS, MOST_BYTES, Messages
+from topo.live.messages import FLAGS_AT, LOST_NS, MOST_BYTES, TARGET_AT, Messages
 from topo.live.switches import SeenSwitch
 from topo.topology import find
 from web.recording import fault_of, patched, read_hop
@@ -159,6 +160,24 @@ def test_a_message_is_followed_from_port_to_port() -> None:
     assert patched(sent, hop.patch)[:24] == between[:24] and patched(sent, hop.patch)[26:] == between[26:]
     assert "copy" not in events[3] and events[4]["copy"] and events[5]["astray"]
     assert messages.look_back(3 * LOST_NS) == []
+
+
+def test_a_message_to_everybody_comes_to_each_for_the_first_time() -> None:
+    messages = Messages(TRIANGLE)
+    asked = bytearray(frame(MessageType.APPEND_ENTRIES, 1, EVERYBODY, round_=9))
+    asked[FLAGS_AT] |= Flag.FANOUT
+    sent = bytes(asked)
+    at_2, at_3 = (sent[:TARGET_AT] + bytes([target]) + sent[TARGET_AT + 1 :] for target in (2, 3))
+    timed = messages.take(
+        [
+            seen(10, "s1-eth1", 0, sent),
+            seen(20, "s2-eth1", 1, at_2),
+            seen(21, "s3-eth1", 1, at_3),
+            seen(22, "s3-eth1", 1, at_3),
+        ]
+    )
+    came = [(event["who"], event["m"], "copy" in event) for _, event in timed if event["k"] == "received"]
+    assert came == [("h2", 1, False), ("h3", 1, False), ("h3", 1, True)]
 
 
 def test_messages_that_differ_by_their_target_alone_are_two() -> None:

@@ -36,6 +36,13 @@ def group(member: int, leader: int) -> dict[str, Any]:
         "counts": {
             "leader_changes_seen": 2,
             "leader_ends_told": 1,
+            "fanout_rounds": 11,
+            "fanout_appends": 12,
+            "fanout_trials": 13,
+            "fanout_trials_in_vain": 14,
+            "fanout_fallbacks": 15,
+            "fanout_laggards": 16,
+            "fanout_rejects": 17,
             "proposals_committed": 18,
             "proposals_applied": 17,
             "proposals_failed": 3,
@@ -69,6 +76,7 @@ def node(member: int, leader: int) -> dict[str, Any]:
             "drops": {"misdelivered": 2, "bad_mac": 1},
         },
         "peers": peers,
+        "fan_outs": {"1": {"address": "10.0.0.100:26410", "sent_bytes": 3000 + member}},
     }
 
 
@@ -80,6 +88,7 @@ SWITCH: dict[str, Any] = {
     "messages": {"AppendEntries": count(50), "types above 30": count(1)},
     "drops": {"not_member": count(3), "stale_term": count(2)},
     "redirects": {"0": count(8), "1": count(2)},
+    "copies": {"to_member": count(4)},
     "ports": {"1": {"rx": count(40), "tx": count(41)}},
     "features": {"member_guard": 60, "leader_route": 10},
 }

@@ -78,8 +78,11 @@ def test_values_are_those_that_were_told() -> None:
     assert value(found, "server_problems", **leader) == 1
     assert value(found, "server_peer_match_index", **leader, peer="h3") == 113
     assert value(found, "network_peer_sent_bytes_total", node="h1", peer="h2") == 1002
+    assert value(found, "network_fan_out_sent_bytes_total", node="h1", group="1") == 3001
     assert value(found, "network_datagrams_sent_total", node="h1", type="AppendEntries") == 30
     assert value(found, "switch_steered_total", switch="s1") == 10
+    assert value(found, "switch_copies_total", switch="s1", fate="to_member") == 4
+    assert value(found, "switch_copies_total", switch="s1", fate="back") == 0
     assert value(found, "switch_drops_total", switch="s1", reason="stale_term") == 2
     assert value(found, "switch_port_sent_bytes_total", switch="s1", port="1") == 4100
     assert value(found, "switch_feature_packets_total", switch="s1", feature="member_guard") == 60

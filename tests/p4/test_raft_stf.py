@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.p4.triangle import REPOSITORY
 
 
-def test_raft_stf() -> None:
+@pytest.mark.parametrize("script", ["raft.stf", "append_fanout.stf"])
+def test_raft_stf(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "p4switch.stf", "p4/raft.p4", "tests/p4/raft.stf"],
+        [sys.executable, "-m", "p4switch.stf", "p4/raft.p4", f"tests/p4/{script}"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

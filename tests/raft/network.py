@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from hosts.raft.core import Busy, Config, InvalidChange, NotLeader, Raft, Ready, Role, Snapshot, Unreachable
-from hosts.raft.message import Entry, EntryKind, HardState, Message, MessageType
+from hosts.raft.message import EVERYBODY, Entry, EntryKind, HardState, Message, MessageType
 from hosts.raft.quorum import majority
 from hosts.storage.log import DiskLog
 from sim.disk import PowerLoss, SimDisk
@@ -43,6 +43,10 @@ class Faults:
     change: float = 0.0
     compact: float = 0.0
     wipe: float = 0.0
+    copies: bool = True
+    """Whether the network copies what goes to everybody."""
+    copy_loss: float = 0.0
+    """Of copies alone, beside ``loss``."""
 
     @classmethod
     def draw(cls, random: Random) -> Faults:
@@ -222,6 +226,10 @@ class Network:
         self.flying: list[tuple[int, int, int, Message]] = []
         self.sent = 0
         self.cut: set[tuple[int, int]] = set()
+        self.uncopied: set[int] = set()
+        """Whom no copy reaches."""
+        self.left: list[Message] = []
+        """What members have sent, each to everybody once."""
         self.arrived: list[tuple[int, int, Message]] = []
         """What a seed must give again: each message with its tick and whom it came to."""
         self.counts: dict[str, int] = dict.fromkeys(
@@ -521,6 +529,10 @@ class Network:
         random, faults = self.random, self.faults
         for message in messages:
             self._check_message(member, message)
+            self.left.append(message)
+            if message.target == EVERYBODY:
+                self._copy(message)
+                continue
             copies = 1 + (random.random() < faults.duplicate)
             for _ in range(copies):
                 if random.random() < faults.loss or (message.source, message.target) in self.cut:
@@ -530,6 +542,20 @@ class Network:
             if random.random() < faults.misdeliver:
                 self.counts["misdelivered"] += 1
                 self._fly(random.choice(sorted(self.members)), message)
+
+    def _copy(self, message: Message) -> None:
+        """A copy for each other member, whether it is meant for it or not."""
+        random, faults = self.random, self.faults
+        if message.type is not MessageType.APPEND_ENTRIES or (message.entries and not message.index):
+            self._fail(f"this is not for everybody: {message}")
+        for one in sorted(self.members) if faults.copies else ():
+            copy = replace(message, target=one, receivers=())
+            copies = 1 + (random.random() < faults.duplicate)
+            lost = random.random() < faults.loss or random.random() < faults.copy_loss or one in self.uncopied
+            if one == message.source or lost or (message.source, one) in self.cut:
+                continue
+            for _ in range(copies):
+                self._fly(one, copy)
 
     def _fly(self, to: int, message: Message) -> None:
         self.sent += 1
@@ -691,8 +717,11 @@ class Network:
                 self._fail(f"member {one}'s disk differs from what was committed")
 
 
-def soak(seed: int, *, size: int | None = None, ticks: int = 600, power: bool = False) -> Network:
-    """A cluster under drawn faults, then healed: a new value commits within ten election timeouts."""
+def soak(
+    seed: int, *, size: int | None = None, ticks: int = 600, power: bool = False, fanout: bool = False
+) -> Network:
+    """A cluster under drawn faults, then healed: a new value commits within ten election timeouts. ``fanout``: over a
+    network that copies what goes to everybody, now and then, and after the faults perhaps."""
     random = Random(f"soak {seed}")
     options = {
         "max_entries_per_append": random.choice((1, 3, 64)),
@@ -702,15 +731,24 @@ def soak(seed: int, *, size: int | None = None, ticks: int = 600, power: bool = 
         "max_apply_bytes": random.choice((100, 1 << 20)),
         "snapshot_chunk_bytes": random.choice((40, 100, 1 << 20)),
         "lease_ticks": random.choice((0, 0, ELECTION_TICKS - 3)),
+        "fanout": int(fanout),
+        "fanout_trial_ticks": 3 * ELECTION_TICKS,
     }
     size = size or random.choice((1, 2, 3, 3, 3, 4, 5, 7))
     identified = random.random() < 0.6
     network = Network(seed, size, Faults.draw(random), power=power, identified=identified, **options)
+    copying = Random(f"copies {seed}")
     for _ in range(ticks):
         network.tick()
         if random.random() < 0.01:
             network.faults = Faults.draw(random)
+        if fanout and copying.random() < 0.02:
+            network.faults.copies = copying.random() < 0.8
+            network.faults.copy_loss = copying.choice((0, 0, 0.2))
+            network.uncopied = set(copying.sample(sorted(network.members), copying.choice((0, 0, 1))))
+    copies = network.faults.copies
     network.heal()
+    network.faults.copies = copies
     limit = 10 * ELECTION_TICKS
     network.run(limit)
     leader = network.leader()

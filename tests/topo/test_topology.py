@@ -71,9 +71,10 @@ def test_every_topology_that_comes_along(name: str) -> None:
 
 
 def test_the_expected_topologies_are_there() -> None:
-    assert {"triangle", "five", "seven", "single", "line", "leaf-spine"} <= set(topology.names())
+    assert {"triangle", "five", "seven", "single", "line", "leaf-spine", "nine"} <= set(topology.names())
     assert len(topology.find("five").members) == 5
     assert len(topology.find("seven").members) == 7
+    assert len(topology.find("nine").members) == 9
 
 
 def test_the_controller_reads_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +106,7 @@ def test_cluster_file_names_members(tmp_path: Path) -> None:
             "spares": {4: "10.0.1.11", 5: "10.0.2.22"},
         }
     ]
+    assert cluster["network"] == "p4"
     assert cluster["names"] == {1: "h1", 2: "h2", 3: "h3", 4: "h11", 5: "h22"}
 
 

@@ -14,8 +14,6 @@ from sim.run import compile_program, recording
 from sim.world import Options, Result, run, run_plan
 from topo import topology
 
-HERE = Path(__file__).parent
-
 
 def record_seed(seed: int, file: Path) -> Result:
     with recording(file) as begin:
@@ -24,13 +22,13 @@ def record_seed(seed: int, file: Path) -> Result:
 
 def nine_plan(seconds: int) -> plans.Plan:
     """Nine members, six switches, clients that ask for 20 things a second, and a fault every five seconds."""
-    nine = replace(topology.find(str(HERE / "nine.yaml")), heartbeat_ms=50, election_timeout_ms=300)
+    nine = replace(topology.find("nine"), heartbeat_ms=50, election_timeout_ms=300)
     drawn = next(plan for plan in map(plans.draw, range(100)) if plan.switches and not plan.earlier_term)
     kinds = (plans.Kind.KILL, plans.Kind.ISOLATE, plans.Kind.SWITCH, plans.Kind.TRANSFER, plans.Kind.PAUSE)
     return replace(
         drawn,
         topology=nine,
-        features=frozenset(plans.FEATURES),
+        features=frozenset(plans.ON_AT_START),
         tick_us=dict.fromkeys(range(1, 10), 10 * MS),
         clients=6,
         operations_per_s=20,

@@ -12,7 +12,7 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from p4switch.pipeline.entities import Exact, Lpm
+from p4switch.pipeline.entities import Exact, Lpm, Replica
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.program_json import load_json
 from p4switch.trace.events import Kind, Tracer
@@ -269,6 +269,11 @@ def _fill(pipeline: Pipeline, state: State, switch: str) -> None:
             match = [Exact(one) if isinstance(one, int) else Lpm(*one) for one in event["match"]]
             action = f"{names[table].rsplit('.', 1)[0]}.{event['action']}"
             pipeline.insert(names[table], match, action, event["values"])
+    # A recording has no multicast groups: where a tree's copies go is what there are entries for.
+    copies = [event["match"] for event in state.tables[switch].get("fanout_copy", {}).values()]
+    for event in state.tables[switch].get("append_fanout", {}).values():
+        replicas = sorted((port, member) for group, port, member in copies if group == event["match"][0])
+        pipeline.set_multicast_group(event["values"][1], [Replica(*one) for one in replicas])
     for (name, index), value in state.registers[switch].items():
         pipeline.set_register(name, index, value)
 

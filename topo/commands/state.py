@@ -42,7 +42,7 @@ def leader(as_json: JsonOption = False) -> None:
 
 
 def counters(watch: WatchOption = False, as_json: JsonOption = False) -> None:
-    """What each switch has counted: messages by type, drops by reason, redirects, ports."""
+    """What each switch has counted: messages by type, drops by reason, redirects, copies, ports."""
     from topo.lab.running_lab import Live
     from topo.views import counters, output
 

@@ -73,7 +73,7 @@ class Asking:
 
 
 def _open_session(client: Client) -> None:
-    """By reading what nobody has written."""
+    """Have the client open its session, by reading a key that nobody has written."""
     try:
         client.wait(client.submit(Request(0, Operation.GET, key=values.encode("")), SESSION_S))
     except ClientError:

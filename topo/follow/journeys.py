@@ -81,7 +81,7 @@ class Journey:
     """A packet's way."""
 
     m: int
-    """Of this recording's messages, its number."""
+    """The message's number in a recording."""
     role: str
     sent: Sent
     hops: list[Hop] = field(default_factory=list)
@@ -187,7 +187,7 @@ class Follower:
         return found
 
     def forget(self, journey: Journey) -> None:
-        """It is not followed after all."""
+        """Follow this packet no longer, and leave out what a recording would say of it."""
         del self.journeys[journey.m]
         self._whole.discard(journey.m)
         self.events = [timed for timed in self.events if timed[1].get("m") != journey.m]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller.desired import Entry, diff
+from controller.desired import Entry, Held, diff
 from controller.names import reason_name
 from p4switch.errors import PipelineError
 from p4switch.pipeline.pipeline import Pipeline
@@ -91,8 +91,8 @@ class Shadows:
         """Another number whenever the entries were changed."""
         return self._switches[switch].changes
 
-    def hold(self, switch: str, entries: Iterable[Entry]) -> bool:
-        """The switch holds these entries. Whether they are others than before."""
+    def hold(self, switch: str, entries: Iterable[Held]) -> bool:
+        """The switch holds these entries and multicast groups. Returns whether any of them has changed."""
         shadow = self._switches[switch]
         writes = diff(entries, shadow.entries())
         for write in writes:
@@ -100,8 +100,8 @@ class Shadows:
         return bool(writes)
 
     def entries(self, switch: str) -> tuple[Entry, ...]:
-        """What it holds."""
-        return self._switches[switch].entries()
+        """What its tables hold."""
+        return tuple(one for one in self._switches[switch].entries() if isinstance(one, Entry))
 
     def learn(self, switch: str, group: int, reading: Mapping[str, int], time_ns: int) -> None:
         """The switch said at that time whom it had heard of a group: term, leader, and ``age_us`` of that."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.names import message_name
 from hosts.config import Address
-from hosts.raft.message import MessageType
+from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import FIRST_CLIENT_TYPE, Flag, Header
 from p4switch.trace.journey import Lookup
 from topo.follow import story
@@ -104,6 +104,8 @@ class Teller:
 
     def member(self, header: Header, number: int) -> str:
         """The host of a member of a message's group."""
+        if number == EVERYBODY:
+            return "everybody"
         for group in self.topology.groups:
             if group.id == header.group:
                 return self.topology.hosts_of(group).get(number, f"member {number}")
@@ -122,19 +124,28 @@ class Teller:
             yield f"{'':16}not sure: {trouble}"
         yield from (f"{'':16}{text}" for text in self.decisions(hop))
 
+    def _copy_for(self, hop: Hop, frame: bytes) -> str:
+        """The member for whom a frame that a packet has become is the copy; "" if it is none, or nobody's yet."""
+        came, left = (Packet(0.0, False, one).raft(self.topology.port) for one in (hop.frame, frame))
+        if came is None or left is None or came.target == left.target:
+            return ""
+        return self.member(left, left.target)
+
     def decisions(self, hop: Hop) -> Iterator[str]:
         """What became of a frame at a switch."""
         traced = hop.traced
-        if hop.steered is not None:
+        copies = [(port, self._copy_for(hop, frame)) for port, frame in traced.outputs]
+        if hop.steered is not None and not any(member for _, member in copies):
             came, left = hop.steered
             yield f"steered from {self.address(came)} to {self.address(left)}"
         for name, values in traced.digests:
             yield f"digest to the controller: {name}{values}"
-        for port, _ in traced.outputs:
+        for port, member in copies:
             if port == CPU_PORT:
                 yield "handed to the controller"
             else:
-                yield f"out of port {port}, to {self.next_of(hop.switch, port) or 'nobody'}"
+                what = f"a copy for {member} " if member else ""
+                yield f"{what}out of port {port}, to {self.next_of(hop.switch, port) or 'nobody'}"
         if traced.reason:
             yield f"dropped: {traced.reason}"
 
@@ -197,6 +208,9 @@ class Teller:
 
     def _hop_json(self, hop: Hop) -> Json:
         traced, steered = hop.traced, hop.steered
+        copies = [(port, self._copy_for(hop, frame)) for port, frame in traced.outputs]
+        if any(member for _, member in copies):
+            steered = None
         return {
             "switch": hop.switch,
             "port": hop.port,
@@ -204,8 +218,8 @@ class Teller:
             "tables": [lookup_json(lookup) for lookup in traced.lookups],
             "steered": None if steered is None else {"from": list(steered[0]), "to": list(steered[1])},
             "outputs": [
-                {"port": port, "to": str(self.next_of(hop.switch, port) or "")}
-                for port, _ in traced.outputs
+                {"port": port, "to": str(self.next_of(hop.switch, port) or ""), "copy_for": member}
+                for port, member in copies
                 if port != CPU_PORT
             ],
             "to_controller": hop.to_controller,

@@ -126,14 +126,14 @@ class Watch:
         self._reread_at = time.monotonic()
         for name, reader in self._readers.items():
             try:
-                held = self._run(reader.read()).entries
+                held = self._run(reader.read())
             except ReadError as error:
                 self._unread[name] = f"its tables cannot be read: {error}"
                 continue
             self._unread.pop(name, None)
             before = self.shadows.entries(name)
-            if self.shadows.hold(name, held) and self._known_ns:
-                self.recording.changed(time.time_ns(), name, before, held)
+            if self.shadows.hold(name, (*held.entries, *held.groups)) and self._known_ns:
+                self.recording.changed(time.time_ns(), name, before, held.entries)
 
     def frames(self) -> Iterator[list[Frame]]:
         """What is seen at ports, in the order of time, until Ctrl-C."""

@@ -138,7 +138,7 @@ class Messages:
         if message is None:
             return []
         event: Json = {"k": "received", "who": host, "m": message.m}
-        event |= {"copy": True} if message.received else {}
+        event |= {"copy": True} if host in message.received else {}
         event |= {"astray": True} if message.to is not None and message.to != host else {}
         message.received.add(host)
         return [(time_ns, event)]

@@ -81,6 +81,48 @@ METRICS = (
         Source.LOOP,
     ),
     _counter(
+        "server_fanout_rounds_total",
+        _GROUP,
+        "Rounds of this leader whose heartbeat the network copied for those whom copies reach.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_fanout_appends_total",
+        _GROUP,
+        "AppendEntries with entries that this leader has sent once for all whom the network's copies reach.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_fanout_trials_total",
+        _GROUP,
+        "Heartbeats that this leader has sent to be copied in order to see whom copies reach.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_fanout_trials_in_vain_total",
+        _GROUP,
+        "Such trials that nobody had answered when the next one began.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_fanout_fallbacks_total",
+        _GROUP,
+        "How often this leader has served a member alone again whom copies had reached.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_fanout_laggards_total",
+        _GROUP,
+        "AppendEntries with entries that this leader has sent to one member alone while others got copies.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_fanout_rejects_total",
+        _GROUP,
+        "Copies rejected by members who get those entries otherwise, or later.",
+        Source.LOOP,
+    ),
+    _counter(
         "server_proposals_committed_total",
         _GROUP,
         "Entries that the member knows as committed, less those that its log held when its process began.",
@@ -159,6 +201,13 @@ METRICS = (
         "Bytes of datagrams, without headers below UDP's payload, that came from the other member and were right.",
         Source.LOOP,
     ),
+    _counter(
+        "network_fan_out_sent_bytes_total",
+        ("node", "group"),
+        "Bytes of datagrams, without headers below UDP's payload, sent once for the network to copy to every other "
+        "member.",
+        Source.LOOP,
+    ),
     _counter("network_datagrams_sent_total", ("node", "type"), "Datagrams sent, by message type.", Source.LOOP),
     _counter(
         "network_datagrams_received_total", ("node", "type"), "Datagrams that came, by message type.", Source.LOOP
@@ -186,6 +235,12 @@ METRICS = (
     ),
     _counter("switch_messages_total", ("switch", "type"), "Raft messages that came in, by type.", Source.SWITCH),
     _counter("switch_drops_total", ("switch", "reason"), "Packets that the switch has dropped.", Source.SWITCH),
+    _counter(
+        "switch_copies_total",
+        (*_SWITCH, "fate"),
+        "Copies of AppendEntries to everybody, by what became of them.",
+        Source.SWITCH,
+    ),
     _counter("switch_steered_total", _SWITCH, "Clients' requests that were brought to the leader.", Source.SWITCH),
     _gauge("switch_feature_on", ("switch", "feature"), "1 if the feature is on, 0 if off.", Source.CONTROLLER),
     _counter(

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from controller.names import DropReason, message_name, reason_name
+from controller.names import CopyFate, DropReason, fate_name, message_name, reason_name
 from hosts.net.transport import STRANGERS
 from hosts.raft.message import MessageType
 from topo.metrics.catalogue import BY_NAME, METRICS, Kind
@@ -83,6 +83,8 @@ def _put_node(made: Samples, node: str, status: Json, names: Mapping[str, str]) 
     for member, peer in status["peers"].items():
         made.put("network_peer_sent_bytes_total", peer["sent_bytes"], node=node, peer=peers[member])
         made.put("network_peer_received_bytes_total", peer["received_bytes"], node=node, peer=peers[member])
+    for group, fan_out in status.get("fan_outs", {}).items():
+        made.put("network_fan_out_sent_bytes_total", fan_out["sent_bytes"], node=node, group=group)
     counters = status["counters"]
     for way in ("sent", "received"):
         for kind in MessageType:
@@ -146,6 +148,9 @@ def _put_switch(made: Samples, switch: str, counts: Json) -> None:
         made.put("switch_drops_total", count["packets"], switch=switch, reason=reason)
     steered = sum(count["packets"] for count in counts["redirects"].values())
     made.put("switch_steered_total", steered, switch=switch)
+    fates = (fate_name(fate) for fate in CopyFate)
+    for fate, count in (dict.fromkeys(fates, none) | counts["copies"]).items():
+        made.put("switch_copies_total", count["packets"], switch=switch, fate=fate)
     for feature, packets in counts["features"].items():
         made.put("switch_feature_packets_total", packets, switch=switch, feature=feature)
     for port, ways in counts["ports"].items():

@@ -15,6 +15,7 @@ WHAT = {
     "term_filter": "drops requests of a lower term while the leader is heard",
     "leader_route": "brings client requests to the leader",
     "configuration": "tells the controller who the members are",
+    "append_fanout": "copies a leader's AppendEntries to everybody along a tree",
 }
 
 

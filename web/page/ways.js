@@ -138,6 +138,7 @@ function describe(program, step, fields, widths) {
     case "egress": return { what, title: `Egress, port ${n}`, ...placeOf(program, /\bcontrol\s+egress\b/) };
     case "left": return { what, title: step[2][1] === 511 ? "Dropped at egress" : "End of egress" };
     case "deparse": return { what, title: "Checksums, and the frame is put together", ...placeOf(program, /\bcontrol\s+raft_deparser\b/) };
+    case "copy": return { what, title: "Another copy, as the packet was at the end of ingress" };
     case "sent": return { what, title: n === 510 ? "Out to the controller" : `Out by port ${n}`, port: n };
     default: return { what, title: "The program could not go on" };
   }

@@ -309,6 +309,25 @@ def test_hostile_offsets(items: list[tuple[int, int, int]]) -> None:
     assert target.held_bytes == 0 and len(target) == 0
 
 
+def test_what_never_comes_whole_makes_room_where_that_is_wanted() -> None:
+    """As copies that are meant for others, of which this receiver lacks something that nobody sends it."""
+    for crowded_s, served in ((reassembly.EXPIRY_S, False), (reassembly.CROWDED_S, True)):
+        target, now = Inbox(100_000, 100_000, 1 << 20, crowded_s), 0.0
+        take(target, "a", fragment(0, 0, 3000, bytes(1000)), now)
+        for number in range(1, 200):
+            now += reassembly.CROWDED_S / 50
+            take(target, "a", fragment(number, 1000, 3000, bytes(1000)), now)
+            assert target.held_bytes <= 100_000
+            if number % 20 == 0:  # what goes on growing is kept
+                take(target, "a", fragment(0, 990 + number // 2, 3000, b"0123456789"), now)
+        whole = [take(target, "a", fragment(500, offset, 3000, bytes(1000)), now) for offset in (0, 1000, 2000)]
+        assert (whole[-1] is not None) is served
+        rest = take(target, "a", fragment(0, 1000, 3000, bytes(2000)), now)
+        assert (rest is not None) is served
+        target.expire(now + reassembly.EXPIRY_S + 1)
+        assert target.held_bytes == 0 and len(target) == 0
+
+
 def test_memory_is_bounded() -> None:
     target = Inbox(limit_bytes=100_000, source_limit_bytes=40_000, max_message_bytes=1 << 20)
     for source in range(10):
@@ -338,6 +357,30 @@ def test_gaps_are_bounded_and_named() -> None:
     assert seen.missing == status.missing[: len(seen.missing)]
     assert seen.highest == status.missing[len(seen.missing)][0]
     assert len(status.pack()) + HEADER_BYTES + 16 <= MAX_DATAGRAM
+
+
+def test_what_closes_a_gap_is_taken_however_many_there_are() -> None:
+    target = inbox()
+    for number in range(reassembly.MAX_GAPS):
+        take(target, "a", fragment(1, 10 + number * 20, 1_000_000, bytes(10)), 0.0)
+    take(target, "a", fragment(1, 1_000, 1_000_000, bytes(10)), 0.0)
+    take(target, "a", fragment(1, 0, 1_000_000, bytes(10)), 0.0)
+    (status,) = statuses(target)
+    assert status.missing[0] == (20, 30) and (990, 1_010) not in status.missing
+    assert len(status.missing) == reassembly.MAX_GAPS - 2
+
+
+@given(st.data())
+def test_pieces_that_overlap_make_one_message(data: st.DataObject) -> None:
+    """As when a message goes on in datagrams of another size and what was lost of the first ones comes late."""
+    payload = random.Random(1).randbytes(3000)
+    sizes = data.draw(st.lists(st.integers(200, 900), min_size=2, max_size=3, unique=True))
+    cuts = [(at, min(at + size, 3000)) for size in sizes for at in range(0, 3000, size)]
+    target, got = inbox(), []
+    for start, end in [*data.draw(st.permutations(cuts)), *cuts]:
+        got.append(take(target, "a", fragment(1, start, 3000, payload[start:end]), 0.0))
+    assert [one for one in got if one is not None] == [payload]
+    assert target.held_bytes == 0
 
 
 def test_a_status_speaks_for_many_fragments() -> None:

@@ -132,9 +132,9 @@ def test_nothing_is_kept_for_who_is_no_member_any_more() -> None:
     for member, address in ((2, ADDRESSES[2]), (3, ADDRESSES[3]), (3, ("10.0.0.33", 26410))):
         one.transport.set_members(1, {1: ADDRESSES[1], 2: ADDRESSES[2], member: address})
         one.send(Message(MessageType.APPEND_ENTRIES, 1, member, 7, entries=(entry,), round=1))
-    assert set(one.transport._peer_outboxes) == {ADDRESSES[2], ("10.0.0.33", 26410)}
+    assert set(one.transport._outgoing.outboxes) == {ADDRESSES[2], ("10.0.0.33", 26410)}
     one.transport.set_members(1, {1: ADDRESSES[1]})
-    assert one.transport._peer_outboxes == {} and not one.transport.waits
+    assert one.transport._outgoing.outboxes == {} and not one.transport.waits
 
 
 def test_guests_are_forgotten_once_they_are_members() -> None:
@@ -150,9 +150,9 @@ def test_guests_are_forgotten_once_they_are_members() -> None:
         one.transport.drain()
         one.send(Message(MessageType.APPEND_ENTRIES, 1, 9, 7, entries=(entry,), round=1))
     assert one.transport._guests == {(1, 9): ("10.0.9.9", 49)}
-    assert set(one.transport._peer_outboxes) == {("10.0.9.9", 49)}
+    assert set(one.transport._outgoing.outboxes) == {("10.0.9.9", 49)}
     one.transport.set_members(1, {1: ADDRESSES[1], 9: ("10.0.9.9", 49)})
-    assert one.transport._guests == {} and set(one.transport._peer_outboxes) == {("10.0.9.9", 49)}
+    assert one.transport._guests == {} and set(one.transport._outgoing.outboxes) == {("10.0.9.9", 49)}
 
 
 # -- a cluster ------------------------------------------------------------------------------------------------------

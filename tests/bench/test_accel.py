@@ -1,0 +1,99 @@
+"""What the network's share is worth: the figures of pairs of stretches, with the feature and without."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.__main__ import main as bench
+from bench.consensus import accel
+from bench.consensus.accel import FIGURES, Case, Look, Pairs, costs, series, table, told
+from topo.errors import LabError
+
+BEFORE = Look(commit=100, sent=1000, received=500, sent_bytes=10_000, leader_s=1.0, all_s=5.0, leader=1)
+
+
+def pairs() -> Pairs:
+    off = [dict.fromkeys(FIGURES, 100.0) for _ in range(3)]
+    on = [dict.fromkeys(FIGURES, value) for value in (50.0, 40.0, 70.0)]
+    return Pairs(on, off)
+
+
+def test_costs_are_of_each_commit_between_two_moments() -> None:
+    after = replace(BEFORE, commit=300, sent=1100, received=1500, sent_bytes=30_000, leader_s=1.02, all_s=5.1)
+    found = costs(BEFORE, after)
+    assert found == pytest.approx(
+        {"sent": 0.5, "received": 5.0, "sent_bytes": 100.0, "leader_us": 100.0, "all_us": 500.0}
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"leader": 2}, {"commit": 100}])
+def test_a_stretch_without_commits_or_under_another_leader_is_no_measurement(wrong: dict[str, int]) -> None:
+    with pytest.raises(LabError, match="measure again"):
+        costs(BEFORE, replace(BEFORE, **{"commit": 300, **wrong}))
+
+
+def test_ratios_are_of_pairs_and_a_pair_of_nothing_is_none() -> None:
+    found = pairs()
+    assert found.ratios("sent") == [0.4, 0.5, 0.7]
+    found.off[0]["sent"] = 0.0
+    assert found.ratios("sent") == [0.4, 0.7]
+    assert "commits/s: 0.500 (0.400 to 0.700)" in told(found)
+
+
+def test_table_and_bars_show_both_ways() -> None:
+    found = {Case(3, 64, 1): pairs(), Case(9, 8192, 64): pairs()}
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table(found, "title"))
+    text = console.export_text()
+    assert "0.500" in text and "(0.400 to 0.700)" in text and "100 → 50" in text and "8192" in text
+    bars = list(series(found))
+    assert len(bars) == 2 * len(found) * len(FIGURES)
+    assert {bar.kind for bar in bars} == {"switchraft off", "switchraft on"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--nodes 3,x", "3,x: whole numbers from 1 on"),
+        ("--outstanding 0", "0: whole numbers from 1 on"),
+        ("--size=-5", "-5: whole numbers from 1 on"),
+        ("--size 8388609", "a value has 1 to"),
+        ("--pairs 0", "--pairs: at least 1"),
+        ("--seconds nan", "--seconds: more than 0"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    words: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bench", "accel", *words.split()])
+    try:
+        code: object = bench()
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2 and says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("count", "says"), [("5", "the least and the greatest"), ("6", "a confidence of 95 %")])
+def test_what_was_measured_is_shown_also_if_the_rest_fails(
+    count: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: argparse.Namespace, found: dict[Case, Pairs], _say: Callable[[str], None]) -> None:
+        found[Case(3, 64, 1)] = pairs()
+        raise LabError("nobody leads")
+
+    monkeypatch.setenv("SWITCHRAFT_BUILD", str(tmp_path))
+    monkeypatch.setattr(accel, "run", run)
+    monkeypatch.setattr("sys.argv", ["bench", "accel", "--pairs", count])
+    assert bench() == 1
+    told = capsys.readouterr()
+    assert told.err == "bench: nobody leads\n"
+    shown = " ".join(told.out.split())
+    assert "0.500" in shown and "not all of it was measured" in shown and says in shown
+    assert not list(tmp_path.rglob("*.json"))

@@ -1,0 +1,65 @@
+"""append_fanout in a running lab: the controller's trees, and leaders who send once what the switches copy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tests.lab.conftest import Lab, wait
+
+HOSTS = frozenset({"h1", "h2", "h3"})
+
+
+def copies(lab: Lab) -> Counter[str]:
+    """Packets by their fate, of all switches."""
+    counted: Counter[str] = Counter()
+    for held in lab.json("counters").values():
+        counted.update({fate: count["packets"] for fate, count in held["copies"].items()})
+    return counted
+
+
+def planted(lab: Lab) -> set[str]:
+    """The members for whom some switch makes copies."""
+    entries = [entry for switch in ("s1", "s2", "s3") for entry in lab.entries(switch, "fanout_copy")]
+    return {entry["address"] for entry in entries if "address" in entry}
+
+
+def addresses(lab: Lab, hosts: frozenset[str]) -> set[str]:
+    return {str(host.ip) for host in lab.live.topology.hosts if host.name in hosts}
+
+
+def led(lab: Lab, leader: str) -> dict[str, Any]:
+    """What the leader says of its group."""
+    shown: dict[str, Any] = lab.json("status")["nodes"][leader]["groups"][0]
+    return shown
+
+
+def fanned(lab: Lab, leader: str) -> int:
+    """How many members copies reach, as the leader knows."""
+    return sum(one["fanned"] for one in led(lab, leader)["progress"].values())
+
+
+def test_a_leader_sends_once_as_long_as_switches_copy(lab: Lab) -> None:
+    leader = lab.leader()
+    assert copies(lab) == {} and planted(lab) == set() and fanned(lab, leader) == 0
+    lab.run("feature", "on", "append_fanout")
+    try:
+        wait("trees at all switches", lambda: planted(lab) == addresses(lab, HOSTS - {leader}))
+        wait("copies reach both", lambda: fanned(lab, leader) == 2)
+        before = led(lab, leader)["counts"]["fanout_appends"]
+        for number in range(5):
+            lab.run("send", str(number))
+        assert led(lab, leader)["counts"]["fanout_appends"] >= before + 5
+        lab.equal_values()
+        lab.run("node", "kill", leader)
+        successor = lab.leader(other_than=leader)
+        wait("trees of the next leader", lambda: planted(lab) == addresses(lab, HOSTS - {successor}))
+        lab.run("node", "start", leader)
+        wait("copies of the next leader reach both", lambda: fanned(lab, successor) == 2)
+        assert copies(lab)["to_member"] > 10
+    finally:
+        lab.run("feature", "off", "append_fanout")
+    wait("no trees", lambda: planted(lab) == set())
+    wait("everybody is served alone", lambda: fanned(lab, successor) == 0)
+    lab.run("send", "5")
+    lab.equal_values()
