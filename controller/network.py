@@ -32,8 +32,6 @@ through a descriptor of its folder, as /proc/self/fd/N/NAME."""
 FEATURES = ("member_guard", "leader_watch", "term_filter", "leader_route", "configuration", "append_fanout")
 """What switches do for Raft beyond forwarding; each can be left out, and taken away at run time. What each fills in
 which tables is in ``controller.desired``."""
-ON_AT_START = tuple(name for name in FEATURES if name != "append_fanout")
-"""The features that are on unless a network file says otherwise. Leaders find out whether ``append_fanout`` is."""
 
 
 class NetworkError(ValueError):
@@ -182,7 +180,7 @@ class Network:
     cpu_port: Annotated[Whole, Field(ge=1, le=DEFAULT_CPU_PORT)] = DEFAULT_CPU_PORT
     filter_window_ms: Annotated[Whole, Field(ge=1, le=60_000)] = 100
     control_socket: Annotated[str, AfterValidator(_socket_path)] = "build/lab/controller.sock"
-    features: tuple[Feature, ...] = field(default=ON_AT_START)
+    features: tuple[Feature, ...] = field(default=FEATURES)
 
     def switch(self, name: str) -> Switch:
         """The switch of this name. Raises KeyError."""

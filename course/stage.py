@@ -10,7 +10,6 @@ from functools import partial
 from random import Random
 
 from controller.names import DropReason
-from controller.network import ON_AT_START
 from hosts.addresses import pack_address
 from hosts.client.calls import Call
 from hosts.config import Address
@@ -20,7 +19,7 @@ from hosts.service.requests import Operation
 from hosts.service.sessions import Limits
 from sim.client import Client
 from sim.events import MS, SECOND
-from sim.plan import Plan
+from sim.plan import SENT_BY_LEADERS, Plan
 from sim.world import Options, World
 from topo import topology
 
@@ -32,13 +31,14 @@ _FIRST_PORT = 40_000
 def plan(seed: int, name: str, *, switches: bool = True, slow_clock: int = 0, one_at_a_time: bool = False) -> Plan:
     """A plan without faults, disturbance or clients. ``slow_clock``: that member's clock runs slow by a fifth.
     ``one_at_a_time``: a leader sends each member one entry, and waits for the answer. Followers wait for a silent
-    leader as Raft's paper says, whatever its host knows of its end: that is what lessons are about."""
+    leader as Raft's paper says, whatever its host knows of its end, and a leader sends to each by itself: lessons are
+    about that."""
     found = topology.find(name)
     return Plan(
         seed=seed,
         topology=found,
         switches=switches,
-        features=frozenset(ON_AT_START),
+        features=frozenset(SENT_BY_LEADERS),
         tick_us={member: (12 if member == slow_clock else 10) * MS for member in range(1, len(found.members) + 1)},
         disk_us=200,
         segment_bytes=64_000,

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from controller.network import ON_AT_START
+from controller.network import FEATURES
 from hosts.config import DEFAULT_MTU, Cluster, Network, Reads
 from hosts.config import Group as ClusterGroup
 from hosts.net.path import UDP_OVERHEAD
@@ -27,6 +27,8 @@ LEAST_OPERATIONS = 400
 REASSEMBLY_MIB = 8
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
+SENT_BY_LEADERS = tuple(name for name in FEATURES if name != "append_fanout")
+"""The features with which leaders send to each member by itself. Whether a plan has copies is drawn apart."""
 NUMBERS_OF_WIPES = (0, 0, 0, 1, 3)
 NUMBERS_OF_PATHS = (0, 0, 1, 3)
 NUMBERS_OF_FALSE_WORDS = (0, 1, 2, 4)
@@ -328,8 +330,8 @@ def _draw_topology(random: Random, size: int) -> Topology:
 
 def _draw_features(random: Random) -> frozenset[str]:
     if random.random() < 0.7:
-        return frozenset(ON_AT_START)
-    return frozenset(name for name in ON_AT_START if random.random() < 0.7)
+        return frozenset(SENT_BY_LEADERS)
+    return frozenset(name for name in SENT_BY_LEADERS if random.random() < 0.7)
 
 
 def _draw_clocks(random: Random, size: int) -> dict[int, int]:

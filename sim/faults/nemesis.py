@@ -10,7 +10,6 @@ from itertools import cycle
 from random import Random
 
 from controller.desired import Entry, Operation, Write
-from controller.network import ON_AT_START
 from hosts.addresses import pack_address
 from hosts.net.path import BASE
 from hosts.raft.core import Busy, InvalidChange, NotLeader, Raft, Role, Unreachable
@@ -21,7 +20,7 @@ from sim.faults.false_word import FalseWord
 from sim.faults.wiping import Wiping
 from sim.network import Network
 from sim.node import Node, Process
-from sim.plan import Fault, Kind
+from sim.plan import SENT_BY_LEADERS, Fault, Kind
 from sim.scene import Scene
 
 Undo = Callable[[], None]
@@ -702,7 +701,7 @@ class Nemesis:
     def _feature(self, random: Random) -> Undo | None:
         """Taken out of all switches at run time, and put back. A controller that starts later has it on."""
         controller = self._control.controller
-        names = [name for name in ON_AT_START if name != "member_guard"]
+        names = [name for name in SENT_BY_LEADERS if name != "member_guard"]
         if "append_fanout" in self._scene.plan.features:
             names.append("append_fanout")
         name = random.choice(names)

@@ -24,7 +24,7 @@ from controller.desired import (
     installed_leaders,
 )
 from controller.network import FEATURES as NAMES
-from controller.network import ON_AT_START, Network, parse
+from controller.network import Network, parse
 from controller.routes import routes
 from tests.controller.triangle import H1, H2, H3, SERVICE, triangle
 
@@ -33,7 +33,7 @@ ALL = frozenset(TRIANGLE.links)
 
 
 def _view(**changes: object) -> View:
-    return View(**{"links": ALL, "features": frozenset(ON_AT_START), **changes})  # type: ignore[arg-type]
+    return View(**{"links": ALL, "features": frozenset(NAMES), **changes})  # type: ignore[arg-type]
 
 
 def _table(entries: Iterable[Held], name: str) -> list[Entry]:

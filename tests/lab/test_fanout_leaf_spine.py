@@ -40,7 +40,6 @@ def test_a_member_behind_a_lost_link_gets_its_copies_over_the_other_spine(leaf_s
     leader = lab.leader()
     follower = next(name for name in ("h1", "h2", "h3") if name != leader)
     leaf = next(host.switch for host in lab.live.topology.hosts if host.name == follower)
-    lab.run("feature", "on", "append_fanout")
     wait("a tree over the first spine", lambda: spines_on_the_way(lab) == ["s1"])
     wait("copies reach both", lambda: fanned(lab, leader) == 2)
     wait("two copies, over three trunks", lambda: abs(trunks_for_each(lab) - 3 / 2) < 0.2)

@@ -28,7 +28,7 @@ def nine_plan(seconds: int) -> plans.Plan:
     return replace(
         drawn,
         topology=nine,
-        features=frozenset(plans.ON_AT_START),
+        features=frozenset(plans.SENT_BY_LEADERS),
         tick_us=dict.fromkeys(range(1, 10), 10 * MS),
         clients=6,
         operations_per_s=20,
