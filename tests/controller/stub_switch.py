@@ -12,7 +12,7 @@ import grpc
 from finsy import P4PacketOut, P4Schema, P4TableEntry
 from finsy.proto import U128, p4r, p4r_grpc, rpc_code, rpc_status
 
-from controller.desired import Entry
+from controller.desired import Entry, Held, MulticastGroup
 from controller.network import Network
 from controller.program import Program
 
@@ -110,6 +110,11 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
             number: {(replica.egress_port, replica.instance) for replica in group.replicas}
             for number, group in self._groups.items()
         }
+
+    def held(self) -> set[Held]:
+        """All that the controller has written, as it describes it."""
+        copies = {MulticastGroup(number, tuple(sorted(group))) for number, group in self.groups.items()}
+        return copies | set(self.entries.values())
 
     def leader(self, group: int = 1) -> tuple[int, int] | None:
         entry = self.entries.get(("groups", (("group", group),)))

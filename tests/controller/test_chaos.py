@@ -10,7 +10,7 @@ import random
 import pytest
 
 from controller.controller import Controller
-from controller.desired import TABLES, desired_entries
+from controller.desired import TABLES
 from tests.controller.stub_switch import StubSwitch
 from tests.controller.triangle import Lab, until
 
@@ -86,16 +86,10 @@ class Chaos:
         for switch in self.lab.switches:
             if switch.leader() != (self.leader, self.term):
                 switch.digest(1, 0, self.leader, self.term)
-        wanted = {
-            switch.name: {
-                e.key: e for e in desired_entries(self.lab.network, switch.name, self.controller.decisions.view)
-            }
-            for switch in self.lab.switches
-        }
         return (
             self.lab.led_by(self.leader, self.term)
             and self.controller.decisions.view.links == set(self.lab.network.links)
-            and all(switch.entries == wanted[switch.name] for switch in self.lab.switches)
+            and self.lab.holds_what_is_desired(self.controller)
         )
 
 

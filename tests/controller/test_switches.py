@@ -8,30 +8,21 @@ import contextlib
 import pytest
 from finsy.proto import p4r
 
-from controller.controller import Controller
 from controller.decisions import Standing
-from controller.desired import TABLES, desired_entries
+from controller.desired import TABLES
 from controller.links import State
 from controller.program import Program
 from tests.controller.triangle import H2, H3, MEMBERS, S1_TO_S2, S1_TO_S3, SERVICE, Lab, until
 
-FILLED_AT_START = [name for name in TABLES if name not in ("fanout_copy", "append_fanout")]
-"""``append_fanout`` is off then."""
-
-
-def _everything(lab: Lab, controller: Controller) -> bool:
-    """Whether every switch holds exactly what is desired."""
-    return all(
-        {entry.key: entry for entry in desired_entries(lab.network, switch.name, controller.decisions.view)}
-        == switch.entries
-        for switch in lab.switches
-    )
+TREES = ("fanout_copy", "append_fanout")
+FILLED_AT_START = [name for name in TABLES if name not in TREES]
+"""Nobody is known to lead then, so there is no tree."""
 
 
 async def test_cold_start(lab: Lab) -> None:
     async with lab.controller() as controller:
         await lab.programmed(controller)
-        assert _everything(lab, controller)
+        assert lab.holds_what_is_desired(controller)
         for switch in lab.switches:
             assert switch.pushes == 1
             assert switch.digest_configured
@@ -59,8 +50,15 @@ async def test_leader_moves_on_all_switches_with_one_entry_each(lab: Lab) -> Non
         lab.all_hear(3, 6)
         lab.s1.digest(1, 0, 3, 6)
         await until(lambda: lab.led_by(3, 6))
+        await until(lambda: lab.holds_what_is_desired(controller))
         for switch in lab.switches:
-            assert [[u.type for u in request.updates] for request in switch.requests] == [[p4r.Update.MODIFY]] * 2
+            written = [
+                (switch.schema.tables[update.entity.table_entry.table_id].alias, update.type)
+                for request in switch.requests
+                for update in request.updates
+                if update.entity.HasField("table_entry")
+            ]
+            assert [one for one in written if one[0] not in TREES] == [("groups", p4r.Update.MODIFY)] * 2
         entry = lab.s2.entries["groups", (("group", 1),)]
         assert dict(entry.params) == {
             "slot": 0,
@@ -78,8 +76,6 @@ async def test_trees_follow_the_leader_and_the_links_and_can_be_taken_away(lab: 
         lab.all_hear(1, 5)
         lab.s1.digest(1, 0, 1, 5)
         await until(lambda: lab.led_by(1, 5))
-        assert [switch.groups for switch in lab.switches] == [{}, {}, {}]
-        controller.set_feature("append_fanout", True)
         to_both = {1: {(S1_TO_S2, 0), (S1_TO_S3, 0)}}
         await until(lambda: [one.groups for one in lab.switches] == [to_both, {1: {(1, 2)}}, {1: {(1, 3)}}])
         await asyncio.gather(*(one.until(one.refresh()) for one in controller.sessions.values()))
@@ -98,8 +94,9 @@ async def test_trees_follow_the_leader_and_the_links_and_can_be_taken_away(lab: 
         await until(lambda: lab.s3.groups == {1: {(2, 0), (3, 0)}} and lab.s1.groups == {1: {(1, 1)}})
         controller.set_feature("append_fanout", False)
         await until(lambda: [switch.groups for switch in lab.switches] == [{}, {}, {}])
-        tables = ("append_fanout", "fanout_copy")
-        await until(lambda: not any(key[0] in tables for one in lab.switches for key in one.entries))
+        await until(lambda: not any(key[0] in TREES for one in lab.switches for key in one.entries))
+        controller.set_feature("append_fanout", True)
+        await until(lambda: lab.s3.groups == {1: {(2, 0), (3, 0)}} and lab.holds_what_is_desired(controller))
 
 
 async def test_a_digest_that_names_no_member_or_another_slot_is_ignored(lab: Lab) -> None:
@@ -222,7 +219,7 @@ async def test_controller_restart_recovers_leaders_and_writes_nothing(lab: Lab) 
         await lab.programmed(controller)
         lab.all_hear(3, 9)
         lab.s1.digest(1, 0, 3, 9)
-        await until(lambda: lab.led_by(3, 9))
+        await until(lambda: lab.led_by(3, 9) and lab.holds_what_is_desired(controller))
     for switch in lab.switches:
         switch.requests.clear()
     async with lab.controller() as controller:
@@ -232,7 +229,7 @@ async def test_controller_restart_recovers_leaders_and_writes_nothing(lab: Lab) 
         assert controller.decisions.leaders[1].term == 9
         for switch in lab.switches:
             assert switch.pushes == 1
-            assert not [u for r in switch.requests for u in r.updates if u.entity.HasField("table_entry")]
+            assert not [u for r in switch.requests for u in r.updates if not u.entity.HasField("digest_entry")]
 
 
 async def test_controller_restart_takes_the_highest_term_that_switches_hold(lab: Lab) -> None:
@@ -279,7 +276,7 @@ async def test_switch_restart(lab: Lab) -> None:
         await until(lambda: not controller.sessions["s1"].ready)
         await lab.s1.start()
         assert not lab.s1.entries
-        await until(lambda: _everything(lab, controller))
+        await until(lambda: lab.holds_what_is_desired(controller))
         assert lab.s1.leader() == (2, 5)
         await until(lambda: controller.sessions["s1"].times_programmed == 2)
 
@@ -304,17 +301,17 @@ async def test_one_direction_of_a_link_is_enough_to_avoid_it(lab: Lab) -> None:
     async with lab.controller() as controller:
         await lab.programmed(controller)
         lab.fabric.cut.add(("s1", S1_TO_S2))
-        await until(lambda: lab.s1.route(H2) == S1_TO_S3 and _everything(lab, controller))
+        await until(lambda: lab.s1.route(H2) == S1_TO_S3 and lab.holds_what_is_desired(controller))
         assert {str(link) for link in controller.decisions.view.links} == {"s1-s3", "s2-s3"}
         lab.fabric.cut.clear()
-        await until(lambda: lab.s1.route(H2) == S1_TO_S2 and _everything(lab, controller))
+        await until(lambda: lab.s1.route(H2) == S1_TO_S2 and lab.holds_what_is_desired(controller))
 
 
 async def test_a_failed_write_is_read_again_and_repaired(lab: Lab) -> None:
     lab.s1.failures = {"members": 1, "groups": 2, "ipv4_lpm": 1}
     async with lab.controller() as controller:
         await lab.programmed(controller)
-        assert _everything(lab, controller)
+        assert lab.holds_what_is_desired(controller)
         tables = [
             lab.s1.schema.tables[u.entity.table_entry.table_id].alias
             for r in lab.s1.requests
@@ -343,7 +340,7 @@ async def test_another_program_is_replaced(lab: Lab) -> None:
         config.cookie.cookie = 7
         lab.s1.config = config
         lab.s1.lose_entry("ipv4_lpm")
-        await until(lambda: lab.s1.pushes == 2 and _everything(lab, controller))
+        await until(lambda: lab.s1.pushes == 2 and lab.holds_what_is_desired(controller))
 
 
 async def test_a_paused_switch_holds_up_nobody(lab: Lab) -> None:
@@ -357,7 +354,7 @@ async def test_a_paused_switch_holds_up_nobody(lab: Lab) -> None:
         await until(lambda: controller.decisions.monitor.state(lab.network.links[1]) is State.DOWN)
         assert lab.s3.leader() == (0, 0)
         lab.s3.answering.set()
-        await until(lambda: lab.led_by(2, 5) and _everything(lab, controller))
+        await until(lambda: lab.led_by(2, 5) and lab.holds_what_is_desired(controller))
 
 
 async def test_a_second_controller_stands_by_and_takes_over(lab: Lab) -> None:
@@ -410,7 +407,7 @@ async def test_features_go_and_come_back(lab: Lab) -> None:
         controller.set_feature("member_guard", False)
         await until(lambda: not any(table in ("members", "guard_enforce") for table, _ in lab.s1.entries))
         controller.set_feature("member_guard", True)
-        await until(lambda: _everything(lab, controller))
+        await until(lambda: lab.holds_what_is_desired(controller))
 
 
 async def test_a_switch_that_was_never_there_does_not_stop_the_rest(program: Program) -> None:
@@ -422,7 +419,7 @@ async def test_a_switch_that_was_never_there_does_not_stop_the_rest(program: Pro
             await until(lambda: controller.sessions["s1"].ready and controller.sessions["s2"].ready)
             await until(lambda: {str(link) for link in controller.decisions.view.links} == {"s1-s2"})
             await lab.s3.start()
-            await until(lambda: len(controller.decisions.view.links) == 3 and _everything(lab, controller))
+            await until(lambda: len(controller.decisions.view.links) == 3 and lab.holds_what_is_desired(controller))
             assert lab.s3.entries["service_addresses", (("address", SERVICE),)]
             assert {key[0] for key in lab.s3.entries} == set(FILLED_AT_START)
             assert len(MEMBERS) == 3

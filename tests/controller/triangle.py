@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.controller import Controller
+from controller.desired import desired_entries
 from controller.network import Network, parse
 from controller.program import Program
 from tests.controller.stub_switch import Fabric, StubSwitch
@@ -112,6 +113,13 @@ class Lab:
         """Every switch hears a leader; nothing is told yet."""
         for switch in self.switches:
             switch.hear(leader, term)
+
+    def holds_what_is_desired(self, controller: Controller) -> bool:
+        """Whether every switch holds exactly what the controller's view of the network asks for."""
+        return all(
+            switch.held() == set(desired_entries(self.network, switch.name, controller.decisions.view))
+            for switch in self.switches
+        )
 
     def led_by(self, leader: int, term: int) -> bool:
         """Whether every switch's entry says so."""
