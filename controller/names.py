@@ -49,8 +49,8 @@ class CopyFate(IntEnum):
 
 
 class EndFate(IntEnum):
-    """What becomes of an ICMP port unreachable that enters at an edge port: the indexes of the ``ends`` counter, as in
-    p4/include/reasons.p4. It is forwarded in any case."""
+    """What becomes of an ICMP port unreachable that enters at an edge port: the indexes of the ``ends`` counter, as
+    in p4/include/reasons.p4. It is forwarded in any case."""
 
     TOLD = 0
     TOO_SOON = 1

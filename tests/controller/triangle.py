@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.controller import Controller
-from controller.network import Network, parse
+from controller.network import FEATURES, Network, parse
 from controller.program import Program
 from tests.controller.stub_switch import Fabric, StubSwitch
 
@@ -22,7 +22,8 @@ MEMBERS = (1, 2, 3)
 
 
 def triangle(ports: tuple[int, int, int] = (9559, 9560, 9561), **changes: Any) -> dict[str, Any]:
-    """What the lab writes for its default topology; ``changes`` replace top-level fields."""
+    """What the lab writes for its default topology, but without ``append_fanout``: its entries change with every
+    leader. ``changes`` replace top-level fields."""
     hosts = [
         ("h1", "1.1", 1, 1),
         ("h11", "1.11", 1, 2),
@@ -62,6 +63,7 @@ def triangle(ports: tuple[int, int, int] = (9559, 9560, 9561), **changes: Any) -
         "cpu_port": 510,
         "filter_window_ms": 100,
         "control_socket": "build/lab/controller.sock",
+        "features": [name for name in FEATURES if name != "append_fanout"],
         **changes,
     }
 

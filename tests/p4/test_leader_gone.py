@@ -100,8 +100,7 @@ def test_it_is_told_once_in_a_while(watched: Switch) -> None:
         (H1, unreachable(code=1), None),
         (H1, unreachable(kind=11, code=0), None),
     ],
-    ids=["spoofed", "client", "client's address", "another host", "another port", "trunk", "trunk spoofed"]
-    + ["host unreachable", "time exceeded"],
+    ids="spoofed client client's_address other_host other_port trunk spoofed_trunk host_unreachable late".split(),
 )
 def test_other_icmp_is_told_to_nobody(watched: Switch, port: int, frame: bytes, fate: EndFate | None) -> None:
     assert is_forwarded(watched, port, frame).digests == ()
