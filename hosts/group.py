@@ -182,7 +182,8 @@ class Group:
         """The latest leader that was seen, with its term."""
         self._leader_changes = 0
         self._ends_told = 0
-        self._hints = dict.fromkeys(Cause, 0)
+        self.hints_taken = dict.fromkeys(Cause, 0)
+        """How often a hint has counted, by its cause."""
         """Leaders of whom their host said, while this member followed them, that nobody is there."""
         self._failed = 0
         """Requests that were in the log and whose fate their client was not told, as the leader was no longer one."""
@@ -254,7 +255,7 @@ class Group:
 
     def hint(self, term: int, cause: Cause) -> None:
         """The network's controller hints that the leader of ``term`` has ended."""
-        self._hints[cause] += self.core.hint(term)
+        self.hints_taken[cause] += self.core.hint(term)
 
     def durable(self, ready: Ready) -> None:
         """What was given to the disk is there."""
@@ -582,7 +583,7 @@ class Group:
             "counts": {
                 "leader_changes_seen": self._leader_changes,
                 "leader_ends_told": self._ends_told,
-                **{f"hints_{cause.name.lower()}": count for cause, count in self._hints.items()},
+                **{f"hints_{cause.name.lower()}": count for cause, count in self.hints_taken.items()},
                 "proposals_committed": max(0, self.core.commit_index - self._found_entries),
                 "proposals_applied": max(0, self.machine.applied_index - self._found_entries),
                 "proposals_failed": self._failed,

@@ -100,7 +100,7 @@ def test_it_is_told_once_in_a_while(watched: Switch) -> None:
         (H1, unreachable(code=1), None),
         (H1, unreachable(kind=11, code=0), None),
     ],
-    ids="spoofed client client's_address other_host other_port trunk spoofed_trunk host_unreachable late".split(),
+    ids=["spoofed", "client", "lent", "other host", "other port", "trunk", "spoofed trunk", "host", "late"],
 )
 def test_other_icmp_is_told_to_nobody(watched: Switch, port: int, frame: bytes, fate: EndFate | None) -> None:
     assert is_forwarded(watched, port, frame).digests == ()
