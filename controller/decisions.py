@@ -328,7 +328,12 @@ class Decisions:
     def host_waited_for(self, name: str) -> None:
         """A host had its time to answer. Is it silent, then switches are asked whether they hear the leader."""
         host = self.network.host(name)
-        if self._ask_host(host) or not self._echoes.end(name) or not self._hears_of(host):
+        if self._ask_host(host):
+            return
+        if not self._echoes.end(name):
+            self._note(f"members miss {name}, whose host answers")
+            return
+        if not self._hears_of(host):
             return
         for group, at in self._led_from(host.switch):
             if at == host:
