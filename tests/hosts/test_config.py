@@ -263,5 +263,5 @@ def test_hints_say_whose_word_counts(text: str, hints: config.Hints) -> None:
 
 @pytest.mark.parametrize("text", ["1", "0", "switches", "[]", "null", "'true'"])
 def test_other_hints_are_refused(text: str) -> None:
-    with pytest.raises(config.ConfigError, match="hints: .* is none of true, false, hosts, network"):
+    with pytest.raises(config.ConfigError, match=r"hints: .* is none of true, false, hosts, network"):
         config.parse(f"hints: {text}\n" + GOOD)
