@@ -285,9 +285,8 @@ class Decisions:
 
     def leader_heard(self, switch: str, group_id: int, slot: int, heard: Heard, now: float) -> None:
         """A digest: the switch has heard a leader that its entry does not name."""
-        group = self.network.group(group_id)
-        if group is None or group.slot != slot:
-            self._warn(f"{switch}: a digest of group {group_id}, slot {slot}, which is none of ours")
+        group = self._group_of(switch, group_id, slot)
+        if group is None:
             return
         current = self.leaders[group_id]
         verdict = leaders.decide(current, _ids(group), heard)
@@ -314,9 +313,8 @@ class Decisions:
     def silence_told(self, switch: str, group_id: int, slot: int, heard: Heard) -> None:
         """A digest: the switch does not hear the group's leader any more, and a member at its edge asks after that
         leader. Its host is asked whether it is there, unless that goes on already."""
-        group = self.network.group(group_id)
-        if group is None or group.slot != slot:
-            self._warn(f"{switch}: a digest of group {group_id}, slot {slot}, which is none of ours")
+        group = self._group_of(switch, group_id, slot)
+        if group is None:
             return
         current, member = self.leaders[group_id], group.member(heard.leader)
         if member is None or (heard.leader, heard.term) != (current.leader, current.term):
@@ -423,6 +421,14 @@ class Decisions:
             if self._audits[-1] in ready:
                 self._outputs.append(Reread(self._audits[-1], audit=True))
                 return
+
+    def _group_of(self, switch: str, group_id: int, slot: int) -> Group | None:
+        """The group that a digest is about. None if that is none of ours, which is told."""
+        group = self.network.group(group_id)
+        if group is None or group.slot != slot:
+            self._warn(f"{switch}: a digest of group {group_id}, slot {slot}, which is none of ours")
+            return None
+        return group
 
     # -- leaders ------------------------------------------------------------------------------------------------
 
