@@ -161,7 +161,7 @@ def _hosts_of_members(network: Network, switch: str, _view: View) -> Iterator[He
     for host in map(network.host, names):
         if host.switch == switch:
             yield Entry("leader_gone", _host_key(host), "is_members_host", params)
-    yield from (Entry("leader_silence", _group_key(group), "tell_controller") for group in network.groups)
+    yield from (Entry("leader_silence", _group_key(group), "tell_silence") for group in network.groups)
 
 
 def _host_key(host: Host) -> tuple[tuple[str, Value], ...]:

@@ -10,11 +10,11 @@ control leader_silence(in headers_t hdr, in metadata_t meta, in standard_metadat
   register<time_us_t>(GROUPS) silence_told;
   bool tell = false;
 
-  action tell_controller() {
+  action tell_silence() {
     tell = true;
   }
 
-  action tell_nobody() {
+  action keep_to_itself() {
   }
 
   table leader_silence {
@@ -22,10 +22,10 @@ control leader_silence(in headers_t hdr, in metadata_t meta, in standard_metadat
       hdr.raft.group: exact @name("group");
     }
     actions = {
-      tell_controller;
-      @defaultonly tell_nobody;
+      tell_silence;
+      @defaultonly keep_to_itself;
     }
-    const default_action = tell_nobody();
+    const default_action = keep_to_itself();
     size = GROUPS;
   }
 

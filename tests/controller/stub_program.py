@@ -19,7 +19,7 @@ _TABLES = {
     "fanout_copy": ({"group": 16, "egress_port": 9, "member": 16}, "to_member", "over_trunk"),
     "append_fanout": ({"group": 16, "source": 8}, "copy_along"),
     "leader_gone": ({"ingress_port": 9, "address": 32}, "is_members_host"),
-    "leader_silence": ({"group": 16}, "tell_controller"),
+    "leader_silence": ({"group": 16}, "tell_silence"),
     "service_addresses": ({"address": 32}, "is_service"),
     "ipv4_lpm": ({"dst_addr": 32}, "forward"),
 }
@@ -32,6 +32,7 @@ _ACTIONS = {
     "drop_stale": {},
     "steer_to_leader": {},
     "tell_controller": {},
+    "tell_silence": {},
     "to_member": {"dst_mac": 48, "address": 32, "udp_port": 16},
     "over_trunk": {"dst_mac": 48},
     "copy_along": {"from_port": 9, "multicast_group": 16},

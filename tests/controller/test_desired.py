@@ -59,7 +59,7 @@ def test_what_s1_of_the_triangle_holds() -> None:
         "append_fanout[group=1 source=2] copy_along(from_port=3, multicast_group=1)",
         f"leader_gone[ingress_port=1 address={H1}] "
         f"is_members_host(controller_address={CONTROLLER}, identifier=29286)",
-        "leader_silence[group=1] tell_controller()",
+        "leader_silence[group=1] tell_silence()",
         f"service_addresses[address={SERVICE}] is_service()",
         f"ipv4_lpm[dst_addr=({H1}, 32)] forward(dst_mac={0x0101}, port=1)",
         f"ipv4_lpm[dst_addr=({H1 + 10}, 32)] forward(dst_mac={0x010B}, port=2)",

@@ -40,7 +40,7 @@ def watched(switch: Switch) -> Switch:
     """The feature is on: h1 is a member's host."""
     key = [Exact(H1), Exact(ipv4(ADDRESS[1]))]
     switch.insert("leader_gone", key, "is_members_host", ipv4(CONTROLLER), IDENTIFIER)
-    switch.insert("leader_silence", [Exact(GROUP)], "tell_controller")
+    switch.insert("leader_silence", [Exact(GROUP)], "tell_silence")
     return switch
 
 
