@@ -1,4 +1,4 @@
-"""What the controller wants switches to hold are entries of the compiled program, by names that mean one thing only."""
+"""What the controller wants switches to hold is what the compiled program takes, by names that mean one thing only."""
 
 from __future__ import annotations
 
