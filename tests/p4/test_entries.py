@@ -1,4 +1,4 @@
-"""What the controller wants switches to hold is what the compiled program takes, by names that mean one thing only."""
+"""What the controller wants switches to hold is what the compiled program takes, by names that mean one thing."""
 
 from __future__ import annotations
 
