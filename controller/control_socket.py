@@ -27,6 +27,7 @@ from controller.desired import installed_leaders
 from controller.log import log
 from controller.network import FEATURES
 from controller.tasks import within
+from hosts.raft.patience import Cause
 
 _MAX_PATH = 107
 """Bytes of a Unix socket's path (unix(7)); a longer one goes through its folder's descriptor."""
@@ -229,6 +230,7 @@ def _groups(controller: Controller) -> list[dict[str, Any]]:
                 "host": member.host if member else None,
                 "term": held.term,
                 "answers": (member or standin).host,
+                "hints": {cause.name.lower(): controller.decisions.hints[group.id, cause] for cause in Cause},
                 "switches": {
                     name: {"leader": entries[group.id].leader, "term": entries[group.id].term}
                     for name, entries in installed.items()

@@ -22,7 +22,9 @@ from controller.decisions import (
     Output,
     Refresh,
     Reread,
+    SendFrame,
     SendProbe,
+    WaitForHost,
 )
 from controller.desired import Held
 from controller.leaders import Heard
@@ -99,6 +101,20 @@ class Controller:
         """A link probe came in at ``port``."""
         self.decisions.probe_heard(session.name, port, probe)
 
+    def host_told(self, session: Session, address: str) -> None:
+        """A digest: the host of this address says that nobody is there."""
+        self.decisions.host_told(session.name, address)
+        self._carry_out()
+
+    def silence_told(self, session: Session, group: int, slot: int, heard: Heard) -> None:
+        """A digest: a member asks after a leader that the switch misses, too."""
+        self.decisions.silence_told(session.name, group, slot, heard)
+        self._carry_out()
+
+    def echo_answered(self, session: Session, address: str, sequence: int) -> None:
+        """A host answers an echo request."""
+        self.decisions.echo_answered(session.name, address, sequence)
+
     def members_told(self, session: Session, told: MembersTold) -> None:
         """A Configuration message came in at the switch's edge."""
         self.decisions.members_told(session.name, told)
@@ -120,12 +136,22 @@ class Controller:
         elif isinstance(output, AskPackets):
             self._spawn(self._read_packets())
         elif isinstance(output, SendProbe):
-            self._spawn(self.sessions[output.switch].send_probe(output.probe))
+            probe = output.probe
+            self._spawn(self.sessions[output.switch].send_frame(probe.port, probe.pack()))
+        elif isinstance(output, SendFrame):
+            self._spawn(self.sessions[output.switch].send_frame(output.port, output.frame))
+        elif isinstance(output, WaitForHost):
+            self._spawn(self._wait_for(output))
         elif isinstance(output, Reread):
             self.sessions[output.switch].reread()
         else:
             assert isinstance(output, Changed)
             self._spawn(self._notify())
+
+    async def _wait_for(self, waited: WaitForHost) -> None:
+        await asyncio.sleep(waited.seconds)
+        self.decisions.host_waited_for(waited.host)
+        self._carry_out()
 
     async def _read_registers(self, asked: AskRegisters) -> None:
         ready = [session for session in self.sessions.values() if session.ready]

@@ -7,13 +7,13 @@ Times are seconds of any clock that never goes back. Pure functions stand in ``d
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TypeAlias
 
-from controller import leaders, members
+from controller import hints, leaders, members
 from controller.desired import (
     Held,
     Leadership,
@@ -21,12 +21,14 @@ from controller.desired import (
     desired_entries,
     installed_leaders,
     installed_members,
+    knows_host,
     with_paths_kept,
 )
 from controller.leaders import Heard, Reading, Verdict
 from controller.links import PERIOD_S, LinkMonitor, Probe, State
 from controller.members import MembersTold
-from controller.network import FEATURES, Group, Network
+from controller.network import FEATURES, Group, Host, Network
+from hosts.raft.patience import Cause
 
 TICK_S = PERIOD_S
 """How often ``tick`` is to be called: links are probed at each."""
@@ -95,6 +97,23 @@ class SendProbe:
 
 
 @dataclass(frozen=True)
+class SendFrame:
+    """``frame`` leaves ``switch`` by ``port``, as it is."""
+
+    switch: str
+    port: int
+    frame: bytes
+
+
+@dataclass(frozen=True)
+class WaitForHost:
+    """After so many seconds ``host_waited_for`` is called."""
+
+    host: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Reread:
     """``switch`` may not hold what it is believed to hold: its tables are read again. ``audit``: for no reason but
     that it is its turn."""
@@ -108,7 +127,9 @@ class Changed:
     """A session's standing or a leader is another one: whoever waits for that looks again."""
 
 
-Output: TypeAlias = Note | Refresh | AskRegisters | AskPackets | SendProbe | Reread | Changed
+Output: TypeAlias = (
+    Note | Refresh | AskRegisters | AskPackets | SendProbe | SendFrame | WaitForHost | Reread | Changed
+)
 
 
 class _Why(Enum):
@@ -118,6 +139,8 @@ class _Why(Enum):
     """A switch has heard a leader of a term that is not higher than the installed one's."""
     SILENCE = auto()
     """Is the installed leader still heard?"""
+    CUT_OFF = auto()
+    """Is the installed leader still heard, whose host answers nothing?"""
 
 
 @dataclass(frozen=True)
@@ -164,6 +187,9 @@ class Decisions:
         self._questions: dict[int, _Question] = {}
         self._last_question = 0
         self._standins = leaders.Standins()
+        self.hints: Counter[tuple[int, Cause]] = Counter()
+        """How often a group's members were given a hint, by group id and cause."""
+        self._echoes = hints.Echoes(int(now * 1000))
         self._started = now
         self._usable = self.monitor.usable()
         self._watch_at: float | None = now + WATCH_S
@@ -172,6 +198,11 @@ class Decisions:
         """Switches, the one whose turn comes next in front."""
         self._audit_at = now + AUDIT_S
         self._outputs: list[Output] = []
+        self._judges = {
+            _Why.INQUIRY: self._judge_inquiry,
+            _Why.SILENCE: self._judge_silence,
+            _Why.CUT_OFF: self._judge_cut_off,
+        }
 
     def take(self) -> list[Output]:
         """What is to be done now, in order. Each output is given once."""
@@ -254,9 +285,8 @@ class Decisions:
 
     def leader_heard(self, switch: str, group_id: int, slot: int, heard: Heard, now: float) -> None:
         """A digest: the switch has heard a leader that its entry does not name."""
-        group = self.network.group(group_id)
-        if group is None or group.slot != slot:
-            self._warn(f"{switch}: a digest of group {group_id}, slot {slot}, which is none of ours")
+        group = self._group_of(switch, group_id, slot)
+        if group is None:
             return
         current = self.leaders[group_id]
         verdict = leaders.decide(current, _ids(group), heard)
@@ -272,6 +302,46 @@ class Decisions:
             told = self._switches[switch]
             if told.doubted_until is None:
                 told.doubted_until = now + DOUBT_S
+
+    def host_told(self, switch: str, address: str) -> None:
+        """A digest: the host of this address at the switch has said that nobody listens there for Raft's messages. Of
+        groups that are led from elsewhere that says nothing."""
+        for group, host in self._led_from(switch):
+            if host.ip == address and "leader_gone" in self.features_at(switch):
+                self._hint(group, Cause.GONE)
+
+    def silence_told(self, switch: str, group_id: int, slot: int, heard: Heard) -> None:
+        """A digest: the switch does not hear the group's leader any more, and a member at its edge asks after that
+        leader. Its host is asked whether it is there, unless that goes on already."""
+        group = self._group_of(switch, group_id, slot)
+        if group is None:
+            return
+        current, member = self.leaders[group_id], group.member(heard.leader)
+        if member is None or (heard.leader, heard.term) != (current.leader, current.term):
+            return
+        host = self.network.host(member.host)
+        if host.name not in self._echoes and self._hears_of(host):
+            self._ask_host(host)
+
+    def host_waited_for(self, name: str) -> None:
+        """A host had its time to answer. Is it silent, then switches are asked whether they hear the leader."""
+        host = self.network.host(name)
+        if self._ask_host(host):
+            return
+        if not self._echoes.end(name):
+            self._note(f"members miss {name}, whose host answers")
+            return
+        if not self._hears_of(host):
+            return
+        for group, at in self._led_from(host.switch):
+            if at == host:
+                self._ask(_Question(_Why.CUT_OFF, group.id, self.leaders[group.id]), group.slot)
+
+    def echo_answered(self, switch: str, address: str, sequence: int) -> None:
+        """A host at the switch answers one of the controller's echo requests."""
+        for host in self.network.hosts:
+            if (host.switch, host.ip) == (switch, address):
+                self._echoes.answered(host.name, sequence)
 
     def members_told(self, switch: str, told: MembersTold) -> None:
         """A leader says who the committed members are."""
@@ -293,8 +363,7 @@ class Decisions:
         question = self._questions.pop(ask)
         group = self.network.group(question.group)
         if group is not None and self.leaders[question.group] == question.installed:
-            judge = self._judge_inquiry if question.why is _Why.INQUIRY else self._judge_silence
-            judge(group, question, readings)
+            self._judges[question.why](group, question, readings)
         if question.why is _Why.SILENCE:
             self._watch_on(now)
 
@@ -353,6 +422,14 @@ class Decisions:
                 self._outputs.append(Reread(self._audits[-1], audit=True))
                 return
 
+    def _group_of(self, switch: str, group_id: int, slot: int) -> Group | None:
+        """The group that a digest is about. None if that is none of ours, which is told."""
+        group = self.network.group(group_id)
+        if group is None or group.slot != slot:
+            self._warn(f"{switch}: a digest of group {group_id}, slot {slot}, which is none of ours")
+            return None
+        return group
+
     # -- leaders ------------------------------------------------------------------------------------------------
 
     def _ask(self, question: _Question, slot: int) -> None:
@@ -386,6 +463,11 @@ class Decisions:
             self.leaders[group.id] = Leadership(0, installed.term, installed.standin)
             self._refresh(f"group {group.id}: nobody hears {_who(group, installed)}; taken out")
 
+    def _judge_cut_off(self, group: Group, _question: _Question, readings: Collection[Reading]) -> None:
+        """The leader's host has answered nothing. Where a switch hears a leader all the same, no hint is due."""
+        if leaders.is_silent(readings, leaders.missed_after_us(self.network.filter_window_ms)):
+            self._hint(group, Cause.CUT_OFF)
+
     def _watch_leaders(self, now: float) -> None:
         """Ask whether leaders are still heard. Groups without one need a stand-in for their service address."""
         self._watch_at = None
@@ -408,6 +490,44 @@ class Decisions:
         """Whether the switch's entry names this leader."""
         held = installed_leaders(self._switches[switch].entries).get(group_id)
         return held is not None and (held.leader, held.term) == (leadership.leader, leadership.term)
+
+    # -- the end of a leader ------------------------------------------------------------------------------------
+
+    def _led_from(self, switch: str) -> list[tuple[Group, Host]]:
+        """The groups that are led from a host at the switch, as far as is known, and that host."""
+        found = []
+        for group in self.network.groups:
+            member = group.member(self.leaders[group.id].leader)
+            if member is not None and self.network.host(member.host).switch == switch:
+                found.append((group, self.network.host(member.host)))
+        return found
+
+    def _hears_of(self, host: Host) -> bool:
+        """Whether an answer of the host would reach this controller."""
+        at = self._switches[host.switch]
+        return at.standing is Standing.READY and knows_host(at.entries, host)
+
+    def _ask_host(self, host: Host) -> bool:
+        """Ask a host whether it is there, unless it has been asked often enough. True if it is."""
+        sequence = self._echoes.next(host.name)
+        if sequence is None:
+            return False
+        request = hints.echo_request(self.network, host, sequence)
+        self._outputs += [SendFrame(host.switch, host.port, request), WaitForHost(host.name, hints.ECHO_S)]
+        return True
+
+    def _hint(self, group: Group, cause: Cause) -> None:
+        """Tell every other member that the group's leader may have ended."""
+        led = self.leaders[group.id]
+        told = []
+        for member in group.members:
+            host = self.network.host(member.host)
+            if member.id != led.leader and self._switches[host.switch].standing is Standing.READY:
+                frame = hints.hint(self.network, group, member, led.term, cause)
+                self._outputs.append(SendFrame(host.switch, host.port, frame))
+                told.append(host.name)
+        self.hints[group.id, cause] += 1
+        self._note(f"group {group.id}: {_who(group, led)}: {_WHY[cause]}; hinted to {', '.join(told) or 'nobody'}")
 
     # -- members and links --------------------------------------------------------------------------------------
 
@@ -445,6 +565,12 @@ class Decisions:
 
     def _refresh(self, event: str = "") -> None:
         self._outputs.append(Refresh(event))
+
+
+_WHY = {
+    Cause.GONE: "its host says that nobody is there",
+    Cause.CUT_OFF: "its host answers nothing, and no switch hears it",
+}
 
 
 def _ids(group: Group) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 from itertools import groupby
 
-from controller.network import Group, Link, Network
+from controller import hints
+from controller.network import Group, Host, Link, Network
 from controller.routes import gateway_mac, host_mac, routes
 from controller.trees import Branch, branches
 
@@ -153,6 +154,25 @@ def _fanout(network: Network, switch: str, view: View) -> Iterator[Held]:
             yield Entry(*_tree_of(group, view), "copy_along", where)
 
 
+def _hosts_of_members(network: Network, switch: str, _view: View) -> Iterator[Held]:
+    """The members' hosts at this switch's edge, each once; then the groups of which a missed leader is told."""
+    names = dict.fromkeys(member.host for group in network.groups for member in group.members)
+    params = (("controller_address", _number(hints.ADDRESS)), ("identifier", hints.IDENTIFIER))
+    for host in map(network.host, names):
+        if host.switch == switch:
+            yield Entry("leader_gone", _host_key(host), "is_members_host", params)
+    yield from (Entry("leader_silence", _group_key(group), "tell_silence") for group in network.groups)
+
+
+def _host_key(host: Host) -> tuple[tuple[str, Value], ...]:
+    return ("ingress_port", host.port), ("address", _number(host.ip))
+
+
+def knows_host(entries: Iterable[Held], host: Host) -> bool:
+    """Whether a switch that holds ``entries`` passes on what the host says of its members, and what it answers."""
+    return any(entry.key == ("leader_gone", _host_key(host)) for entry in entries)
+
+
 def _tree_id(group: Group) -> int:
     """A group's tree is the multicast group of this number; 0 is none."""
     return group.slot + 1
@@ -224,6 +244,7 @@ _FEATURES = (
     Feature("leader_route", ("leader_route",), _for_each_group("leader_route", "steer_to_leader")),
     Feature("configuration", ("configuration",), _for_each_group("configuration", "tell_controller")),
     Feature("append_fanout", ("fanout_copy", "append_fanout"), _fanout),
+    Feature("leader_gone", ("leader_gone", "leader_silence"), _hosts_of_members),
 )
 FEATURES = (*_GUARDS, *_FEATURES)
 

@@ -55,6 +55,12 @@ def silent_after_us(filter_window_ms: int) -> int:
     return max(10 * filter_window_ms, 1000) * 1000
 
 
+def missed_after_us(filter_window_ms: int) -> int:
+    """How long a leader must be unheard at every switch before its host is taken for gone: two and a half heartbeats,
+    of which a filter window is two."""
+    return filter_window_ms * 1250
+
+
 def decide(current: Leadership, members: Collection[int], heard: Heard) -> Verdict:
     """What a digest calls for."""
     if heard.leader not in members:

@@ -31,6 +31,7 @@ class DropReason(IntEnum):
     UDP_FRAGMENT = 15
     BAD_PACKET_OUT = 16
     WRONG_PORT = 17
+    FORGED_HINT = 18
 
 
 class CopyFate(IntEnum):
@@ -47,6 +48,21 @@ class CopyFate(IntEnum):
     """Not made: it would go back over the trunk that the message came by."""
 
 
+class EndFate(IntEnum):
+    """What becomes of an ICMP port unreachable that enters at an edge port: the indexes of the ``ends`` counter, as
+    in p4/include/reasons.p4. It is forwarded in any case."""
+
+    TOLD = 0
+    TOO_SOON = 1
+    """Not told: something was told of that port a moment ago."""
+    NO_ENTRY = 2
+    """Not told: its sender is not known as a member's host at that port."""
+    OTHER_ADDRESS = 3
+    """Not told: it is not about its sender's own address."""
+    OTHER_PORT = 4
+    """Not told: it is about another port than Raft's."""
+
+
 class ControllerKind(IntEnum):
     """What the controller asks by a packet-out, and what a packet-in is: as in p4/include/constants.p4."""
 
@@ -58,6 +74,8 @@ class ControllerKind(IntEnum):
     """Packet-in: a link probe that has arrived."""
     CONFIGURATION = 3
     """Packet-in: a Configuration message of a registered member."""
+    ECHO_REPLY = 4
+    """Packet-in: a member's host answers an ICMP echo request of the controller."""
 
 
 def message_name(index: int) -> str:
@@ -76,6 +94,14 @@ def reason_name(index: int) -> str:
         return DropReason(index).name.lower()
     except ValueError:
         return f"reason {index}"
+
+
+def end_name(index: int) -> str:
+    """What the ``ends`` counter's index stands for, e.g. too_soon."""
+    try:
+        return EndFate(index).name.lower()
+    except ValueError:
+        return f"end {index}"
 
 
 def fate_name(index: int) -> str:

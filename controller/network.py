@@ -29,7 +29,15 @@ DEFAULT_CPU_PORT = 510
 LONGEST_SOCKET_NAME = 80
 """Bytes of the last part of a socket's path. A socket's address holds 107 (unix(7)): the rest of a long path goes
 through a descriptor of its folder, as /proc/self/fd/N/NAME."""
-FEATURES = ("member_guard", "leader_watch", "term_filter", "leader_route", "configuration", "append_fanout")
+FEATURES = (
+    "member_guard",
+    "leader_watch",
+    "term_filter",
+    "leader_route",
+    "configuration",
+    "append_fanout",
+    "leader_gone",
+)
 """What switches do for Raft beyond forwarding; each can be left out, and taken away at run time. What each fills in
 which tables is in ``controller.desired``."""
 

@@ -11,7 +11,10 @@ from finsy.proto import p4r
 
 from controller.desired import TABLES, Entry, Held, MulticastGroup, Operation, Write
 
-DIGEST = "leader_digest_t"
+LEADER_DIGEST = "leader_digest_t"
+GONE_DIGEST = "leader_gone_digest_t"
+SILENCE_DIGEST = "leader_silence_digest_t"
+DIGESTS = (LEADER_DIGEST, GONE_DIGEST, SILENCE_DIGEST)
 
 
 class ProgramError(ValueError):
@@ -47,8 +50,9 @@ class Program:
         for header in ("packet_in", "packet_out"):
             if self.schema.controller_packet_metadata.get(header) is None:
                 raise ProgramError(f"{p4info} has no controller header {header}")
-        if self.schema.digests.get(DIGEST) is None:
-            raise ProgramError(f"{p4info} has no digest {DIGEST}")
+        for digest in DIGESTS:
+            if self.schema.digests.get(digest) is None:
+                raise ProgramError(f"{p4info} has no digest {digest}")
 
     def encode(self, write: Write) -> p4r.Update:
         """A write as P4Runtime's update."""

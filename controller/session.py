@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
+from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 import grpc
@@ -26,7 +27,7 @@ from finsy import (
 from finsy.grpcutil import GRPCStatusCode
 from finsy.proto import p4r
 
-from controller import members
+from controller import hints, members
 from controller.client import P4RuntimeClient, StreamClosed
 from controller.decisions import Standing
 from controller.desired import Held, Write, apply, batches, diff
@@ -37,7 +38,7 @@ from controller.members import MembersTold
 from controller.names import ControllerKind
 from controller.network import Switch
 from controller.primacy import Primacy
-from controller.program import DIGEST, Program
+from controller.program import DIGESTS, GONE_DIGEST, LEADER_DIGEST, SILENCE_DIGEST, Program
 from controller.tasks import within
 
 POLL_S = 0.05
@@ -76,6 +77,18 @@ class Owner(Protocol):
 
     def probe_heard(self, session: Session, port: int, probe: Probe) -> None:
         """A link probe came in at ``port``."""
+        ...
+
+    def host_told(self, session: Session, address: str) -> None:
+        """A digest: the host of this address says that nobody is there."""
+        ...
+
+    def silence_told(self, session: Session, group: int, slot: int, heard: Heard) -> None:
+        """A digest: a member asks after a leader that the switch misses, too."""
+        ...
+
+    def echo_answered(self, session: Session, address: str, sequence: int) -> None:
+        """A host answers an echo request."""
         ...
 
     def members_told(self, session: Session, told: MembersTold) -> None:
@@ -131,9 +144,9 @@ class Session:
         self._unread = True
         self._dirty.set()
 
-    async def send_probe(self, probe: Probe) -> None:
-        """Send a probe out of its port; a switch that is just leaving is no error."""
-        await self._packet_out(probe.pack(), egress_port=probe.port, kind=ControllerKind.FRAME, slot=0)
+    async def send_frame(self, port: int, frame: bytes) -> None:
+        """Send a frame out of a port; a switch that is just leaving is no error."""
+        await self._packet_out(frame, egress_port=port, kind=ControllerKind.FRAME, slot=0)
 
     async def read_registers(self, slot: int, timeout: float) -> Reading | None:
         """A group's registers; None if the switch does not answer within ``timeout`` seconds."""
@@ -291,11 +304,21 @@ class Session:
             told = members.unpack(packet.payload)
             if told is not None:
                 self._owner.members_told(self, told)
+        elif packet["kind"] == ControllerKind.ECHO_REPLY:
+            answer = hints.read_echo_reply(packet.payload)
+            if answer is not None:
+                self._owner.echo_answered(self, *answer)
 
     def _digest(self, digests: P4DigestList) -> None:
         for item in digests.data:
+            if digests.digest_id == GONE_DIGEST:
+                self._owner.host_told(self, str(IPv4Address(item["address"])))
+                continue
             heard = Heard(item["leader"], item["term"])
-            self._owner.leader_heard(self, item["group"], item["slot"], heard)
+            if digests.digest_id == LEADER_DIGEST:
+                self._owner.leader_heard(self, item["group"], item["slot"], heard)
+            elif digests.digest_id == SILENCE_DIGEST:
+                self._owner.silence_told(self, item["group"], item["slot"], heard)
 
     async def _keep_programmed(self, client: P4RuntimeClient) -> None:
         while True:
@@ -338,13 +361,14 @@ class Session:
 
     async def _subscribe(self, client: P4RuntimeClient) -> None:
         """Have digests sent one by one, at once."""
-        digest = P4DigestEntry(DIGEST, max_list_size=1).encode(self._program.schema)
-        try:
-            await client.write([p4r.Update(type=p4r.Update.INSERT, entity=digest)])
-        except P4ClientError as error:
-            codes = {detail.canonical_code for detail in error.details.values()} or {error.code}
-            if codes != {GRPCStatusCode.ALREADY_EXISTS}:
-                raise
+        for name in DIGESTS:
+            digest = P4DigestEntry(name, max_list_size=1).encode(self._program.schema)
+            try:
+                await client.write([p4r.Update(type=p4r.Update.INSERT, entity=digest)])
+            except P4ClientError as error:
+                codes = {detail.canonical_code for detail in error.details.values()} or {error.code}
+                if codes != {GRPCStatusCode.ALREADY_EXISTS}:
+                    raise
 
     async def _write(self, client: P4RuntimeClient) -> None:
         """One request per table, in order. The first that fails ends it: who checks nobody carries nobody."""

@@ -12,7 +12,7 @@ from random import Random
 from controller.names import DropReason
 from hosts.addresses import pack_address
 from hosts.client.calls import Call
-from hosts.config import Address
+from hosts.config import Address, Hints
 from hosts.raft.core import Raft, Role
 from hosts.service import values
 from hosts.service.requests import Operation
@@ -59,7 +59,7 @@ def plan(seed: int, name: str, *, switches: bool = True, slow_clock: int = 0, on
         earlier_term=0,
         faults=(),
         sealed=False,
-        hints=False,
+        hints=Hints.NONE,
         flushes=0,
         effort=64,
         step_bytes=16 << 10,

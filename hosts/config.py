@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from hosts.files.checked_file import Document, FileFault, UnreadableFile, read_text
 from hosts.files.fields import Address as Address
@@ -68,6 +68,41 @@ class Network(Enum):
     """Switches that run raft.p4."""
 
 
+class Hints(Enum):
+    """Whose word that a leader has ended makes members wait for less than the election timeout; as in the files."""
+
+    NONE = False
+    BOTH = True
+    HOSTS = "hosts"
+    """That of the leader's host, by ICMP."""
+    NETWORK = "network"
+    """That of the network's controller."""
+
+    @property
+    def from_hosts(self) -> bool:
+        """Whether what hosts answer counts."""
+        return self in (Hints.BOTH, Hints.HOSTS)
+
+    @property
+    def from_network(self) -> bool:
+        """Whether what the controller says counts."""
+        return self in (Hints.BOTH, Hints.NETWORK)
+
+
+def parse_hints(value: object) -> Hints:
+    """What a file says. Raises ValueError."""
+    if isinstance(value, Hints):
+        return value
+    for one in Hints:
+        # No 0 or 1, which are equal to truth values.
+        if type(value) is type(one.value) and value == one.value:
+            return one
+    raise ValueError(f"{value!r} is none of true, false, hosts, network")
+
+
+HintsField = Annotated[Hints, BeforeValidator(parse_hints)]
+
+
 @dataclass(frozen=True)
 class Cluster:
     """What a cluster file says. Times are in milliseconds."""
@@ -93,11 +128,21 @@ class Cluster:
     """What makes a read linearizable."""
     mtu: int = DEFAULT_MTU
     """Bytes of the largest IP packet that nodes try to send. On loopback it is 65,535, whatever stands here."""
-    hints: bool = True
-    """Whether followers wait for less than the election timeout if the leader's host answers that nobody is there."""
+    hints: Hints = Hints.BOTH
+    """On whose word of a leader's end followers wait for less than the election timeout."""
     network: Network = Network.PLAIN
     """Whether switches that run raft.p4 lie between the members: then leaders try to have the network copy what goes
     to everybody, in groups with a service address."""
+
+    @property
+    def takes_hints(self) -> bool:
+        """Whether members take CampaignHints: only behind switches that let in nobody's but their controller's."""
+        return self.hints.from_network and self.network is Network.P4
+
+    @property
+    def listens_for_ends(self) -> bool:
+        """Whether anybody's word of a leader's end counts, so that followers ask after a silent one."""
+        return self.hints.from_hosts or self.takes_hints
 
     @property
     def member_ids(self) -> list[int]:
@@ -186,7 +231,7 @@ class _ClusterFile(BaseModel):
     snapshot_mib: Annotated[Whole, Field(ge=0, le=65_536)] = DEFAULT_SNAPSHOT_MIB
     reads: Literal["quorum", "lease", "log"] = "quorum"
     mtu: Annotated[Whole, Field(ge=LEAST_MTU, le=65_535)] = DEFAULT_MTU
-    hints: Annotated[bool, Field(strict=True)] = True
+    hints: HintsField = Hints.BOTH
     network: Literal["plain", "p4"] = "plain"
 
     def cluster_of(self, folder: Path) -> Cluster:

@@ -18,6 +18,7 @@ from hosts.raft.configuration import Configuration
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.errors import InvalidChange, Unreachable
 from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
+from hosts.raft.patience import Cause
 from hosts.raft.snapshot import MemorySink, Sink, Snapshot
 from hosts.service.admission import Admission, Candidate
 from hosts.service.checking import STEPS, Steps
@@ -181,6 +182,8 @@ class Group:
         """The latest leader that was seen, with its term."""
         self._leader_changes = 0
         self._ends_told = 0
+        self.hints_taken = dict.fromkeys(Cause, 0)
+        """How often a hint has counted, by its cause."""
         """Leaders of whom their host said, while this member followed them, that nobody is there."""
         self._failed = 0
         """Requests that were in the log and whose fate their client was not told, as the leader was no longer one."""
@@ -249,6 +252,10 @@ class Group:
     def unreachable(self, member: int) -> None:
         """The host of another member says that nobody is there."""
         self._ends_told += self.core.leader_unreachable(member)
+
+    def hint(self, term: int, cause: Cause) -> None:
+        """The network's controller hints that the leader of ``term`` has ended."""
+        self.hints_taken[cause] += self.core.hint(term)
 
     def durable(self, ready: Ready) -> None:
         """What was given to the disk is there."""
@@ -576,6 +583,7 @@ class Group:
             "counts": {
                 "leader_changes_seen": self._leader_changes,
                 "leader_ends_told": self._ends_told,
+                **{f"hints_{cause.name.lower()}": count for cause, count in self.hints_taken.items()},
                 "proposals_committed": max(0, self.core.commit_index - self._found_entries),
                 "proposals_applied": max(0, self.machine.applied_index - self._found_entries),
                 "proposals_failed": self._failed,

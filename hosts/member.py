@@ -19,6 +19,7 @@ from hosts.net.transport import Handlers, Surroundings, Transport
 from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready
 from hosts.raft.message import Entry, HardState, Message
+from hosts.raft.patience import Cause
 from hosts.raft.snapshot import Sink, Snapshot
 from hosts.service.machine import Machine
 from hosts.service.requests import Encoded
@@ -134,11 +135,12 @@ class Member:
             cluster.id,
             peers,
             cluster.reassembly_mib << 20,
-            Handlers(self.step, self.request, self.refuse, self.unreachable),
+            Handlers(self.step, self.request, self.refuse, self.unreachable, self.hint),
             surroundings,
             seal,
             cluster.mtu,
-            hints=cluster.hints,
+            refusals=cluster.hints.from_hosts,
+            hints=cluster.takes_hints,
             services={
                 group.id: service
                 for group in cluster.groups_of(number)
@@ -204,7 +206,7 @@ class Member:
             "election_timeout_ticks": timeout,
             "election_spread_ticks": -(-cluster.election_timeout_ms // (2 * TICK_MS)),
             "heartbeat_ticks": heartbeat,
-            "probe_ticks": -(-3 * heartbeat // 2) if cluster.hints else 0,
+            "probe_ticks": -(-3 * heartbeat // 2) if cluster.listens_for_ends else 0,
             "lease_ticks": lease_ticks(timeout) if cluster.reads is Reads.LEASE else 0,
             "snapshot_pace_ticks": SNAPSHOT_PACE_TICKS,
             "fanout": cluster.copying_service(born) is not None,
@@ -257,6 +259,10 @@ class Member:
     def unreachable(self, group: int, member: int) -> None:
         """The host of another member says that nobody is there."""
         self.groups[group].unreachable(member)
+
+    def hint(self, group: int, term: int, cause: Cause) -> None:
+        """The network's controller hints that the leader of ``term`` has ended."""
+        self.groups[group].hint(term, cause)
 
     def request(self, header: Header, payload: Encoded, address: Address) -> None:
         """A client's request has arrived whole."""

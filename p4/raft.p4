@@ -10,10 +10,12 @@
 //   group_lookup   group -> register slot, leader, term
 //   member_guard   edge: peer messages only from the member that they name
 //   leader_watch   remembers the leader and its term; tells the controller of a new one; answers ticks
+//   leader_silence tells the controller of a leader that its followers miss, too
 //   term_filter    drops requests of a lower term while the leader is heard
 //   leader_route   edge: client requests go to the leader
 //   configuration  edge: the group's committed members, told by its leader, go to the controller
 //   append_fanout  a leader's AppendEntries to everybody is copied along a tree
+//   leader_gone    edge: a host's own word that no member is there any more goes to the controller
 //   ipv4_forward   longest prefix match
 //   drop_count     every drop under its reason
 //                |
@@ -42,11 +44,13 @@
 #include "include/group_lookup.p4"
 #include "include/member_guard.p4"
 #include "include/leader_watch.p4"
+#include "include/leader_silence.p4"
 #include "include/term_filter.p4"
 #include "include/update_udp_checksum.p4"
 #include "include/leader_route.p4"
 #include "include/configuration.p4"
 #include "include/append_fanout.p4"
+#include "include/leader_gone.p4"
 #include "include/ipv4_forward.p4"
 #include "include/drop_count.p4"
 #include "include/fanout_copy.p4"
@@ -72,12 +76,16 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     }
     if (meta.tick || (meta.group_known && meta.drop_reason == DropReason.none)) {
       leader_watch.apply(hdr, meta, standard_metadata);
+      leader_silence.apply(hdr, meta, standard_metadata);
       term_filter.apply(hdr, meta);
     }
     if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
       leader_route.apply(hdr, meta);
       configuration.apply(hdr, meta, standard_metadata);
       append_fanout.apply(hdr, meta, standard_metadata);
+    }
+    if (meta.drop_reason == DropReason.none) {
+      leader_gone.apply(hdr, meta, standard_metadata);
     }
     if (!meta.fanout && meta.drop_reason == DropReason.none) {
       ipv4_forward.apply(hdr, meta, standard_metadata);

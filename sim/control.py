@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from random import Random
 from typing import Protocol
 
-from controller import members
+from controller import hints, members
 from controller.decisions import (
     TICK_S,
     AskPackets,
@@ -22,14 +23,17 @@ from controller.decisions import (
     Output,
     Refresh,
     Reread,
+    SendFrame,
     SendProbe,
     Standing,
+    WaitForHost,
 )
 from controller.desired import Entry, Held, Leadership, Write, apply, batches, diff
 from controller.leaders import Heard, Reading
 from controller.links import Probe
 from controller.names import ControllerKind
 from controller.network import Network
+from controller.program import GONE_DIGEST, LEADER_DIGEST
 from sim.events import MS, SECOND
 from sim.fabric import Fabric, SimSwitch
 from sim.scene import Scene
@@ -145,8 +149,11 @@ class SimController:
     def _tell(self, event: Callable[..., None], *arguments: object) -> None:
         """Let the decisions know, count what they decide, and carry it out."""
         before = self.decisions.network, self.decisions.view.links, dict(self.decisions.leaders)
+        hinted = self.decisions.hints.copy()
         event(*arguments)
         self._count(*before)
+        for (_, cause), count in (self.decisions.hints - hinted).items():
+            self._scene.counts[f"hints given: {cause.name.lower()}"] += count
         for output in self.decisions.take():
             self._do(output)
 
@@ -172,7 +179,12 @@ class SimController:
         elif isinstance(output, AskPackets):
             self._after(self._draw(1, 20), self._read_packets)
         elif isinstance(output, SendProbe):
-            self._fabric.send_probe(self.sessions[output.switch].switch, output.probe.port, output.probe.pack())
+            self._fabric.send_frame(self.sessions[output.switch].switch, output.probe.port, output.probe.pack())
+        elif isinstance(output, SendFrame):
+            self._after(self._draw(0.3, 3), self._send_frame, output)
+        elif isinstance(output, WaitForHost):
+            late = self._draw(0, 3)
+            self._after(round(output.seconds * SECOND) + late, self._waited, output.host)
         elif isinstance(output, Reread):
             self._scene.counts["switches audited" if output.audit else "switches read again"] += 1
             self.sessions[output.switch].unread = True
@@ -181,6 +193,15 @@ class SimController:
     def _tick(self) -> None:
         self._tell(self.decisions.tick, self._now)
         self._after(round(TICK_S * SECOND), self._tick)
+
+    def _send_frame(self, output: SendFrame) -> None:
+        session = self.sessions[output.switch]
+        if session.ready:
+            self._scene.counts["frames to hosts"] += 1
+            self._fabric.send_frame(session.switch, output.port, output.frame)
+
+    def _waited(self, host: str) -> None:
+        self._tell(self.decisions.host_waited_for, host)
 
     def _ask_registers(self, asked: AskRegisters) -> None:
         self._readings[asked.ask] = []
@@ -317,12 +338,19 @@ class SimController:
 
     # -- what switches tell -------------------------------------------------------------------------------------
 
-    def digest(self, switch: SimSwitch, fields: tuple[int, ...]) -> None:
-        """A switch has heard a leader that its entry does not name."""
+    def digest(self, switch: SimSwitch, name: str, fields: tuple[int, ...]) -> None:
+        """A switch has heard a leader that its entry does not name, misses one, or was told of a member's end."""
         session = self.sessions[switch.name]
+        if not session.here or not self.leads(session):
+            return
+        if name == GONE_DIGEST:
+            self._tell(self.decisions.host_told, session.name, str(IPv4Address(fields[0])))
+            return
         group, slot, leader, term = fields
-        if session.here and self.leads(session):
+        if name == LEADER_DIGEST:
             self._tell(self.decisions.leader_heard, session.name, group, slot, Heard(leader, term), self._now)
+        else:
+            self._tell(self.decisions.silence_told, session.name, group, slot, Heard(leader, term))
 
     def packet_in(self, switch: SimSwitch, frame: bytes) -> None:
         """An answer to a register read, a probe that has come over a link, or a Configuration message."""
@@ -342,6 +370,11 @@ class SimController:
             told = members.unpack(frame[_PACKET_IN.size :])
             if told is not None:
                 self._tell(self.decisions.members_told, session.name, told)
+        elif head & 0x7F == ControllerKind.ECHO_REPLY:
+            answer = hints.read_echo_reply(frame[_PACKET_IN.size :])
+            if answer is not None:
+                self._scene.counts["echo answers"] += 1
+                self.decisions.echo_answered(session.name, *answer)
 
 
 def _what_happened(before: Leadership, after: Leadership) -> str:

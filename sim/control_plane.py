@@ -84,8 +84,8 @@ class ControlPlane:
         if primary is not None:
             primary.packet_in(switch, frame)
 
-    def digest(self, switch: SimSwitch, fields: tuple[int, ...]) -> None:
-        """A switch tells of a leader, if the controller listens."""
+    def digest(self, switch: SimSwitch, name: str, fields: tuple[int, ...]) -> None:
+        """A switch tells something, if the controller listens."""
         counts, random = self._scene.counts, self._random
         counts["digests"] += 1
         primary = self.primary(switch)
@@ -94,8 +94,8 @@ class ControlPlane:
             return
         late = round(random.uniform(0.2, 4) * MS * self.slowness)
         counts["late digests"] += late > LATE_DIGEST_US
-        self._scene.events.after(late, self._hear_digest, primary, switch, fields)
+        self._scene.events.after(late, self._hear_digest, primary, switch, name, fields)
 
-    def _hear_digest(self, controller: SimController, switch: SimSwitch, fields: tuple[int, ...]) -> None:
+    def _hear_digest(self, controller: SimController, switch: SimSwitch, name: str, fields: tuple[int, ...]) -> None:
         if controller.alive:
-            controller.digest(switch, fields)
+            controller.digest(switch, name, fields)

@@ -10,18 +10,20 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
+from ipaddress import IPv4Address
 from pathlib import Path
 from random import Random
 from typing import Protocol
 
 from controller.desired import Entry, Held, MulticastGroup, Operation, Write
-from controller.names import ControllerKind, DropReason
+from controller.names import ControllerKind, DropReason, EndFate
+from controller.program import GONE_DIGEST
 from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import Flag
 from p4switch.pipeline.entities import Replica
 from p4switch.pipeline.native import FLAGS
 from p4switch.pipeline.pipeline import Exact, Lpm, Match, Pipeline
-from sim.frames import PAYLOAD_AT, fold, word_sum
+from sim.frames import PAYLOAD_AT, fold, unpack_icmp, word_sum
 from sim.scene import Scene
 from sim.violation import Violation
 from topo.lab.configs import CPU_PORT
@@ -89,6 +91,9 @@ class SimSwitch:
             if packets:
                 text = DropReason(reason).name.lower() if reason < len(DropReason) else f"reason {reason}"
                 self._counts[f"dropped: {text}"] += packets
+        for fate, (packets, _) in enumerate(self.pipeline.counters(self._counter("ends"))):
+            if packets:
+                self._counts[f"ends: {EndFate(fate).name.lower()}"] += packets
         for counter in ("redirects", "copies"):
             self._counts[counter] += sum(packets for packets, _ in self.pipeline.counters(self._counter(counter)))
 
@@ -148,8 +153,8 @@ class Listener(Protocol):
     def packet_in(self, switch: SimSwitch, frame: bytes) -> None:
         """A frame for the CPU port."""
 
-    def digest(self, switch: SimSwitch, fields: tuple[int, ...]) -> None:
-        """A digest."""
+    def digest(self, switch: SimSwitch, name: str, fields: tuple[int, ...]) -> None:
+        """A digest, by the name of its struct."""
 
 
 class Fabric:
@@ -226,11 +231,14 @@ class Fabric:
                     end = self._over_link(name, egress, left)
                     if end is not None:
                         todo.append((*end, left))
-            for _, fields in output.digests:
+            for digest, fields in output.digests:
                 self._scene.trace.add(_STAMP.pack(now, one.number, 0), repr(fields).encode())
-                self._check_learned(one, *fields)
+                if digest == GONE_DIGEST:
+                    self._check_own_word(one, port, frame, *fields)
+                else:
+                    self._check_learned(one, *fields)
                 if self.listener is not None:
-                    self.listener.digest(one, fields)
+                    self.listener.digest(one, digest, fields)
 
     def _over_link(self, switch: str, port: int, frame: bytes) -> tuple[str, int] | None:
         """A frame leaves for another switch: where it enters now, if it does."""
@@ -257,11 +265,21 @@ class Fabric:
         if self._scene.guarded and not led and term != self._scene.plan.earlier_term:
             raise Violation("only leaders are learned", f"{one.name} slot {slot}: {leader} in term {term} of {group}")
 
+    def _check_own_word(self, one: SimSwitch, port: int, frame: bytes, address: int) -> None:
+        """Only a host itself says, at its own port, that nobody listens there to Raft's port."""
+        host = self._hosts.get((one.name, port))
+        icmp = unpack_icmp(frame)
+        plan = self._scene.plan
+        own = None if host is None else str(plan.topology.host(host).ip)
+        told = str(IPv4Address(address))
+        if icmp is None or own != told or (icmp.source, icmp.about[1]) != (told, (told, plan.topology.port)):
+            raise Violation("only a host says that it is deserted", f"{one.name} port {port}: {frame.hex()}")
+
     def tick(self, one: SimSwitch, slot: int) -> None:
         """The controller's question for a slot's registers."""
         self.enter(one.name, CPU_PORT, _packet_out(0, ControllerKind.REGISTERS, slot))
 
-    def send_probe(self, one: SimSwitch, port: int, frame: bytes) -> None:
+    def send_frame(self, one: SimSwitch, port: int, frame: bytes) -> None:
         """The controller sends a frame out of a port."""
         self.enter(one.name, CPU_PORT, _packet_out(port, ControllerKind.FRAME, 0) + frame)
 

@@ -1,4 +1,4 @@
-"""Ethernet, IPv4 and UDP around a datagram, and what is left of it at the other end."""
+"""Ethernet, IPv4 and UDP or ICMP around what hosts say, and what is left of it at the other end."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ _HEADERS = struct.Struct(">16sH6sH8sHHHH")
 _IDENTITY = b"\x00\x00\x40\x00\x40\x11"
 """Of an IPv4 packet: don't fragment, TTL 64, UDP."""
 _ADDRESSES = struct.Struct(">4s4sHHHH")
+_IPV4 = struct.Struct(">BBHHHBBH4s4s")
+_ICMP_AT = 34
+_UDP_PORTS = struct.Struct(">HH")
+_QUOTED_AT = 8
+"""In an ICMP message that quotes a packet."""
+PORT_UNREACHABLE, ECHO_REQUEST, ECHO_REPLY = (3, 3), (8, 0), (0, 0)
+"""Type and code of ICMP messages."""
 
 
 def fold(total: int) -> int:
@@ -81,3 +88,48 @@ def unpack(frame: bytes) -> tuple[Address, Address, bytes] | None:
         if fold(pseudo + word_sum(datagram)) != 0xFFFF:
             return None
     return (_text(source), source_port), (_text(target), target_port), datagram
+
+
+def pack_icmp(sender: Sender, target: str, kind: tuple[int, int], rest: bytes) -> bytes:
+    """An ICMP message as a frame. ``rest``: what follows type, code and checksum, whole 16-bit words."""
+    checksum = ~fold(word_sum(bytes(kind) + rest)) & 0xFFFF
+    ethernet = bytes.fromhex((sender.gateway_mac + sender.mac).replace(":", "")) + b"\x08\x00"
+    content = bytes(kind) + checksum.to_bytes(2, "big") + rest
+    return ethernet + _ipv4(sender.ip, target, 1, len(content)) + content
+
+
+def _ipv4(source: str, target: str, protocol: int, size: int) -> bytes:
+    addresses = IPv4Address(source).packed, IPv4Address(target).packed
+    header = _IPV4.pack(0x45, 0, _IPV4.size + size, 0, 0, 64, protocol, 0, *addresses)
+    checksum = ~fold(word_sum(header)) & 0xFFFF
+    return header[:10] + checksum.to_bytes(2, "big") + header[12:]
+
+
+def pack_refusal(sender: Sender, source: Address, destination: Address) -> bytes:
+    """The ICMP port unreachable by which ``sender`` answers a datagram of ``source`` to ``destination``."""
+    quoted = _ipv4(source[0], destination[0], 17, 8 + 40) + _UDP_PORTS.pack(source[1], destination[1]) + bytes(4)
+    return pack_icmp(sender, source[0], PORT_UNREACHABLE, bytes(4) + quoted)
+
+
+class Icmp(NamedTuple):
+    """An ICMP message: who has sent it to whom, type and code, and all of it."""
+
+    source: str
+    target: str
+    kind: tuple[int, int]
+    content: bytes
+
+    @property
+    def about(self) -> tuple[Address, Address]:
+        """Source and destination of the datagram that a port unreachable quotes."""
+        at = _QUOTED_AT + 12
+        source, target, source_port, target_port = struct.unpack_from(">4s4sHH", self.content, at)
+        return (_text(source), source_port), (_text(target), target_port)
+
+
+def unpack_icmp(frame: bytes) -> Icmp | None:
+    """The ICMP message of a frame, None for any other frame."""
+    if len(frame) < _ICMP_AT + 8 or frame[12:14] != b"\x08\x00" or frame[23] != 1:
+        return None
+    content = frame[_ICMP_AT:]
+    return Icmp(_text(frame[26:30]), _text(frame[30:34]), (content[0], content[1]), content)

@@ -37,6 +37,7 @@ _STAMP = struct.Struct(">QHH")
 Deliver = Callable[[str, int, bytes, Address], None]
 DeliverRefusal = Callable[[str, int, Refusal], None]
 IntoSwitches = Callable[[str, bytes, bool], None]
+IsUp = Callable[[str], bool]
 
 
 def is_for_clients(datagram: bytes) -> bool:
@@ -80,9 +81,12 @@ class Conditions:
 class Network:
     """From host to host. With switches, frames pass them at the moment they are sent, and arrive later."""
 
-    def __init__(self, scene: Scene, deliver: Deliver, deliver_refusal: DeliverRefusal) -> None:
+    def __init__(self, scene: Scene, deliver: Deliver, deliver_refusal: DeliverRefusal, is_up: IsUp) -> None:
         """``deliver`` takes what arrives: host, port, datagram, and from whom. ``deliver_refusal`` takes what ICMP
-        says of a datagram that a host and port has sent."""
+        says of a datagram that a host and port has sent. ``is_up``: whether a host's kernel runs."""
+        self._is_up = is_up
+        self._switches_see_icmp = scene.plan.switches and "leader_gone" in scene.plan.features
+        self._echo_random = Random(f"echoes/{scene.plan.seed}")
         self.into_switches: IntoSwitches | None = None
         """Takes a frame at a host's port of a switch, and whether it is hostile; None: there are no switches."""
         self._deliver = deliver
@@ -152,6 +156,10 @@ class Network:
 
     def from_switch(self, host: str, frame: bytes) -> None:
         """A frame leaves the last switch for a host."""
+        icmp = frames.unpack_icmp(frame)
+        if icmp is not None:
+            self._icmp_arrives(host, icmp)
+            return
         found = frames.unpack(frame)
         if found is None:
             self._counts["bad UDP checksums"] += 1
@@ -159,6 +167,10 @@ class Network:
             return
         source, target, datagram = found
         sender = self._hosts.get(source[0])
+        if sender is None and self._is_cut_off(host, hears=True):
+            self._counts["hints lost"] += 1
+            self._lose(host, "cut off")
+            return
         conditions = self.conditions
         # Whom a copy is for shows here only.
         copy = is_fanout(datagram)
@@ -234,7 +246,7 @@ class Network:
 
     def refuse(self, host: str, port: int, source: Address) -> None:
         """A host's kernel answers that nobody listens at that port, unless it has answered often. Some answers are
-        lost, and some are late. They go round the switches, which only forward them."""
+        lost, and some are late. They go round the switches, unless those have a use for them."""
         there = self._hosts.get(source[0])
         if there is None:
             return
@@ -249,7 +261,40 @@ class Network:
         self._counts["port unreachable"] += 1
         late = random.randrange(REFUSAL_LATE_US) if random.random() < 0.05 else 0
         destination = self._senders[host].ip, port
+        if self._switches_see_icmp and self.into_switches is not None:
+            frame = frames.pack_refusal(self._senders[host], source, destination)
+            self._events.after(late, self.into_switches, host, frame, False)
+            return
         self.tell_refusal(there, source[1], Refusal(destination, True), 60 + random.randrange(200) + late)
+
+    def _icmp_arrives(self, host: str, icmp: frames.Icmp) -> None:
+        """A host's kernel gets an ICMP message from the last switch: it tells a socket of a port unreachable, and
+        answers an echo request."""
+        sender, random = self._hosts.get(icmp.source), self._echo_random
+        is_lost = self._hosts.get(icmp.target) != host or (sender, host) in self.conditions.cut
+        if is_lost or random.random() < self.unhappy or not self._is_up(host):
+            self._lose(host, "lost")
+        elif icmp.kind == frames.PORT_UNREACHABLE:
+            source, destination = icmp.about
+            refusal = Refusal(destination, destination[0] == icmp.source)
+            self.tell_refusal(host, source[1], refusal, 60 + random.randrange(200))
+        elif icmp.kind == frames.ECHO_REQUEST and sender is None:
+            self._counts["echo requests"] += 1
+            if self.into_switches is None or any(self._is_cut_off(host, hears=hears) for hears in (True, False)):
+                self._counts["echo requests unanswered"] += 1
+                return
+            reply = frames.pack_icmp(self._senders[host], icmp.source, frames.ECHO_REPLY, icmp.content[4:])
+            self._events.after(60 + random.randrange(200), self.into_switches, host, reply, False)
+
+    def _is_cut_off(self, host: str, *, hears: bool) -> bool:
+        """Whether a host hears, or is heard by, no other member: then its own link is cut in that direction."""
+        cut = self.conditions.cut
+        others = [one for one in self._scene.plan.topology.members if one != host]
+        return bool(others) and all(((one, host) if hears else (host, one)) in cut for one in others)
+
+    def forge_hint(self, host: str, port: int, source: Address, hint: bytes) -> None:
+        """Somebody on a link between the last switch and a host writes a hint."""
+        self._events.after(1, self._arrive, host, source, port, hint)
 
     def tell_refusal(self, host: str, port: int, refusal: Refusal, delay_us: int) -> None:
         """An ICMP message, true or forged, reaches a host's socket after that time."""

@@ -138,6 +138,14 @@ class WatchedRaft(Raft):
             self.watch.doubts.campaigns(self, before, 0)
         return is_news
 
+    def hint(self, term: int) -> bool:
+        before = Stance.of(self)
+        self.watch.doubts.hinted(self, term)
+        is_news = super().hint(term)
+        if before.role is Role.FOLLOWER and self.role is not before.role:
+            self.watch.doubts.campaigns(self, before, 0)
+        return is_news
+
     def read(self, overdue_ticks: int = 0) -> int:
         number = super().read(overdue_ticks)
         self.watch.asked_to_read(self, number)
@@ -377,6 +385,9 @@ class Node:
         process.alive = False
         for reason, count in process.drops().items():
             self.scene.counts[f"refused: {reason}"] += count
+        for group in process.groups.values():
+            for cause, count in group.hints_taken.items():
+                self.scene.counts[f"hints taken: {cause.name.lower()}"] += count
         self.scene.counts["paths proved larger"] += process.larger_paths()
         for group in process.groups.values():
             for name, count in asdict(group.core.fanout_counts).items():
@@ -536,7 +547,7 @@ class Process:
 
     def hear_refusal(self, refusal: Refusal) -> None:
         """ICMP's answer to a datagram arrives at the socket."""
-        if not self._plan.hints:
+        if not self._plan.hints.from_hosts:
             return
         self._socket.refusals.append(refusal)
         if not self._paused:

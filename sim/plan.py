@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from controller.network import FEATURES
-from hosts.config import DEFAULT_MTU, Cluster, Network, Reads
+from hosts.config import DEFAULT_MTU, Cluster, Hints, Network, Reads
 from hosts.config import Group as ClusterGroup
 from hosts.net.path import UDP_OVERHEAD
 from hosts.service.sessions import Limits
@@ -27,8 +27,10 @@ LEAST_OPERATIONS = 400
 REASSEMBLY_MIB = 8
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
-SENT_BY_LEADERS = tuple(name for name in FEATURES if name != "append_fanout")
-"""The features with which leaders send to each member by itself. Whether a plan has copies is drawn apart."""
+DRAWN_APART = ("append_fanout", "leader_gone")
+"""Features that were added later: whether a plan has them does not change what else it draws."""
+SENT_BY_LEADERS = tuple(name for name in FEATURES if name not in DRAWN_APART)
+"""The features with which leaders send to each member by itself."""
 NUMBERS_OF_WIPES = (0, 0, 0, 1, 3)
 NUMBERS_OF_PATHS = (0, 0, 1, 3)
 NUMBERS_OF_FALSE_WORDS = (0, 1, 2, 4)
@@ -155,8 +157,8 @@ class Plan:
     """Bytes of the largest datagram that they take."""
     huge_values: float = 0.0
     """The share of values of a MiB."""
-    hints: bool = True
-    """Members listen to what other hosts' kernels say."""
+    hints: Hints = Hints.BOTH
+    """To whom members listen about their leader's end."""
     network: Network = Network.PLAIN
     """What members are told that lies between them."""
 
@@ -209,7 +211,9 @@ class Plan:
             *(["with a hoarder of answers"] if self.hoarder_think_us else []),
             *(["with jumbo frames"] if self.mtu > DEFAULT_MTU else []),
             *(["with links that take less than members were told"] if self.takes < self.mtu - UDP_OVERHEAD else []),
-            *([] if self.hints else ["without hints"]),
+            *(["without hints"] if self.hints is Hints.NONE else []),
+            *(["with leader_gone"] if self.switches and "leader_gone" in self.features else []),
+            *(["with hints of the network alone"] if self.hints is Hints.NETWORK else []),
             *(["that ask for copies"] if self.network is Network.P4 else []),
             *(["that ask for copies in vain"] if self.network is Network.P4 and not self._copies else []),
             *(["with append_fanout"] if self._copies else []),
@@ -281,7 +285,7 @@ def draw(seed: int) -> Plan:
         step_bytes=random.choice((500, 16 << 10)),
     )
     plan = replace(plan, **_draw_sizes(seed, plan.core_options["snapshot_chunk_bytes"]))
-    return _draw_copies(plan) if switches else plan
+    return _draw_network_hints(_draw_copies(plan)) if switches else plan
 
 
 def _draw_copies(plan: Plan) -> Plan:
@@ -293,6 +297,16 @@ def _draw_copies(plan: Plan) -> Plan:
     return replace(plan, network=network, features=features)
 
 
+def _draw_network_hints(plan: Plan) -> Plan:
+    """Whether switches tell of a leader's end, and then perhaps hosts do not: drawn apart, as copies are."""
+    random = Random(f"hints/{plan.seed}")
+    if random.random() < 0.2:
+        return plan
+    alone = plan.hints is Hints.BOTH and plan.network is Network.P4 and random.random() < 0.5
+    hints = Hints.NETWORK if alone else plan.hints
+    return replace(plan, features=plan.features | {"leader_gone"}, hints=hints)
+
+
 def _draw_sizes(seed: int, chunk_bytes: int) -> dict[str, Any]:
     """What was added later and draws apart, so that seeds stay what they were. Values of a MiB make snapshots that
     would take minutes in small chunks."""
@@ -300,7 +314,7 @@ def _draw_sizes(seed: int, chunk_bytes: int) -> dict[str, Any]:
     mtu = random.choice((DEFAULT_MTU, DEFAULT_MTU, 9000))
     takes = random.choice((mtu - UDP_OVERHEAD, mtu - UDP_OVERHEAD, 1450, 4068))
     huge = random.choice((0.0, 0.0, 0.01)) if chunk_bytes > HUGE_FROM else 0.0
-    hints = random.random() < 0.8
+    hints = Hints(random.random() < 0.8)
     return {"mtu": mtu, "takes": takes, "huge_values": huge, "hints": hints}
 
 

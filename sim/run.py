@@ -11,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from controller.names import DropReason
+from controller.names import DropReason, EndFate
 from sim.plan import Kind
 from sim.recorder import Recorder
 from sim.world import Options, Record, Result, World, run
@@ -70,6 +70,19 @@ EXPECTED = (
     "campaigns on a hint",
     "votes on a hint",
     "seeds without hints",
+    "seeds with leader_gone",
+    "seeds with hints of the network alone",
+    "hints given: gone",
+    "hints given: cut_off",
+    "hints taken: gone",
+    "hints taken: cut_off",
+    "hints lost",
+    "forged hints",
+    "doubts of the network's",
+    "echo requests",
+    "echo requests unanswered",
+    "echo answers",
+    *(f"ends: {fate.name.lower()}" for fate in EndFate),
     "large requests",
     "requests together",
     "answers together",

@@ -119,7 +119,7 @@ class World:
         self.watches, self.member_addresses = scene.watches, scene.member_addresses
         topology = plan.topology
         self._port = topology.port
-        self.network = Network(scene, self._deliver, self._deliver_refusal)
+        self.network = Network(scene, self._deliver, self._deliver_refusal, self._host_is_up)
         self.fabric: Fabric | None = None
         if plan.switches:
             self.fabric = Fabric(scene, options.program, options.optimize, self.network.from_switch)
@@ -401,6 +401,11 @@ class World:
         receiver = self._receivers.get((host, port))
         if receiver is not None:
             receiver(datagram, source)
+
+    def _host_is_up(self, host: str) -> bool:
+        """Whether a host's kernel runs, whatever its member's process does."""
+        node = self._nodes_by_host.get(host)
+        return node is None or node.host_is_up
 
     def _deliver_refusal(self, host: str, port: int, refusal: Refusal) -> None:
         """An answer to a datagram has reached the socket that sent it, if it is still there."""

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from controller.network import MAX_GROUPS, MAX_MEMBERS
-from hosts.config import DEFAULT_MTU, LEAST_MTU, MIN_HEARTBEATS_PER_ELECTION
+from hosts.config import DEFAULT_MTU, LEAST_MTU, MIN_HEARTBEATS_PER_ELECTION, Hints, HintsField
 from hosts.files.checked_file import Document, FileFault, read_text
 from hosts.files.fields import MemberId, Whole, parse_host_address
 from hosts.files.strict_yaml import Place
@@ -106,7 +106,7 @@ class TopologyFile(_Strict):
     snapshot_entries: Whole | None = Field(default=None, ge=0)
     """What the cluster file of the nodes says; None: the nodes' own default."""
     reads: Literal["quorum", "lease", "log"] = "quorum"
-    hints: Annotated[bool, Field(strict=True)] = True
+    hints: HintsField = Hints.BOTH
     """Both as in a cluster file."""
 
 
@@ -200,7 +200,7 @@ class Topology:
     snapshot_entries: int | None = None
     reads: str = "quorum"
     mtu: int = DEFAULT_MTU
-    hints: bool = True
+    hints: Hints = Hints.BOTH
 
     @cached_property
     def members(self) -> tuple[str, ...]:

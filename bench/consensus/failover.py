@@ -1,4 +1,5 @@
-"""How long nothing is committed after the leader was killed (kill -9), beside etcd; and whether load costs a leader.
+"""How long nothing is committed after the leader was killed (kill -9), or its host cut off, beside etcd; and whether
+load costs a leader.
 
 A client begins a put every 10 ms. What counts is the time from the kill to the first answer to a put that was begun
 after it. The killed member comes back, and has time to catch up, before the next kill.
@@ -26,6 +27,7 @@ from bench.consensus.grounds import Ground, Timing
 from bench.consensus.systems import Etcd, Switchraft, System
 from bench.consensus.window import Lengths, quantile
 from bench.plot import Series
+from hosts.config import Hints
 from topo import paths
 from topo.errors import LabError, UsageError
 
@@ -36,6 +38,7 @@ SETTLE_S = 1.0
 SILENCE = "seconds to the next commit"
 LIMIT_S = 0.8
 ETCD_DEFAULTS = Timing(100, 1000)
+HINTS = {one.name.lower(): one for one in Hints}
 
 
 class Pulse:
@@ -84,8 +87,13 @@ def pulse(ground: Ground, system: System) -> Iterator[Pulse]:
         process.wait()
 
 
-def kills(ground: Ground, system: System, count: int, say: Callable[[str], None]) -> list[float]:
-    """Seconds without a commit, for each kill of whoever leads."""
+def kills(
+    ground: Ground, system: System, count: int, say: Callable[[str], None], *, cut: bool = False
+) -> list[float]:
+    """Seconds without a commit, for each kill of whoever leads. ``cut``: its host's link is broken, and mended,
+    instead. Raises LabError, and UsageError where there is no such link."""
+    if cut and ground.set_link is None:
+        raise UsageError("--cut breaks the link between a host and its switch: it takes the lab, not --loopback")
     found: list[float] = []
     try:
         system.start()
@@ -95,10 +103,17 @@ def kills(ground: Ground, system: System, count: int, say: Callable[[str], None]
                 client.first_after(time.monotonic())
                 leader = _leader(system)
                 moment = time.monotonic()
-                system.kill(leader)
+                if cut and ground.set_link is not None:
+                    ground.set_link(leader, False)
+                else:
+                    system.kill(leader)
                 found.append(client.first_after(moment) - moment)
-                say(f"{system.name}: kill {number + 1}/{count} of member {leader}: {found[-1]:.3f} s")
-                system.revive(leader)
+                what = "cut" if cut else "kill"
+                say(f"{system.name}: {what} {number + 1}/{count} of member {leader}: {found[-1]:.3f} s")
+                if cut and ground.set_link is not None:
+                    ground.set_link(leader, True)
+                else:
+                    system.revive(leader)
     finally:
         system.stop()
     return found
@@ -129,7 +144,14 @@ def load(system: System, minutes: float, outstanding: int) -> tuple[float, int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=20, help="of the leader, for each system and setting")
     parser.add_argument("--without-etcd", action="store_true")
-    parser.add_argument("--without-hints", action="store_true", help="'hints: false' in the cluster file")
+    parser.add_argument(
+        "--hints",
+        default="both",
+        choices=tuple(HINTS),
+        help="whose word of a leader's end counts: 'hints' in the cluster file",
+    )
+    parser.add_argument("--without-hints", dest="hints", action="store_const", const="none", help="--hints none")
+    parser.add_argument("--cut", action="store_true", help="the leader's host is cut off instead (needs the lab)")
     parser.add_argument("--load-minutes", type=float, default=0.0, help="then full load for so long: no elections?")
     parser.add_argument("--outstanding", type=int, default=256, help="requests on their way, under load")
     parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
@@ -154,7 +176,7 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps({"seconds": found, "load": loaded}, indent=2))
     else:
         if found:
-            Console(width=110).print(table(found))
+            Console(width=110).print(table(found, "host cut off" if options.cut else "killed"))
         if loaded is not None:
             print(f"{options.load_minutes:g} minutes of load: {loaded[0]:.0f} commits/s, {loaded[1]} elections")
     medians = {name: statistics.median(times) for name, times in found.items() if times}
@@ -170,7 +192,7 @@ def run(
     """Seconds by system and setting, and what ``load`` gives. Raises LabError, UsageError."""
     timing = Timing()
     found: dict[str, list[float]] = {}
-    hints = not options.without_hints
+    hints = HINTS[options.hints]
     with grounds.open(options.loopback, 3, 1, timing, options.switch, say, hints=hints) as ground:
         runs: list[tuple[Timing, System]] = [(timing, Switchraft(ground))] if options.kills else []
         if not options.without_etcd and options.kills:
@@ -180,9 +202,9 @@ def run(
                 say(etcd.INSTALL)
         for one, system in runs:
             name = label(system.name, one)
-            if not hints and isinstance(system, Switchraft):
-                name += ", no hints"
-            found[name] = kills(ground, system, options.kills, say)
+            if hints is not Hints.BOTH and isinstance(system, Switchraft):
+                name += f", hints: {options.hints}"
+            found[name] = kills(ground, system, options.kills, say, cut=options.cut)
         loaded = None
         if options.load_minutes:
             loaded = load(Switchraft(ground), options.load_minutes, options.outstanding)
@@ -194,8 +216,8 @@ def label(system: str, timing: Timing) -> str:
     return f"{system}, {timing.heartbeat}/{timing.election_timeout} ms"
 
 
-def table(found: dict[str, list[float]]) -> Table:
-    shown = Table("system, heartbeat/election timeout", "kills", title="leader killed: seconds to the next commit")
+def table(found: dict[str, list[float]], what: str = "killed") -> Table:
+    shown = Table("system, heartbeat/election timeout", "times", title=f"leader {what}: seconds to the next commit")
     for name in ("median", "least", "p90", "most"):
         shown.add_column(name, justify="right")
     for name, times in found.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from bench.consensus.loopback import free_port
-from hosts.config import DEFAULT_MTU
+from hosts.config import DEFAULT_MTU, Hints
 from topo import paths, topology
 from topo.errors import UsageError
 from topo.lab import namespace
@@ -47,6 +47,8 @@ class Ground:
     at_member: Callable[[int, Sequence[str]], list[str]]
     at_client: Callable[[Sequence[str]], list[str]]
     switches: Sequence[int] = ()
+    set_link: Callable[[int, bool], None] | None = None
+    """Breaks or mends the link between a member's host and its switch, where there is one."""
 
     def servers(self, group: int) -> list[str]:
         """What a client is told: the service address, or all members."""
@@ -56,7 +58,7 @@ class Ground:
 
 
 @contextmanager
-def loopback(nodes: int, groups: int, timing: Timing, hints: bool = True) -> Iterator[Ground]:
+def loopback(nodes: int, groups: int, timing: Timing, hints: Hints = Hints.BOTH) -> Iterator[Ground]:
     """No switches, no root: members at 127.0.0.1, 127.0.0.2, ..."""
     folder = _fresh_folder()
     addresses = {member: f"127.0.0.{member}" for member in range(1, nodes + 1)}
@@ -67,7 +69,7 @@ def loopback(nodes: int, groups: int, timing: Timing, hints: bool = True) -> Ite
         "port": port,
         "heartbeat_ms": timing.heartbeat,
         "election_timeout_ms": timing.election_timeout,
-        "hints": hints,
+        "hints": hints.value,
         "data": str(folder / "nodes"),
         "groups": [{"id": number, "members": addresses} for number in numbers],
     }
@@ -98,7 +100,7 @@ def lab(
     switch: str,
     say: Callable[[str], None],
     mtu: int = DEFAULT_MTU,
-    hints: bool = True,
+    hints: Hints = Hints.BOTH,
     starts: str = "manual",
 ) -> Iterator[Ground]:
     """The lab's hosts, through its switches and under its controller. ``starts``: "auto" where the lab itself is to
@@ -115,7 +117,7 @@ def lab(
     drawn["heartbeat_ms"], drawn["election_timeout_ms"] = timing.heartbeat, timing.election_timeout
     if mtu != DEFAULT_MTU:
         drawn["mtu"] = mtu
-    drawn["hints"] = hints
+    drawn["hints"] = hints.value
     path = folder / f"{TOPOLOGIES[nodes]}-{groups}{topology.SUFFIX}"
     path.write_text(yaml.safe_dump(drawn, sort_keys=False))
     with running(Options(topology=str(path), switch=switch, nodes=starts), say):
@@ -123,6 +125,11 @@ def lab(
         found = live.topology
         members = found.groups[0].members
         client = found.clients[0]
+
+        def set_link(member: int, up: bool) -> None:
+            host = found.host(members[member])
+            live.change({"cmd": "link", "a": host.name, "b": host.switch, "up": up, "one_way": False})
+
         yield Ground(
             f"{TOPOLOGIES[nodes]}, {switch} switch, links of {mtu}",
             folder,
@@ -134,6 +141,7 @@ def lab(
             lambda member, command: namespace.wrap(live.holder(members[member]), command),
             lambda command: namespace.wrap(live.holder(client), command),
             [process.pid for process in live.record.processes if process.kind == "switch"],
+            set_link,
         )
 
 
@@ -145,7 +153,7 @@ def open(
     switch: str,
     say: Callable[[str], None],
     mtu: int = DEFAULT_MTU,
-    hints: bool = True,
+    hints: Hints = Hints.BOTH,
 ) -> AbstractContextManager[Ground]:
     """One or the other. ``mtu`` is of the lab's links, ``hints`` of the members' cluster file. Raises LabError."""
     if on_loopback:

@@ -254,7 +254,7 @@ def _cluster(path: Path) -> None:
         "data": str(cluster.data), "names": dict(cluster.names),
         "heartbeat_ms": cluster.heartbeat_ms, "election_timeout_ms": cluster.election_timeout_ms,
         "reassembly_mib": cluster.reassembly_mib, "snapshot_entries": cluster.snapshot_entries,
-        "snapshot_mib": cluster.snapshot_mib, "reads": cluster.reads.value, "hints": cluster.hints,
+        "snapshot_mib": cluster.snapshot_mib, "reads": cluster.reads.value, "hints": cluster.hints.value,
         "network": cluster.network.value,
         "key_file": None if cluster.key_file is None else str(cluster.key_file),
         "groups": [

@@ -26,6 +26,7 @@ from hosts.net.udp import BATCH, Socket, UdpSocket
 from hosts.net.validation import AMPLIFICATION
 from hosts.raft.config import MAX_ID
 from hosts.raft.message import EVERYBODY, NOBODY, Message, MessageType
+from hosts.raft.patience import Cause
 from hosts.service.requests import MAX_REQUEST_BYTES, Encoded
 from hosts.wire import (
     FIRST_CLIENT_TYPE,
@@ -51,6 +52,7 @@ MESSAGE_OVERHEAD_BYTES = 1 << 20
 STRANGERS = ("not_member", "wrong_address", "bad_mac", "replayed")
 """The reasons for which a datagram is dropped that speaks for a member and does not come from it."""
 
+_CAUSES = frozenset(Cause)
 _FRAGMENT = int(Flag.FRAGMENT)
 _PROBES = frozenset({int(MessageType.FRAGMENT_STATUS), int(MessageType.CLIENT_FRAGMENT_STATUS)})
 """As fragments they only prove that datagrams of their size arrive."""
@@ -66,6 +68,8 @@ class Handlers:
     refuse: Callable[[Header, bytes, Address], bool]
     unreachable: Callable[[int, int], None]
     """Told the group and the member at whose address nobody listens, by that host's own word."""
+    hint: Callable[[int, int, Cause], None]
+    """Told the group, term and cause of a CampaignHint."""
 
 
 def draw_message_id() -> int:
@@ -103,12 +107,15 @@ class Transport:
         seal: Seal | None = None,
         mtu: int = DEFAULT_MTU,
         *,
-        hints: bool = True,
+        refusals: bool = True,
+        hints: bool = False,
         services: Mapping[int, Address] = {},
     ) -> None:
         """Without ``seal`` whoever has a member's address is believed. ``mtu``: bytes of the largest IP packet that
-        is tried. ``hints``: what other hosts' kernels answer is of interest. ``services``: by group, where to send
-        what the network is to copy to everybody. Raises OSError if ``address`` is unusable."""
+        is tried. ``refusals``: what other hosts' kernels answer is of interest. ``hints``: so is what the network's
+        controller says. ``services``: by group, where to send what the network is to copy to everybody. Raises
+        OSError if ``address`` is unusable."""
+        self._takes_hints = hints
         self._member = member
         self._seal = seal
         self._cluster = cluster if seal is None else seal.cluster
@@ -135,7 +142,7 @@ class Transport:
         overhead = SEAL_BYTES if seal is not None else 0
         self._outgoing = Peers(self._put, self._put_all, surroundings.draw_message_id, self._cluster, mtu, overhead)
         self._replies = Replies(self._put, self._put_all, surroundings.draw_message_id, mtu)
-        self.socket = surroundings.open_socket(address, largest_datagram(address[0], mtu), hints)
+        self.socket = surroundings.open_socket(address, largest_datagram(address[0], mtu), refusals)
 
     def close(self) -> None:
         self.socket.close()
@@ -238,7 +245,9 @@ class Transport:
             datagram = bytes(datagram)
             header = Header.unpack(datagram)
             self.received[header.type] += 1
-            if header.type < FIRST_CLIENT_TYPE:
+            if header.type == MessageType.CAMPAIGN_HINT:
+                self._take_hint(header)
+            elif header.type < FIRST_CLIENT_TYPE:
                 self._take_peer(header, datagram, address)
             else:
                 self._take_client(header, datagram, address, now)
@@ -327,6 +336,21 @@ class Transport:
             self._outgoing.on_status(FragmentStatus.unpack(message.data), address, self._clock())
         else:
             self._hand_on(header, payload)
+
+    def _take_hint(self, header: Header) -> None:
+        """A CampaignHint has no seal, for the controller is no member and has no key. It is taken all the same: it
+        moves nothing but the moment at which a member that hears its leader no more asks for votes. And it is taken
+        only behind switches that let in none but their controller's."""
+        if not self._takes_hints:
+            self.drops["hint_unwanted"] += 1
+        elif header.target != self._member or header.source != NOBODY:
+            self.drops["misdelivered"] += 1
+        elif header.group not in self._peers:
+            self.drops["unknown_group"] += 1
+        elif header.commit not in _CAUSES:
+            self.drops["malformed"] += 1
+        else:
+            self._handlers.hint(header.group, header.term, Cause(header.commit))
 
     def _open(self, header: Header, datagram: bytes, address: Address) -> bytes | None:
         """A member's datagram without its seal; None if it is none for this member."""

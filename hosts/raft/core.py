@@ -268,12 +268,25 @@ class Raft:
         the word counts for nothing, or is no news."""
         if not self._follows() or member != self.leader or not self._patience.lose():
             return False
-        turn, part = self._turn_after(member)
+        self._wait_less_for(member)
+        return True
+
+    def hint(self, term: int) -> bool:
+        """The network's controller hints that the leader of ``term`` has ended. If this member follows that one, it
+        waits for it no longer than two and a half heartbeats of its own silence; all else is as with
+        ``leader_unreachable``. False if the hint counts for nothing, or is no news."""
+        if not self._follows() or term != self.current_term or not self._patience.hint():
+            return False
+        self._wait_less_for(self.leader)
+        return True
+
+    def _wait_less_for(self, leader: int) -> None:
+        """Campaign when the own turn comes, after as much silence as is enough by what was said of the leader."""
+        turn, part = self._turn_after(leader)
         wait = self._patience.left(self._heard_ago) + turn * part
         self._timeout = min(self._timeout, self._elapsed + wait)
         if not wait:
             self._campaign()
-        return True
 
     def propose(self, data: bytes) -> tuple[int, int]:
         """Take a command into the log; its (term, index). It is committed once Ready.committed holds an entry of that
@@ -584,8 +597,7 @@ class Raft:
 
     def _forget_word_of_its_end(self) -> None:
         """What was said of a leader's end does not count any more: it speaks, or its term is over."""
-        if self._patience.gone:
-            self._patience.gone = False
+        if self._patience.forget():
             self._draw_timeout()
             if self.leader != NOBODY:
                 self._take_turn_after(self.leader)

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from hosts.raft.config import Config
 
 LONG = 1 << 30
 """More ticks than anybody waits for."""
 
 
+class Cause(IntEnum):
+    """Why the network's controller gives a hint: the wire numbers of a CampaignHint's ``commit``."""
+
+    GONE = 1
+    """The leader's host has said that nobody is there."""
+    CUT_OFF = 2
+    """The leader's host answers nothing, and no switch hears it."""
+
+
 class Patience:
     """A follower asks after a silent leader. Where nobody is there any more, the host's kernel may answer that. Then
-    the follower waits for it no longer than until it asks: ``Config.probe_ticks``, and not the election timeout.
+    the follower waits for it no longer than until it asks: ``Config.probe_ticks``, and not the election timeout. A
+    hint of the network's controller does likewise, but then it waits for two and a half heartbeats of its own
+    silence.
 
-    That answer is advice, and may be forged or late. So it counts only while this member itself hears nothing, and is
+    Either is advice, and may be forged or late. So it counts only while this member itself hears nothing, and is
     forgotten as soon as the leader speaks, or the term ends. With leases it never counts: leaders rely on the
     election timeout then.
     """
 
-    __slots__ = ("_every", "_first", "_until", "gone")
+    __slots__ = ("_every", "_first", "_hinted_after", "_until", "gone", "hinted")
 
     def __init__(self, config: Config) -> None:
         self._first = config.probe_ticks if not config.lease_ticks else 0
         self._every = config.heartbeat_ticks
         self._until = config.election_timeout_ticks
+        self._hinted_after = -(-5 * config.heartbeat_ticks // 2) if self._first else LONG
         self.gone = False
         """Whether the host of this term's leader has answered that nobody is there."""
+        self.hinted = False
+        """Whether the network's controller has hinted that this term's leader has ended."""
 
     def asks(self, heard_ago: int) -> bool:
         """Whether to ask after the leader at this tick: it was heard ``heard_ago`` ticks ago. Asked is once a
@@ -44,14 +60,34 @@ class Patience:
         self.gone = True
         return True
 
+    def hint(self) -> bool:
+        """The controller hints that the leader has ended. False if that counts for nothing, or is no news."""
+        if self.gone or self.hinted or not self._first:
+            return False
+        self.hinted = True
+        return True
+
+    def forget(self) -> bool:
+        """The leader speaks, or its term is over. False if nothing was said of its end."""
+        was_told = self.gone or self.hinted
+        self.gone = self.hinted = False
+        return was_told
+
+    @property
+    def _enough(self) -> int:
+        """The ticks of silence for which this member waits, by what it was told."""
+        if self.gone:
+            return self._first
+        return self._hinted_after if self.hinted else LONG
+
     def left(self, heard_ago: int) -> int:
-        """The ticks that this member waits on for a leader that is gone."""
-        return max(0, self._first - heard_ago)
+        """The ticks that this member waits on for a leader that has ended, as it was told."""
+        return max(0, self._enough - heard_ago)
 
     def is_over(self, heard_ago: int) -> bool:
-        """Whether an election is wanted before the election timeout: the leader is gone, by its host's word, and this
-        member has heard nothing of it since."""
-        return self.gone and heard_ago >= self._first
+        """Whether an election is wanted before the election timeout: the leader has ended, by its host's word or the
+        controller's, and this member has heard nothing of it for as long as that takes."""
+        return heard_ago >= self._enough
 
     def retry_in(self, heard_ago: int) -> int:
         """The ticks after which to ask again for votes in vain: others may hear later than this member that the

@@ -12,7 +12,13 @@
 const bit<16> ETHERTYPE_IPV4 = 0x0800;
 // IEEE 802 local experimental Ethertype 1: the controller's probes of links between switches.
 const bit<16> ETHERTYPE_PROBE = 0x88B5;
+const bit<8> PROTOCOL_ICMP = 1;
 const bit<8> PROTOCOL_UDP = 17;
+
+// ICMP types and a code (RFC 792).
+const bit<8> ICMP_ECHO_REPLY = 0;
+const bit<8> ICMP_UNREACHABLE = 3;
+const bit<8> ICMP_PORT_UNREACHABLE = 3;
 
 const bit<16> ETHERNET_BYTES = 14;
 const bit<16> IPV4_BYTES = 20;
@@ -38,13 +44,15 @@ const bit<32> ROUTES = 4096;
 const bit<32> MESSAGE_TYPES = 32;
 const bit<32> DROP_REASONS = 32;
 const bit<32> COPY_FATES = 8;
+const bit<32> END_FATES = 8;
 // Every message type above counts as this one.
 const bit<8> LAST_COUNTED_TYPE = 31;
 
 // standard_metadata.instance_type of a copy that a multicast group has made (BMv2's simple_switch).
 const bit<32> MULTICAST_COPY = 5;
 
-// How often one group's digest may go out while switch and controller disagree, in microseconds.
+// How often one group's digest may go out while switch and controller disagree, and how often that a group's leader is
+// silent, or that nobody is at a port's host, in microseconds.
 const bit<48> DIGEST_PERIOD_US = 200000;
 
 // Wire numbers, as in hosts/raft/message.py.
@@ -71,7 +79,8 @@ enum bit<7> ControllerKind {
   frame = 0,         // packet-out: send the frame out of egress_port
   registers = 1,     // packet-out: read a slot's registers; packet-in: the answer
   probe = 2,         // packet-in: a link probe that arrived on ingress_port
-  configuration = 3  // packet-in: a Configuration message of a registered member
+  configuration = 3, // packet-in: a Configuration message of a registered member
+  echo_reply = 4     // packet-in: a member's host answers an ICMP echo request of the controller
 }
 
 #endif  // CONSTANTS_P4_

@@ -56,6 +56,14 @@ header udp_t {
   bit<16> checksum;
 }
 
+header icmp_t {
+  bit<8> type;
+  bit<8> code;
+  bit<16> checksum;
+  bit<16> identifier;  // of an echo; unused in what is quoted below
+  bit<16> sequence;
+}
+
 // The 40 bytes of hosts/wire.py. What follows them is never read by a switch.
 header raft_t {
   bit<8> version;
@@ -78,6 +86,10 @@ struct headers_t {
   ipv4_t ipv4;
   udp_t udp;
   raft_t raft;
+  icmp_t icmp;
+  // The packet that an ICMP port unreachable is about.
+  ipv4_t quoted_ipv4;
+  udp_t quoted_udp;
 }
 
 struct metadata_t {
@@ -89,6 +101,9 @@ struct metadata_t {
   bool registered;    // its sender is the member it names (or another switch has checked that)
   bool fanout;        // copied by a multicast group, not forwarded
   bool stale;         // its term is lower than that of a leader who is heard
+  bool to_silent;     // it is for a leader who was not heard for a window
+  bit<8> heard_leader;
+  bit<64> heard_term;
   // The group's entry:
   bit<8> slot;
   bit<8> quorum;
@@ -100,6 +115,19 @@ struct metadata_t {
 
 // What a switch has heard of a group's leader, when that is not what the group's entry says.
 struct leader_digest_t {
+  bit<16> group;
+  bit<8> slot;
+  bit<8> leader;
+  bit<64> term;
+}
+
+// Nobody listens at the Raft port of a member's host, by that host's own word.
+struct leader_gone_digest_t {
+  ipv4_addr_t address;
+}
+
+// A member asks after a leader that the switch has not heard for a window either.
+struct leader_silence_digest_t {
   bit<16> group;
   bit<8> slot;
   bit<8> leader;

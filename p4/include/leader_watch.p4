@@ -64,6 +64,9 @@ control leader_watch(inout headers_t hdr, inout metadata_t meta, inout standard_
       bool from_leader = hdr.raft.type == MessageType.append_entries || hdr.raft.type == MessageType.install_snapshot;
       bool lapsed = leader == NOBODY || now - heard_at > window;
       meta.stale = hdr.raft.term < term && !lapsed;
+      meta.to_silent = lapsed && leader != NOBODY && hdr.raft.target == leader && !from_leader;
+      meta.heard_leader = leader;
+      meta.heard_term = term;
       if (from_leader && !meta.stale) {
         learn();
         if (term != meta.term || leader != meta.leader) {

@@ -1,4 +1,5 @@
-// Ethernet, IPv4, UDP, Raft. A datagram on the Raft port whose first byte is 64 or more is QUIC: plain traffic.
+// Ethernet, IPv4, UDP, Raft. A datagram on the Raft port whose first byte is 64 or more is QUIC: plain traffic. Of ICMP
+// what leader_gone.p4 asks for: the first eight bytes, and the packet that a port unreachable quotes.
 #ifndef PARSER_P4_
 #define PARSER_P4_
 
@@ -31,6 +32,7 @@ parser raft_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
     packet.extract(hdr.ipv4);
     transition select(hdr.ipv4.ihl, hdr.ipv4.flags[0:0], hdr.ipv4.frag_offset, hdr.ipv4.protocol) {
       (5, 0, 0, PROTOCOL_UDP): parse_udp;
+      (5, 0, 0, PROTOCOL_ICMP): parse_icmp;
       default: accept;
     }
   }
@@ -55,6 +57,28 @@ parser raft_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
     packet.extract(hdr.raft);
     transition accept;
   }
+
+  state parse_icmp {
+    packet.extract(hdr.icmp);
+    transition select(hdr.icmp.type, hdr.icmp.code) {
+      (ICMP_UNREACHABLE, ICMP_PORT_UNREACHABLE): parse_quoted_ipv4;
+      default: accept;
+    }
+  }
+
+  state parse_quoted_ipv4 {
+    packet.extract(hdr.quoted_ipv4);
+    transition select(hdr.quoted_ipv4.version, hdr.quoted_ipv4.ihl, hdr.quoted_ipv4.frag_offset,
+                      hdr.quoted_ipv4.protocol) {
+      (4, 5, 0, PROTOCOL_UDP): parse_quoted_udp;
+      default: accept;
+    }
+  }
+
+  state parse_quoted_udp {
+    packet.extract(hdr.quoted_udp);
+    transition accept;
+  }
 }
 
 control raft_deparser(packet_out packet, in headers_t hdr) {
@@ -64,6 +88,9 @@ control raft_deparser(packet_out packet, in headers_t hdr) {
     packet.emit(hdr.ipv4);
     packet.emit(hdr.udp);
     packet.emit(hdr.raft);
+    packet.emit(hdr.icmp);
+    packet.emit(hdr.quoted_ipv4);
+    packet.emit(hdr.quoted_udp);
   }
 }
 

@@ -20,7 +20,8 @@ enum bit<8> DropReason {
   bad_target = 14,    // target 255 on anything but a FANOUT or a Configuration, or a FANOUT to a single member
   udp_fragment = 15,  // an IPv4 fragment of a UDP datagram, which the guard could not look into
   bad_packet_out = 16, // a packet-out of an unknown kind or slot
-  wrong_port = 17     // a FANOUT that does not come from where its leader lies
+  wrong_port = 17,    // a FANOUT that does not come from where its leader lies
+  forged_hint = 18    // a CampaignHint: the controller's own never come in at a port
 }
 
 // What becomes of a copy of a FANOUT, each with a counter (index = the number here).
@@ -30,6 +31,16 @@ enum bit<8> CopyFate {
   over_trunk = 2,     // to the next switch of the tree
   to_sender = 3,      // not made: it would go to the member that has sent the message
   back = 4            // not made: it would go back over the trunk that the message came by
+}
+
+// What becomes of an ICMP port unreachable that enters at an edge port, each with a counter (index = the number here).
+// It is forwarded in any case.
+enum bit<8> EndFate {
+  told = 0,           // to the controller
+  too_soon = 1,       // something was told of that port a moment ago
+  no_entry = 2,       // its sender is not known as a member's host at that port
+  other_address = 3,  // it is not about its sender's own address
+  other_port = 4      // it is about another port than Raft's, or not about UDP
 }
 
 #endif  // REASONS_P4_

@@ -34,6 +34,9 @@ control raft_validity(in headers_t hdr, inout metadata_t meta) {
       meta.drop_reason = DropReason.bad_version;
     } else if (meta.peer && every_number[63:63] == 1) {
       meta.drop_reason = DropReason.term_range;
+    } else if (hdr.raft.type == MessageType.campaign_hint) {
+      // The controller's leave by a packet-out at the member's own port, so none ever comes in.
+      meta.drop_reason = DropReason.forged_hint;
     } else if (fanout && hdr.raft.type != MessageType.append_entries) {
       meta.drop_reason = DropReason.bad_flags;
     } else if (fanout ? hdr.raft.target != EVERYBODY
@@ -57,8 +60,8 @@ control validity(in headers_t hdr, inout metadata_t meta, in standard_metadata_t
       if (meta.drop_reason == DropReason.none) {
         if (hdr.raft.isValid()) {
           raft_validity.apply(hdr, meta);
-        } else if (standard_metadata.parser_error != error.NoError) {
-          // Only a UDP header or what follows it on the Raft port can be missing here.
+        } else if (standard_metadata.parser_error != error.NoError && hdr.ipv4.protocol == PROTOCOL_UDP) {
+          // Only a UDP header or what follows it on the Raft port can be missing here. ICMP may be as short as it likes.
           meta.drop_reason = hdr.udp.isValid() ? DropReason.short_raft : DropReason.parser_error;
         }
       }

@@ -1,8 +1,8 @@
 """Who hears its leader keeps to it: neither does it ask for votes, nor does it give one.
 
 A member may doubt a leader after an election timeout of silence. Sooner it may only on its leader's host's word that
-nobody is there, which has come since it heard that leader last, and only if it has heard nothing for a while itself;
-and never where leaders hold leases.
+nobody is there, or on a hint, which has come since it heard that leader last, and only if it has heard nothing for a
+while itself; and never where leaders hold leases.
 """
 
 from __future__ import annotations
@@ -40,14 +40,23 @@ class Doubts:
         self._gone: dict[int, set[tuple[int, int]]] = {}
         """By member: the terms and leaders whose end its host has told it since it heard them last."""
 
+        self._hinted: dict[int, set[tuple[int, int]]] = {}
+        """By member: the terms and leaders of which it was hinted that they have ended, since it heard them last."""
+
     def told_of_end(self, core: Raft, gone: int) -> None:
         """A member takes word that nobody is at the address of ``gone``."""
         if core.leader == gone:
             self._gone.setdefault(core.id, set()).add((core.current_term, gone))
 
+    def hinted(self, core: Raft, term: int) -> None:
+        """A member takes a hint that the leader of ``term`` has ended."""
+        if core.current_term == term:
+            self._hinted.setdefault(core.id, set()).add((term, core.leader))
+
     def hears(self, core: Raft) -> None:
         """A member takes something from its leader."""
         self._gone.pop(core.id, None)
+        self._hinted.pop(core.id, None)
 
     def campaigns(self, core: Raft, before: Stance, ticks: int) -> None:
         """A follower has begun to ask for votes, within so many ticks."""
@@ -67,11 +76,15 @@ class Doubts:
 
     def _check(self, core: Raft, before: Stance, heard_ago: int, what: str) -> None:
         config = core.config
-        told = (before.term, before.leader) in self._gone.get(core.id, ())
-        if told and heard_ago >= 1.5 * config.heartbeat_ticks and not config.lease_ticks:
+        led = before.term, before.leader
+        told, hinted = led in self._gone.get(core.id, ()), led in self._hinted.get(core.id, ())
+        least = 1.5 if told else 2.5
+        if (told or hinted) and heard_ago >= least * config.heartbeat_ticks and not config.lease_ticks:
+            self._counts["doubts of the network's"] += not told
             return
+        why = "which it was told is gone" if told or hinted else "which nobody says is gone"
         self._fail(
             "who hears its leader keeps to it",
             f"member {core.id} {what} in term {before.term}, {heard_ago} ticks after it heard its leader "
-            f"{before.leader} last, " + ("which it was told is gone" if told else "which nobody says is gone"),
+            f"{before.leader} last, {why}",
         )

@@ -2,7 +2,7 @@
 
 nemesis   faults of members, disks, network, switches and controller, as the plan has drawn them
 wiping    a member's folder is deleted, and an operator mends that
-false_word  forged ICMP: that nobody is at a leader's address
+false_word  forged ICMP and hints: that nobody is at a leader's address, or that it has ended
 hostile   garbage and forged messages
 forger    requests under another one's address, so that the answers hit that one
 """

@@ -1,13 +1,19 @@
-"""Forged ICMP: somebody writes to members that nobody is at their leader's address, while it is there."""
+"""Forged ICMP: somebody writes to members that nobody is at their leader's address, while it is there. And forged
+hints of the controller's: switches let none in, so it takes somebody who can write behind the last of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from random import Random
 
+from controller import hints
 from hosts.net.udp import Refusal
 from hosts.raft.core import Role
+from hosts.raft.message import EVERYBODY, NOBODY, MessageType
+from hosts.wire import Header
+from sim import frames
 from sim.events import MS
+from sim.frames import Sender
 from sim.network import Network
 from sim.node import Node
 from sim.scene import Scene
@@ -25,6 +31,9 @@ class FalseWord:
         """Whether all members are deceived at the same time."""
         self._pause_us = random.choice((10, 50, 200)) * MS
         self._goes_on = True
+        plan = scene.plan
+        self._network_hints = plan.switches and "leader_gone" in plan.features and plan.cluster.takes_hints
+        self._hint_random = Random(f"false hints/{plan.seed}/{scene.events.now}")
 
     def begin(self) -> None:
         """Forge some, and go on later."""
@@ -38,6 +47,8 @@ class FalseWord:
                 host, port = deceived.host, deceived.address[1]
                 self._network.tell_refusal(host, port, refusal, 1 + random.randrange(200))
                 self._scene.counts["forged refusals"] += 1
+            if self._network_hints:
+                self._forge_hints(leader)
         self._scene.events.after(1 + random.randrange(2 * self._pause_us), self.begin)
 
     def end(self) -> None:
@@ -50,6 +61,41 @@ class FalseWord:
             for node in self._nodes.values()
             if node.process and any(group.core.role is Role.LEADER for group in node.process.groups.values())
         ]
+
+    def _forge_hints(self, leader: Node) -> None:
+        """Hints behind the switches about terms of now, of once and to come; and into the switches, from hosts."""
+        random, network, plan = self._hint_random, self._network, self._scene.plan
+        assert leader.process is not None
+        for number, group in leader.process.groups.items():
+            term = group.core.current_term
+            for node in self._nodes.values():
+                drawn = random.choice((term, term, term, max(1, term - 1), term + 1))
+                target = random.choice((node.member, node.member, node.member, EVERYBODY))
+                source = random.choice((NOBODY, NOBODY, NOBODY, leader.member))
+                cause = random.choice((1, 1, 2, 2, 3))
+                hint = Header(MessageType.CAMPAIGN_HINT, source, target, number, drawn, commit=cause).pack()
+                network.forge_hint(node.host, node.address[1], (hints.ADDRESS, plan.topology.port), hint)
+                self._scene.counts["forged hints"] += 1
+                at = random.choice(plan.topology.hosts)
+                sender = Sender(str(at.ip), at.mac, at.gateway_mac)
+                network.raw(at.name, frames.pack(sender, plan.topology.port, node.address, hint, checksum=False))
+        self._forge_icmp(leader)
+
+    def _forge_icmp(self, leader: Node) -> None:
+        """From a client's host as if from the leader's, and from the leader's own host about others and other ports;
+        the answer to a request that nobody has made."""
+        random, network, topology = self._hint_random, self._network, self._scene.plan.topology
+        own = topology.host(leader.host)
+        others = [node for node in self._nodes.values() if node is not leader] or [leader]
+        other = random.choice(others)
+        clients = [host for host in topology.hosts if host.name not in topology.members]
+        host, port = leader.address
+        about = random.choice(((host, port), other.address, (host, port + 1)))
+        at = random.choice(clients) if about == leader.address else own
+        mac = Sender(host, at.mac, at.gateway_mac)
+        network.raw(at.name, frames.pack_refusal(mac, other.address, about))
+        rest = hints.IDENTIFIER.to_bytes(2, "big") + random.getrandbits(16).to_bytes(2, "big")
+        network.raw(own.name, frames.pack_icmp(mac, hints.ADDRESS, frames.ECHO_REPLY, rest))
 
     def _draw(self, leader: Node) -> Refusal:
         """Mostly right in all but that it is not true."""

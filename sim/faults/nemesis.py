@@ -20,7 +20,7 @@ from sim.faults.false_word import FalseWord
 from sim.faults.wiping import Wiping
 from sim.network import Network
 from sim.node import Node, Process
-from sim.plan import SENT_BY_LEADERS, Fault, Kind
+from sim.plan import DRAWN_APART, SENT_BY_LEADERS, Fault, Kind
 from sim.scene import Scene
 
 Undo = Callable[[], None]
@@ -675,7 +675,7 @@ class Nemesis:
         return recover
 
     def _false_word(self, random: Random) -> Undo:
-        self._note("somebody forges ICMP from leaders' hosts")
+        self._note("somebody forges ICMP from leaders' hosts, and hints")
         forger = FalseWord(self._scene, self._nodes, self._network, random)
         forger.begin()
         return forger.end
@@ -702,8 +702,7 @@ class Nemesis:
         """Taken out of all switches at run time, and put back. A controller that starts later has it on."""
         controller = self._control.controller
         names = [name for name in SENT_BY_LEADERS if name != "member_guard"]
-        if "append_fanout" in self._scene.plan.features:
-            names.append("append_fanout")
+        names += [one for one in DRAWN_APART if one in self._scene.plan.features]
         name = random.choice(names)
         if controller is None or name not in controller.decisions.features:
             return None

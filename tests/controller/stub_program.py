@@ -18,6 +18,8 @@ _TABLES = {
     "configuration": ({"group": 16}, "tell_controller"),
     "fanout_copy": ({"group": 16, "egress_port": 9, "member": 16}, "to_member", "over_trunk"),
     "append_fanout": ({"group": 16, "source": 8}, "copy_along"),
+    "leader_gone": ({"ingress_port": 9, "address": 32}, "is_members_host"),
+    "leader_silence": ({"group": 16}, "tell_silence"),
     "service_addresses": ({"address": 32}, "is_service"),
     "ipv4_lpm": ({"dst_addr": 32}, "forward"),
 }
@@ -30,9 +32,11 @@ _ACTIONS = {
     "drop_stale": {},
     "steer_to_leader": {},
     "tell_controller": {},
+    "tell_silence": {},
     "to_member": {"dst_mac": 48, "address": 32, "udp_port": 16},
     "over_trunk": {"dst_mac": 48},
     "copy_along": {"from_port": 9, "multicast_group": 16},
+    "is_members_host": {"controller_address": 32, "identifier": 16},
     "is_service": {},
     "forward": {"dst_mac": 48, "port": 9},
 }
@@ -48,9 +52,10 @@ _HEADERS = {
         "now_us": 48,
     },
 }
-_COUNTERS = {"messages": 32, "drops": 32, "redirects": 64, "copies": 8, "port_rx": 512, "port_tx": 512}
+_COUNTERS = {"messages": 32, "drops": 32, "redirects": 64, "copies": 8, "ends": 8, "port_rx": 512, "port_tx": 512}
 _DIRECT_COUNTERS = {"member_counter": "members"}
-_DIGEST = {"group": 16, "slot": 8, "leader": 8, "term": 64}
+_HEARD = {"group": 16, "slot": 8, "leader": 8, "term": 64}
+_DIGESTS = {"leader_digest_t": _HEARD, "leader_gone_digest_t": {"address": 32}, "leader_silence_digest_t": _HEARD}
 
 
 def p4info() -> p4i.P4Info:
@@ -82,21 +87,19 @@ def p4info() -> p4i.P4Info:
             preamble=_preamble(counter_id, name), spec={"unit": "BOTH"}, direct_table_id=table_ids[table_name]
         )
         next(t for t in info.tables if t.preamble.id == table_ids[table_name]).direct_resource_ids.append(counter_id)
-    info.digests.add(
-        preamble=_preamble(0x17000001, "leader_digest_t", prefix=""),
-        type_spec=p4t.P4DataTypeSpec(struct=p4t.P4NamedType(name="leader_digest_t")),
-    )
-    members = [
-        p4t.P4StructTypeSpec.Member(
-            name=name,
-            type_spec=p4t.P4DataTypeSpec(
-                bitstring=p4t.P4BitstringLikeTypeSpec(bit=p4t.P4BitTypeSpec(bitwidth=width))
-            ),
+    for number, (name, fields) in enumerate(_DIGESTS.items(), 1):
+        info.digests.add(
+            preamble=_preamble(0x17000000 + number, name, prefix=""),
+            type_spec=p4t.P4DataTypeSpec(struct=p4t.P4NamedType(name=name)),
         )
-        for name, width in _DIGEST.items()
-    ]
-    info.type_info.structs["leader_digest_t"].CopyFrom(p4t.P4StructTypeSpec(members=members))
+        members = [_field(field, width) for field, width in fields.items()]
+        info.type_info.structs[name].CopyFrom(p4t.P4StructTypeSpec(members=members))
     return info
+
+
+def _field(name: str, width: int) -> p4t.P4StructTypeSpec.Member:
+    bits = p4t.P4BitstringLikeTypeSpec(bit=p4t.P4BitTypeSpec(bitwidth=width))
+    return p4t.P4StructTypeSpec.Member(name=name, type_spec=p4t.P4DataTypeSpec(bitstring=bits))
 
 
 def _preamble(number: int, name: str, prefix: str = "ingress.part.") -> p4i.Preamble:

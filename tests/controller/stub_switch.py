@@ -11,12 +11,14 @@ from typing import Any
 import grpc
 from finsy import P4PacketOut, P4Schema, P4TableEntry
 from finsy.proto import U128, p4r, p4r_grpc, rpc_code, rpc_status
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.l2 import Ether
 
 from controller.desired import Entry, Held, MulticastGroup
 from controller.network import Network
-from controller.program import Program
+from controller.program import DIGESTS, Program
 
-FRAME, REGISTERS, PROBE = 0, 1, 2
+FRAME, REGISTERS, PROBE, ECHO_REPLY = 0, 1, 2, 4
 _UNBOUND = object()
 
 
@@ -45,6 +47,13 @@ class Fabric:
         return None
 
 
+def echo_reply(request: bytes) -> bytes:
+    """How a host answers an ICMP echo request."""
+    asked = Ether(request)
+    answer = IP(src=asked[IP].dst, dst=asked[IP].src) / ICMP(type=0, id=asked[ICMP].id, seq=asked[ICMP].seq)
+    return bytes(Ether(src=asked.dst, dst=asked.src) / answer)
+
+
 class StubSwitch(p4r_grpc.P4RuntimeServicer):
     """One switch. ``start`` and ``stop`` are a process's; entries do not survive."""
 
@@ -69,7 +78,11 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         self._highest = 0
         self._entries: dict[bytes, p4r.TableEntry] = {}
         self._groups: dict[int, p4r.MulticastGroupEntry] = {}
-        self.digest_configured = False
+        self._digests: set[int] = set()
+        self.to_hosts: list[tuple[int, bytes]] = []
+        """Frames that have left for hosts, with their ports."""
+        self.answers_at: set[int] = set()
+        """Ports where hosts answer echo requests."""
         self.streams: dict[int, asyncio.Queue[p4r.StreamMessageResponse]] = {}
         self.packets: dict[tuple[int, int], int] = {}
         self.counters: dict[tuple[str, int], tuple[int, int]] = {}
@@ -127,12 +140,20 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
     def hear(self, leader: int, term: int, slot: int = 0) -> None:
         self.registers[slot] = Registers(leader, term)
 
-    def digest(self, group: int, slot: int, leader: int, term: int) -> None:
-        """Send a leader digest to the primary."""
-        if not self.digest_configured:
+    @property
+    def digest_configured(self) -> bool:
+        """Whether all digests are."""
+        return len(self._digests) == len(DIGESTS)
+
+    def digest(self, group: int, slot: int, leader: int, term: int, name: str = "leader_digest_t") -> None:
+        """Send a digest about a leader to the primary."""
+        self.send_digest(name, {"group": group, "slot": slot, "leader": leader, "term": term})
+
+    def send_digest(self, name: str, data: dict[str, int]) -> None:
+        """Send any digest to the primary, if it wants those."""
+        digest = self.schema.digests[name]
+        if digest.id not in self._digests:
             return
-        data = {"group": group, "slot": slot, "leader": leader, "term": term}
-        digest = self.schema.digests["leader_digest_t"]
         message = p4r.DigestList(digest_id=digest.id, list_id=1, data=[digest.type_spec.encode_data(data)])
         self._to_primary(p4r.StreamMessageResponse(digest=message))
 
@@ -213,6 +234,10 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
             peer = self.fabric.peer(self.name, packet["egress_port"])
             if peer is not None:
                 peer[0].arrive(peer[1], packet.payload)
+            elif packet["egress_port"] not in self.fabric.network.trunks(self.name):
+                self.to_hosts.append((packet["egress_port"], packet.payload))
+                if packet["egress_port"] in self.answers_at:
+                    self._packet_in(echo_reply(packet.payload), packet["egress_port"], ECHO_REPLY)
         elif packet["kind"] == REGISTERS:
             held = self.registers.get(packet["slot"], Registers())
             now = 10_000_000_000
@@ -249,7 +274,7 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         self.config = request.config
         self._entries.clear()
         self._groups.clear()
-        self.digest_configured = False
+        self._digests.clear()
         self.pushes += 1
         return p4r.SetForwardingPipelineConfigResponse()
 
@@ -285,9 +310,10 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
 
     def _update(self, update: p4r.Update) -> int:
         if update.entity.HasField("digest_entry"):
-            if self.digest_configured and update.type == p4r.Update.INSERT:
+            number = update.entity.digest_entry.digest_id
+            if number in self._digests and update.type == p4r.Update.INSERT:
                 return int(rpc_code.ALREADY_EXISTS)
-            self.digest_configured = update.type != p4r.Update.DELETE
+            (self._digests.discard if update.type == p4r.Update.DELETE else self._digests.add)(number)
             return int(rpc_code.OK)
         if update.entity.HasField("packet_replication_engine_entry"):
             return self._update_group(update)

@@ -28,6 +28,8 @@ from controller.network import Network, parse
 from controller.routes import routes
 from tests.controller.triangle import H1, H2, H3, SERVICE, triangle
 
+CONTROLLER = 0xA9FE1A29
+
 TRIANGLE = parse(triangle())
 ALL = frozenset(TRIANGLE.links)
 
@@ -55,6 +57,9 @@ def test_what_s1_of_the_triangle_holds() -> None:
         f"fanout_copy[group=1 egress_port=1 member=1] to_member(dst_mac={0x0101}, address={H1}, udp_port=26410)",
         "multicast_groups[1] 1/1",
         "append_fanout[group=1 source=2] copy_along(from_port=3, multicast_group=1)",
+        f"leader_gone[ingress_port=1 address={H1}] "
+        f"is_members_host(controller_address={CONTROLLER}, identifier=29286)",
+        "leader_silence[group=1] tell_silence()",
         f"service_addresses[address={SERVICE}] is_service()",
         f"ipv4_lpm[dst_addr=({H1}, 32)] forward(dst_mac={0x0101}, port=1)",
         f"ipv4_lpm[dst_addr=({H1 + 10}, 32)] forward(dst_mac={0x010B}, port=2)",
@@ -91,6 +96,15 @@ def test_features_can_be_left_out() -> None:
     assert tables("leader_route") == forwarding | {"leader_route"}
     assert tables("configuration") == forwarding | {"configuration"}
     assert tables("append_fanout") == forwarding, "nobody is known to lead"
+    assert tables("leader_gone") == forwarding | {"leader_gone", "leader_silence"}
+
+
+def test_a_host_of_members_of_two_groups_is_known_once_and_a_clients_not_at_all() -> None:
+    data = triangle()
+    data["groups"].append({**data["groups"][0], "id": 2, "slot": 1, "service": None})
+    entries = desired_entries(parse(data), "s1", _view())
+    assert [dict(entry.match) for entry in _table(entries, "leader_gone")] == [{"ingress_port": 1, "address": H1}]
+    assert [dict(entry.match) for entry in _table(entries, "leader_silence")] == [{"group": 1}, {"group": 2}]
 
 
 def test_a_network_file_knows_the_features_that_there_are() -> None:

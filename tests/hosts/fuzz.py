@@ -82,9 +82,11 @@ class Member:
                 self._on_request,
                 self._on_large_request,
                 lambda _, member: self.group.unreachable(member),
+                lambda _, term, cause: self.group.hint(term, cause),
             ),
             Surroundings(lambda: mesh.now, lambda *_: self.socket, lambda: chance.getrandbits(64)),
             seal,
+            hints=True,
             services={GROUP: SERVICE},
         )
         self._chance = chance

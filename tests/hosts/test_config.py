@@ -241,3 +241,27 @@ def test_ephemeral_ports_are_doubted() -> None:
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     (warning,) = config.parse(GOOD.replace("26410", str(low + 1))).warnings
     assert "ephemeral" in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "hints"),
+    [
+        ("true", config.Hints.BOTH),
+        ("false", config.Hints.NONE),
+        ("hosts", config.Hints.HOSTS),
+        ("network", config.Hints.NETWORK),
+    ],
+)
+def test_hints_say_whose_word_counts(text: str, hints: config.Hints) -> None:
+    for network in config.Network:
+        cluster = config.parse(f"network: {network.value}\nhints: {text}\n" + GOOD).cluster
+        behind_switches = network is config.Network.P4
+        assert cluster.hints is hints
+        assert cluster.takes_hints == (behind_switches and hints in (config.Hints.BOTH, config.Hints.NETWORK))
+        assert cluster.listens_for_ends == (hints.from_hosts or cluster.takes_hints)
+
+
+@pytest.mark.parametrize("text", ["1", "0", "switches", "[]", "null", "'true'"])
+def test_other_hints_are_refused(text: str) -> None:
+    with pytest.raises(config.ConfigError, match=r"hints: .* is none of true, false, hosts, network"):
+        config.parse(f"hints: {text}\n" + GOOD)

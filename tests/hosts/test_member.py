@@ -11,7 +11,7 @@ import pytest
 
 from hosts.client.calls import Call, result
 from hosts.client.protocol import ClientProtocol
-from hosts.config import Address, Cluster, Group, Network, Reads
+from hosts.config import Address, Cluster, Group, Hints, Network, Reads
 from hosts.member import MAX_LATE_TICKS, Delay, Member, MemberOutputs, lease_ticks
 from hosts.net.transport import Surroundings
 from hosts.net.udp import Socket
@@ -244,13 +244,21 @@ def test_a_snapshot_that_was_not_saved_does_not_stand_for_the_log() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heartbeat_ms", "hints", "ticks"), [(10, True, 2), (11, True, 3), (50, True, 8), (50, False, 0)]
+    ("heartbeat_ms", "hints", "network", "ticks"),
+    [
+        (10, Hints.BOTH, Network.PLAIN, 2),
+        (11, Hints.BOTH, Network.PLAIN, 3),
+        (50, Hints.HOSTS, Network.P4, 8),
+        (50, Hints.NETWORK, Network.P4, 8),
+        (50, Hints.NETWORK, Network.PLAIN, 0),
+        (50, Hints.NONE, Network.P4, 0),
+    ],
 )
 def test_a_leader_is_asked_after_once_it_has_been_silent_for_one_and_a_half_heartbeats(
-    heartbeat_ms: int, hints: bool, ticks: int
+    heartbeat_ms: int, hints: Hints, network: Network, ticks: int
 ) -> None:
     mesh = Mesh()
-    mesh.cluster = replace(mesh.cluster, heartbeat_ms=heartbeat_ms, hints=hints)
+    mesh.cluster = replace(mesh.cluster, heartbeat_ms=heartbeat_ms, hints=hints, network=network)
     assert mesh.start(1).groups[1].core.config.probe_ticks == ticks
 
 

@@ -36,6 +36,8 @@ def group(member: int, leader: int) -> dict[str, Any]:
         "counts": {
             "leader_changes_seen": 2,
             "leader_ends_told": 1,
+            "hints_gone": 21,
+            "hints_cut_off": 22,
             "fanout_rounds": 11,
             "fanout_appends": 12,
             "fanout_trials": 13,
@@ -89,6 +91,7 @@ SWITCH: dict[str, Any] = {
     "drops": {"not_member": count(3), "stale_term": count(2)},
     "redirects": {"0": count(8), "1": count(2)},
     "copies": {"to_member": count(4)},
+    "ends": {"told": count(2)},
     "ports": {"1": {"rx": count(40), "tx": count(41)}},
     "features": {"member_guard": 60, "leader_route": 10},
 }
@@ -99,7 +102,7 @@ CONTROLLER: dict[str, Any] = {
         "s2": {"programmed": False, "times_programmed": 0, "entries": 0},
     },
     "features": {"term_filter": {"s1": True, "s2": False}},
-    "groups": [{"group": 7, "switches": {"s1": {"leader": 1, "term": 4}}}],
+    "groups": [{"group": 7, "switches": {"s1": {"leader": 1, "term": 4}}, "hints": {"gone": 3, "cut_off": 4}}],
     "links": [{"a": "s1", "b": "s2", "up": False}],
 }
 

@@ -83,6 +83,10 @@ def test_values_are_those_that_were_told() -> None:
     assert value(found, "switch_steered_total", switch="s1") == 10
     assert value(found, "switch_copies_total", switch="s1", fate="to_member") == 4
     assert value(found, "switch_copies_total", switch="s1", fate="back") == 0
+    assert value(found, "switch_leader_ends_total", switch="s1", fate="told") == 2
+    assert value(found, "switch_leader_ends_total", switch="s1", fate="other_port") == 0
+    assert value(found, "hints_given_total", group="7", cause="cut_off") == 4
+    assert value(found, "server_hints_gone_total", node="h1", group="7") == 21
     assert value(found, "switch_drops_total", switch="s1", reason="stale_term") == 2
     assert value(found, "switch_port_sent_bytes_total", switch="s1", port="1") == 4100
     assert value(found, "switch_feature_packets_total", switch="s1", feature="member_guard") == 60

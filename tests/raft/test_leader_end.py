@@ -200,6 +200,113 @@ def test_in_another_term_members_wait_for_the_election_timeout_again() -> None:
     assert not is_granted(raft)
 
 
+# -- a hint of the network's controller -----------------------------------------------------------------------------
+
+HINTED = 5
+"""Two and a half heartbeats."""
+
+
+def test_a_hint_counts_after_two_and_a_half_heartbeats_of_the_members_own_silence() -> None:
+    raft = follower()
+    tick(raft, PROBE)
+    drain(raft)
+    assert raft.hint(1) and not raft.hint(1)
+    for _ in range(HINTED - PROBE):
+        assert raft.role is Role.FOLLOWER and not is_granted(raft)
+        tick(raft, 1)
+    assert {one.target for one in only(drain(raft), PRE_VOTE)} == {2, 3}
+    assert raft.role is Role.PRE_CANDIDATE and raft.current_term == 1 and is_granted(raft)
+
+
+def test_a_hint_that_comes_later_counts_at_once_and_raises_no_term() -> None:
+    raft = follower()
+    tick(raft, HINTED)
+    drain(raft)
+    assert raft.hint(1)
+    assert raft.role is Role.PRE_CANDIDATE and raft.current_term == 1 and raft.voted_for == 0
+    assert {one.type for one in drain(raft)} == {PRE_VOTE}
+
+
+def test_the_others_turns_come_later_after_a_hint_too() -> None:
+    raft = follower(leader=2)
+    tick(raft, HINTED)
+    drain(raft)
+    assert raft.hint(1) and raft.role is Role.FOLLOWER and is_granted(raft, candidate=3)
+
+
+def test_nobody_who_hears_the_leader_minds_any_number_of_hints() -> None:
+    raft = follower(size=5, leader=4)
+    for _ in range(50):
+        raft.hint(1)
+        tick(raft, HEARTBEAT_TICKS)
+        assert not is_granted(raft)
+        raft.step(Message(VOTE, 2, 1, 2))
+        assert raft.current_term == 1 and raft.role is Role.FOLLOWER
+        hear(raft, 4)
+
+
+def test_a_leader_that_speaks_after_the_hint_is_waited_for_as_long_as_ever() -> None:
+    raft = follower()
+    tick(raft, 1)
+    assert raft.hint(1)
+    hear(raft)
+    tick(raft, ELECTION_TICKS - 1)
+    assert raft.role is Role.FOLLOWER and not is_granted(raft)
+
+
+@pytest.mark.parametrize("term", [0, 1, 3, 2**63 - 1])
+def test_a_hint_about_another_term_counts_for_nothing(term: int) -> None:
+    raft = member(probe_ticks=PROBE, election_spread_ticks=6)
+    hear(raft, 3, term=2)
+    tick(raft, HINTED)
+    drain(raft)
+    assert not raft.hint(term)
+    tick(raft, 2)
+    assert raft.role is Role.FOLLOWER and raft.current_term == 2 and not is_granted(raft)
+
+
+def test_a_hint_does_not_outlive_its_term() -> None:
+    raft = follower()
+    tick(raft, 1)
+    assert raft.hint(1)
+    hear(raft, 2, term=2)
+    tick(raft, ELECTION_TICKS - 1)
+    assert raft.role is Role.FOLLOWER and not is_granted(raft)
+
+
+@pytest.mark.parametrize("options", [{"probe_ticks": 0}, {"lease_ticks": 5}])
+def test_without_hints_or_with_leases_no_hint_counts(options: dict[str, int]) -> None:
+    raft = follower(**options)
+    assert not raft.hint(1)
+    tick(raft, ELECTION_TICKS - 1)
+    assert raft.role is Role.FOLLOWER and not is_granted(raft)
+
+
+def test_a_hosts_own_word_counts_sooner_than_the_hint_before_it() -> None:
+    raft = follower()
+    tick(raft, PROBE)
+    assert raft.hint(1) and raft.role is Role.FOLLOWER
+    assert raft.leader_unreachable(3) and raft.role is Role.PRE_CANDIDATE
+    assert not raft.hint(1)
+
+
+def test_nobody_but_a_follower_minds_a_hint() -> None:
+    leader = settled_leader()
+    assert not leader.hint(leader.current_term) and leader.role is Role.LEADER
+    alone = member(probe_ticks=PROBE)
+    tick(alone, 3 * ELECTION_TICKS)
+    assert alone.role is Role.PRE_CANDIDATE and not alone.hint(alone.current_term)
+
+
+def test_a_member_that_was_given_no_hint_gives_no_vote_for_it() -> None:
+    raft = follower(leader=2)
+    tick(raft, HINTED)
+    drain(raft)
+    assert not is_granted(raft, candidate=3)
+    raft.hint(1)
+    assert is_granted(raft, candidate=3)
+
+
 @pytest.mark.parametrize("ticks", [HEARTBEAT_TICKS, ELECTION_TICKS])
 def test_a_probe_lies_between_heartbeat_and_election_timeout(ticks: int) -> None:
     with pytest.raises(ValueError, match=f"probe_ticks: {ticks} does not lie between"):

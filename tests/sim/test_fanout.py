@@ -41,7 +41,7 @@ class Lab:
         plan = replace(drawn, trouble=0.0, client_trouble=0.0)
         self.scene = Scene(plan, trace=False)
         self.arrived: list[tuple[str, Address, Header]] = []
-        self.network = Network(self.scene, self._deliver, lambda host, port, refusal: None)
+        self.network = Network(self.scene, self._deliver, lambda host, port, refusal: None, lambda host: True)
         self.fabric = Fabric(self.scene, program, "-O0", self.network.from_switch)
         self.network.into_switches = self.fabric.from_host
         self.known = controller_network.parse(configs.network(plan.topology))

@@ -73,7 +73,7 @@ def cluster(topology: Topology, number: int = 0) -> dict[str, Any]:
         "heartbeat_ms": topology.heartbeat_ms,
         "election_timeout_ms": topology.election_timeout_ms,
         "reads": topology.reads,
-        "hints": topology.hints,
+        "hints": topology.hints.value,
         "network": "p4",
         "data": str(paths.nodes()),
         "groups": groups,

@@ -81,6 +81,18 @@ METRICS = (
         Source.LOOP,
     ),
     _counter(
+        "server_hints_gone_total",
+        _GROUP,
+        "Hints of the controller that have counted, given because the leader's host has said that nobody is there.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_hints_cut_off_total",
+        _GROUP,
+        "Hints of the controller that have counted, given because the leader's host answered nothing.",
+        Source.LOOP,
+    ),
+    _counter(
         "server_fanout_rounds_total",
         _GROUP,
         "Rounds of this leader whose heartbeat the network copied for those whom copies reach.",
@@ -241,6 +253,12 @@ METRICS = (
         "Copies of AppendEntries to everybody, by what became of them.",
         Source.SWITCH,
     ),
+    _counter(
+        "switch_leader_ends_total",
+        (*_SWITCH, "fate"),
+        "ICMP port unreachable that came in where hosts hang, by what became of it beside being forwarded.",
+        Source.SWITCH,
+    ),
     _counter("switch_steered_total", _SWITCH, "Clients' requests that were brought to the leader.", Source.SWITCH),
     _gauge("switch_feature_on", ("switch", "feature"), "1 if the feature is on, 0 if off.", Source.CONTROLLER),
     _counter(
@@ -254,6 +272,12 @@ METRICS = (
     _counter("switch_port_sent_packets_total", ("switch", "port"), "Packets that left.", Source.SWITCH),
     _counter("switch_port_sent_bytes_total", ("switch", "port"), "Bytes of packets that left.", Source.SWITCH),
     _gauge("controller_up", (), "1 if the controller has answered on its control socket in time.", Source.EXPORTER),
+    _counter(
+        "hints_given_total",
+        ("group", "cause"),
+        "How often the controller has told the group's members that their leader may have ended.",
+        Source.CONTROLLER,
+    ),
     _gauge(
         "link_up",
         ("link",),

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from controller.names import CopyFate, DropReason, fate_name, message_name, reason_name
+from controller.names import CopyFate, DropReason, EndFate, end_name, fate_name, message_name, reason_name
 from hosts.net.transport import STRANGERS
 from hosts.raft.message import MessageType
 from topo.metrics.catalogue import BY_NAME, METRICS, Kind
@@ -151,6 +151,8 @@ def _put_switch(made: Samples, switch: str, counts: Json) -> None:
     fates = (fate_name(fate) for fate in CopyFate)
     for fate, count in (dict.fromkeys(fates, none) | counts["copies"]).items():
         made.put("switch_copies_total", count["packets"], switch=switch, fate=fate)
+    for fate, count in (dict.fromkeys(map(end_name, EndFate), none) | counts["ends"]).items():
+        made.put("switch_leader_ends_total", count["packets"], switch=switch, fate=fate)
     for feature, packets in counts["features"].items():
         made.put("switch_feature_packets_total", packets, switch=switch, feature=feature)
     for port, ways in counts["ports"].items():
@@ -170,5 +172,7 @@ def _put_controller(made: Samples, status: Json) -> None:
     for group in status["groups"]:
         for name, installed in group["switches"].items():
             made.put("switch_leader_term", installed["term"], switch=name, group=group["group"])
+        for cause, count in group["hints"].items():
+            made.put("hints_given_total", count, group=group["group"], cause=cause)
     for link in status["links"]:
         made.put("link_up", int(link["up"]), link=f"{link['a']}-{link['b']}")

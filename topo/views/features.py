@@ -16,6 +16,7 @@ WHAT = {
     "leader_route": "brings client requests to the leader",
     "configuration": "tells the controller who the members are",
     "append_fanout": "copies a leader's AppendEntries to everybody along a tree",
+    "leader_gone": "tells the controller that a leader has ended, or is missed",
 }
 
 

@@ -102,7 +102,10 @@ def render(whole: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_nodes_table(whole), _switches_table(whole)]
     for group in whole["groups"]:
         steered = f"{group['host']} (term {group['term']})" if group.get("host") else "no leader known"
-        parts.append(Text(f"Group {group['group']}: switches steer clients to {steered}, service {group['service']}"))
+        given = [f"{count} {cause.replace('_', ' ')}" for cause, count in group.get("hints", {}).items() if count]
+        hints = f", hints given: {', '.join(given)}" if given else ""
+        text = f"Group {group['group']}: switches steer clients to {steered}, service {group['service']}{hints}"
+        parts.append(Text(text))
     for name, node in whole["nodes"].items():
         for entry in node.get("groups", []):
             parts += [

@@ -78,7 +78,9 @@ def test_the_requests_of_a_batch_have_what_its_header_says() -> None:
     header = Header(MessageType.CLIENT_REQUEST, 0, 0, 1, 1, 5, log_term=9, commit=4, flags=MORE)
     one_datagram = MemorySocket()
     one_datagram.waiting.append((header.pack() + next(pack_batches([(5, b"five"), (6, b"six")]))[2], PLACE))
-    handlers = Handlers(lambda *_: None, lambda header, *_: heard.append(header), lambda *_: False, lambda *_: None)
+    handlers = Handlers(
+        lambda *_: None, lambda header, *_: heard.append(header), lambda *_: False, lambda *_: None, lambda *_: None
+    )
     surroundings = Surroundings(open_socket=lambda *_: one_datagram)
     Transport(1, ("10.0.0.1", 26410), 7, {1: {}}, 1 << 20, handlers, surroundings).drain()
     assert [(one.index, one.term, one.log_term, one.commit, one.group) for one in heard] == [

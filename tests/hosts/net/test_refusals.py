@@ -26,7 +26,9 @@ def test_who_is_gone_is_told_by_address_and_port(
     destination: Address, nobody_there: bool, gone: list[tuple[int, int]]
 ) -> None:
     socket, told = MemorySocket(), []
-    handlers = Handlers(lambda *_: None, lambda *_: None, lambda *_: False, lambda *who: told.append(who))
+    handlers = Handlers(
+        lambda *_: None, lambda *_: None, lambda *_: False, lambda *who: told.append(who), lambda *_: None
+    )
     surroundings = Surroundings(open_socket=lambda *_: socket)
     transport = Transport(1, ("10.0.0.1", 26410), 7, PEERS, 1 << 20, handlers, surroundings)
     socket.refusals.append(Refusal(destination, nobody_there))
@@ -36,15 +38,15 @@ def test_who_is_gone_is_told_by_address_and_port(
     assert transport.counters()["drops"] == {"port_unreachable" if gone else "icmp_error": 1}
 
 
-@pytest.mark.parametrize("hints", [True, False])
-def test_refusals_are_wanted_only_with_hints(hints: bool) -> None:
+@pytest.mark.parametrize("refusals", [True, False])
+def test_refusals_are_listened_to_only_where_they_count(refusals: bool) -> None:
     wanted: list[bool] = []
 
     def open_socket(address: Address, largest: int, wants_refusals: bool) -> MemorySocket:
         wanted.append(wants_refusals)
         return MemorySocket()
 
-    handlers = Handlers(lambda *_: None, lambda *_: None, lambda *_: False, lambda *_: None)
+    handlers = Handlers(lambda *_: None, lambda *_: None, lambda *_: False, lambda *_: None, lambda *_: None)
     surroundings = Surroundings(open_socket=open_socket)
-    Transport(1, ("10.0.0.1", 26410), 7, PEERS, 1 << 20, handlers, surroundings, hints=hints)
-    assert wanted == [hints]
+    Transport(1, ("10.0.0.1", 26410), 7, PEERS, 1 << 20, handlers, surroundings, refusals=refusals)
+    assert wanted == [refusals]

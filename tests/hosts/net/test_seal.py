@@ -15,6 +15,7 @@ from hosts.net.congestion import INITIAL_DATAGRAMS
 from hosts.net.seal import WINDOW, KeyFault, Seal, Window, next_boot, read_key
 from hosts.net.transport import Handlers, Surroundings, Transport
 from hosts.raft.message import Entry, EntryKind, Message, MessageType
+from hosts.raft.patience import Cause
 from hosts.wire import HEADER_BYTES, Flag, Header, pack_peer
 from tests.hosts.memory_socket import MemorySocket
 
@@ -146,6 +147,7 @@ class Member:
         self.member = member
         self.socket = MemorySocket()
         self.heard: list[Message] = []
+        self.hints: list[tuple[int, int, Cause]] = []
         peers = {1: {other: address for other, address in ADDRESSES.items() if other != member}}
         self.transport = Transport(
             member,
@@ -154,10 +156,15 @@ class Member:
             peers,
             16 << 20,
             Handlers(
-                lambda _, message: self.heard.append(message), lambda *_: None, lambda *_: False, lambda *_: None
+                lambda _, message: self.heard.append(message),
+                lambda *_: None,
+                lambda *_: False,
+                lambda *_: None,
+                lambda *hint: self.hints.append(hint),
             ),
             Surroundings(clock=lambda: 0.0, open_socket=lambda *_: self.socket),
             None if key is None else Seal(key, CLUSTER, boot),
+            hints=True,
         )
 
     def send(self, message: Message) -> list[bytes]:
@@ -229,6 +236,13 @@ def test_a_short_datagram_has_no_seal() -> None:
     two = Member(2)
     bare = Header(MessageType.APPEND_ENTRIES, 1, 2, 1, term=7).pack()
     assert two.take(bare, bare + bytes(16)) == {"bad_mac": 2}
+
+
+def test_a_hint_needs_no_seal_and_moves_no_term() -> None:
+    """The controller has no key. What else comes without a seal is dropped as ever."""
+    two = Member(2)
+    assert two.take(Header(MessageType.CAMPAIGN_HINT, 0, 2, 1, term=7, commit=Cause.CUT_OFF).pack()) == {}
+    assert two.hints == [(1, 7, Cause.CUT_OFF)] and two.heard == []
 
 
 # -- a cluster ------------------------------------------------------------------------------------------------------
