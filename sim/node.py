@@ -16,7 +16,7 @@ from random import Random
 from typing import cast
 
 from hosts.config import Address
-from hosts.group import NO_TIME, Group, Pace
+from hosts.group import HOLD_S, NO_TIME, Group, Pace
 from hosts.member import Member, MemberOutputs, Tuning
 from hosts.net.replies import CHALLENGE_BYTES
 from hosts.net.seal import Seal
@@ -64,7 +64,7 @@ _FANOUT = {
 }
 
 
-_ACKNOWLEDGEMENTS = {
+ACKNOWLEDGEMENTS = {
     "merged": "acknowledgements merged",
     "late": "acknowledgements held back for their time",
     "asked_again": "all asked again to acknowledge",
@@ -390,7 +390,9 @@ class Node:
             for name, count in asdict(group.core.fanout_counts).items():
                 self.scene.counts[_FANOUT[name]] += count
             for name, count in asdict(group.core.acknowledgement_counts).items():
-                self.scene.counts[_ACKNOWLEDGEMENTS[name]] += count
+                self.scene.counts[ACKNOWLEDGEMENTS[name]] += count
+        for watch in self.watches.values():
+            self.scene.counts["ends of members that were waited for"] += watch.waits_for(self.member)
 
     def _interrupt(self, process: Process) -> None:
         """Begin what would have been written, until the fuse burns through."""
@@ -504,6 +506,8 @@ class Process:
         """Groups that something has happened to since they were flushed."""
         self._truncations = dict.fromkeys(logs, 0)
         self._leads = dict.fromkeys(logs, False)
+        self._held_since: dict[int, int] = {}
+        """By group, when an acknowledgement began to be held back."""
         self._turn()
 
     @property
@@ -647,6 +651,7 @@ class Process:
             if leads:
                 watch.turned(core)
             self._count(group)
+            self._check_held(group)
         self._flush_in_time()
         self._touched = tuple([pair for pair in self._all if pair[0].busy])
         # A turn that is due with the next tick anyway need not be looked for.
@@ -661,6 +666,14 @@ class Process:
             if due < self._flush_at:
                 self._flush_at = due
                 self._events.at(due, self._flush, due)
+
+    def _check_held(self, group: Group) -> None:
+        """After a flush: nothing is held back for longer than it may be."""
+        now = self._events.now
+        if not group.core.holds_back:
+            self._held_since.pop(group.number, None)
+        elif now - self._held_since.setdefault(group.number, now) > HOLD_S * SECOND + 2:
+            raise Violation("acknowledgements leave in time", f"{self.node.host} has held one since long ago")
 
     def _flush(self, due: int) -> None:
         if due != self._flush_at or not self.alive:

@@ -172,6 +172,11 @@ class Raft:
         few milliseconds after this has become true, and not counted in ticks."""
         return self._following.owes(self.current_term)
 
+    @property
+    def waits_for(self) -> frozenset[int]:
+        """Who is to acknowledge at once, to this leader, while others may hold back. Nobody: all are, or none is."""
+        return self._leadership.waits_for if self._leadership is not None else frozenset()
+
     def _follows(self) -> bool:
         return self.role is Role.FOLLOWER and self.leader != NOBODY
 

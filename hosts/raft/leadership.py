@@ -109,6 +109,10 @@ class Leadership:
         return self._replication.round
 
     @property
+    def waits_for(self) -> frozenset[int]:
+        return self._replication.waits_for
+
+    @property
     def _now(self) -> int:
         return self._replication.now
 

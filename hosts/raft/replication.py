@@ -134,6 +134,11 @@ class Replication:
         if self._fastest is not None:
             self._fastest.know(voters, needed)
 
+    @property
+    def waits_for(self) -> frozenset[int]:
+        """Who is to acknowledge at once while others may hold back; nobody if all are to."""
+        return self._fastest.chosen if self._fastest is not None else frozenset()
+
     def watch_fastest(self) -> None:
         """A tick has passed: see whether the fastest still are that."""
         if self._fastest is not None and self._fastest.chosen:
