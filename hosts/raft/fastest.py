@@ -6,6 +6,7 @@ takes the way, the processor and the disk of each into account, as far as they m
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,10 @@ WEIGHT = 1 / 8
 
 SILENT_HEARTBEATS = 2
 """Who has not answered a round that began so many heartbeats ago is not waited for."""
+
+
+LATE_TICKS = 3
+"""So many ticks later than others one of the fastest may acknowledge."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,7 @@ class Fastest:
     __slots__ = (
         "_config",
         "_counts",
+        "_last_sent",
         "_missing",
         "_needed",
         "_next_sample",
@@ -68,8 +74,9 @@ class Fastest:
         self._missing: set[int] = set()
         """Who has not acknowledged the entry ``_sample`` yet, which others have, ``_place`` of them."""
         self._samples_left = FIRST_SAMPLES
-        self._passed = 0
-        """The commit index at the last tick."""
+        self._last_sent = 0
+        self._passed = deque([0] * LATE_TICKS, LATE_TICKS)
+        """The commit index at the last ticks."""
 
     def know(self, voters: Collection[int], needed: int) -> None:
         """Who can be waited for, and how many of them make a quorum with this leader."""
@@ -91,9 +98,12 @@ class Fastest:
 
     # -- who is fast --------------------------------------------------------------------------------------------
 
-    def is_due(self, now: int, last_index: int) -> bool:
-        """Whether what is sent now shall be a sample: some entry is new, and a heartbeat's time has passed."""
-        return now >= self._next_sample and last_index > self._sample
+    def takes_sample(self, now: int, last_index: int) -> bool:
+        """Whether what is sent now shall be a sample: some entry is sent for the first time, and a heartbeat's time
+        has passed since the last one. To be asked whenever entries may be sent."""
+        is_new = last_index > self._last_sent
+        self._last_sent = last_index
+        return is_new and now >= self._next_sample
 
     def begin_sample(self, now: int, index: int, progress: Mapping[int, Progress]) -> None:
         """Entries up to ``index`` have been sent for all to answer at once. The last sample ends."""
@@ -147,14 +157,14 @@ class Fastest:
     # -- who is late --------------------------------------------------------------------------------------------
 
     def watch(self, now: int, commit: int, progress: Mapping[int, Progress]) -> None:
-        """A tick has passed. Who has not acknowledged what others have committed by the last tick is late, and so is
+        """A tick has passed. Who has not acknowledged what others have committed LATE_TICKS ago is late, and so is
         who is silent: all are asked to answer at once, until after the next sample others are chosen."""
         late = [
             one
             for one in sorted(self.chosen)
-            if self._is_silent(now, progress.get(one)) or progress[one].match_index < self._passed
+            if self._is_silent(now, progress.get(one)) or progress[one].match_index < self._passed[0]
         ]
-        self._passed = commit
+        self._passed.append(commit)
         if late:
             self._counts.asked_again += 1
             for one in late:

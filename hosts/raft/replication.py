@@ -86,7 +86,7 @@ class Replication:
         acknowledge it at once."""
         last = self._log.last_index
         fastest = self._fastest
-        sample = fastest is not None and fastest.is_due(self.now, last)
+        sample = fastest is not None and fastest.takes_sample(self.now, last)
         self._may_wait = may_wait and not sample and fastest is not None and bool(fastest.chosen)
         if self._fanout is not None and self._fanout.active:
             self._fan_out(self._fanout)
@@ -141,7 +141,7 @@ class Replication:
 
     def watch_fastest(self) -> None:
         """A tick has passed: see whether the fastest still are that."""
-        if self._fastest is not None and self._fastest.chosen:
+        if self._fastest is not None:
             self._fastest.watch(self.now, self._log.commit_index, self.progress)
 
     def _holds_back(self, member: int) -> bool:
