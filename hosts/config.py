@@ -59,6 +59,15 @@ class Reads(Enum):
     """By an entry in the log, as for a write."""
 
 
+class Acknowledgements(Enum):
+    """When members acknowledge entries that they hold durably."""
+
+    EAGER = "eager"
+    """At once."""
+    LAZY = "lazy"
+    """The fastest that a quorum needs at once, the others some milliseconds later, several with one message."""
+
+
 class Network(Enum):
     """What lies between the members."""
 
@@ -130,6 +139,8 @@ class Cluster:
     """Bytes of the largest IP packet that nodes try to send. On loopback it is 65,535, whatever stands here."""
     hints: Hints = Hints.BOTH
     """On whose word of a leader's end followers wait for less than the election timeout."""
+    acknowledgements: Acknowledgements = Acknowledgements.EAGER
+    """What leaders ask of members; each leader goes by its own file."""
     network: Network = Network.PLAIN
     """Whether switches that run raft.p4 lie between the members: then leaders try to have the network copy what goes
     to everybody, in groups with a service address."""
@@ -232,6 +243,7 @@ class _ClusterFile(BaseModel):
     reads: Literal["quorum", "lease", "log"] = "quorum"
     mtu: Annotated[Whole, Field(ge=LEAST_MTU, le=65_535)] = DEFAULT_MTU
     hints: HintsField = Hints.BOTH
+    acknowledgements: Literal["eager", "lazy"] = "eager"
     network: Literal["plain", "p4"] = "plain"
 
     def cluster_of(self, folder: Path) -> Cluster:
@@ -259,6 +271,7 @@ class _ClusterFile(BaseModel):
             reads=Reads(self.reads),
             mtu=self.mtu,
             hints=self.hints,
+            acknowledgements=Acknowledgements(self.acknowledgements),
             network=Network(self.network),
         )
 

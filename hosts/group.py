@@ -61,6 +61,11 @@ class Pace:
 PACE = Pace()
 
 
+HOLD_S = 0.005
+"""For so long an acknowledgement is held back that the leader does not need at once."""
+
+NO_TIME = float("inf")
+
 MAX_WAITING = 65_536
 """Requests that wait to be committed, and committed entries that wait to be applied: with more, a leader is busy."""
 
@@ -115,7 +120,8 @@ class GroupOutputs:
     overdue_ticks: Callable[[], int] = _no_ticks
     """How many ticks have passed on the clock and have not been given to the group yet."""
     clock: Callable[[], float] = _no_clock
-    """Seconds of a monotonic clock. Only durations are measured by it: nothing is decided."""
+    """Seconds of a monotonic clock. Durations are measured by it; all that it decides is when an acknowledgement
+    leaves that was held back."""
 
 
 class Group:
@@ -189,6 +195,8 @@ class Group:
         """Requests that were in the log and whose fate their client was not told, as the leader was no longer one."""
         self._refused = 0
         """Requests that were turned away as too much is waiting already."""
+        self.flush_by = NO_TIME
+        """When ``flush`` is to be called again at the latest, in seconds of the clock: an acknowledgement waits."""
         self._name_of = name_of
         self._found: tuple[Mapping[int, str], bool] = ({}, False)
 
@@ -270,6 +278,10 @@ class Group:
         core = self.core
         if self._admission.turns:
             self._look_through()
+        if core.holds_back:
+            self._hold_back()
+        else:
+            self.flush_by = NO_TIME
         ready = core.ready()
         while ready is not None:
             self._carry_out(ready)
@@ -288,6 +300,15 @@ class Group:
             self._show()
         if (core.lost, core.refuses_votes) != self._found:
             self._show_problems()
+
+    def _hold_back(self) -> None:
+        """An acknowledgement waits: no longer than HOLD_S."""
+        now = self._outputs.clock()
+        if self.flush_by == NO_TIME:
+            self.flush_by = now + HOLD_S
+        elif now >= self.flush_by:
+            self.flush_by = NO_TIME
+            self.core.acknowledge_held()
 
     def _carry_out(self, ready: Ready) -> None:
         """All that a Ready asks for, but for applying."""
@@ -589,6 +610,10 @@ class Group:
                 "proposals_failed": self._failed,
                 "proposals_refused": self._refused,
                 **{f"fanout_{name}": count for name, count in asdict(self.core.fanout_counts).items()},
+                **{
+                    f"acknowledgements_{name}": count
+                    for name, count in asdict(self.core.acknowledgement_counts).items()
+                },
             },
             "problems": problems(self.core, self._name_of),
         }

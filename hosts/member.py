@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, NamedTuple, Protocol
 
 from hosts.addresses import pack_address
-from hosts.config import TICK_MS, Address, Cluster, Reads
+from hosts.config import TICK_MS, Acknowledgements, Address, Cluster, Reads
 from hosts.group import PACE, Group, GroupOutputs, Pace
 from hosts.net.seal import Seal
 from hosts.net.transport import Handlers, Surroundings, Transport
@@ -211,6 +211,7 @@ class Member:
             "snapshot_pace_ticks": SNAPSHOT_PACE_TICKS,
             "fanout": cluster.copying_service(born) is not None,
             "fanout_trial_ticks": FANOUT_TRIAL_MS // TICK_MS,
+            "lazy_acknowledgements": cluster.acknowledgements is Acknowledgements.LAZY,
         }
         config = Config(
             id=self.number,

@@ -189,7 +189,8 @@ class Node:
         while self._going:
             if transport.has_more:
                 transport.drain()
-            for fd, events in poll(0.0 if busy or transport.has_more else max(0.0, self._next_tick - clock())):
+            due = min(self._next_tick, *[group.flush_by for group in groups])
+            for fd, events in poll(0.0 if busy or transport.has_more else max(0.0, due - clock())):
                 if fd == udp:
                     transport.drain()
                     if events & select.EPOLLERR:

@@ -57,6 +57,8 @@ class Flag(IntFlag):
     FANOUT = 0x02
     THIN = 0x04
     NO_STEER = 0x08
+    LAZY = 0x08
+    """NO_STEER's bit, which means something else in an AppendEntries."""
     MORE = 0x10
     FRAGMENT = 0x20
 
@@ -64,7 +66,8 @@ class Flag(IntFlag):
 ALL_FLAGS = 0x3F
 
 # Arithmetic with plain integers is several times as fast as with flags, and this is done for every datagram.
-_REJECT, _FANOUT, _MORE, _FRAGMENT = int(Flag.REJECT), int(Flag.FANOUT), int(Flag.MORE), int(Flag.FRAGMENT)
+_REJECT, _FANOUT, _LAZY = int(Flag.REJECT), int(Flag.FANOUT), int(Flag.LAZY)
+_MORE, _FRAGMENT = int(Flag.MORE), int(Flag.FRAGMENT)
 
 
 class WireError(ValueError):
@@ -299,7 +302,7 @@ def pack_large(message: Message, *, group: int, cluster: int, fanout: bool = Fal
 def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = False) -> tuple[Header, bytes]:
     """A message between members as header and payload; the payload may be larger than a datagram. ``fanout``: the
     network is to copy it."""
-    flags = (_REJECT if message.reject else 0) | (_MORE if message.more else 0)
+    flags = (_REJECT if message.reject else 0) | (_MORE if message.more else 0) | (_LAZY if message.lazy else 0)
     header = Header(
         message.type,
         message.source,
@@ -335,15 +338,16 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
     entries: tuple[Entry, ...] = ()
     data = b""
     log_id = 0
-    kind = _TYPES[header.type]
+    lazy = copied = False
+    kind, flags = _TYPES[header.type], header.flags
     if kind is MessageType.APPEND_ENTRIES:
+        lazy, copied = flags & _LAZY != 0, flags & _FANOUT != 0
         if len(payload) > PEER_PREFIX_BYTES:
             entries = _unpack_entries(header, payload)
     elif kind in _REPLIES:
         log_id = _unpack_log_id(payload)
     else:
         data = bytes(memoryview(payload)[PEER_PREFIX_BYTES:])
-    flags = header.flags
     return Message(
         kind,
         header.source,
@@ -358,6 +362,8 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
         entries,
         data,
         log_id,
+        lazy,
+        copied,
     )
 
 

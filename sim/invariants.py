@@ -243,6 +243,13 @@ class Watch:
         """A member that was wiped is a member again, with a new folder."""
         self._ghosts.pop(member)
 
+    def waits_for(self, member: int) -> bool:
+        """Whether the leader waits for a member's acknowledgements while others may hold theirs back."""
+        if self._highest is None:
+            return False
+        term, leader = self._highest
+        return leader.role is Role.LEADER and leader.current_term == term and member in leader.waits_for
+
     def takes_part(self, member: int) -> bool:
         """Whether a member belongs to the group, by the last committed configuration."""
         return self.configuration is None or member in self.configuration.membership.everyone()

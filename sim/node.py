@@ -16,7 +16,7 @@ from random import Random
 from typing import cast
 
 from hosts.config import Address
-from hosts.group import Group, Pace
+from hosts.group import HOLD_S, NO_TIME, Group, Pace
 from hosts.member import Member, MemberOutputs, Tuning
 from hosts.net.replies import CHALLENGE_BYTES
 from hosts.net.seal import Seal
@@ -61,6 +61,14 @@ _FANOUT = {
     "fallbacks": "fallbacks from fan-out",
     "laggards": "laggards served beside a fan-out",
     "rejects": "copies rejected",
+}
+
+
+ACKNOWLEDGEMENTS = {
+    "merged": "acknowledgements merged",
+    "late": "acknowledgements held back for their time",
+    "asked_again": "all asked again to acknowledge",
+    "choices": "choices of who acknowledges at once",
 }
 
 
@@ -392,6 +400,10 @@ class Node:
         for group in process.groups.values():
             for name, count in asdict(group.core.fanout_counts).items():
                 self.scene.counts[_FANOUT[name]] += count
+            for name, count in asdict(group.core.acknowledgement_counts).items():
+                self.scene.counts[ACKNOWLEDGEMENTS[name]] += count
+        for watch in self.watches.values():
+            self.scene.counts["ends of members that were waited for"] += watch.waits_for(self.member)
 
     def _interrupt(self, process: Process) -> None:
         """Begin what would have been written, until the fuse burns through."""
@@ -483,7 +495,7 @@ class Process:
         self._turn_at_once = scene.plan.turn_at_once
         self._epoch = scene.events.now
         self._ticks = 0
-        self._wake_at = _NEVER
+        self._wake_at = self._flush_at = _NEVER
         self._paused = False
         self._write_is_done = False
         self._queue: list[tuple[int, Work]] = []
@@ -505,6 +517,8 @@ class Process:
         """Groups that something has happened to since they were flushed."""
         self._truncations = dict.fromkeys(logs, 0)
         self._leads = dict.fromkeys(logs, False)
+        self._held_since: dict[int, int] = {}
+        """By group, when an acknowledgement began to be held back."""
         self._turn()
 
     @property
@@ -648,10 +662,39 @@ class Process:
             if leads:
                 watch.turned(core)
             self._count(group)
+            self._check_held(group)
+        self._flush_in_time()
         self._touched = tuple([pair for pair in self._all if pair[0].busy])
         # A turn that is due with the next tick anyway need not be looked for.
         if self._wake_at > self._epoch + (self._ticks + 1) * self._tick_us:
             self._wake_after(self._ticks + self._idle_ticks())
+
+    def _flush_in_time(self) -> None:
+        """As the node's loop: there is a turn when an acknowledgement has been held back for long enough."""
+        flush_by = min([group.flush_by for group, _ in self._all])
+        if flush_by < NO_TIME:
+            due = max(round(flush_by * SECOND), self._events.now) + 1
+            if due < self._flush_at:
+                self._flush_at = due
+                self._events.at(due, self._flush, due)
+
+    def _check_held(self, group: Group) -> None:
+        """After a flush: nothing is held back for longer than it may be."""
+        now = self._events.now
+        if not group.core.holds_back:
+            self._held_since.pop(group.number, None)
+        elif now - self._held_since.setdefault(group.number, now) > HOLD_S * SECOND + 2:
+            raise Violation("acknowledgements leave in time", f"{self.node.host} has held one since long ago")
+
+    def _flush(self, due: int) -> None:
+        if due != self._flush_at or not self.alive:
+            return
+        self._flush_at = _NEVER
+        if not self._paused:
+            self._catch_up()
+            self._drain()
+            self._touched = self._all
+            self._turn()
 
     def _idle_ticks(self) -> int:
         """The tick that may do something next."""

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from controller.network import FEATURES
-from hosts.config import DEFAULT_MTU, Cluster, Hints, Network, Reads
+from hosts.config import DEFAULT_MTU, Acknowledgements, Cluster, Hints, Network, Reads
 from hosts.config import Group as ClusterGroup
 from hosts.net.path import UDP_OVERHEAD
 from hosts.service.sessions import Limits
@@ -161,6 +161,8 @@ class Plan:
     """To whom members listen about their leader's end."""
     network: Network = Network.PLAIN
     """What members are told that lies between them."""
+    acknowledgements: Acknowledgements = Acknowledgements.EAGER
+    """What leaders ask of members."""
 
     @property
     def cluster(self) -> Cluster:
@@ -188,6 +190,7 @@ class Plan:
             mtu=self.mtu,
             hints=self.hints,
             network=self.network,
+            acknowledgements=self.acknowledgements,
         )
 
     @property
@@ -217,6 +220,7 @@ class Plan:
             *(["that ask for copies"] if self.network is Network.P4 else []),
             *(["that ask for copies in vain"] if self.network is Network.P4 and not self._copies else []),
             *(["with append_fanout"] if self._copies else []),
+            *(["with lazy acknowledgements"] if self.acknowledgements is Acknowledgements.LAZY else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
 
@@ -285,7 +289,15 @@ def draw(seed: int) -> Plan:
         step_bytes=random.choice((500, 16 << 10)),
     )
     plan = replace(plan, **_draw_sizes(seed, plan.core_options["snapshot_chunk_bytes"]))
+    plan = _draw_acknowledgements(plan)
     return _draw_network_hints(_draw_copies(plan)) if switches else plan
+
+
+def _draw_acknowledgements(plan: Plan) -> Plan:
+    """Whether leaders let members hold acknowledgements back: drawn apart, so that seeds stay what they were where
+    they do not."""
+    lazy = Random(f"acknowledgements/{plan.seed}").random() < 0.5
+    return replace(plan, acknowledgements=Acknowledgements.LAZY) if lazy else plan
 
 
 def _draw_copies(plan: Plan) -> Plan:

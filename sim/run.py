@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from controller.names import DropReason, EndFate
+from sim.node import ACKNOWLEDGEMENTS
 from sim.plan import Kind
 from sim.recorder import Recorder
 from sim.world import Options, Record, Result, World, run
@@ -137,6 +138,9 @@ EXPECTED = (
     "fallbacks from fan-out",
     "laggards served beside a fan-out",
     "copies rejected",
+    "seeds with lazy acknowledgements",
+    *ACKNOWLEDGEMENTS.values(),
+    "ends of members that were waited for",
     "refused: path_shrunk",
     "refused: bad_mac",
     "refused: replayed",

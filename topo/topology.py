@@ -107,7 +107,8 @@ class TopologyFile(_Strict):
     """What the cluster file of the nodes says; None: the nodes' own default."""
     reads: Literal["quorum", "lease", "log"] = "quorum"
     hints: HintsField = Hints.BOTH
-    """Both as in a cluster file."""
+    acknowledgements: Literal["eager", "lazy"] = "eager"
+    """All three as in a cluster file."""
 
 
 def interface_of(node: str, port: int) -> str:
@@ -201,6 +202,7 @@ class Topology:
     reads: str = "quorum"
     mtu: int = DEFAULT_MTU
     hints: Hints = Hints.BOTH
+    acknowledgements: str = "eager"
 
     @cached_property
     def members(self) -> tuple[str, ...]:
@@ -371,6 +373,7 @@ def _number(name: str, file: TopologyFile) -> Topology:
         reads=file.reads,
         mtu=file.mtu,
         hints=file.hints,
+        acknowledgements=file.acknowledgements,
     )
 
 

@@ -1,8 +1,9 @@
-"""What the network's share is worth: the same load on the same cluster with a feature off and on, in turn.
+"""What an acceleration is worth: the same load on the same cluster with it off and on, in turn.
 
-A pair is two stretches of load, one after the other; which of them comes first changes from pair to pair, so that a
-machine that becomes slower is on nobody's side. Before each, the benchmark waits until the leader knows whom the
-network's copies reach. What is judged is the ratio of each pair.
+It is fan-out by the network, or lazy acknowledgements, with fan-out and without. A pair is two stretches of load, one
+after the other; which of them comes first changes from pair to pair, so that a machine that becomes slower is on
+nobody's side. Before each, the benchmark waits until the leader knows whom the network's copies reach. What is judged
+is the ratio of each pair.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -35,6 +38,18 @@ from topo.views import features
 
 FEATURE = "append_fanout"
 
+
+class Mode(Enum):
+    """What is off and on in turn."""
+
+    FANOUT = "fanout"
+    """append_fanout; acknowledgements are eager."""
+    LAZY = "lazy"
+    """Lazy acknowledgements, with append_fanout."""
+    LAZY_ALONE = "lazy-alone"
+    """Lazy acknowledgements, without append_fanout."""
+
+
 SETTLE_S = 30.0
 """A leader that does not learn within so long whom copies reach has a fault."""
 
@@ -43,10 +58,13 @@ COSTS = {
     "sent": "datagrams that the leader sends to members, a commit",
     "received": "datagrams that the leader gets from members, a commit",
     "sent_bytes": "bytes that the leader sends to members, a commit",
+    "round_sent": "datagrams that the leader sends to members, a batch of entries",
+    "round_received": "datagrams that the leader gets from members, a batch of entries",
     "leader_us": "leader's processor time, us a commit",
     "all_us": "members', switches' and controller's processor time, us a commit",
 }
 FIGURES = {**RATES, **COSTS}
+STATUS = {"cmd": "status", "durations": True}
 CLIENTS = "CLIENT"
 """The beginning of the names of types that are no members'."""
 
@@ -77,6 +95,12 @@ class Pairs:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mode",
+        default=Mode.FANOUT.value,
+        choices=[mode.value for mode in Mode],
+        help="what is off and on: append_fanout, or lazy acknowledgements, with append_fanout or without",
+    )
     parser.add_argument("--nodes", type=numbers, default=[3, 5, 7, 9], metavar="N[,N]", help="3, 5, 7, 9")
     parser.add_argument("--size", type=sizes, default=[64, 8192, 65536], metavar="BYTES[,BYTES]")
     parser.add_argument("--outstanding", type=numbers, default=[1, 64], metavar="N[,N]", help="on their way")
@@ -97,18 +121,18 @@ def main(options: argparse.Namespace) -> int:
         run(options, found, progress.print)
     except (LabError, UsageError) as error:
         if found:  # a benchmark of an hour has found out something, even if its last cluster fails
-            Console(width=170).print(
+            Console(width=190).print(
                 table(found, f"not kept, as not all of it was measured; {_of_pairs(options.pairs)}")
             )
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    about = [f"lab, {options.switch} switch, links of 1500; {record.DURABLE}; one Python client; {FEATURE}"]
+    about = [f"lab, {options.switch} switch, links of 1500; {record.DURABLE}; one Python client; {options.mode}"]
     record.keep(options.words, about, series(found), {str(case): told(pairs) for case, pairs in found.items()})
     if options.json:
         cases = [{"case": str(case), "on": pairs.on, "off": pairs.off} for case, pairs in found.items()]
         print(json.dumps(cases, indent=2))
         return 0
-    Console(width=170).print(table(found, f"{about[0]}; {_of_pairs(options.pairs)}"))
+    Console(width=190).print(table(found, f"{about[0]}; {_of_pairs(options.pairs)}"))
     return 0
 
 
@@ -125,7 +149,7 @@ def run(options: argparse.Namespace, found: dict[Case, Pairs], say: Callable[[st
             system = Switchraft(ground)
             try:
                 system.start()
-                watch = Watch(ground, system)
+                watch = Watch(ground, system, Mode(options.mode))
                 for size in options.size:
                     for outstanding in options.outstanding:
                         case = Case(nodes, size, outstanding)
@@ -156,6 +180,7 @@ class Look:
     """Sums up to one moment: of the leader, and the processor seconds of processes."""
 
     commit: int
+    batches: int
     sent: int
     received: int
     sent_bytes: int
@@ -167,15 +192,30 @@ class Look:
 class Watch:
     """A running cluster, seen by its control sockets and processes."""
 
-    def __init__(self, ground: Ground, system: Switchraft) -> None:
+    def __init__(self, ground: Ground, system: Switchraft, mode: Mode) -> None:
         self.system = system
+        self._mode = mode
         self._cluster = load_cluster(ground.cluster)
         self._ground = ground
         live = Live.find()
         self._others = [one.pid for one in live.record.processes if one.kind in ("switch", "controller")]
 
     def switch(self, on: bool) -> None:
-        """Turn the feature on or off, and wait until the leader goes by that. Raises LabError."""
+        """Turn it on or off, and wait until the leader goes by that. Raises LabError."""
+        if self._mode is Mode.FANOUT:
+            self._copy(on)
+        else:
+            self._start_anew("lazy" if on else "eager")
+            self._copy(self._mode is Mode.LAZY)
+
+    def _start_anew(self, acknowledgements: str) -> None:
+        """Members read their cluster file at the start only."""
+        self.system.stop()
+        drawn = yaml.safe_load(self._ground.cluster.read_text())
+        self._ground.cluster.write_text(yaml.safe_dump({**drawn, "acknowledgements": acknowledgements}))
+        self.system.start()
+
+    def _copy(self, on: bool) -> None:
         features.changed(FEATURE, on, None)
         deadline = time.monotonic() + SETTLE_S
         while time.monotonic() < deadline:
@@ -194,6 +234,7 @@ class Watch:
         pids = dict(zip(self._ground.addresses, self.system.pids(), strict=True))
         return Look(
             commit=status["groups"][0]["commit"],
+            batches=sum(status["groups"][0]["durations"]["stages"]["network"]["counts"]),
             sent=sent,
             received=received,
             sent_bytes=sum(one["sent_bytes"] for one in ways),
@@ -205,7 +246,7 @@ class Watch:
     def _leader(self) -> tuple[int, dict[str, Any]]:
         for member in self._ground.addresses:
             try:
-                (status,) = control.ask(self._cluster.folder_of(member) / "control.sock", {"cmd": "status"}, 5.0)
+                (status,) = control.ask(self._cluster.folder_of(member) / "control.sock", STATUS, 5.0)
             except (OSError, ValueError):
                 continue
             if status["groups"][0]["role"] == "leader":
@@ -223,10 +264,13 @@ def costs(before: Look, after: Look) -> dict[str, float]:
     if after.leader != before.leader or after.commit <= before.commit:
         raise LabError("the leader has changed under the load: measure again on a machine that does nothing else")
     count = after.commit - before.commit
+    batches = max(1, after.batches - before.batches)
     return {
         "sent": (after.sent - before.sent) / count,
         "received": (after.received - before.received) / count,
         "sent_bytes": (after.sent_bytes - before.sent_bytes) / count,
+        "round_sent": (after.sent - before.sent) / batches,
+        "round_received": (after.received - before.received) / batches,
         "leader_us": (after.leader_s - before.leader_s) / count * 1e6,
         "all_us": (after.all_s - before.all_s) / count * 1e6,
     }
@@ -255,7 +299,8 @@ def _ratio(ordered: Sequence[float]) -> str:
 def table(found: dict[Case, Pairs], title: str) -> Table:
     """Ratios on to off, and under them the medians of both."""
     shown = Table("members", "bytes", "outstanding", title=title)
-    for name in ("commits/s", "p50", "p99", "sent", "received", "bytes sent", "leader's CPU", "all CPU"):
+    names = ("commits/s", "p50", "p99", "sent", "received", "bytes sent")
+    for name in (*names, "sent/batch", "rec./batch", "leader's CPU", "all CPU"):
         shown.add_column(name, justify="right")
     for case, pairs in found.items():
         cells = []

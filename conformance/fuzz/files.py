@@ -59,6 +59,7 @@ snapshot_mib: 16
 reads: lease
 mtu: 9000
 hints: false
+acknowledgements: lazy
 network: p4
 """
 """Of a cluster file, what need not stand there, each with another value than it has then."""

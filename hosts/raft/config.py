@@ -62,6 +62,8 @@ class Config:
     who gets copies that it cannot place says so once a round."""
     fanout_trial_ticks: int = 100
     """Between two trials whether copies arrive, while some member is served alone."""
+    lazy_acknowledgements: bool = False
+    """Whether a leader lets all but the fastest whom a quorum needs hold their acknowledgements back for a while."""
     addresses: Mapping[int, bytes] = field(default_factory=dict, hash=False)
     """Where the members of the group's birth are reached; opaque to the core."""
 

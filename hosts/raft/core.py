@@ -27,6 +27,7 @@ from hosts.raft.configuration import Configuration
 from hosts.raft.election import Ballot
 from hosts.raft.errors import Busy, ChangeInProgress, InvalidChange, NotLeader, Unreachable
 from hosts.raft.fanout import FanoutCounts
+from hosts.raft.fastest import AcknowledgementCounts
 from hosts.raft.following import Following
 from hosts.raft.identities import ANOTHER_LOG
 from hosts.raft.leadership import Leadership
@@ -123,7 +124,9 @@ class Raft:
         self._out = Outbox(self.id, config.log_id)
         self._lost = _NOBODY_LOST
         self._refused_votes = False
-        self._following = Following(self.log, self._out, make_sink, config.fanout)
+        self.acknowledgement_counts = AcknowledgementCounts()
+        """What lazy acknowledgements have led to."""
+        self._following = Following(self.log, self._out, make_sink, self.acknowledgement_counts, config.fanout)
         self.fanout_counts = FanoutCounts()
         """What has happened by the network's copies while this member led."""
         self._outstanding: deque[tuple[Ready, int, int]] = deque()
@@ -162,6 +165,17 @@ class Raft:
         if self._follows():
             left = min(left, self._patience.question_in(self._heard_ago))
         return left if left > 1 else 1
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether an acknowledgement waits, as the leader allows, for ``acknowledge_held``: which is to be called a
+        few milliseconds after this has become true, and not counted in ticks."""
+        return self._following.owes(self.current_term)
+
+    @property
+    def waits_for(self) -> frozenset[int]:
+        """Who is to acknowledge at once, to this leader, while others may hold back. Nobody: all are, or none is."""
+        return self._leadership.waits_for if self._leadership is not None else frozenset()
 
     def _follows(self) -> bool:
         return self.role is Role.FOLLOWER and self.leader != NOBODY
@@ -310,6 +324,11 @@ class Raft:
         self._reads_asked += 1
         self._leadership.read(self._reads_asked, overdue_ticks)
         return self._reads_asked
+
+    def acknowledge_held(self) -> None:
+        """Say what was held back, if anything still is."""
+        if self.holds_back:
+            self._following.pay(settled=self._durable_state.current_term == self.current_term)
 
     def clock_slipped(self) -> None:
         """Ticks that have passed will never be given: no lease that began before is of use."""
@@ -579,7 +598,13 @@ class Raft:
         self._elapsed = 0
         self._ballot = None
         self._leadership = Leadership(
-            self.config, self.log, self.current_term, self._send_now, log_ids, self.fanout_counts
+            self.config,
+            self.log,
+            self.current_term,
+            self._send_now,
+            log_ids,
+            self.fanout_counts,
+            self.acknowledgement_counts,
         )
         self._leadership.begin_term()
         self._leadership.begin_round()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hosts.raft.fastest import AcknowledgementCounts
 from hosts.raft.log import MemoryLog
 from hosts.raft.message import NOBODY, Message, MessageType
 from hosts.raft.outbox import Outbox
@@ -20,19 +21,37 @@ class Following:
     __slots__ = (
         "_agreed",
         "_copies",
+        "_counts",
         "_incoming",
         "_leader",
         "_log",
         "_make_sink",
+        "_may_wait",
         "_out",
+        "_owed",
         "_rejected",
         "_term",
+        "_told_round",
         "restored",
     )
 
-    def __init__(self, log: MemoryLog, out: Outbox, make_sink: Callable[[], Sink], copies: bool = False) -> None:
+    def __init__(
+        self,
+        log: MemoryLog,
+        out: Outbox,
+        make_sink: Callable[[], Sink],
+        counts: AcknowledgementCounts,
+        copies: bool = False,
+    ) -> None:
         """``copies``: the leader's messages may be copies, also of what is meant for others only."""
         self._log = log
+        self._counts = counts
+        self._owed: Message | None = None
+        """The latest AppendEntries whose acknowledgement is held back, and with it those of the ones before. What it
+        will say is found out only when it leaves."""
+        self._may_wait = False
+        """Whether the leader has told this member, last in round ``_told_round``, that it may hold them back."""
+        self._told_round = 0
         self._copies = copies
         self._rejected: dict[int, int] = {}
         """By round, those of late: the least prev_log_index that was rejected, and said to be. Copies have rounds of
@@ -58,6 +77,7 @@ class Following:
             self._term, self._leader = message.term, message.source
             self._agreed = 0
             self._rejected.clear()
+            self._owed, self._may_wait, self._told_round = None, False, 0
 
     def on_append_entries(self, message: Message, settled: bool) -> None:
         """A heartbeat, which stands at index 0 where all logs agree, is never rejected, and commits what is known to
@@ -79,10 +99,47 @@ class Following:
         # No leader cuts off what agrees; but without a cluster key messages can be forged in its name.
         self._agreed = min(max(self._agreed, prev + len(entries)), log.last_index)
         log.commit_index = max(log.commit_index, min(message.commit, self._agreed))
-        if message.entries:
-            self._out.acknowledge(message, message.term, max(self._agreed, log.commit_index))
-        else:
+        if not message.entries:
+            self._hear_whether_to_wait(message)
             self._say_what_agrees(message, settled)
+        elif message.lazy and self._may_wait:
+            self._counts.merged += self._owed is not None
+            self._owed = message
+        else:
+            self._is_paid()
+            self._out.acknowledge(message, message.term, max(self._agreed, log.commit_index))
+
+    # -- acknowledgements that are held back ------------------------------------------------------------------------
+
+    def _hear_whether_to_wait(self, message: Message) -> None:
+        """What is addressed to this member alone and carries nothing tells it. It may come late."""
+        if not message.copied and message.round >= self._told_round:
+            self._may_wait, self._told_round = message.lazy, message.round
+
+    def _is_paid(self) -> None:
+        """What leaves now says what was held back."""
+        if self._owed is not None:
+            self._owed = None
+            self._counts.merged += 1
+
+    def owes(self, term: int) -> bool:
+        """Whether an acknowledgement is held back for the leader of ``term``, which is this member's now."""
+        return self._owed is not None and self._owed.term == term
+
+    def pay(self, settled: bool) -> None:
+        """The time to hold an acknowledgement back is over. It answers the latest AppendEntries, and says what agrees
+        by now; of that it may say what is durable at once, and the rest once that is."""
+        owed = self._owed
+        if owed is None:
+            return
+        self._owed = None
+        self._counts.late += 1
+        if max(self._agreed, self._log.commit_index) <= self._log.durable_index:
+            self._say_what_agrees(owed, settled)
+        else:
+            self._out.acknowledge(owed, owed.term, max(self._agreed, self._log.commit_index))
+
+    # -- entries and snapshots ------------------------------------------------------------------------------------
 
     def _is_first_to_reject(self, message: Message) -> bool:
         """Whether this says more than what was rejected in this round already."""
@@ -159,6 +216,8 @@ class Following:
     def _say_what_agrees(self, message: Message, settled: bool) -> None:
         """Whatever is committed agrees with the leader's log too; only what is durable may be counted on."""
         agreed = max(self._agreed, self._log.commit_index)
+        if agreed <= self._log.durable_index:
+            self._is_paid()
         self._answer_append(message, min(agreed, self._log.durable_index), settled)
 
     def _reject(self, message: Message, settled: bool) -> None:

@@ -10,10 +10,12 @@ from hosts.raft.config import Config
 from hosts.raft.configuration import Configuration
 from hosts.raft.errors import Busy, ChangeInProgress, Unreachable
 from hosts.raft.fanout import FanoutCounts
+from hosts.raft.fastest import AcknowledgementCounts
 from hosts.raft.identities import ANOTHER_LOG, FORGOTTEN, Identities
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
 from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
 from hosts.raft.progress import NEVER, Progress
+from hosts.raft.quorum import majority
 from hosts.raft.reads import Reads
 from hosts.raft.replication import Replication
 
@@ -68,6 +70,7 @@ class Leadership:
         send: Callable[[Message], None],
         log_ids: Mapping[int, int],
         counts: FanoutCounts,
+        acknowledgement_counts: AcknowledgementCounts,
     ) -> None:
         """``log_ids``: those of the voters' logs, the own one too, as they were named in the election."""
         self._config = config
@@ -83,7 +86,7 @@ class Leadership:
         self._served: list[tuple[int, int]] = []
         self.successor = NOBODY
         self._transfer_began = 0
-        self._replication = Replication(config, log, term, send, counts)
+        self._replication = Replication(config, log, term, send, counts, acknowledgement_counts)
         self._change: Change | None = None
         self._change_note = ""
         self._given_up = False
@@ -104,6 +107,10 @@ class Leadership:
     @property
     def round(self) -> int:
         return self._replication.round
+
+    @property
+    def waits_for(self) -> frozenset[int]:
+        return self._replication.waits_for
 
     @property
     def _now(self) -> int:
@@ -141,7 +148,15 @@ class Leadership:
             self._go_on_with_change()
         elif self._identities.unrecorded:
             self._record_logs()
-        self._replication.replicate()
+        self._replication.replicate(self._may_wait())
+
+    def _may_wait(self) -> bool:
+        """Whether it is enough that the fastest acknowledge at once: not while others may be needed, as the members
+        or the leader change, or the own disk does not keep up with theirs."""
+        if not self._config.lazy_acknowledgements:
+            return False
+        keeps_up = self._own_match >= self._log.commit_index
+        return keeps_up and self.successor == NOBODY and not self.changing() and self.has_committed()
 
     # -- time ---------------------------------------------------------------------------------------------------
 
@@ -158,6 +173,7 @@ class Leadership:
             self.begin_round()
         else:
             replication.announce_commit()
+        replication.watch_fastest()
         if self._leavers and now >= self._next_farewell:
             self._notify_removed()
         return True
@@ -355,6 +371,8 @@ class Leadership:
                 if progress.match_index >= floor:
                     self._counted[member] = progress
         self._replication.served = served
+        voters = latest.membership.voters
+        self._replication.know_voters(self._counted.keys() & voters, majority(len(voters)) - 1)
 
     def _record_logs(self) -> None:
         """Write down the ids of voters' logs that are not recorded, once the last configuration is committed: when

@@ -102,6 +102,10 @@ class Message:
     """InstallSnapshot: the chunk."""
     log_id: int = 0
     """A reply: the id of the log that its sender answers out of; 0 if it does not say."""
+    lazy: bool = False
+    """AppendEntries with entries: who was told that it may answer later may. Without them, to one: it is told so."""
+    copied: bool = False
+    """AppendEntries: a copy that the network has made for its receiver."""
     receivers: tuple[int, ...] = ()
     """Of an AppendEntries to EVERYBODY: the members who are to get it by the network's copies, ascending; not on the
     wire."""

@@ -47,12 +47,14 @@ class Progress:
         "inflight_bytes",
         "match_index",
         "match_round",
+        "may_wait",
         "mode",
         "next_index",
         "offset",
         "sent_tick",
         "shown_round",
         "snapshot",
+        "tell_tick",
         "waits",
     )
 
@@ -83,6 +85,10 @@ class Progress:
         self.waits = False
         """Copies go on without the member, which is a window behind, or which they have reached before what was sent
         to it alone. It may well take them; so nothing more is sent to it until all that was is acknowledged."""
+        self.may_wait = False
+        """The member was told last that it may hold its acknowledgements back."""
+        self.tell_tick = NEVER
+        """From this tick on the member is told again."""
         self._inflight: deque[tuple[int, int, int, bool]] = deque()
         """Of each AppendEntries: its last entry, its bytes, the round in which it was sent, and whether by a copy."""
         self._unheard_since = NEVER

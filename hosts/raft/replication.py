@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from hosts.raft.config import Config
 from hosts.raft.configuration import Configuration
 from hosts.raft.fanout import Fanout, FanoutCounts
+from hosts.raft.fastest import AcknowledgementCounts, Fastest
 from hosts.raft.log import MemoryLog
 from hosts.raft.message import EVERYBODY, Message, MessageType
 from hosts.raft.progress import NEVER, Mode, Progress
 from hosts.raft.snapshot import Outgoing
+
+TELL_HEARTBEATS = 20
+"""Who gets heartbeats by copies is told after so many again whether it may hold acknowledgements back."""
 
 
 class Replication:
@@ -19,14 +23,36 @@ class Replication:
     ``round`` are the leader's. Who is in ``progress`` and not in ``served`` gets nothing but empty heartbeats: copies
     of entries are of no use to who holds nothing, since none begin at index 0."""
 
-    __slots__ = ("_config", "_counts", "_fanout", "_log", "_send", "_term", "now", "progress", "round", "served")
+    __slots__ = (
+        "_config",
+        "_counts",
+        "_fanout",
+        "_fastest",
+        "_log",
+        "_may_wait",
+        "_send",
+        "_term",
+        "now",
+        "progress",
+        "round",
+        "served",
+    )
 
     def __init__(
-        self, config: Config, log: MemoryLog, term: int, send: Callable[[Message], None], counts: FanoutCounts
+        self,
+        config: Config,
+        log: MemoryLog,
+        term: int,
+        send: Callable[[Message], None],
+        counts: FanoutCounts,
+        acknowledgement_counts: AcknowledgementCounts,
     ) -> None:
         self._config = config
         self._counts = counts
         self._fanout = Fanout(config, counts) if config.fanout else None
+        self._fastest = Fastest(config, acknowledgement_counts) if config.lazy_acknowledgements else None
+        self._may_wait = False
+        """Whether entries that are sent now may be acknowledged later by those who are not among the fastest."""
         self._log = log
         self._term = term
         self._send = send
@@ -55,14 +81,20 @@ class Replication:
         if self._fanout is not None:
             self._fanout.forget(member, self.progress)
 
-    def replicate(self) -> None:
-        """Send everyone what is new, as far as the windows allow."""
+    def replicate(self, may_wait: bool = False) -> None:
+        """Send everyone what is new, as far as the windows allow. ``may_wait``: it is enough if the fastest
+        acknowledge it at once."""
         last = self._log.last_index
+        fastest = self._fastest
+        sample = fastest is not None and fastest.takes_sample(self.now, last)
+        self._may_wait = may_wait and not sample and fastest is not None and bool(fastest.chosen)
         if self._fanout is not None and self._fanout.active:
             self._fan_out(self._fanout)
         for member, progress in self.served.items():
             if progress.next_index <= last:
                 self.fill_window(member, progress)
+        if sample and fastest is not None:
+            fastest.begin_sample(self.now, last, self.progress)
 
     def fill_window(self, member: int, progress: Progress) -> None:
         """Send one member what its window allows, or the snapshot if it needs what the log holds no more."""
@@ -94,6 +126,43 @@ class Replication:
             self.send_append(member, progress, first - 1, log.commit_index, entries)
             progress.sent(entries[-1].index, size, self.round)
             self._counts.laggards += self._fanout is not None and self._fanout.active
+
+    # -- lazy acknowledgements --------------------------------------------------------------------------------------
+
+    def know_voters(self, voters: Collection[int], needed: int) -> None:
+        """Whose acknowledgements count, and how many of them make a quorum with this leader."""
+        if self._fastest is not None:
+            self._fastest.know(voters, needed)
+
+    @property
+    def waits_for(self) -> frozenset[int]:
+        """Who is to acknowledge at once while others may hold back; nobody if all are to."""
+        return self._fastest.chosen if self._fastest is not None else frozenset()
+
+    def watch_fastest(self) -> None:
+        """A tick has passed: see whether the fastest still are that."""
+        if self._fastest is not None:
+            self._fastest.watch(self.now, self._log.commit_index, self.progress)
+
+    def _holds_back(self, member: int) -> bool:
+        """Whether a member is to be told that it may hold its acknowledgements back."""
+        return self._fastest is not None and member in self.progress and self._fastest.may_wait(member)
+
+    def _is_far_behind(self, member: int) -> bool:
+        """Whether a member that may hold acknowledgements back must say soon what it has, as more cannot be sent."""
+        progress, config = self.progress[member], self._config
+        if not self._holds_back(member):
+            return False
+        full = 2 * (progress.inflight + 1) > config.max_inflight
+        return full or progress.mode is not Mode.REPLICATE or 2 * progress.inflight_bytes > config.max_inflight_bytes
+
+    def _tell_fanned(self) -> None:
+        """Those whom copies reach hear nothing that is for them alone: tell them, when it has changed and now and
+        then, whether they may hold acknowledgements back."""
+        for member, progress in self.progress.items():
+            wait = self._holds_back(member)
+            if progress.fanned and (progress.may_wait is not wait or self.now >= progress.tell_tick):
+                self._send_heartbeat(member, progress)
 
     # -- by the network's copies --------------------------------------------------------------------------------
 
@@ -154,7 +223,8 @@ class Replication:
         for member in receivers:
             if self.progress[member].fanned:
                 self.progress[member].told_commit(commit, prev_index + len(entries))
-        self._send(self._append(EVERYBODY, prev_index, commit, entries, round, receivers))
+        lazy = bool(entries) and self._may_wait and not any(map(self._is_far_behind, receivers))
+        self._send(self._append(EVERYBODY, prev_index, commit, entries, round, receivers, lazy))
 
     def begin_copies(self, may_try: bool) -> bool:
         """Send everybody a heartbeat that the network is to copy, if that is of use: then nothing else may have this
@@ -184,8 +254,14 @@ class Replication:
     ) -> None:
         """One AppendEntries. LookupError if the log does not hold ``prev_index``. Its receiver commits what agrees:
         up to the end of ``entries``, and what it has acknowledged."""
-        message = self._append(member, prev_index, commit, entries, self.round)
+        lazy = self._holds_back(member)
+        if entries:
+            lazy = lazy and self._may_wait and not self._is_far_behind(member)
+        message = self._append(member, prev_index, commit, entries, self.round, lazy=lazy)
         progress.told_commit(commit, prev_index + len(entries))
+        if not entries:
+            progress.may_wait = lazy
+            progress.tell_tick = self.now + TELL_HEARTBEATS * self._config.heartbeat_ticks
         self._send(message)
 
     def _append(
@@ -196,6 +272,7 @@ class Replication:
         entries: tuple[Any, ...],
         round: int,
         receivers: tuple[int, ...] = (),
+        lazy: bool = False,
     ) -> Message:
         prev_term = self._log.term_at(prev_index) if prev_index else 0
         if prev_term is None or (entries and entries[0].index != prev_index + 1):
@@ -210,6 +287,7 @@ class Replication:
             commit,
             round=round,
             entries=entries,
+            lazy=lazy,
             receivers=receivers,
         )
 
@@ -238,6 +316,8 @@ class Replication:
         for member, progress in self.progress.items():
             if not progress.fanned:
                 self._send_heartbeat(member, progress)
+        if self._fastest is not None:
+            self._tell_fanned()
 
     def _send_heartbeat(self, member: int, progress: Progress) -> None:
         """An empty AppendEntries at the log's beginning, where all agree: it is the same for everyone, and is never
@@ -293,6 +373,8 @@ class Replication:
         if reply.reject:
             return self._on_reject(progress, reply)
         news = self._acknowledged(progress, reply.index)
+        if news and self._fastest is not None:
+            self._fastest.acknowledged(reply.source, reply.index)
         if progress.has_restarted(reply.index, reply.round):
             self._show_match(reply.source, progress)
         config = self._config
@@ -372,6 +454,7 @@ class Replication:
                 "mode": progress.mode.value,
                 "inflight": progress.inflight,
                 "fanned": progress.fanned,
+                "lazy": self._holds_back(member),
                 "silent_ticks": self.now - progress.contact_tick,
             }
             if progress.snapshot is not None:

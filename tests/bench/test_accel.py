@@ -16,7 +16,7 @@ from bench.consensus import accel
 from bench.consensus.accel import FIGURES, Case, Look, Pairs, costs, series, table, told
 from topo.errors import LabError
 
-BEFORE = Look(commit=100, sent=1000, received=500, sent_bytes=10_000, leader_s=1.0, all_s=5.0, leader=1)
+BEFORE = Look(commit=100, batches=10, sent=1000, received=500, sent_bytes=10_000, leader_s=1.0, all_s=5.0, leader=1)
 
 
 def pairs() -> Pairs:
@@ -26,10 +26,20 @@ def pairs() -> Pairs:
 
 
 def test_costs_are_of_each_commit_between_two_moments() -> None:
-    after = replace(BEFORE, commit=300, sent=1100, received=1500, sent_bytes=30_000, leader_s=1.02, all_s=5.1)
+    after = replace(
+        BEFORE, commit=300, batches=30, sent=1100, received=1500, sent_bytes=30_000, leader_s=1.02, all_s=5.1
+    )
     found = costs(BEFORE, after)
     assert found == pytest.approx(
-        {"sent": 0.5, "received": 5.0, "sent_bytes": 100.0, "leader_us": 100.0, "all_us": 500.0}
+        {
+            "sent": 0.5,
+            "received": 5.0,
+            "sent_bytes": 100.0,
+            "round_sent": 5.0,
+            "round_received": 50.0,
+            "leader_us": 100.0,
+            "all_us": 500.0,
+        }
     )
 
 
@@ -49,7 +59,7 @@ def test_ratios_are_of_pairs_and_a_pair_of_nothing_is_none() -> None:
 
 def test_table_and_bars_show_both_ways() -> None:
     found = {Case(3, 64, 1): pairs(), Case(9, 8192, 64): pairs()}
-    console = Console(width=200, record=True, file=io.StringIO())
+    console = Console(width=260, record=True, file=io.StringIO())
     console.print(table(found, "title"))
     text = console.export_text()
     assert "0.500" in text and "(0.400 to 0.700)" in text and "100 → 50" in text and "8192" in text

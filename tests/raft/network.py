@@ -333,6 +333,8 @@ class Network:
                 self._lead(member, overdue_ticks=1)
             for _ in range(random.choice((0, 2)) if skewed else 1):
                 member.raft.tick()
+            if member.raft.holds_back and random.random() < 0.5:
+                member.raft.acknowledge_held()
             self._propose(member.raft)
             if not asked_first:
                 self._lead(member)
@@ -549,7 +551,7 @@ class Network:
         if message.type is not MessageType.APPEND_ENTRIES or (message.entries and not message.index):
             self._fail(f"this is not for everybody: {message}")
         for one in sorted(self.members) if faults.copies else ():
-            copy = replace(message, target=one, receivers=())
+            copy = replace(message, target=one, receivers=(), copied=True)
             copies = 1 + (random.random() < faults.duplicate)
             lost = random.random() < faults.loss or random.random() < faults.copy_loss or one in self.uncopied
             if one == message.source or lost or (message.source, one) in self.cut:
@@ -718,10 +720,17 @@ class Network:
 
 
 def soak(
-    seed: int, *, size: int | None = None, ticks: int = 600, power: bool = False, fanout: bool = False
+    seed: int,
+    *,
+    size: int | None = None,
+    ticks: int = 600,
+    power: bool = False,
+    fanout: bool = False,
+    lazy: bool = False,
 ) -> Network:
     """A cluster under drawn faults, then healed: a new value commits within ten election timeouts. ``fanout``: over a
-    network that copies what goes to everybody, now and then, and after the faults perhaps."""
+    network that copies what goes to everybody, now and then, and after the faults perhaps. ``lazy``: all but the
+    fastest members may hold their acknowledgements back."""
     random = Random(f"soak {seed}")
     options = {
         "max_entries_per_append": random.choice((1, 3, 64)),
@@ -733,6 +742,7 @@ def soak(
         "lease_ticks": random.choice((0, 0, ELECTION_TICKS - 3)),
         "fanout": int(fanout),
         "fanout_trial_ticks": 3 * ELECTION_TICKS,
+        "lazy_acknowledgements": int(lazy),
     }
     size = size or random.choice((1, 2, 3, 3, 3, 4, 5, 7))
     identified = random.random() < 0.6

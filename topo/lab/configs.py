@@ -74,6 +74,7 @@ def cluster(topology: Topology, number: int = 0) -> dict[str, Any]:
         "election_timeout_ms": topology.election_timeout_ms,
         "reads": topology.reads,
         "hints": topology.hints.value,
+        "acknowledgements": topology.acknowledgements,
         "network": "p4",
         "data": str(paths.nodes()),
         "groups": groups,

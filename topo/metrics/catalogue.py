@@ -135,6 +135,30 @@ METRICS = (
         Source.LOOP,
     ),
     _counter(
+        "server_acknowledgements_merged_total",
+        _GROUP,
+        "Acknowledgements that the member has held back until a later one said the same.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_acknowledgements_late_total",
+        _GROUP,
+        "Acknowledgements that the member has held back for as long as it may.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_acknowledgements_asked_again_total",
+        _GROUP,
+        "How often this leader has asked all to acknowledge at once, as one of the fastest was late.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_acknowledgements_choices_total",
+        _GROUP,
+        "How often this leader has chosen anew who acknowledges at once.",
+        Source.LOOP,
+    ),
+    _counter(
         "server_proposals_committed_total",
         _GROUP,
         "Entries that the member knows as committed, less those that its log held when its process began.",
