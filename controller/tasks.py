@@ -25,3 +25,5 @@ async def within(awaited: Awaitable[Result], seconds: float) -> Result:
         if not task.done():
             task.cancel()
             await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # where nobody waits for it any more it would be logged as one that nobody saw

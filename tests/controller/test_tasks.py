@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from typing import Any
 
 import pytest
 
@@ -43,3 +45,27 @@ async def test_a_task_that_loops_ends_whenever_it_is_cancelled(turns: int) -> No
     task.cancel()
     done, _ = await asyncio.wait((task,), timeout=10)
     assert done and task.cancelled()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_failure_that_nobody_waits_for_any_more_is_no_complaint(turns: int) -> None:
+    """Also just as the waiting task is cancelled."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    event = asyncio.Event()
+
+    async def fails() -> None:
+        await event.wait()
+        raise OSError("nothing listens")
+
+    task = asyncio.ensure_future(within(fails(), 60))
+    await asyncio.sleep(0.01)
+    event.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    del task
+    gc.collect()
+    await asyncio.sleep(0)
+    assert not complaints
