@@ -180,6 +180,24 @@ def test_a_message_to_everybody_comes_to_each_for_the_first_time() -> None:
     assert came == [("h2", 1, False), ("h3", 1, False), ("h3", 1, True)]
 
 
+def test_a_copy_that_is_not_seen_to_arrive_is_lost_where_it_was_seen_last() -> None:
+    messages = Messages(TRIANGLE)
+    asked = bytearray(frame(MessageType.APPEND_ENTRIES, 1, EVERYBODY, round_=9))
+    asked[FLAGS_AT] |= Flag.FANOUT
+    sent = bytes(asked)
+    messages.take(
+        [
+            seen(10, "s1-eth1", 0, sent),
+            seen(15, "s2-eth3", 0, sent),
+            seen(16, "s3-eth3", 0, sent),
+            seen(20, "s2-eth1", 1, sent),
+        ]
+    )
+    lost = messages.look_back(2 * LOST_NS)
+    assert [(event["k"], event["m"], event["who"]) for _, event in lost] == [("dropped", 1, "s3")]
+    assert messages.look_back(4 * LOST_NS) == []
+
+
 def test_messages_that_differ_by_their_target_alone_are_two() -> None:
     messages = Messages(TRIANGLE)
     both = [frame(MessageType.APPEND_ENTRIES, 1, n, round_=9) for n in (2, 3)]

@@ -2,6 +2,7 @@
 // keyframe before it, and the changes since.
 import { State } from "page/state.js";
 import { hitsOf } from "page/ways.js";
+import { isForAll } from "page/wire.js";
 
 const EVERY = 2000; // events between keyframes
 const BUCKET = 50_000; // microseconds; messages are found by the time in which they are on their way
@@ -59,7 +60,7 @@ export class Run {
     const message = e.m === undefined ? undefined : this.messages[e.m];
     switch (e.k) {
       case "sent": {
-        const one = { m: e.m, sent: i, t: e.t, end: Infinity, last: i, hops: null, passedAt: null, ended: -1, event: e, path: null, lost: false };
+        const one = { m: e.m, sent: i, t: e.t, end: Infinity, last: i, hops: null, passedAt: null, ended: -1, event: e, path: null, lost: false, ends: isForAll(e.frame) ? [] : null };
         this.messages[e.m] = one;
         this.put(one, e.t);
         break;
@@ -75,8 +76,8 @@ export class Run {
       case "received": case "dropped":
         if (message) {
           message.path = null;
-          if (message.end === Infinity) for (let b = Math.floor(message.t / BUCKET) + 1; b <= e.t / BUCKET; b++) this.bucket(b).push(message);
-          if (message.ended < 0 || e.k === "received") { message.end = e.t; message.ended = i; }
+          if (message.ended < 0 || e.k === "received" || message.ends) this.endAt(message, e.t, i);
+          message.ends?.push(i);
           message.last = i;
         }
         if (e.k === "dropped" && e.why === "stale_term") { this.marks.drop.push(e.t); this.notable.push(i); }
@@ -113,6 +114,14 @@ export class Run {
   }
 
   bucket(at) { return (this.buckets[at] ??= []); }
+
+  /** A message, or the last of its copies up to now, ends at a time, by event i. */
+  endAt(message, t, i) {
+    const known = message.end === Infinity ? message.t : message.end;
+    for (let b = Math.floor(known / BUCKET) + 1; b <= t / BUCKET; b++) this.bucket(b).push(message);
+    message.end = t;
+    message.ended = i;
+  }
 
   put(message, t) { this.bucket(Math.floor(t / BUCKET)).push(message); }
 
@@ -203,6 +212,7 @@ export class Run {
       one.sent -= n;
       one.last -= n;
       if (one.ended >= 0) one.ended -= n;
+      if (one.ends) one.ends = one.ends.map((i) => i - n);
       if (one.passedAt) one.passedAt = one.passedAt.map((i) => i - n);
     }
     for (let call = 0; call < calls.length; call++) {
