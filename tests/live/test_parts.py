@@ -107,21 +107,21 @@ def test_of_a_log_that_grows_fast_the_end_is_told() -> None:
 
 
 def test_a_switch_tells_entries_and_counters_that_have_changed() -> None:
-    switch = SeenSwitch("s1", ["ingress.leader_watch.heard_term", "ingress.leader_watch.heard_leader"])
+    switch = SeenSwitch("s1", ["ingress.leader_watch.heard_term", "ingress.leader_watch.heard_leader"], {1: 0})
     old = Entry("groups", (("group", 1),), "set_group", (("leader", 1), ("term", 2)))
     new = Entry("groups", (("group", 1),), "set_group", (("leader", 3), ("term", 2**60)))
     route = Entry("ipv4_lpm", (("address", (10, 24)),), "forward", (("port", 1),))
-    assert switch.holds([old], {}) == []
-    events = [*switch.runs(True), *switch.holds([old, route], {("c", 0): (5, 100)}), *switch.count()]
+    assert switch.holds([old], 1) == []
+    events = [*switch.runs(True), *switch.holds([old, route], 2), *switch.count({("c", 0): (5, 100)})]
     fits(events)
     assert [event["k"] for event in events] == ["switch", "table", "table", "counters"]
     assert events[2]["match"] == [[10, 24]]
-    (moved,) = switch.holds([new, route], {("c", 0): (5, 100)})
+    (moved,) = switch.holds([new, route], 3)
     assert (moved["do"], moved["values"]) == ("modify", [3, str(2**60)])
-    assert switch.count() == []
-    (taken,) = switch.holds([new], {})
+    assert switch.count({("c", 0): (5, 100)}) == []
+    (taken,) = switch.holds([new], 4)
     assert taken["do"] == "delete"
-    (cells,) = switch.heard(0, {"leader": 3, "term": 7, "age_us": 5})
+    (cells,) = switch.heard(1, {"leader": 3, "term": 7, "age_us": 5}, 5)
     assert cells["set"] == [["ingress.leader_watch.heard_term", 0, 7], ["ingress.leader_watch.heard_leader", 0, 3]]
     assert [event["up"] for event in switch.restarted()] == [False, True]
 

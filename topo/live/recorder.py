@@ -11,6 +11,7 @@ import heapq
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from controller.program import Program as Tables
@@ -29,6 +30,7 @@ from topo.live.decisions import Decisions
 from topo.live.faults import SeenFaults, by_hand, found
 from topo.live.members import SeenMember
 from topo.live.messages import Messages, Timed
+from topo.live.opened import Opener, before_and_after
 from topo.live.switches import SeenSwitch, from_hosts
 from topo.topology import Topology
 from web import network, program
@@ -36,6 +38,8 @@ from web.window import Window
 
 HOLD_NS = 350_000_000
 """What one part tells waits so long for what the others have to tell of the time before."""
+CLOCK_BEFORE_NS = 10_000_000_000
+"""The clocks of switches' shadows begin so long before anything is recorded: no window of the program is longer."""
 FRAMES_PER_S = 400
 """Packets at ports that are looked at: all of three members that are idle."""
 
@@ -74,6 +78,8 @@ class Recorder:
         self._messages_from = self._faults_from = 1
         self._calls = 0
         self._drawn_as: Json = {}
+        self._opener: Opener | None = None
+        """Of the lab that runs."""
 
     async def run(self) -> None:
         """Record, for ever."""
@@ -95,8 +101,8 @@ class Recorder:
             try:
                 await watched.run()
             finally:
+                self.topology = self._opener = None
                 await watched.close()
-                self.topology = None
 
     # -- what is told -----------------------------------------------------------------------------------------------
 
@@ -150,6 +156,13 @@ class Recorder:
         """A call is answered."""
         self.tell([{"k": "answer", "who": "page", "call": call, "outcome": outcome, "value": value}])
 
+    async def opened(self, m: int, at_us: int) -> Json:
+        """What the switches' programs have done to message ``m``, which was sent at that time of the run
+        (``Opener.open``). Raises LabError."""
+        if self._opener is None or self.window is None:
+            raise LabError("no lab runs, so nobody can say what its switches held")
+        return await self._opener.open(m, at_us, self.window.between(*before_and_after(at_us)))
+
     @property
     def began_us(self) -> int:
         """Microseconds since 1970 at time 0."""
@@ -179,7 +192,8 @@ class _Watched:
         registers = list(parsed.registers)
         self._messages = Messages(topology, recorder._messages_from)
         self._faults = SeenFaults(recorder._faults_from)
-        self._switches = {one.name: SeenSwitch(one.name, registers) for one in topology.switches}
+        slots = {group.id: group.slot for group in topology.groups}
+        self._switches = {one.name: SeenSwitch(one.name, registers, slots) for one in topology.switches}
         self._readers = {
             one.name: Reader(grpc_address(one.device_id), one.device_id, self._tables) for one in topology.switches
         }
@@ -194,6 +208,7 @@ class _Watched:
         self._look_at_switches = asyncio.Event()
         self._look_at_controller = asyncio.Event()
         self._sampled_from: tuple[int, int] | None = None
+        self._opener: Opener | None = None
 
     def _header(self) -> Json:
         spares = {name for name, _ in self._members if name not in self._topology.members}
@@ -209,6 +224,7 @@ class _Watched:
     async def run(self) -> None:
         """Until the lab ends."""
         self._recorder.begin(self._live, self._header())
+        self._recorder._opener = self._opener = self._make_opener()
         jobs: list[Callable[[], Awaitable[None]]] = [
             self._watch,
             self._frames,
@@ -240,8 +256,14 @@ class _Watched:
         self._recorder.tell(events)
         self._recorder._messages_from, self._recorder._faults_from = self._messages.next, self._faults.next
 
+    def _make_opener(self) -> Opener:
+        program, began_ns = Path(self._live.network["pipeline"]["json"]), self._recorder._began_ns
+        return Opener(self._topology, program, self._switches, began_ns, began_ns - CLOCK_BEFORE_NS)
+
     async def close(self) -> None:
         """Hang up everywhere."""
+        if self._opener is not None:
+            await self._opener.close()
         for asker in (*self._nodes.values(), self._controller):
             asker.close()
         for reader in self._readers.values():
@@ -334,7 +356,7 @@ class _Watched:
             await asyncio.sleep(max(0.01, least - (time.monotonic() - began)))
 
     async def _ask_member(self, name: str) -> None:
-        if self._state is None or self._state["processes"].get(name) != "running":
+        if not self._runs(name):
             self._nodes[name].close()
             return
         try:
@@ -383,12 +405,12 @@ class _Watched:
             await _either(self._look_at_controller, self._pace.controller)
 
     def _registers(self, read: Json) -> list[Json]:
-        slots = {str(group.id): group.slot for group in self._topology.groups}
+        now_ns = time.time_ns()
         return [
             event
             for name, groups in read.items()
             for group, reading in groups.items()
-            for event in self._switches[name].heard(slots[group], reading)
+            for event in self._switches[name].heard(int(group), reading, now_ns)
         ]
 
     def _controller_says(self, status: Json) -> list[Json]:
@@ -401,25 +423,36 @@ class _Watched:
     async def _read_switches(self) -> None:
         while True:
             for name, reader in self._readers.items():
-                if self._state is None or self._state["processes"].get(name) != "running":
+                if not self._runs(name):
                     await reader.close()
                     continue
                 try:
                     held = await reader.read()
                 except ReadError:
                     continue
-                self._recorder.tell(self._switches[name].holds(held.entries, held.counters))
+                self._recorder.tell(self._switches[name].holds((*held.entries, *held.groups), time.time_ns()))
             await asyncio.sleep(self._pace.log)
             await _either(self._look_at_switches, self._pace.switches)
 
+    def _runs(self, name: str) -> bool:
+        return self._state is not None and self._state["processes"].get(name) == "running"
+
     async def _count(self) -> None:
-        edges = {
-            one.name: [host.port for host in self._topology.hosts if host.switch == one.name]
-            for one in self._topology.switches
-        }
+        topology = self._topology
+        ports = {one.name: sorted(topology.ports(one.name)) for one in topology.switches}
+        slots = sorted(group.slot for group in topology.groups)
+        edges = {name: [host.port for host in topology.hosts if host.switch == name] for name in ports}
         while True:
             await asyncio.sleep(self._pace.counters)
-            events = [event for one in self._switches.values() for event in one.count()]
+            events: list[Json] = []
+            for name, reader in self._readers.items():
+                if not self._runs(name):
+                    continue
+                try:
+                    cells = {"port_rx": ports[name], "port_tx": ports[name], "redirects": slots}
+                    events += self._switches[name].count(await reader.count(cells))
+                except ReadError:
+                    continue
             sent = sum(from_hosts(one.counters, edges[name]) for name, one in self._switches.items())
             now = self._messages.next, sent
             if self._sampled_from is not None:

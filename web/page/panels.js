@@ -157,11 +157,16 @@ function message(app, m) {
     content.push(html("p", {}, run.network.switches.length ? "It has met no switch." : "There are no switches in this run."));
     return { title: `${what.name} from ${one.event.who}`, content };
   }
-  const hops = one.hops.map(readHop);
+  app.live?.learn(one);
+  const hops = one.hops.map((text, at) => ({ ...readHop(text), ...one.told?.hops?.[at] }));
   content.push(html("h3", {}, "Its way"), html("div", { role: "group", "aria-label": "Switches that it met" },
     ...hops.map((each, at) => html("button", { type: "button", "aria-pressed": String(at === hop), onclick: () => app.chooseHop(at) }, `${at + 1}. ${each.name}, port ${each.port}`))));
-  if (hops[0].way) content.push(way(app, one, hops, Math.min(hop, hops.length - 1)));
-  else content.push(html("p", {}, `Its ports are known; what the program did to it shows: switchraft trace ${hops[Math.min(hop, hops.length - 1)].name}`));
+  const at = Math.min(hop, hops.length - 1), { name } = hops[at];
+  if (hops[at].entries) content.push(html("p", { class: "said" }, html("b", {}, hops[at].said.join("; ") || "It ends there"), ` – worked out by a copy of ${name}, ${hops[at].entries}.`));
+  for (const text of one.told?.ends ?? []) content.push(html("p", { class: "bad" }, text));
+  if (hops[at].way) content.push(way(app, one, hops, at));
+  else if (!app.live) content.push(html("p", {}, `Its ports are known; what the program did to it shows: switchraft trace ${name}`));
+  else content.push(html("p", { class: "told" }, one.told?.error ? `What the program did to it cannot be said: ${one.told.error}` : "What the program did to it is being worked out…"));
   return { title: `${what.name} from ${one.event.who}`, content, wide: true };
 }
 

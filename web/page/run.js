@@ -113,6 +113,14 @@ export class Run {
     if (set.role || set.up !== undefined || set.paused !== undefined || set.snapshot || rises) this.notable.push(i);
   }
 
+  /** The number of a way that was told apart from the run. */
+  wayOf(steps) {
+    const key = JSON.stringify(steps);
+    this.apart ??= new Map();
+    if (!this.apart.has(key)) this.apart.set(key, this.ways.push({ steps, hits: [] }) - 1);
+    return this.apart.get(key);
+  }
+
   bucket(at) { return (this.buckets[at] ??= []); }
 
   /** A message, or the last of its copies up to now, ends at a time, by event i. */
