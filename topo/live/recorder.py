@@ -40,7 +40,7 @@ HOLD_NS = 350_000_000
 """What one part tells waits so long for what the others have to tell of the time before."""
 CLOCK_BEFORE_NS = 10_000_000_000
 """The clocks of switches' shadows begin so long before anything is recorded: no window of the program is longer."""
-FRAMES_PER_S = 400
+FRAMES_PER_S = 300
 """Packets at ports that are looked at: all of three members that are idle."""
 
 Json = dict[str, Any]
@@ -53,8 +53,13 @@ class Pace:
     members: float = 0.1
     most_members: float = 50
     """Looks at members a second, of all of them; with more members each is looked at less often."""
-    controller: float = 0.25
-    switches: float = 1.0
+    racing: float = 0.5
+    """Looks at a log that grows faster than it is told: a member has better things to do then."""
+    controller: float = 1.0
+    switches: float = 5.0
+    settling: float = 1.0
+    """Looks at controller and switches, which are looked at at once when something was decided; this long after that
+    once more."""
     counters: float = 2.0
     log: float = 0.1
     lab: float = 0.5
@@ -282,7 +287,10 @@ class _Watched:
             self._ended.set()
 
     def _lab_says(self, line: Json) -> None:
-        before, pids = (self._state or {}).get("processes", {}), (self._state or {}).get("pids", {})
+        state = self._state or {}
+        before, pids = state.get("processes", {}), state.get("pids", {})
+        if any(state.get(name) != line[name] for name in ("processes", "pids", "cut", "parted")):
+            self._look_at_switches.set()
         self._state = line
         events: list[Json] = [{"k": "note", "who": "by hand", "text": text} for _, text in line["did"]]
         for name, condition in line["processes"].items():
@@ -296,7 +304,6 @@ class _Watched:
             elif name == "controller" and not runs and before.get(name) != condition:
                 events += self._controller_says({})
         self._recorder.tell([*events, *self._faults_now()], line["at"])
-        self._look_at_switches.set()
 
     def _node_is(self, name: str, condition: str) -> list[Json]:
         if condition in ("running", "paused") and name not in self._nodes:
@@ -312,7 +319,7 @@ class _Watched:
         self._nodes[name] = Asker(paths.nodes() / name / "control.sock")
         for group in self._topology.clusters[self._topology.cluster_of(name)]:
             if name in group.members.values() or name not in self._topology.members:
-                self._members[name, group.id] = SeenMember(name, group.id)
+                self._members[name, group.id] = SeenMember(name, group.id, int(self._pace.racing * 1e6))
         self._recorder.redraw(self._header())
 
     def _faults_now(self) -> list[Json]:
@@ -421,6 +428,7 @@ class _Watched:
         return [{"k": "controller", "who": "controller", "set": changed}] if changed else []
 
     async def _read_switches(self) -> None:
+        asked = False
         while True:
             for name, reader in self._readers.items():
                 if not self._runs(name):
@@ -430,9 +438,11 @@ class _Watched:
                     held = await reader.read()
                 except ReadError:
                     continue
-                self._recorder.tell(self._switches[name].holds((*held.entries, *held.groups), time.time_ns()))
+                events = self._switches[name].holds((*held.entries, *held.groups), time.time_ns())
+                self._recorder.tell(events)
+                asked = asked or bool(events)
             await asyncio.sleep(self._pace.log)
-            await _either(self._look_at_switches, self._pace.switches)
+            asked = await _either(self._look_at_switches, self._pace.settling if asked else self._pace.switches)
 
     def _runs(self, name: str) -> bool:
         return self._state is not None and self._state["processes"].get(name) == "running"
@@ -486,10 +496,11 @@ def _known(topology: Topology, status: Json) -> Json:
     }
 
 
-async def _either(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, so long at most."""
+async def _either(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, so long at most; whether it has happened."""
     try:
         await within(event.wait(), seconds)
     except asyncio.TimeoutError:
-        return
+        return False
     event.clear()
+    return True

@@ -100,7 +100,7 @@ function entriesOf(one) {
 function aSwitch(app, id) {
   const { run, state } = app;
   const one = state.switches[id];
-  const hits = run.hits(id, state, app.count);
+  const isLab = run.header.source === "lab", hits = isLab ? {} : run.hits(id, state, app.count);
   const keysOf = Object.fromEntries(run.program.tables.map((table) => [short(table.name), table.key]));
   const content = [facts(
     ["State", one.up ? `up since ${seconds(one.since ?? 0)}` : "down"],
@@ -110,7 +110,7 @@ function aSwitch(app, id) {
     const keys = keysOf[table] ?? [];
     const lines = Object.entries(one.tables[table]).map(([key, entry]) => [
       entry.match.map((value, at) => matchText(keys[at], value)).join(", "),
-      `${entry.action}(${paramsOf(run, entry)})`, run.header.source === "lab" ? "–" : hits[`${table} ${key}`] ?? 0,
+      `${entry.action}(${paramsOf(run, entry)})`, isLab ? "–" : hits[`${table} ${key}`] ?? 0,
     ]);
     content.push(html("h3", {}, table), html("div", { "data-table": table }, rows([keys.map((key) => key.name).join(", "), "Action", "Hits"], lines, [2])));
   }

@@ -195,13 +195,15 @@ export class Run {
     this.keyframes.splice(0, n / EVERY);
     this.gone += n;
     this.begin = this.events[0].t;
-    this.notable = this.notable.slice(placeOf(this.notable, n)).map((i) => i - n);
-    for (const ways of Object.values(this.taken)) for (const [id, events] of ways) ways.set(id, events.slice(placeOf(events, this.gone)));
+    // In place, as all that is still here is gone through: lists that are made anew would be garbage, and that is what stops a page.
+    this.notable.splice(0, placeOf(this.notable, n));
+    less(this.notable, n);
+    for (const ways of Object.values(this.taken)) for (const events of ways.values()) events.splice(0, placeOf(events, this.gone));
     this.forgetMessages(n);
     for (let b = from; b < Math.floor(this.begin / BUCKET); b++) this.buckets[b] = undefined;
     this.leaders = this.leaders.filter((one) => !(one.to < this.begin));
     this.faults = this.faults.filter((one) => one.to >= this.begin);
-    for (const [kind, times] of Object.entries(this.marks)) this.marks[kind] = times.slice(searched(times, (one) => one < this.begin));
+    for (const times of Object.values(this.marks)) times.splice(0, placeOf(times, this.begin));
     if (this.broken >= 0) this.broken -= n;
     return n;
   }
@@ -220,14 +222,19 @@ export class Run {
       one.sent -= n;
       one.last -= n;
       if (one.ended >= 0) one.ended -= n;
-      if (one.ends) one.ends = one.ends.map((i) => i - n);
-      if (one.passedAt) one.passedAt = one.passedAt.map((i) => i - n);
+      if (one.ends) less(one.ends, n);
+      if (one.passedAt) less(one.passedAt, n);
     }
-    for (let call = 0; call < calls.length; call++) {
+    for (let call = (this.oldestCall ??= 0); call < calls.length; call++) {
       const one = calls[call];
       if (!one) continue;
-      if (one.call < n) calls[call] = undefined;
-      else calls[call] = { call: one.call - n, answer: one.answer < 0 ? -1 : one.answer - n };
+      if (one.call < n) {
+        calls[call] = undefined;
+        this.oldestCall = call;
+        continue;
+      }
+      one.call -= n;
+      if (one.answer >= 0) one.answer -= n;
     }
   }
 
@@ -239,6 +246,11 @@ export class Run {
 /** The number of events with a time up to t, in a list by time. */
 export function firstAfter(events, t) {
   return searched(events, (event) => event.t <= t);
+}
+
+/** Make all numbers of a list less. */
+function less(numbers, by) {
+  for (let at = 0; at < numbers.length; at++) numbers[at] -= by;
 }
 
 /** How many numbers of a sorted list are less than one. */
