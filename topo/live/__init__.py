@@ -6,6 +6,7 @@ frames      those packets, for one who asks on the lab's socket
 feed        what was done to the lab by hand and what has become of its processes, for one who asks
 
 In `switchraft web`, as the user who called sudo:
+asking      a control socket, asked again and again over one connection
 members     what members show, as events
 switches    what switches hold, as events
 messages    packets at ports, as messages on their way

@@ -67,7 +67,7 @@ def _giving_way() -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(PermissionError):
+        with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, thread, before)
 
 
