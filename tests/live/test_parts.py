@@ -107,14 +107,15 @@ def test_a_log_that_grows_fast_is_looked_at_less_often() -> None:
     member = SeenMember("h2", 1, gap_us=500_000)
     member.seen(status(), 0)
     member.log_seen(entries(5, 5))
+    assert not member.races
     member.seen(status(last_index=1000), 100_000)
-    assert member.log_from() is None
+    assert member.log_from() is None and member.races
     member.seen(status(last_index=1000), 500_000)
     first = 1000 - MOST_ENTRIES + 1
     assert member.log_from() == first
     member.log_seen(entries(first, 1000))
     member.seen(status(last_index=1003), 600_000)
-    assert member.log_from() == 1000
+    assert member.log_from() == 1000 and not member.races
 
 
 # -- switches -------------------------------------------------------------------------------------------------------

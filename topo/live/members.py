@@ -43,6 +43,8 @@ class SeenMember:
         self._gap_us = gap_us
         self._now_us = 0
         self._log_at_us = -gap_us
+        self.races = False
+        """Whether its log has grown by more than can be told at a time."""
         self._log_end = (0, 0)
         """Index and term of the last entry that was told."""
 
@@ -60,6 +62,7 @@ class SeenMember:
     def seen(self, status: Json, now_us: int) -> list[Json]:
         """It has answered ``status`` with this about its group."""
         self.status, self._now_us = status, now_us
+        self.races = 0 < self._log_end[0] < int(status["last_index"]) - MOST_ENTRIES
         now = _state(status)
         timer = now.pop("timer")
         if now.items() <= self._told.items() and timer and now_us - self._timer_at < TIMER_US:

@@ -40,8 +40,8 @@ HOLD_NS = 350_000_000
 """What one part tells waits so long for what the others have to tell of the time before."""
 CLOCK_BEFORE_NS = 10_000_000_000
 """The clocks of switches' shadows begin so long before anything is recorded: no window of the program is longer."""
-FRAMES_PER_S = 300
-"""Packets at ports that are looked at: all of three members that are idle."""
+FRAMES_PER_S = 400
+"""Packets at ports that are looked at: all of three members that have little to do."""
 
 Json = dict[str, Any]
 
@@ -53,8 +53,9 @@ class Pace:
     members: float = 0.1
     most_members: float = 50
     """Looks at members a second, of all of them; with more members each is looked at less often."""
+    racing_members: float = 0.25
     racing: float = 0.5
-    """Looks at a log that grows faster than it is told: a member has better things to do then."""
+    """Looks at members, and at a log, that grows faster than it is told: they have better things to do then."""
     controller: float = 1.0
     switches: float = 5.0
     settling: float = 1.0
@@ -359,7 +360,9 @@ class _Watched:
         while True:
             began = time.monotonic()
             await asyncio.gather(*(self._ask_member(name) for name in list(self._nodes)))
-            least = max(self._pace.members, len(self._nodes) / self._pace.most_members)
+            races = any(one.races for one in self._members.values())
+            pace = self._pace.racing_members if races else self._pace.members
+            least = max(pace, len(self._nodes) / self._pace.most_members)
             await asyncio.sleep(max(0.01, least - (time.monotonic() - began)))
 
     async def _ask_member(self, name: str) -> None:
