@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from finsy import P4ClientError, P4CounterData, P4CounterEntry, P4MulticastGroupEntry, P4Schema, P4TableEntry
+from finsy import P4ClientError, P4CounterData, P4MulticastGroupEntry, P4Schema, P4TableEntry
 
 from controller.client import P4RuntimeClient
 from controller.desired import FEATURES, Entry, MulticastGroup
@@ -29,13 +29,16 @@ class _Connection:
         self._device_id = device_id
         self._schema = schema
         self._client: P4RuntimeClient | None = None
+        self._one = asyncio.Lock()
 
     async def ask(
         self, read: Callable[[P4RuntimeClient], Coroutine[Any, Any, _Answer]], timeout_s: float = ANSWER_S
     ) -> _Answer:
-        """What ``read`` finds. Raises ReadError, also where the switch takes longer than ``timeout_s``."""
+        """What ``read`` finds; one question at a time. Raises ReadError, also where the switch takes longer than
+        ``timeout_s``."""
         try:
-            return await within(self._read(read), timeout_s)
+            async with self._one:
+                return await within(self._read(read), timeout_s)
         except (P4ClientError, asyncio.TimeoutError, OSError, ValueError, KeyError) as error:
             await self.close()
             said = f"no answer within {timeout_s:g} s" if isinstance(error, asyncio.TimeoutError) else str(error)
@@ -58,44 +61,50 @@ class _Connection:
 
 @dataclass(frozen=True)
 class Held:
-    """What a switch holds: the controller's entries, counters that are not zero, (name, index) to packets and bytes,
-    and multicast groups."""
+    """What a switch holds: the controller's entries, and multicast groups."""
 
     entries: tuple[Entry, ...]
-    counters: Mapping[tuple[str, int], tuple[int, int]]
     groups: tuple[MulticastGroup, ...] = ()
 
 
 class Reader:
-    """Reads all entries and counters of a switch. ``program`` is what it is expected to run."""
+    """Reads what a switch holds, and what it has counted. ``program`` is what it is expected to run."""
 
     def __init__(self, address: str, device_id: int, program: Program) -> None:
         self._program = program
         self._connection = _Connection(address, device_id, program.schema)
 
     async def read(self) -> Held:
-        """All of it. Raises ReadError."""
+        """All entries. Raises ReadError."""
         return await self._connection.ask(self._read)
+
+    async def count(self, cells: Mapping[str, Collection[int]]) -> dict[tuple[str, int], tuple[int, int]]:
+        """Counters that are not zero, (name, index) to packets and bytes: of those in ``cells``, by the last part of
+        their names, these cells only; of others all. Raises ReadError."""
+        return await self._connection.ask(lambda client: self._count(client, cells))
 
     async def close(self) -> None:
         """Hang up; ``read`` may be called again."""
         await self._connection.close()
 
     async def _read(self, client: P4RuntimeClient) -> Held:
-        counters = self._program.schema.counters
-        cells = (P4CounterEntry(counter.alias) for counter in counters)
-        found = await client.read(P4TableEntry(), P4MulticastGroupEntry(), *cells)
-        names = {counter.alias: counter.name for counter in counters}
+        found = await client.read(P4TableEntry(), P4MulticastGroupEntry())
         held = [self._program.decode(one) for one in found if isinstance(one, (P4TableEntry, P4MulticastGroupEntry))]
         return Held(
             tuple(one for one in held if isinstance(one, Entry)),
-            {
-                (names[one.counter_id], one.index or 0): (one.packet_count, one.byte_count)
-                for one in found
-                if isinstance(one, P4CounterEntry) and (one.packet_count or one.byte_count)
-            },
             tuple(one for one in held if isinstance(one, MulticastGroup)),
         )
+
+    async def _count(
+        self, client: P4RuntimeClient, cells: Mapping[str, Collection[int]]
+    ) -> dict[tuple[str, int], tuple[int, int]]:
+        schema = self._program.schema
+        names = {counter.alias: counter.name for counter in schema.counters}
+        return {
+            (names[one.counter_id], one.index or 0): (one.packet_count, one.byte_count)
+            for one in await client.read(*counter_cells(schema, cells))
+            if one.packet_count or one.byte_count
+        }
 
 
 class CounterReader:

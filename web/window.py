@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,12 @@ class Window:
             t, text = self._events[at]
             if not self._past.is_about_earlier(text):
                 yield f'{{"t":{t - base_us},{text[1:]}'
+
+    def between(self, from_us: int, to_us: int) -> list[tuple[int, str]]:
+        """Events of a time: of each when it happens, and its text, JSON without that."""
+        begin = bisect_left(self._events, from_us, lo=self._left, key=lambda one: one[0])
+        end = bisect_right(self._events, to_us, lo=begin, key=lambda one: one[0])
+        return self._events[begin:end]
 
     def opening(self, base_us: int) -> Iterator[str]:
         """The state at the beginning, as events."""

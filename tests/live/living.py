@@ -107,7 +107,7 @@ class LivePage(Page):
     def stopped(self) -> Iterator[None]:
         """The browser's processes do not run, as while a laptop sleeps."""
         assert self.driver.service.process is not None
-        pids = _descendants(self.driver.service.process.pid)
+        pids = descendants(self.driver.service.process.pid)
         assert len(pids) > 1
         try:
             for pid in pids:
@@ -146,7 +146,7 @@ class LivePage(Page):
         assert wrong == []
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """The processes that a process has started, and those that they have."""
     children: dict[int, list[int]] = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):

@@ -1,6 +1,7 @@
 """``python -m tests.live.measure [FOLDER]``: how the living page does, and what it costs the lab, beside its bars.
 
-rate      a lab of three members under full load, with `switchraft web` and a reader of its stream, and without
+rate      a lab of three members under full load, with `switchraft web` and a reader of its stream, and without; and
+          the processor time that `switchraft web` takes meanwhile, which tells more where the rate goes up and down
 stream    the page on a recorded run of nine members, over and over, as if they ran now: frames, tasks, memory
 half      a lab at half of the full load with a page in a browser: frames, and the cluster's rate
 frozen    a page that the browser freezes for a minute
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
@@ -28,7 +30,7 @@ from bench.consensus import grounds
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.pairs import WARMUP_S, Pair, commits_per_s, load, measured, ratios
 from bench.consensus.systems import Switchraft
-from tests.live.living import LivePage, Stage, stage, web_command
+from tests.live.living import LivePage, Stage, descendants, stage, web_command
 from tests.web.browser import chromium
 from tests.web.measure import FRAMES, TASK_MS, Played, Row, add_arguments, ask, chosen, finish, heap_mb, memory_row
 from tests.web.runs import record_nine
@@ -38,7 +40,8 @@ from web import recording
 from web.window import Window
 
 ROWS = ("rate", "stream", "half", "frozen", "stopped")
-RATIO, HALF_FRAMES = 0.97, 10
+RATIO, HALF_FRAMES, CORE = 0.97, 10, 0.08
+"""The rate watched to not; frames of a page beside half the load; how much of a core the server may take."""
 OUTSTANDING = 64
 AWAY_S, BACK_S = 60, 10
 """How long a page is away, and how long it may take to have caught up."""
@@ -85,13 +88,36 @@ def reading() -> Iterator[None]:
 def rate(pairs: int, seconds: float) -> Iterator[Row]:
     """What the page's server costs a cluster under full load."""
     found: list[Pair] = []
+    took: list[float] = []
+
+    @contextmanager
+    def watching() -> Iterator[None]:
+        with reading():
+            began, before = time.monotonic(), server_s()
+            yield
+            took.append((server_s() - before) / (time.monotonic() - began))
+
     with laboratory() as (ground, system), load(ground, system, OUTSTANDING):
         time.sleep(WARMUP_S)
         for number in range(pairs):
-            found.append(measured(ground, reading, seconds, number % 2 == 0))
+            found.append(measured(ground, watching, seconds, number % 2 == 0))
             one = found[-1]
             say(f"pair {number + 1}/{pairs}: {one.watched:,.0f}/s watched, {one.alone:,.0f}/s not: {one.ratio:.3f}")
     yield ratio_row("rate under full load, watched to not", found)
+    core = statistics.median(took)
+    spread = f"{core:.1%} of a core ({min(took):.1%} to {max(took):.1%})"
+    yield Row("processor time of the server meanwhile", spread, f"≤ {CORE:.0%}", core <= CORE)
+
+
+def server_s() -> float:
+    """Seconds of processor time that `switchraft web`, started here, has taken so far."""
+    for pid in descendants(os.getpid()):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        if words[-2:] == [b"topo.cli", b"web"]:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            user, system = stat[stat.rindex(")") + 2 :].split()[11:13]
+            return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    raise LabError("`switchraft web` has ended")
 
 
 def ratio_row(what: str, pairs: Sequence[Pair]) -> Row:

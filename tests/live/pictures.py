@@ -63,6 +63,7 @@ def draw(page: LivePage) -> None:
 
     page.until(lambda: page.js(f"return Boolean({APPEND})"))
     page.js(f"switchraft.choose({{kind: 'message', id: ({APPEND}).m}})")
+    page.until(lambda: page.js("return document.querySelectorAll('.steps li.table').length"))
     save(page, "packet")
 
 

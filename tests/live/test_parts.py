@@ -103,25 +103,40 @@ def test_of_a_log_that_grows_fast_the_end_is_told() -> None:
     assert member.log_from() == 10_000 - MOST_ENTRIES + 1
 
 
+def test_a_log_that_grows_fast_is_looked_at_less_often() -> None:
+    member = SeenMember("h2", 1, gap_us=500_000)
+    member.seen(status(), 0)
+    member.log_seen(entries(5, 5))
+    assert not member.races
+    member.seen(status(last_index=1000), 100_000)
+    assert member.log_from() is None and member.races
+    member.seen(status(last_index=1000), 500_000)
+    first = 1000 - MOST_ENTRIES + 1
+    assert member.log_from() == first
+    member.log_seen(entries(first, 1000))
+    member.seen(status(last_index=1003), 600_000)
+    assert member.log_from() == 1000 and not member.races
+
+
 # -- switches -------------------------------------------------------------------------------------------------------
 
 
 def test_a_switch_tells_entries_and_counters_that_have_changed() -> None:
-    switch = SeenSwitch("s1", ["ingress.leader_watch.heard_term", "ingress.leader_watch.heard_leader"])
+    switch = SeenSwitch("s1", ["ingress.leader_watch.heard_term", "ingress.leader_watch.heard_leader"], {1: 0})
     old = Entry("groups", (("group", 1),), "set_group", (("leader", 1), ("term", 2)))
     new = Entry("groups", (("group", 1),), "set_group", (("leader", 3), ("term", 2**60)))
     route = Entry("ipv4_lpm", (("address", (10, 24)),), "forward", (("port", 1),))
-    assert switch.holds([old], {}) == []
-    events = [*switch.runs(True), *switch.holds([old, route], {("c", 0): (5, 100)}), *switch.count()]
+    assert switch.holds([old], 1) == []
+    events = [*switch.runs(True), *switch.holds([old, route], 2), *switch.count({("c", 0): (5, 100)})]
     fits(events)
     assert [event["k"] for event in events] == ["switch", "table", "table", "counters"]
     assert events[2]["match"] == [[10, 24]]
-    (moved,) = switch.holds([new, route], {("c", 0): (5, 100)})
+    (moved,) = switch.holds([new, route], 3)
     assert (moved["do"], moved["values"]) == ("modify", [3, str(2**60)])
-    assert switch.count() == []
-    (taken,) = switch.holds([new], {})
+    assert switch.count({("c", 0): (5, 100)}) == []
+    (taken,) = switch.holds([new], 4)
     assert taken["do"] == "delete"
-    (cells,) = switch.heard(0, {"leader": 3, "term": 7, "age_us": 5})
+    (cells,) = switch.heard(1, {"leader": 3, "term": 7, "age_us": 5}, 5)
     assert cells["set"] == [["ingress.leader_watch.heard_term", 0, 7], ["ingress.leader_watch.heard_leader", 0, 3]]
     assert [event["up"] for event in switch.restarted()] == [False, True]
 
@@ -178,6 +193,24 @@ def test_a_message_to_everybody_comes_to_each_for_the_first_time() -> None:
     )
     came = [(event["who"], event["m"], "copy" in event) for _, event in timed if event["k"] == "received"]
     assert came == [("h2", 1, False), ("h3", 1, False), ("h3", 1, True)]
+
+
+def test_a_copy_that_is_not_seen_to_arrive_is_lost_where_it_was_seen_last() -> None:
+    messages = Messages(TRIANGLE)
+    asked = bytearray(frame(MessageType.APPEND_ENTRIES, 1, EVERYBODY, round_=9))
+    asked[FLAGS_AT] |= Flag.FANOUT
+    sent = bytes(asked)
+    messages.take(
+        [
+            seen(10, "s1-eth1", 0, sent),
+            seen(15, "s2-eth3", 0, sent),
+            seen(16, "s3-eth3", 0, sent),
+            seen(20, "s2-eth1", 1, sent),
+        ]
+    )
+    lost = messages.look_back(2 * LOST_NS)
+    assert [(event["k"], event["m"], event["who"]) for _, event in lost] == [("dropped", 1, "s3")]
+    assert messages.look_back(4 * LOST_NS) == []
 
 
 def test_messages_that_differ_by_their_target_alone_are_two() -> None:

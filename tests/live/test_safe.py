@@ -205,6 +205,10 @@ async def test_the_page_can_do_its_commands_and_no_others(served: Served) -> Non
         ({"id": 10, "do": ["heal"]}, "no lab runs"),
         ("nonsense", "a request is"),
         ({"id": "x", "do": ["heal"]}, "a request is"),
+        ({"id": 12, "open": 1, "at": 1}, "no lab runs"),
+        ({"id": 13, "open": "1", "at": 1}, "a request is"),
+        ({"id": 14, "open": 1}, "a request is"),
+        ({"id": 15, "do": "heal"}, "a request is"),
         ({"id": 11, "do": ["feature", "off", "--help"]}, "help"),
     ]
     async with (

@@ -94,7 +94,15 @@ def test_the_share_keeps_to_the_rate_and_comes_back() -> None:
     assert share.seen(40_000, 1.0)
     for _ in range(20):
         share.seen(int(100_000 * share.value / WHOLE), 1.0)
-    assert 200 <= 100_000 * share.value / WHOLE <= 400
+    assert 100 <= 100_000 * share.value / WHOLE <= 400
     for _ in range(40):
         share.seen(10, 1.0)
     assert share.value == WHOLE
+
+
+def test_a_share_comes_back_to_all_of_what_it_can_bear() -> None:
+    share = Share(400)
+    assert share.seen(100_000, 1.0)
+    for _ in range(20):
+        share.seen(int(350 * share.value / WHOLE), 1.0)
+    assert share.value == WHOLE and not share.seen(350, 1.0)

@@ -91,6 +91,19 @@
       Math.max(...all(".link").map((one) => Number(one.getAttribute("stroke-width")))),
     ],
 
+    /** The dots of a message: of each the node that is nearest. */
+    dotsOf(m) {
+      const middle = (one) => { const box = one.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; };
+      const nodes = all("#network .node").map((one) => [one.dataset.name, middle(one)]);
+      return switchraft.network.dots.filter((dot) => dot.m === m && dot.root.getAttribute("visibility") !== "hidden").map((dot) => {
+        const [x, y] = middle(dot.body);
+        return nodes.map(([name, [a, b]]) => [Math.hypot(x - a, y - b), name]).sort(([p], [q]) => p - q)[0][1];
+      });
+    },
+
+    /** How a message that is opened has ended. */
+    ends: () => all("#panel .end").map((one) => one.textContent),
+
     /** Words of nodes that a dot lies on. */
     covering() {
       const dots = all(".dot").filter((one) => one.getAttribute("visibility") !== "hidden").map((one) => one.querySelector("circle").getBoundingClientRect());

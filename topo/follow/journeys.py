@@ -8,7 +8,7 @@ these two disagree, the way says so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -92,6 +92,22 @@ class Journey:
     seen: list[Place] = field(default_factory=list)
     last_ns: int = 0
 
+    def comes_by(self, hop: Hop, behind: Mapping[tuple[str, int], Place]) -> None:
+        """It came into a switch. ``behind``: see ``places_behind``."""
+        if self.hops:
+            self.seen.append(Place(hop.switch, hop.port))
+        self.hops.append(hop)
+        self.last_ns = max(self.last_ns, hop.time_ns)
+        for out, _ in hop.traced.outputs:
+            if out != CPU_PORT:
+                self.expected.append(behind.get((hop.switch, out), Place(f"port {out} of {hop.switch}")))
+
+    def arrives(self, time_ns: int, host: str) -> None:
+        """It came to a host."""
+        self.arrivals.append((time_ns, host))
+        self.seen.append(Place(host))
+        self.last_ns = max(self.last_ns, time_ns)
+
     @property
     def missing(self) -> list[Place]:
         """Where it ought to have been seen, and was not."""
@@ -106,6 +122,15 @@ class Journey:
     def reasons(self) -> list[str]:
         """Why it, or copies of it, were dropped."""
         return [hop.traced.reason for hop in self.hops if hop.traced.reason]
+
+
+def places_behind(topology: Topology) -> dict[tuple[str, int], Place]:
+    """Where a frame comes that leaves a switch, by its name and port."""
+    behind = {(host.switch, host.port): Place(host.name) for host in topology.hosts}
+    for link in topology.links:
+        behind[link.a, link.a_port] = Place(link.b, link.b_port)
+        behind[link.b, link.b_port] = Place(link.a, link.a_port)
+    return behind
 
 
 class Follower:
@@ -123,10 +148,7 @@ class Follower:
         self._role = role
         self._messages = Messages(topology, way=self._way)
         self._edges = {(host.switch, host.port): host.name for host in topology.hosts}
-        self._next = {(host.switch, host.port): Place(host.name) for host in topology.hosts}
-        for link in topology.links:
-            self._next[link.a, link.a_port] = Place(link.b, link.b_port)
-            self._next[link.b, link.b_port] = Place(link.a, link.a_port)
+        self._next = places_behind(topology)
         self._whole: set[int] = set()
 
     def take(self, frames: Iterable[Frame]) -> None:
@@ -144,9 +166,7 @@ class Follower:
         time_ns, event = timed
         yield timed
         if event["k"] == "received":
-            journey.arrivals.append((time_ns, event["who"]))
-            journey.seen.append(Place(event["who"]))
-            journey.last_ns = max(journey.last_ns, time_ns)
+            journey.arrives(time_ns, event["who"])
         elif event["k"] == "passed" and journey.hops[-1].traced.reason:
             hop = journey.hops[-1]
             yield time_ns, {"k": "dropped", "who": hop.switch, "m": journey.m, "why": hop.traced.reason}
@@ -163,13 +183,7 @@ class Follower:
             self._tracing.pass_through(switch, port, frame, time_ns)
             return 0, ()
         traced = self._tracing.trace(switch, port, frame, time_ns)
-        if journey.hops:
-            journey.seen.append(Place(switch, port))
-        journey.hops.append(Hop(time_ns, switch, port, frame, traced))
-        journey.last_ns = max(journey.last_ns, time_ns)
-        for out, _ in traced.outputs:
-            if out != CPU_PORT:
-                journey.expected.append(self._next.get((switch, out), Place(f"port {out} of {switch}")))
+        journey.comes_by(Hop(time_ns, switch, port, frame, traced), self._next)
         return traced.way, traced.values
 
     def next_of(self, switch: str, port: int) -> Place | None:

@@ -52,16 +52,21 @@ class Shadows:
     """The shadows of a lab's switches."""
 
     def __init__(
-        self, topology: Topology, program: Path, began_ns: int, tell_way: Callable[[int, int, list[Any]], None]
+        self,
+        topology: Topology,
+        program: Path,
+        began_ns: int,
+        tell_way: Callable[[int, int, list[Any]], None],
+        cache: Path | None = None,
     ) -> None:
         """``program``: the BMv2 JSON that the switches run; ``began_ns``: nanoseconds since 1970 from which their
-        clocks count; ``tell_way`` is given each new way of a recording: when it is taken, its number and steps.
-        Raises LabError."""
+        clocks count; ``tell_way`` is given each new way of a recording: when it is taken, its number and steps;
+        ``cache``: where built programs are, if not at the usual place. Raises LabError."""
         self._now_ns = began_ns
         try:
             data = load_json(program)
-            template = Pipeline.load(data)
-            self._ways = Ways(template, data, lambda way, steps: tell_way(self._now_ns, way, steps))
+            template = Pipeline.load(data, cache=cache)
+            self._ways = Ways(template, data, lambda way, steps: tell_way(self._now_ns, way, steps), cache)
         except (PipelineError, OSError) as error:
             raise LabError(f"{program} cannot be traced: {error}") from error
         self._began_ns = began_ns
@@ -91,6 +96,13 @@ class Shadows:
         """Another number whenever the entries were changed."""
         return self._switches[switch].changes
 
+    def restart(self, switch: str) -> None:
+        """The switch forgets everything, and what a shadow of it had learnt with it."""
+        shadow = self._switches[switch]
+        shadow.stop()
+        shadow.start(0)
+        self._narrators[switch] = Narrator(shadow.pipeline, self._ways.tracer.places)
+
     def hold(self, switch: str, entries: Iterable[Held]) -> bool:
         """The switch holds these entries and multicast groups. Returns whether any of them has changed."""
         shadow = self._switches[switch]
@@ -110,7 +122,7 @@ class Shadows:
             if register:
                 pipeline.set_register(register, slot, reading[field])
         if self._last_heard:
-            pipeline.set_register(self._last_heard, slot, max(0, self._clock(time_ns) - reading["age_us"]))
+            pipeline.set_register(self._last_heard, slot, max(0, self.clock_us(time_ns) - reading["age_us"]))
 
     def learnt(self, switch: str) -> list[tuple[str, int, int]]:
         """Register, slot and value, of those that ``learn`` sets."""
@@ -120,12 +132,12 @@ class Shadows:
 
     def pass_through(self, switch: str, port: int, frame: bytes, time_ns: int) -> None:
         """A frame came in that nobody follows."""
-        self._switches[switch].pipeline.step(port, frame, self._clock(time_ns))
+        self._switches[switch].pipeline.step(port, frame, self.clock_us(time_ns))
 
     def trace(self, switch: str, port: int, frame: bytes, time_ns: int) -> Traced:
         """A frame came in that is followed."""
         self._now_ns = time_ns
-        shadow, now_us = self._switches[switch], self._clock(time_ns)
+        shadow, now_us = self._switches[switch], self.clock_us(time_ns)
         pipeline, narrator = shadow.pipeline, self._narrators[switch]
         records = self._ways.trace(pipeline, port, frame, now_us)
         version = switch, shadow.changes
@@ -145,5 +157,6 @@ class Shadows:
             shadow.changes,
         )
 
-    def _clock(self, time_ns: int) -> int:
+    def clock_us(self, time_ns: int) -> int:
+        """What the switches' clocks say at a time."""
         return max(0, time_ns - self._began_ns) // 1000

@@ -6,9 +6,12 @@ frames      those packets, for one who asks on the lab's socket
 feed        what was done to the lab by hand and what has become of its processes, for one who asks
 
 In `switchraft web`, as the user who called sudo:
+asking      a control socket, asked again and again over one connection
 members     what members show, as events
 switches    what switches hold, as events
 messages    packets at ports, as messages on their way
+kept        what something was, as it was read from time to time
+opened      what the switches' programs have done to a packet that is opened
 faults      what is broken by hand, and what the cluster has found out
 decisions   what the controller writes down, as it does
 recorder    all of this in the order of time, into a window of ten minutes

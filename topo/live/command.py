@@ -16,6 +16,7 @@ from aiohttp import web
 
 from topo import paths
 from topo.errors import LabError
+from topo.live.frames import GIVES_WAY
 from topo.live.meeting import Meeting, ask
 from topo.live.recorder import Recorder
 from topo.live.server import Server
@@ -61,6 +62,7 @@ def become_invoker() -> None:
 
 
 async def _serve(commands: Any, port: int, opens: bool, silent: bool) -> None:
+    os.nice(GIVES_WAY)
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

@@ -32,13 +32,19 @@ def _cut(text: str) -> str:
 class SeenMember:
     """A member of a group, and what was told of it last."""
 
-    def __init__(self, host: str, group: int) -> None:
+    def __init__(self, host: str, group: int, gap_us: int = 0) -> None:
+        """``gap_us``: no less between two looks at a log that grows by more than can be told at a time."""
         self.host = host
         self.group = group
         self.status: Json = {}
         """What it said last; nothing while it does not run."""
         self._told: Json = {}
         self._timer_at = -TIMER_US
+        self._gap_us = gap_us
+        self._now_us = 0
+        self._log_at_us = -gap_us
+        self.races = False
+        """Whether its log has grown by more than can be told at a time."""
         self._log_end = (0, 0)
         """Index and term of the last entry that was told."""
 
@@ -55,7 +61,8 @@ class SeenMember:
 
     def seen(self, status: Json, now_us: int) -> list[Json]:
         """It has answered ``status`` with this about its group."""
-        self.status = status
+        self.status, self._now_us = status, now_us
+        self.races = 0 < self._log_end[0] < int(status["last_index"]) - MOST_ENTRIES
         now = _state(status)
         timer = now.pop("timer")
         if now.items() <= self._told.items() and timer and now_us - self._timer_at < TIMER_US:
@@ -84,12 +91,14 @@ class SeenMember:
         return events
 
     def log_from(self) -> int | None:
-        """The index from which on its log is to be asked for; None if all of it is told. The entry before what is new
-        is asked for as well: where it is another one, the log was cut off there."""
+        """The index from which on its log is to be asked for; None if all of it is told, or it is too soon. The entry
+        before what is new is asked for as well: where it is another one, the log was cut off there."""
         status = self.status
         if not status or (status["last_index"], status["last_term"]) == self._log_end:
             return None
         end, last = self._log_end[0], int(status["last_index"])
+        if last - end > MOST_ENTRIES and self._now_us - self._log_at_us < self._gap_us:
+            return None
         start = end if 0 < end <= last else int(status["commit"])
         return max(start, int(status["first_index"]), last - MOST_ENTRIES + 1)
 
@@ -119,6 +128,7 @@ class SeenMember:
         if not entries:
             return []
         self._log_end = entries[-1]["index"], entries[-1]["term"]
+        self._log_at_us = self._now_us
         shown = [shown_entry(line) for line in entries]
         return [{"k": "log", "who": self.host, "group": self.group, "at": entries[0]["index"], "entries": shown}]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hosts.raft.message import MessageType
+from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import Flag
 from topo.topology import Topology
 from web.recording import PAYLOAD_AT, hop_text, patch_of
@@ -45,16 +45,30 @@ class _Message:
     sent_ns: int
     frame: bytes
     to: str | None
-    at: str
+    at: set[str]
+    """Where it was seen last: a host, or switches. Of one that is copied: those behind which no copy was seen yet."""
     received: set[str] = field(default_factory=set)
     been: set[str] = field(default_factory=set)
     """Interfaces at which it was seen."""
     judged: bool = False
 
     @property
+    def is_for_all(self) -> bool:
+        """Whether switches are to copy it."""
+        frame = self.frame
+        return len(frame) > TARGET_AT and frame[TARGET_AT] == EVERYBODY and bool(frame[FLAGS_AT] & Flag.FANOUT)
+
+    @property
     def ends_at_switch(self) -> bool:
         """Whether the first switch takes it, and gives it to the controller."""
         return len(self.frame) > TYPE_AT and self.frame[TYPE_AT] == MessageType.CONFIGURATION
+
+    @property
+    def lost_at(self) -> list[str]:
+        """Where it, or copies of it, were seen last that have not arrived."""
+        if self.ends_at_switch or (self.received and not self.is_for_all):
+            return []
+        return sorted(self.at)
 
 
 class Messages:
@@ -72,6 +86,9 @@ class Messages:
             for switch in topology.switches
             for port, interface in topology.ports(switch.name).items()
         }
+        self._before = {(host.switch, host.port): host.name for host in topology.hosts}
+        for link in topology.links:
+            self._before |= {(link.a, link.a_port): link.b, (link.b, link.b_port): link.a}
         self._known: defaultdict[bytes, list[_Message]] = defaultdict(list)
         """By what they have in common, in the order in which they were sent."""
         self._recent: dict[int, _Message] = {}
@@ -102,7 +119,7 @@ class Messages:
         key = _key(frame)
         to = self._hosts.get(".".join(map(str, frame[30:34])))
         again = bool(self._known.get(key))
-        message = _Message(self.next, key, time_ns, frame[:MOST_BYTES], to, host)
+        message = _Message(self.next, key, time_ns, frame[:MOST_BYTES], to, {host})
         self.next += 1
         self._known[key].append(message)
         self._recent[message.m] = message
@@ -129,7 +146,10 @@ class Messages:
         way, values = self._way(0 if message is None else message.m, time_ns, switch, port, frame)
         if message is None:
             return []
-        message.at = switch
+        if message.is_for_all:
+            message.at = message.at - {self._before[switch, port]} | {switch}
+        else:
+            message.at = {switch}
         hop = hop_text(switch, port, way, patch_of(message.frame, frame[:MOST_BYTES]), values)
         return [(time_ns, {"k": "passed", "m": message.m, "hops": [hop]})]
 
@@ -141,6 +161,8 @@ class Messages:
         event |= {"copy": True} if host in message.received else {}
         event |= {"astray": True} if message.to is not None and message.to != host else {}
         message.received.add(host)
+        if message.is_for_all:
+            message.at.discard(self._ports[interface][0])
         return [(time_ns, event)]
 
     def look_back(self, now_ns: int) -> list[Timed]:
@@ -152,9 +174,11 @@ class Messages:
                 break
             if not message.judged:
                 message.judged = True
-                if not message.received and not message.ends_at_switch and self._blurred_ns < message.sent_ns:
-                    lost: Json = {"k": "dropped", "who": message.at, "m": message.m, "why": "not seen again"}
-                    events.append((now_ns, lost))
+                if self._blurred_ns < message.sent_ns:
+                    events += [
+                        (now_ns, {"k": "dropped", "who": where, "m": message.m, "why": "not seen again"})
+                        for where in message.lost_at
+                    ]
             if age > KEPT_NS:
                 del self._recent[message.m]
                 equal = self._known[message.key]

@@ -11,6 +11,7 @@ import heapq
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from controller.program import Program as Tables
@@ -29,6 +30,7 @@ from topo.live.decisions import Decisions
 from topo.live.faults import SeenFaults, by_hand, found
 from topo.live.members import SeenMember
 from topo.live.messages import Messages, Timed
+from topo.live.opened import Opener, before_and_after
 from topo.live.switches import SeenSwitch, from_hosts
 from topo.topology import Topology
 from web import network, program
@@ -36,8 +38,10 @@ from web.window import Window
 
 HOLD_NS = 350_000_000
 """What one part tells waits so long for what the others have to tell of the time before."""
+CLOCK_BEFORE_NS = 10_000_000_000
+"""The clocks of switches' shadows begin so long before anything is recorded: no window of the program is longer."""
 FRAMES_PER_S = 400
-"""Packets at ports that are looked at: all of three members that are idle."""
+"""Packets at ports that are looked at: all of three members that have little to do."""
 
 Json = dict[str, Any]
 
@@ -49,8 +53,14 @@ class Pace:
     members: float = 0.1
     most_members: float = 50
     """Looks at members a second, of all of them; with more members each is looked at less often."""
-    controller: float = 0.25
-    switches: float = 1.0
+    racing_members: float = 0.25
+    racing: float = 0.5
+    """Looks at members, and at a log, that grows faster than it is told: they have better things to do then."""
+    controller: float = 1.0
+    switches: float = 5.0
+    settling: float = 1.0
+    """Looks at controller and switches, which are looked at at once when something was decided; this long after that
+    once more."""
     counters: float = 2.0
     log: float = 0.1
     lab: float = 0.5
@@ -74,6 +84,8 @@ class Recorder:
         self._messages_from = self._faults_from = 1
         self._calls = 0
         self._drawn_as: Json = {}
+        self._opener: Opener | None = None
+        """Of the lab that runs."""
 
     async def run(self) -> None:
         """Record, for ever."""
@@ -95,8 +107,8 @@ class Recorder:
             try:
                 await watched.run()
             finally:
+                self.topology = self._opener = None
                 await watched.close()
-                self.topology = None
 
     # -- what is told -----------------------------------------------------------------------------------------------
 
@@ -150,6 +162,13 @@ class Recorder:
         """A call is answered."""
         self.tell([{"k": "answer", "who": "page", "call": call, "outcome": outcome, "value": value}])
 
+    async def opened(self, m: int, at_us: int) -> Json:
+        """What the switches' programs have done to message ``m``, which was sent at that time of the run
+        (``Opener.open``). Raises LabError."""
+        if self._opener is None or self.window is None:
+            raise LabError("no lab runs, so nobody can say what its switches held")
+        return await self._opener.open(m, at_us, self.window.between(*before_and_after(at_us)))
+
     @property
     def began_us(self) -> int:
         """Microseconds since 1970 at time 0."""
@@ -179,7 +198,8 @@ class _Watched:
         registers = list(parsed.registers)
         self._messages = Messages(topology, recorder._messages_from)
         self._faults = SeenFaults(recorder._faults_from)
-        self._switches = {one.name: SeenSwitch(one.name, registers) for one in topology.switches}
+        slots = {group.id: group.slot for group in topology.groups}
+        self._switches = {one.name: SeenSwitch(one.name, registers, slots) for one in topology.switches}
         self._readers = {
             one.name: Reader(grpc_address(one.device_id), one.device_id, self._tables) for one in topology.switches
         }
@@ -194,6 +214,7 @@ class _Watched:
         self._look_at_switches = asyncio.Event()
         self._look_at_controller = asyncio.Event()
         self._sampled_from: tuple[int, int] | None = None
+        self._opener: Opener | None = None
 
     def _header(self) -> Json:
         spares = {name for name, _ in self._members if name not in self._topology.members}
@@ -209,6 +230,7 @@ class _Watched:
     async def run(self) -> None:
         """Until the lab ends."""
         self._recorder.begin(self._live, self._header())
+        self._recorder._opener = self._opener = self._make_opener()
         jobs: list[Callable[[], Awaitable[None]]] = [
             self._watch,
             self._frames,
@@ -240,8 +262,14 @@ class _Watched:
         self._recorder.tell(events)
         self._recorder._messages_from, self._recorder._faults_from = self._messages.next, self._faults.next
 
+    def _make_opener(self) -> Opener:
+        program, began_ns = Path(self._live.network["pipeline"]["json"]), self._recorder._began_ns
+        return Opener(self._topology, program, self._switches, began_ns, began_ns - CLOCK_BEFORE_NS)
+
     async def close(self) -> None:
         """Hang up everywhere."""
+        if self._opener is not None:
+            await self._opener.close()
         for asker in (*self._nodes.values(), self._controller):
             asker.close()
         for reader in self._readers.values():
@@ -260,7 +288,10 @@ class _Watched:
             self._ended.set()
 
     def _lab_says(self, line: Json) -> None:
-        before, pids = (self._state or {}).get("processes", {}), (self._state or {}).get("pids", {})
+        state = self._state or {}
+        before, pids = state.get("processes", {}), state.get("pids", {})
+        if any(state.get(name) != line[name] for name in ("processes", "pids", "cut", "parted")):
+            self._look_at_switches.set()
         self._state = line
         events: list[Json] = [{"k": "note", "who": "by hand", "text": text} for _, text in line["did"]]
         for name, condition in line["processes"].items():
@@ -274,7 +305,6 @@ class _Watched:
             elif name == "controller" and not runs and before.get(name) != condition:
                 events += self._controller_says({})
         self._recorder.tell([*events, *self._faults_now()], line["at"])
-        self._look_at_switches.set()
 
     def _node_is(self, name: str, condition: str) -> list[Json]:
         if condition in ("running", "paused") and name not in self._nodes:
@@ -290,7 +320,7 @@ class _Watched:
         self._nodes[name] = Asker(paths.nodes() / name / "control.sock")
         for group in self._topology.clusters[self._topology.cluster_of(name)]:
             if name in group.members.values() or name not in self._topology.members:
-                self._members[name, group.id] = SeenMember(name, group.id)
+                self._members[name, group.id] = SeenMember(name, group.id, int(self._pace.racing * 1e6))
         self._recorder.redraw(self._header())
 
     def _faults_now(self) -> list[Json]:
@@ -330,11 +360,13 @@ class _Watched:
         while True:
             began = time.monotonic()
             await asyncio.gather(*(self._ask_member(name) for name in list(self._nodes)))
-            least = max(self._pace.members, len(self._nodes) / self._pace.most_members)
+            races = any(one.races for one in self._members.values())
+            pace = self._pace.racing_members if races else self._pace.members
+            least = max(pace, len(self._nodes) / self._pace.most_members)
             await asyncio.sleep(max(0.01, least - (time.monotonic() - began)))
 
     async def _ask_member(self, name: str) -> None:
-        if self._state is None or self._state["processes"].get(name) != "running":
+        if not self._runs(name):
             self._nodes[name].close()
             return
         try:
@@ -383,12 +415,12 @@ class _Watched:
             await _either(self._look_at_controller, self._pace.controller)
 
     def _registers(self, read: Json) -> list[Json]:
-        slots = {str(group.id): group.slot for group in self._topology.groups}
+        now_ns = time.time_ns()
         return [
             event
             for name, groups in read.items()
             for group, reading in groups.items()
-            for event in self._switches[name].heard(slots[group], reading)
+            for event in self._switches[name].heard(int(group), reading, now_ns)
         ]
 
     def _controller_says(self, status: Json) -> list[Json]:
@@ -399,27 +431,41 @@ class _Watched:
         return [{"k": "controller", "who": "controller", "set": changed}] if changed else []
 
     async def _read_switches(self) -> None:
+        asked = False
         while True:
             for name, reader in self._readers.items():
-                if self._state is None or self._state["processes"].get(name) != "running":
+                if not self._runs(name):
                     await reader.close()
                     continue
                 try:
                     held = await reader.read()
                 except ReadError:
                     continue
-                self._recorder.tell(self._switches[name].holds(held.entries, held.counters))
+                events = self._switches[name].holds((*held.entries, *held.groups), time.time_ns())
+                self._recorder.tell(events)
+                asked = asked or bool(events)
             await asyncio.sleep(self._pace.log)
-            await _either(self._look_at_switches, self._pace.switches)
+            asked = await _either(self._look_at_switches, self._pace.settling if asked else self._pace.switches)
+
+    def _runs(self, name: str) -> bool:
+        return self._state is not None and self._state["processes"].get(name) == "running"
 
     async def _count(self) -> None:
-        edges = {
-            one.name: [host.port for host in self._topology.hosts if host.switch == one.name]
-            for one in self._topology.switches
-        }
+        topology = self._topology
+        ports = {one.name: sorted(topology.ports(one.name)) for one in topology.switches}
+        slots = sorted(group.slot for group in topology.groups)
+        edges = {name: [host.port for host in topology.hosts if host.switch == name] for name in ports}
         while True:
             await asyncio.sleep(self._pace.counters)
-            events = [event for one in self._switches.values() for event in one.count()]
+            events: list[Json] = []
+            for name, reader in self._readers.items():
+                if not self._runs(name):
+                    continue
+                try:
+                    cells = {"port_rx": ports[name], "port_tx": ports[name], "redirects": slots}
+                    events += self._switches[name].count(await reader.count(cells))
+                except ReadError:
+                    continue
             sent = sum(from_hosts(one.counters, edges[name]) for name, one in self._switches.items())
             now = self._messages.next, sent
             if self._sampled_from is not None:
@@ -453,10 +499,11 @@ def _known(topology: Topology, status: Json) -> Json:
     }
 
 
-async def _either(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, so long at most."""
+async def _either(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, so long at most; whether it has happened."""
     try:
         await within(event.wait(), seconds)
     except asyncio.TimeoutError:
-        return
+        return False
     event.clear()
+    return True

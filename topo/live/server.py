@@ -9,7 +9,9 @@ The page's first message on the websocket is ``{"key": ...}``; nothing is told b
 a recording's (docs/recordings.md) and, of the server's own, "waiting" (no lab has run yet), "keeps" (microseconds
 that are remembered), "reopen" (what was told is no beginning of what follows: open the stream anew; "behind": the
 page has not read for longer than the window lasts, "another": the network is another one) and "answer". It may ask
-``{"id": 1, "do": ["node", "kill", "h1"]}`` and is told ``{"answer": 1, "ok": true, "text": ..., "command": ...}``.
+``{"id": 1, "do": ["node", "kill", "h1"]}`` and is told ``{"answer": 1, "ok": true, "text": ..., "command": ...}``;
+or ``{"id": 2, "open": m, "at": t}``, what switches have done to message m, sent at t microseconds since 1970, and is
+told ``{"answer": 2, "ok": true, "hops": ..., "ways": ..., "fields": ..., "ends": ...}`` (topo/live/opened.py).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import asyncio
 import json
 import os
 import tempfile
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -154,17 +157,27 @@ class Server:
     async def _do(self, page: web.WebSocketResponse, text: str) -> None:
         try:
             request = json.loads(text)
-            number, words = request["id"], request["do"]
-            if not isinstance(number, int) or not isinstance(words, list):
-                raise TypeError
+            number = _whole(request["id"])
+            asked = self._open(request) if "open" in request else self._carry_out(_words(request["do"]))
         except (ValueError, KeyError, TypeError, RecursionError):
-            answer: Json = {"answer": 0, "ok": False, "text": "a request is {id, do: [words]}", "command": ""}
+            said = "a request is {id, do: [words]} or {id, open, at}"
+            answer: Json = {"answer": 0, "ok": False, "text": said, "command": ""}
         else:
-            answer = {"answer": number, **await self._carry_out(words)}
+            answer = {"answer": number, **await asked}
         try:
             await page.send_str(json.dumps(answer, ensure_ascii=False))
         except (ConnectionError, RuntimeError):
             return  # the page has gone meanwhile
+
+    def _open(self, request: Json) -> Awaitable[Json]:
+        """Raises KeyError, TypeError."""
+        return self._opened(_whole(request["open"]), _whole(request["at"]) - self._recorder.began_us)
+
+    async def _opened(self, m: int, at_us: int) -> Json:
+        try:
+            return {"ok": True, **await self._recorder.opened(m, at_us)}
+        except LabError as error:
+            return {"ok": False, "text": str(error)}
 
     async def _carry_out(self, words: list[Any]) -> Json:
         try:
@@ -225,6 +238,20 @@ async def save(recorder: Recorder, file: Path, begin_us: int | None = None, end_
         return await asyncio.to_thread(still.save, file, begin_us or 0, end_us)
     except OSError as error:
         raise LabError(f"cannot write {file}: {error.strerror}") from None
+
+
+def _whole(value: Any) -> int:
+    """Raises TypeError for what is no whole number."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _words(value: Any) -> list[Any]:
+    """Raises TypeError for what is no list."""
+    if not isinstance(value, list):
+        raise TypeError
+    return value
 
 
 def _refused(text: str, why: str) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from controller.desired import Entry
+from controller.desired import Entry, Held
 from sim.last_seen import entry_event
+from topo.live.kept import Kept, Reading
 from web.remembered import exact
 
 Json = dict[str, Any]
 Cell = tuple[str, int]
+Contents = frozenset[Held]
+"""Entries and multicast groups."""
+Learnt = frozenset[tuple[int, int, int]]
+"""Of each group: its number, and term and leader that were heard last."""
 
 HEARD = {"term": "heard_term", "leader": "heard_leader"}
 """Of what the controller reads back, the registers that hold it."""
@@ -19,8 +24,8 @@ HEARD = {"term": "heard_term", "leader": "heard_leader"}
 class SeenSwitch:
     """A switch, and what was told of it last."""
 
-    def __init__(self, name: str, registers: Sequence[str]) -> None:
-        """``registers``: the program's."""
+    def __init__(self, name: str, registers: Sequence[str], slots: Mapping[int, int]) -> None:
+        """``registers``: the program's; ``slots``: the register slot of each group."""
         self.name = name
         self.up = False
         self.counters: Mapping[Cell, tuple[int, int]] = {}
@@ -28,25 +33,30 @@ class SeenSwitch:
         self._entries: dict[Any, Entry] = {}
         self._cells: dict[Cell, int] = {}
         self._counted: dict[Cell, tuple[int, int]] = {}
+        self._slots = slots
+        self._heard: dict[int, tuple[int, int]] = {}
+        self._held_then: Kept[Contents] = Kept()
+        self._learnt_then: Kept[Learnt] = Kept()
 
     def runs(self, up: bool) -> list[Json]:
         """Its process runs, or does not."""
         if up == self.up:
             return []
         self.up = up
-        self._entries, self._cells, self._counted, self.counters = {}, {}, {}, {}
+        self._entries, self._cells, self._counted, self.counters, self._heard = {}, {}, {}, {}, {}
         return [{"k": "switch", "who": self.name, "up": up}]
 
     def restarted(self) -> list[Json]:
         """It has ended and runs again."""
         return [*self.runs(False), *self.runs(True)]
 
-    def holds(self, entries: Sequence[Entry], counters: Mapping[Cell, tuple[int, int]]) -> list[Json]:
-        """It was read."""
+    def holds(self, held: Iterable[Held], time_ns: int) -> list[Json]:
+        """Its entries and multicast groups were read."""
         if not self.up:
             return []
-        self.counters = counters
-        now = {entry.key: entry for entry in entries}
+        contents = frozenset(held)
+        self._held_then.add(time_ns, contents)
+        now = {one.key: one for one in held if isinstance(one, Entry)}
         events = [entry_event("delete", entry) for key, entry in self._entries.items() if key not in now]
         for key, entry in now.items():
             before = self._entries.get(key)
@@ -55,8 +65,9 @@ class SeenSwitch:
         self._entries = now
         return [{**event, "who": self.name} for event in events]
 
-    def count(self) -> list[Json]:
-        """Counters that have changed since they were told last."""
+    def count(self, counters: Mapping[Cell, tuple[int, int]]) -> list[Json]:
+        """Its counters were read: those that have changed since."""
+        self.counters = counters
         changed = [
             [name, index, *held]
             for (name, index), held in self.counters.items()
@@ -65,9 +76,15 @@ class SeenSwitch:
         self._counted.update(self.counters)
         return [{"k": "counters", "who": self.name, "set": changed}] if changed and self.up else []
 
-    def heard(self, slot: int, reading: Mapping[str, int]) -> list[Json]:
+    def known(self, time_ns: int) -> tuple[Reading[Contents] | None, Reading[Learnt] | None]:
+        """What it held and had learnt at a time, as far as that was read."""
+        return self._held_then.about(time_ns), self._learnt_then.about(time_ns)
+
+    def heard(self, group: int, reading: Mapping[str, int], time_ns: int) -> list[Json]:
         """What it has learnt of a group's leader: "term" and "leader"."""
-        cells = []
+        cells, slot = [], self._slots[group]
+        self._heard[group] = reading["term"], reading["leader"]
+        self._learnt_then.add(time_ns, frozenset((one, *heard) for one, heard in self._heard.items()))
         for field, register in self._registers.items():
             value = reading[field]
             if register and self._cells.get((register, slot), 0) != value:

@@ -19,7 +19,7 @@ from topo.views.capture import PACKET_OUTGOING, SNAPSHOT_BYTES, Capture, check_i
 
 ALL = "all"
 SO_ATTACH_FILTER, SO_TIMESTAMPNS = 26, 35
-SOL_PACKET, PACKET_STATISTICS = 263, 6
+SOL_PACKET, PACKET_STATISTICS, PACKET_IGNORE_OUTGOING = 263, 6, 23
 _TIMESPEC = struct.Struct("qq")
 _STATISTICS = struct.Struct("II")
 _INSTRUCTION = struct.Struct("HBBI")
@@ -57,6 +57,9 @@ class Tap(Capture):
         self.interface = interface
         self.both = both
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        if not both:
+            # The kernel makes a copy of what goes out before it asks the filter, on the sender's time.
+            self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         self._socket.setblocking(False)
 
     def fileno(self) -> int:

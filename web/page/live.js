@@ -94,6 +94,8 @@ export class Live {
     app.remember = () => {}; // a moment's time is another one when the stream is opened anew
     const choose = app.choose.bind(app);
     app.choose = (target, stay) => {
+      const message = target?.kind === "message" ? app.run.messages[target.id] : undefined;
+      if (message?.told?.error) message.told = undefined; // once more
       const goesOn = this.following && !["message", "moment", "broken"].includes(target?.kind);
       this.chooseLink(null);
       choose(target, stay);
@@ -198,7 +200,27 @@ export class Live {
   // -- what is asked ------------------------------------------------------------------------------------------------
 
   /** Carry out a command of the shell, by its words: {ok, text, command}. */
-  command(words) {
+  command(words) { return this.ask({ do: words }); }
+
+  /** Learn what the switches' programs did to a message, unless that was asked already; then show it if it is still open. It is worked
+      out for who asks, from what the switches held then. */
+  async learn(message) {
+    const { app } = this, { run } = app, known = message.hops.length;
+    if (message.told !== undefined && message.told?.known >= known) return;
+    message.told = { known };
+    const answer = await this.ask({ open: message.m, at: Math.round(run.header.began * 1e6 + message.t) });
+    if (answer.ok) {
+      if (!run.program.fields.length) run.program.fields = answer.fields;
+      const hops = answer.hops.map((hop) => ({ ...hop, way: run.wayOf(answer.ways[hop.way]) }));
+      message.told = { known, hops, ends: answer.ends };
+    } else message.told = { known, error: answer.text };
+    if (app.chosen?.kind !== "message" || app.chosen.id !== message.m) return;
+    app.drawnPanel = "";
+    app.showPanel();
+  }
+
+  /** Ask the server: what it answers. */
+  ask(request) {
     const id = ++this.asked;
     return new Promise((resolve) => {
       if (this.socket.readyState !== WebSocket.OPEN) {
@@ -206,7 +228,7 @@ export class Live {
         return;
       }
       this.waiting.set(id, resolve);
-      this.socket.send(JSON.stringify({ id, do: words }));
+      this.socket.send(JSON.stringify({ id, ...request }));
     });
   }
 

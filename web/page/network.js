@@ -147,9 +147,13 @@ export class NetworkView {
     set(node.root, "aria-label", `${name}: ${role}, term ${member.term}, commit ${member.commit}`);
   }
 
-  /** The way of a message through the drawing: {legs, links}. */
+  /** The ways of a message through the drawing, each {path, end, ended, lost}: one; of a message that switches copy, one to each of its ends. */
+  flightsOf(message) {
+    if (message.path?.at !== this.at) message.path = message.ends ? { at: this.at, branches: this.branchesOf(message) } : this.pathOf(message);
+    return message.path.branches ?? [{ path: message.path, end: message.end, ended: message.ended, lost: message.lost }];
+  }
+
   pathOf(message) {
-    if (message.path?.at === this.at) return message.path;
     const names = [message.event.who];
     for (const hop of message.hops ?? []) {
       const name = hop.slice(0, hop.indexOf(" "));
@@ -160,17 +164,41 @@ export class NetworkView {
     const arrives = last?.k === "received" || (last && this.run.hosts[last.who] && last.who !== message.event.who);
     if (arrives) names.push(last.who);
     message.lost = last?.k === "dropped" && !arrives;
-    return (message.path = this.pathAlong(names));
+    return this.pathAlong(names);
   }
 
-  pathAlong(names) {
-    const key = names.join(" ");
+  /** Of a message that is copied: a copy has come from the switch behind the port at which it came in, so its ways are a tree. */
+  branchesOf(message) {
+    const { run } = this, sender = message.event.who, before = new Map(), found = new Map();
+    for (const [name, port] of (message.hops ?? []).map((hop) => hop.split(" ", 2))) if (!before.has(name)) before.set(name, run.peers[`${name}:${port}`] ?? sender);
+    const wayTo = (name) => {
+      const names = [];
+      for (let at = name; at && at !== sender && !names.includes(at); at = before.get(at)) names.unshift(at);
+      return [sender, ...names];
+    };
+    const add = (names, end, ended, lost) => {
+      const path = this.pathAlong(names);
+      if (!found.has(path)) found.set(path, { path, end, ended, lost });
+    };
+    for (const i of message.ends) {
+      const { k, who, t } = run.events[i], host = who === sender ? undefined : run.hosts[who];
+      const names = host ? [...wayTo(run.network.switches.length ? host.switch : "network"), who] : wayTo(who);
+      add(names, t, i, k === "dropped" && !host);
+    }
+    const isOn = (name) => [...found.keys()].some((path) => path.names.includes(name));
+    for (const name of [...before.keys()].reverse()) if (!isOn(name)) add(wayTo(name), Infinity, -1, false);
+    if (!found.size) add([sender], Infinity, -1, false);
+    return [...found.values()];
+  }
+
+  pathAlong(along) {
+    const key = along.join(" ");
     let path = this.paths.get(key);
     if (!path) {
-      const places = names.map((name) => this.at[name]).filter(Boolean);
+      const names = along.filter((name) => this.at[name]), places = names.map((name) => this.at[name]);
       const legs = places.length === 1 ? [beside(places[0])] : places.slice(1).map((to, place) => leg(places[place], to, BESIDE));
       const links = names.slice(1).map((name, place) => this.between[`${names[place]} ${name}`]).filter(Boolean);
-      this.paths.set(key, (path = { at: this.at, legs, links }));
+      this.paths.set(key, (path = { at: this.at, names, legs, links }));
     }
     return path;
   }
@@ -178,37 +206,40 @@ export class NetworkView {
   showMessages(count, t, pace, focus) {
     // A dot is drawn slower than a packet is, or nobody would see it; so it may lag behind what it brings.
     const lag = FLIGHT * pace;
-    let found = this.run.messagesBetween(t - Math.max(lag, GONE * pace), t).filter((one) => one.t <= t);
-    found = found.filter((one) => {
-      if (one.m === focus) return false;
-      const end = one.end === Infinity ? one.t : one.end;
-      return t <= Math.max(end, one.t + lag) + (pace && this.run.events[one.ended]?.k === "dropped" ? GONE * pace : 0);
-    });
+    const isDrawn = (one, end, ended) => t <= Math.max(end === Infinity ? one.t : end, one.t + lag) + (pace && this.run.events[ended]?.k === "dropped" ? GONE * pace : 0);
+    const found = this.run.messagesBetween(t - Math.max(lag, GONE * pace), t).filter((one) => one.t <= t && one.m !== focus && isDrawn(one, one.end, one.ended));
     if (this.run.messages[focus]) found.push(this.run.messages[focus]); // the last: no other lies on it
-    const many = found.length > MOST_DOTS;
+    let dots = [];
+    if (found.length <= MOST_DOTS) for (const one of found) dots.push(...this.dotsOf(one, count, t, lag, focus === one.m, pace, isDrawn));
+    const many = found.length > MOST_DOTS || dots.length > MOST_DOTS;
     this.widen(many ? found : []);
-    let used = 0;
-    if (!many) {
-      for (const one of found) {
-        const { legs } = this.pathOf(one);
-        if (!legs.length) continue;
-        const end = one.end === Infinity ? one.t : one.end;
-        const isThere = one.ended >= 0 && one.ended < count && t >= end, part = (t - one.t) / Math.max(1, end - one.t, lag);
-        const share = one.m !== focus || pace ? Math.min(1, part) : isThere ? 1 : Math.min(1, Math.max(0.5, part));
-        this.dot(used++, one, along(legs, share), share, focus === one.m);
-      }
-    }
-    for (let at = used; at < this.dots.length; at++) set(this.dots[at].root, "visibility", "hidden");
+    if (many) dots = [];
+    dots.forEach(({ one, point, isThere, lost }, used) => this.dot(used, one, point, lost && isThere, focus === one.m));
+    for (let at = dots.length; at < this.dots.length; at++) set(this.dots[at].root, "visibility", "hidden");
     this.count = found.length;
+  }
+
+  /** Where a message is, or its copies are; those that have not parted yet are one dot. */
+  dotsOf(one, count, t, lag, focused, pace, isDrawn) {
+    const flights = this.flightsOf(one).filter(({ path, end, ended }) => path.legs.length && (focused || isDrawn(one, end, ended)));
+    const lasts = flights.map(({ end }) => Math.max(1, end === Infinity ? 0 : end - one.t, lag));
+    const times = timesOf(flights, lasts), dots = new Map();
+    flights.forEach(({ path, end, ended, lost }, at) => {
+      const isThere = ended >= 0 && ended < count && t >= end, part = (t - one.t) / lasts[at];
+      const share = !focused || pace ? Math.min(1, part) : isThere ? 1 : Math.min(1, Math.max(0.5, part));
+      const point = along(path.legs, times[at], share * lasts[at]), place = `${point.x.toFixed(1)},${point.y.toFixed(1)}`;
+      if (!dots.has(place) || lost) dots.set(place, { one, point, isThere: share >= 1, lost });
+    });
+    return dots.values();
   }
 
   widen(found) {
     for (const link of this.links) link.load = 0;
-    for (const one of found) for (const link of this.pathOf(one).links) link.load++;
+    for (const one of found) for (const link of new Set(this.flightsOf(one).flatMap(({ path }) => path.links))) link.load++;
     for (const { line, load } of this.links) set(line, "stroke-width", load ? Math.min(14, 1.5 + 1.6 * Math.sqrt(load)).toFixed(1) : "1.5");
   }
 
-  dot(number, message, { x, y }, share, focused) {
+  dot(number, message, { x, y }, lost, focused) {
     let dot = this.dots[number];
     if (!dot) {
       dot = this.dots[number] = { root: svg("g", { class: "dot" }), body: svg("circle", { r: 10 }), cross: svg("path", { class: "cross", d: "M-9,-9L9,9M-9,9L9,-9" }), text: svg("text", { y: 4 }) };
@@ -218,7 +249,6 @@ export class NetworkView {
     }
     // Nothing is kept of messages that are no longer drawn: there are a hundred thousand.
     const what = (dot.what = dot.m === message.m ? dot.what : decode(message.event.frame));
-    const lost = message.lost && share >= 1;
     dot.m = message.m;
     set(dot.root, "visibility", "visible");
     set(dot.root, "class", `dot${what.reply ? " reply" : ""}${lost ? " gone" : ""}`);
@@ -319,9 +349,19 @@ function arcPath(r, share) {
   return `M0,${-r}A${r},${r} 0 ${share > 0.5 ? 1 : 0} 1 ${(r * Math.sin(angle)).toFixed(1)},${(-r * Math.cos(angle)).toFixed(1)}`;
 }
 
-/** The point at a share of a way: no time passes in nodes. */
-function along(legs, share) {
-  const at = Math.min(legs.length - 0.0001, share * legs.length), part = at - Math.floor(at);
-  const [from, to] = legs[Math.floor(at)];
+/** When copies of a message come to the places on their ways, in microseconds since it was sent. As long as they go together they
+    are as fast as the fastest of them needs to be. */
+function timesOf(flights, lasts) {
+  const times = flights.map(({ path: { legs } }, at) => legs.map((_, n) => (lasts[at] * (n + 1)) / legs.length));
+  if (flights.length < 2) return times;
+  const first = {};
+  flights.forEach(({ path: { names } }, at) => times[at].forEach((time, n) => { first[names[n + 1]] = Math.min(first[names[n + 1]] ?? Infinity, time); }));
+  return flights.map(({ path: { names } }, at) => times[at].map((_, n) => first[names[n + 1]]));
+}
+
+/** The point of a way at a time; `times`: when its legs end. No time passes in nodes. */
+function along(legs, times, time) {
+  const at = Math.min(legs.length - 1, times.filter((one) => one <= time).length), since = at ? times[at - 1] : 0;
+  const part = Math.min(1, (time - since) / Math.max(1e-6, times[at] - since)), [from, to] = legs[at];
   return { x: from.x + (to.x - from.x) * part, y: from.y + (to.y - from.y) * part };
 }

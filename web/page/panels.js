@@ -100,7 +100,7 @@ function entriesOf(one) {
 function aSwitch(app, id) {
   const { run, state } = app;
   const one = state.switches[id];
-  const hits = run.hits(id, state, app.count);
+  const isLab = run.header.source === "lab", hits = isLab ? {} : run.hits(id, state, app.count);
   const keysOf = Object.fromEntries(run.program.tables.map((table) => [short(table.name), table.key]));
   const content = [facts(
     ["State", one.up ? `up since ${seconds(one.since ?? 0)}` : "down"],
@@ -110,7 +110,7 @@ function aSwitch(app, id) {
     const keys = keysOf[table] ?? [];
     const lines = Object.entries(one.tables[table]).map(([key, entry]) => [
       entry.match.map((value, at) => matchText(keys[at], value)).join(", "),
-      `${entry.action}(${paramsOf(run, entry)})`, run.header.source === "lab" ? "–" : hits[`${table} ${key}`] ?? 0,
+      `${entry.action}(${paramsOf(run, entry)})`, isLab ? "–" : hits[`${table} ${key}`] ?? 0,
     ]);
     content.push(html("h3", {}, table), html("div", { "data-table": table }, rows([keys.map((key) => key.name).join(", "), "Action", "Hits"], lines, [2])));
   }
@@ -145,9 +145,11 @@ function message(app, m) {
   const what = decode(one.event.frame);
   const last = run.events[one.ended];
   const hop = app.hop ?? endsAt(one, last);
-  const end = !last ? "on its way when the recording ends" : last.k === "received" ? `received by ${last.who} after ${Math.round(one.end - one.t)} µs` : `ends at ${last.who}: ${last.why}`;
+  const ends = (one.ends ?? [one.ended]).map((i) => run.events[i]).filter(Boolean);
+  const texts = ends.map((each) => html("div", { class: "end" }, endText(one, each)));
+  const then = texts.length ? html("div", {}, ...texts) : "on its way when the recording ends";
   const content = [facts(
-    ["What", summary(what)], ["From, to", `${what.from ?? one.event.who} → ${what.to ?? one.event.to ?? "?"}`], ["Sent", seconds(one.t)], ["Then", end],
+    ["What", summary(what)], ["From, to", `${what.from ?? one.event.who} → ${what.to ?? one.event.to ?? "?"}${one.ends ? ", for everybody: switches copy it" : ""}`], ["Sent", seconds(one.t)], ["Then", then],
     what.flags.length ? ["Flags", what.flags.join(", ")] : null,
     ["Bytes", html("details", {}, html("summary", {}, `${what.size}`), html("code", {}, one.event.frame.replace(/(.{8})/g, "$1 ")))],
   )];
@@ -155,13 +157,21 @@ function message(app, m) {
     content.push(html("p", {}, run.network.switches.length ? "It has met no switch." : "There are no switches in this run."));
     return { title: `${what.name} from ${one.event.who}`, content };
   }
-  const hops = one.hops.map(readHop);
+  app.live?.learn(one);
+  const hops = one.hops.map((text, at) => ({ ...readHop(text), ...one.told?.hops?.[at] }));
   content.push(html("h3", {}, "Its way"), html("div", { role: "group", "aria-label": "Switches that it met" },
     ...hops.map((each, at) => html("button", { type: "button", "aria-pressed": String(at === hop), onclick: () => app.chooseHop(at) }, `${at + 1}. ${each.name}, port ${each.port}`))));
-  if (hops[0].way) content.push(way(app, one, hops, Math.min(hop, hops.length - 1)));
-  else content.push(html("p", {}, `Its ports are known; what the program did to it shows: switchraft trace ${hops[Math.min(hop, hops.length - 1)].name}`));
+  const at = Math.min(hop, hops.length - 1), { name } = hops[at];
+  if (hops[at].entries) content.push(html("p", { class: "said" }, html("b", {}, hops[at].said.join("; ") || "It ends there"), ` – worked out by a copy of ${name}, ${hops[at].entries}.`));
+  for (const text of one.told?.ends ?? []) content.push(html("p", { class: "bad" }, text));
+  if (hops[at].way) content.push(way(app, one, hops, at));
+  else if (!app.live) content.push(html("p", {}, `Its ports are known; what the program did to it shows: switchraft trace ${name}`));
+  else content.push(html("p", { class: "told" }, one.told?.error ? `What the program did to it cannot be said: ${one.told.error}` : "What the program did to it is being worked out…"));
   return { title: `${what.name} from ${one.event.who}`, content, wide: true };
 }
+
+/** How a message, or a copy of it, has ended. */
+const endText = (one, e) => (e.k === "received" ? `received by ${e.who} after ${Math.round(e.t - one.t)} µs${e.copy ? ", once more" : ""}` : `ends at ${e.who}: ${e.why}`);
 
 /** The hop to look at first: where the message was dropped, if a switch did that. */
 function endsAt(one, last) {
@@ -290,7 +300,7 @@ function help(app) {
   return { title: "What is shown", content: [
     html("p", {}, app.run.header.title), html("p", {}, app.run.header.plan ?? ""),
     html("p", {}, "Members carry the colour of their term and the letter of their role: L a leader (eight corners, a ring), C a candidate and P one that asks before it becomes one (diamonds), F a follower (round), × one that is down (a square). The arc around a member is what is left of its election timeout. Where there is little room, t3 c5 stands for term 3, commit 5: all entries up to the fifth are committed. The number behind a client host's name is how many of its calls are open."),
-    html("p", {}, "Dots are messages, in their term's colour: A AppendEntries, V RequestVote, P PreVote, S snapshots, T TimeoutNow, C clients'. Small letters with a light ring are answers. They are drawn slower than they are; a cross means that the message was dropped or lost. When there are many, links grow wider instead."),
+    html("p", {}, "Dots are messages, in their term's colour: A AppendEntries, V RequestVote, P PreVote, S snapshots, T TimeoutNow, C clients'. Small letters with a light ring are answers. They are drawn slower than they are; a cross means that the message was dropped or lost. What a leader sends to everybody is one dot until a switch copies it, then one on each way. When there are many, links grow wider instead."),
     html("p", {}, "The line of time shows who led in which term, faults in red below, then elections (tall marks), the controller's decisions, and drops for a stale term."),
     ...(app.live ? [html("p", {}, "Red, with a cross: broken by hand. Amber, with a mark: found out by the cluster itself. Choose a link, a member, a switch or the controller to break and mend it; the command of the shell stands beside it.")] : []),
     html("h3", {}, "Keys"), rows(["Key", "What"], keys.map(([key, text]) => [html("kbd", {}, key), text])),

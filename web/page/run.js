@@ -2,6 +2,7 @@
 // keyframe before it, and the changes since.
 import { State } from "page/state.js";
 import { hitsOf } from "page/ways.js";
+import { isForAll } from "page/wire.js";
 
 const EVERY = 2000; // events between keyframes
 const BUCKET = 50_000; // microseconds; messages are found by the time in which they are on their way
@@ -59,7 +60,7 @@ export class Run {
     const message = e.m === undefined ? undefined : this.messages[e.m];
     switch (e.k) {
       case "sent": {
-        const one = { m: e.m, sent: i, t: e.t, end: Infinity, last: i, hops: null, passedAt: null, ended: -1, event: e, path: null, lost: false };
+        const one = { m: e.m, sent: i, t: e.t, end: Infinity, last: i, hops: null, passedAt: null, ended: -1, event: e, path: null, lost: false, ends: isForAll(e.frame) ? [] : null };
         this.messages[e.m] = one;
         this.put(one, e.t);
         break;
@@ -75,8 +76,8 @@ export class Run {
       case "received": case "dropped":
         if (message) {
           message.path = null;
-          if (message.end === Infinity) for (let b = Math.floor(message.t / BUCKET) + 1; b <= e.t / BUCKET; b++) this.bucket(b).push(message);
-          if (message.ended < 0 || e.k === "received") { message.end = e.t; message.ended = i; }
+          if (message.ended < 0 || e.k === "received" || message.ends) this.endAt(message, e.t, i);
+          message.ends?.push(i);
           message.last = i;
         }
         if (e.k === "dropped" && e.why === "stale_term") { this.marks.drop.push(e.t); this.notable.push(i); }
@@ -112,7 +113,23 @@ export class Run {
     if (set.role || set.up !== undefined || set.paused !== undefined || set.snapshot || rises) this.notable.push(i);
   }
 
+  /** The number of a way that was told apart from the run. */
+  wayOf(steps) {
+    const key = JSON.stringify(steps);
+    this.apart ??= new Map();
+    if (!this.apart.has(key)) this.apart.set(key, this.ways.push({ steps, hits: [] }) - 1);
+    return this.apart.get(key);
+  }
+
   bucket(at) { return (this.buckets[at] ??= []); }
+
+  /** A message, or the last of its copies up to now, ends at a time, by event i. */
+  endAt(message, t, i) {
+    const known = message.end === Infinity ? message.t : message.end;
+    for (let b = Math.floor(known / BUCKET) + 1; b <= t / BUCKET; b++) this.bucket(b).push(message);
+    message.end = t;
+    message.ended = i;
+  }
 
   put(message, t) { this.bucket(Math.floor(t / BUCKET)).push(message); }
 
@@ -178,13 +195,15 @@ export class Run {
     this.keyframes.splice(0, n / EVERY);
     this.gone += n;
     this.begin = this.events[0].t;
-    this.notable = this.notable.slice(placeOf(this.notable, n)).map((i) => i - n);
-    for (const ways of Object.values(this.taken)) for (const [id, events] of ways) ways.set(id, events.slice(placeOf(events, this.gone)));
+    // In place, as all that is still here is gone through: lists that are made anew would be garbage, and that is what stops a page.
+    this.notable.splice(0, placeOf(this.notable, n));
+    less(this.notable, n);
+    for (const ways of Object.values(this.taken)) for (const events of ways.values()) events.splice(0, placeOf(events, this.gone));
     this.forgetMessages(n);
     for (let b = from; b < Math.floor(this.begin / BUCKET); b++) this.buckets[b] = undefined;
     this.leaders = this.leaders.filter((one) => !(one.to < this.begin));
     this.faults = this.faults.filter((one) => one.to >= this.begin);
-    for (const [kind, times] of Object.entries(this.marks)) this.marks[kind] = times.slice(searched(times, (one) => one < this.begin));
+    for (const times of Object.values(this.marks)) times.splice(0, placeOf(times, this.begin));
     if (this.broken >= 0) this.broken -= n;
     return n;
   }
@@ -203,13 +222,19 @@ export class Run {
       one.sent -= n;
       one.last -= n;
       if (one.ended >= 0) one.ended -= n;
-      if (one.passedAt) one.passedAt = one.passedAt.map((i) => i - n);
+      if (one.ends) less(one.ends, n);
+      if (one.passedAt) less(one.passedAt, n);
     }
-    for (let call = 0; call < calls.length; call++) {
+    for (let call = (this.oldestCall ??= 0); call < calls.length; call++) {
       const one = calls[call];
       if (!one) continue;
-      if (one.call < n) calls[call] = undefined;
-      else calls[call] = { call: one.call - n, answer: one.answer < 0 ? -1 : one.answer - n };
+      if (one.call < n) {
+        calls[call] = undefined;
+        this.oldestCall = call;
+        continue;
+      }
+      one.call -= n;
+      if (one.answer >= 0) one.answer -= n;
     }
   }
 
@@ -221,6 +246,11 @@ export class Run {
 /** The number of events with a time up to t, in a list by time. */
 export function firstAfter(events, t) {
   return searched(events, (event) => event.t <= t);
+}
+
+/** Make all numbers of a list less. */
+function less(numbers, by) {
+  for (let at = 0; at < numbers.length; at++) numbers[at] -= by;
 }
 
 /** How many numbers of a sorted list are less than one. */

@@ -1,5 +1,5 @@
 // What has just happened, and why, in a sentence: {text, why, about}.
-import { decode, summary } from "page/wire.js";
+import { decode, isForAll, summary } from "page/wire.js";
 
 const ms = (us) => (us >= 10_000_000 ? `${Math.round(us / 1e6)} s` : us >= 10_000 ? `${Math.round(us / 1000)} ms` : `${(us / 1000).toFixed(1)} ms`);
 
@@ -32,7 +32,7 @@ const tellers = {
     const what = decode(e.frame);
     const why = e.hostile ? "somebody who is no member tries what the switches let through"
       : e.again ? "the same bytes as before, late or once more" : reasonOf(what);
-    return { text: `${e.who} sends ${e.to ?? what.to ?? "out"}: ${summary(what)}`, why, about: { kind: "message", id: e.m } };
+    return { text: `${e.who} sends ${isForAll(e.frame) ? "everybody" : e.to ?? what.to ?? "out"}: ${summary(what)}`, why, about: { kind: "message", id: e.m } };
   },
   passed(run, e) {
     return { text: `${nameOf(run, e.m)} passes ${e.hops.map((hop) => hop.split(" ", 1)[0]).join(", ")}`, why: "", about: theMessage(run, e.m) };

@@ -44,7 +44,7 @@ export function follow(run, message, hop, index) {
   const { program } = run;
   const values = [...hop.values];
   const { since = 0, registers = {} } = run.stateAfter(message.passedAt[index] ?? message.sent).switches[hop.name] ?? {};
-  const now = run.events[message.passedAt[index] ?? message.sent].t - since;
+  const now = hop.now ?? run.events[message.passedAt[index] ?? message.sent].t - since;
   const bits = [...frameAt(message, hop)].map((digit) => Number.parseInt(digit, 16).toString(2).padStart(4, "0")).join("");
   let cursor = 0;
   const fields = {};

@@ -17,6 +17,11 @@ function number(hex) {
   return Number.isSafeInteger(value) ? value : BigInt(`0x${hex}`).toString();
 }
 
+/** Whether switches are to copy a frame, in hex, to everybody: it has FANOUT, and its target is 255. */
+export function isForAll(frame) {
+  return frame.slice(92, 94) === "ff" && (Number.parseInt(frame.slice(88, 90), 16) & 2) !== 0;
+}
+
 /** What a frame, in hex, holds. */
 export function decode(frame) {
   const at = (offset, size) => frame.slice(2 * offset, 2 * (offset + size));
