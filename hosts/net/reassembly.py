@@ -279,8 +279,11 @@ class Inbox:
         if not self._owed:
             return
         owed, self._owed = self._owed, {}
+        # Who hears that all of a message has come may send more by that: of others it hears when more has come of them.
+        answered = {key.source for key in owed if key in self._done} if len(owed) > 1 else ()
         for key, one in owed.items():
-            if not (waited or one.urgent or one.fragments >= STATUS_EVERY):
+            enough = one.fragments >= STATUS_EVERY and key.source not in answered
+            if not (waited or one.urgent or enough):
                 self._owed[key] = one
                 continue
             (message_id,) = _MESSAGE_ID.unpack_from(key.head, HEADER_BYTES)

@@ -106,14 +106,15 @@ class Replies:
         else:
             self._wait(header, payload, address, now)
 
-    def send_status(self, header: Header, status: FragmentStatus, address: Address, now: float) -> None:
-        """Say what has come of a client's fragments, as far as its address may hear it."""
+    def make_status(self, header: Header, status: FragmentStatus, address: Address, now: float) -> bytes | None:
+        """The datagram that says what has come of a client's fragments, as far as its address may hear it now; None
+        if it may hear nothing."""
         credit = self._validation.credit(address, now)
         datagram = header.pack() + status.pack(None if credit is None else credit - HEADER_BYTES)
         if self._validation.spend(address, len(datagram), now):
-            self._put(header.type, datagram, address)
-        else:
-            self.drops["not_validated"] += 1
+            return datagram
+        self.drops["not_validated"] += 1
+        return None
 
     def on_status(self, status: FragmentStatus, address: Address, now: float) -> None:
         """A client says what it has of a reply's fragments, or answers a challenge."""

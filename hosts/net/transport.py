@@ -319,7 +319,9 @@ class Transport:
         if header.type in _PROBES:
             fragment = unpack_fragment(datagram[HEADER_BYTES:])
             arrived = FragmentStatus(fragment.message_id, fragment.total, len(fragment.data))
-            self._answer_fragment(Told(address, datagram[:HEADER_BYTES], arrived, len(datagram)), now)
+            answer = self._make_answer(Told(address, datagram[:HEADER_BYTES], arrived, len(datagram)), now)
+            if answer is not None:
+                self._put_all([answer], address)
             return True
         if header.type < FIRST_CLIENT_TYPE:
             return False
@@ -425,23 +427,26 @@ class Transport:
         """Tell senders of fragments what has come, and send what the answers to the own ones make room for."""
         now = self._clock()
         for inbox in (self._peer_inbox, self._client_inbox):
+            answers: dict[Address, list[bytes]] = {}
             for told in inbox.take_statuses(waited=waited):
-                self._answer_fragment(told, now)
+                answer = self._make_answer(told, now)
+                if answer is not None:
+                    answers.setdefault(_address_of(told), []).append(answer)
+            for address, datagrams in answers.items():
+                self._put_all(datagrams, address)
         self._outgoing.go_on(now)
 
-    def _answer_fragment(self, told: Told, now: float) -> None:
-        address = told.source
-        assert isinstance(address, tuple)
+    def _make_answer(self, told: Told, now: float) -> bytes | None:
+        """What to tell a sender of fragments; None if it may not hear that."""
         header = Header.unpack(told.header)
         if header.type >= FIRST_CLIENT_TYPE:
-            self._replies.send_status(status_header(header, self._member), told.status, address, now)
-            return
+            return self._replies.make_status(status_header(header, self._member), told.status, _address_of(told), now)
         # Without a key, whoever has this member's address may have sent it: that one is not to hear much more.
         room = AMPLIFICATION * told.size - HEADER_BYTES - PEER_PREFIX_BYTES
         body = told.status.pack(room)
         answer = Message(MessageType.FRAGMENT_STATUS, self._member, header.source, header.term, data=body)
         reply, body = pack_peer(answer, group=header.group, cluster=self._cluster)
-        self._put(reply.type, reply.pack() + body, address)
+        return reply.pack() + body[:]
 
     # -- members ------------------------------------------------------------------------------------------------
 
@@ -540,3 +545,8 @@ class Transport:
         if failed:
             self.sent[datagrams[-1][1]] -= failed
             self.drops["not_sent"] += failed
+
+
+def _address_of(told: Told) -> Address:
+    assert isinstance(told.source, tuple)
+    return told.source

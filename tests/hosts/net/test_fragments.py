@@ -402,6 +402,20 @@ def test_a_lone_fragment_is_told_of_a_little_later() -> None:
     assert told.status.missing == ((100, 200),), "but a gap at once"
 
 
+def test_who_hears_of_a_whole_message_hears_of_the_others_a_little_later() -> None:
+    target = inbox()
+    for source in ("a", "b"):
+        for number in range(5):
+            take(target, source, fragment(1, 100 * number, 1_000_000, bytes(100)), 0.0)
+    take(target, "a", fragment(2, 0, 200, bytes(100)), 0.0)
+    take(target, "a", fragment(2, 100, 200, bytes(100)), 0.0)
+    told = {(one.source, one.status.message_id) for one in target.take_statuses()}
+    assert told == {("a", 2), ("b", 1)}
+    assert target.owes
+    assert [one.status for one in target.take_statuses()] == [FragmentStatus(1, 1_000_000, 500)], "the next time"
+    assert not target.owes
+
+
 def test_late_duplicates_of_a_complete_message() -> None:
     target, whole = inbox(), fragment(5, 0, 100, bytes(100))
     assert take(target, "a", whole, 0.0) == bytes(100)

@@ -217,13 +217,13 @@ def test_a_status_says_no_more_than_three_times_the_fragments() -> None:
     status = FragmentStatus(9, 100_000, 2000, missing)
     for turn in range(1, 30):
         sent.replies.heard(CLIENT, CHALLENGE_BYTES, sent.now)
-        sent.replies.send_status(status_header(reply_header(), 1), status, CLIENT, sent.now)
+        sent.replies.make_status(status_header(reply_header(), 1), status, CLIENT, sent.now)
         assert sent.bytes_to(CLIENT) <= AMPLIFICATION * CHALLENGE_BYTES * turn
     told = FragmentStatus.unpack(sent.log[0][0][HEADER_BYTES:])
     assert 5 < len(told.missing) < 20 and told.missing == missing[: len(told.missing)]
     assert told.highest == missing[len(told.missing)][0]
     sent.replies.heard(OTHER, MAX_DATAGRAM, sent.now)
-    sent.replies.send_status(status_header(reply_header(), 1), status, OTHER, sent.now)
+    sent.replies.make_status(status_header(reply_header(), 1), status, OTHER, sent.now)
     assert FragmentStatus.unpack(sent.log[-1][0][HEADER_BYTES:]) == status, "a whole one for large fragments"
 
 
@@ -294,7 +294,7 @@ def test_whatever_comes_in_a_victims_name(seed: int) -> None:
         elif what == 2:
             missing = tuple((2 * at, 2 * at + 1) for at in range(chance.randrange(200)))
             status = FragmentStatus(chance.getrandbits(64), 10_000, 9000, missing)
-            sent.replies.send_status(status_header(reply_header(), 1), status, victim, sent.now)
+            sent.replies.make_status(status_header(reply_header(), 1), status, victim, sent.now)
         else:
             guess = chance.choice((0, 1, 2, chance.getrandbits(64)))
             sent.replies.on_status(FragmentStatus(guess, 2, 2, ((0, 1),)), victim, sent.now)
