@@ -54,6 +54,13 @@ class Sent:
         self.replies.heard(address, size, self.now)
         self.replies.send(reply_header(index), payload, address, self.now)
 
+    def say(self, status: FragmentStatus, address: Address = CLIENT) -> None:
+        """What has come of the fragments of a client, if it may hear that."""
+        header = status_header(reply_header(), 1)
+        datagram = self.replies.make_status(header, status, address, self.now)
+        if datagram is not None:
+            self._put(header.type, datagram, address)
+
     def bytes_to(self, address: Address) -> int:
         return sum(len(datagram) for datagram, to in self.log if to == address)
 
@@ -217,13 +224,13 @@ def test_a_status_says_no_more_than_three_times_the_fragments() -> None:
     status = FragmentStatus(9, 100_000, 2000, missing)
     for turn in range(1, 30):
         sent.replies.heard(CLIENT, CHALLENGE_BYTES, sent.now)
-        sent.replies.make_status(status_header(reply_header(), 1), status, CLIENT, sent.now)
+        sent.say(status)
         assert sent.bytes_to(CLIENT) <= AMPLIFICATION * CHALLENGE_BYTES * turn
     told = FragmentStatus.unpack(sent.log[0][0][HEADER_BYTES:])
     assert 5 < len(told.missing) < 20 and told.missing == missing[: len(told.missing)]
     assert told.highest == missing[len(told.missing)][0]
     sent.replies.heard(OTHER, MAX_DATAGRAM, sent.now)
-    sent.replies.make_status(status_header(reply_header(), 1), status, OTHER, sent.now)
+    sent.say(status, OTHER)
     assert FragmentStatus.unpack(sent.log[-1][0][HEADER_BYTES:]) == status, "a whole one for large fragments"
 
 
@@ -294,7 +301,7 @@ def test_whatever_comes_in_a_victims_name(seed: int) -> None:
         elif what == 2:
             missing = tuple((2 * at, 2 * at + 1) for at in range(chance.randrange(200)))
             status = FragmentStatus(chance.getrandbits(64), 10_000, 9000, missing)
-            sent.replies.make_status(status_header(reply_header(), 1), status, victim, sent.now)
+            sent.say(status, victim)
         else:
             guess = chance.choice((0, 1, 2, chance.getrandbits(64)))
             sent.replies.on_status(FragmentStatus(guess, 2, 2, ((0, 1),)), victim, sent.now)
