@@ -51,8 +51,8 @@ def test_one_datagram_reaches_everybody(key: bytes | None) -> None:
     network.deliver(small, replace(BEAT, receivers=FIVE))
     for member in FIVE:
         found, beat = network.heard[member]
-        assert found == replace(small, target=member, receivers=())
-        assert beat == replace(BEAT, target=member, receivers=())
+        assert found == replace(small, target=member, receivers=(), copied=True)
+        assert beat == replace(BEAT, target=member, receivers=(), copied=True)
     assert network.heard[LEADER] == []
     assert set(network.bytes) == {SERVICE}
     assert network.leader.counters()["sent"] == {"APPEND_ENTRIES": 2}
