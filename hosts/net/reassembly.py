@@ -279,7 +279,7 @@ class Inbox:
         if not self._owed:
             return
         owed, self._owed = self._owed, {}
-        # Who hears that all of a message has come may send more by that: of others it hears when more has come of them.
+        # Who hears that all of a message has come may send more by that: of its others it hears the next time.
         answered = {key.source for key in owed if key in self._done} if len(owed) > 1 else ()
         for key, one in owed.items():
             enough = one.fragments >= STATUS_EVERY and key.source not in answered
