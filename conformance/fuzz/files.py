@@ -256,7 +256,7 @@ def _cluster(path: Path) -> None:
         "heartbeat_ms": cluster.heartbeat_ms, "election_timeout_ms": cluster.election_timeout_ms,
         "reassembly_mib": cluster.reassembly_mib, "snapshot_entries": cluster.snapshot_entries,
         "snapshot_mib": cluster.snapshot_mib, "reads": cluster.reads.value, "hints": cluster.hints.value,
-        "network": cluster.network.value,
+        "network": cluster.network.value, "acknowledgements": cluster.acknowledgements.value,
         "key_file": None if cluster.key_file is None else str(cluster.key_file),
         "groups": [
             {"id": group.id, "service": group.service,

@@ -315,6 +315,21 @@ def test_of_two_members_that_are_gone_both_are_passed_over() -> None:
     assert not ranking.chosen, "with other voters it is found out anew"
 
 
+def test_who_was_the_fastest_and_is_silent_now_is_not_chosen() -> None:
+    ranking = Fastest(Config(1, frozenset(range(1, 6)), heartbeat_ticks=2), AcknowledgementCounts())
+    progress = {one: Progress(1, 0) for one in range(2, 6)}
+    ranking.know({2, 3, 4, 5}, 2)
+    now = 0
+    for index in range(1, FIRST_SAMPLES + 2):
+        now += 2
+        for one in range(2, 6):
+            progress[one].answered_tick = now if one > 2 else 0
+            ranking.acknowledged(one, index - 1)
+        assert ranking.takes_sample(now, index)
+        ranking.begin_sample(now, index, progress)
+    assert ranking.chosen == {3, 4}
+
+
 # -- by the network's copies ---------------------------------------------------------------------------------------
 
 
