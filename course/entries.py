@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hosts.raft.configuration import Configuration
+from hosts.raft.fastest import AcknowledgementCounts
 from hosts.raft.log import MemoryLog
 from hosts.raft.message import Entry, EntryKind, Message, MessageType
 from hosts.raft.outbox import Outbox
@@ -177,7 +178,7 @@ def _carry_out(case: Case, following: Any) -> list[str]:
             (log.commit_index,) = values
         elif word == "append":
             sent = _message(number, values)
-            following(log, out, _no_sink).on_append_entries(sent, True)
+            following(log, out, _no_sink, AcknowledgementCounts()).on_append_entries(sent, True)
         else:
             told = _compare(word, values, log, out, sent)
             if told:
