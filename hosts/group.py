@@ -188,9 +188,9 @@ class Group:
         """The latest leader that was seen, with its term."""
         self._leader_changes = 0
         self._ends_told = 0
+        """Leaders of whom their host said, while this member followed them, that nobody is there."""
         self.hints_taken = dict.fromkeys(Cause, 0)
         """How often a hint has counted, by its cause."""
-        """Leaders of whom their host said, while this member followed them, that nobody is there."""
         self._failed = 0
         """Requests that were in the log and whose fate their client was not told, as the leader was no longer one."""
         self._refused = 0
