@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple, TypeAlias
 
 from hosts.raft.message import MessageType
@@ -270,9 +271,7 @@ class Inbox:
             key, message = next(iter(self._messages.items()))
             if now - message.grown_at <= after_s:
                 return
-            self.drops["reassembly_expired"] += 1
-            self._owed.pop(key, None)
-            self._release(key, message)
+            self._forget(key, message)
 
     def take_statuses(self, *, waited: bool = False) -> Iterator[Told]:
         """What senders are to be told now. ``waited``: also those that nothing urgent is told."""
@@ -323,16 +322,27 @@ class Inbox:
 
     def _charge(self, key: Key, message: _Incoming, cost: int, now: float) -> bool:
         if cost > self._room(key.source):
-            if key in self._messages:  # it would grow, if there were room
-                message.grown_at = now
-                self._messages.move_to_end(key)
-            self.expire(now, self._crowded_s)
+            self._make_room(key, now)
             if cost > self._room(key.source):
                 return False
         message.charge += cost
         self._held += cost
         self._held_by[key.source] += cost
         return True
+
+    def _make_room(self, key: Key, now: float) -> None:
+        """Forget what has not grown for long, but for the message ``key`` itself. That there was no room for its
+        fragments does not keep a message: several that wait for each other's room would all keep it, and none grow."""
+        for other, message in tuple(
+            takewhile(lambda item: now - item[1].grown_at > self._crowded_s, self._messages.items())
+        ):
+            if other != key:
+                self._forget(other, message)
+
+    def _forget(self, key: Key, message: _Incoming) -> None:
+        self.drops["reassembly_expired"] += 1
+        self._owed.pop(key, None)
+        self._release(key, message)
 
     def _finish(self, key: Key, message: _Incoming) -> bytes | memoryview:
         payload = bytes(message.front) if message.total <= LARGE else memoryview(message.front)

@@ -328,6 +328,27 @@ def test_what_never_comes_whole_makes_room_where_that_is_wanted() -> None:
         assert target.held_bytes == 0 and len(target) == 0
 
 
+@pytest.mark.parametrize("crowded_s", [reassembly.CROWDED_S, reassembly.EXPIRY_S])
+def test_messages_that_wait_for_each_others_room_go_on(crowded_s: float) -> None:
+    """Each sender repeats what is missing; none of the messages fits beside what the others have brought."""
+    target, now, size = Inbox(100_000, 100_000, 1 << 20, crowded_s), 0.0, 1000
+    total, done = 60 * size, set[str]()
+    for source in ("a", "b", "c"):
+        for offset in range(0, 30 * size, size):
+            take(target, source, fragment(1, offset, total, bytes(size)), now)
+    assert target.drops["reassembly_full"] > 0
+    for _ in range(40):
+        now += crowded_s / 4
+        for source in {"a", "b", "c"} - done:
+            for offset in range(0, total, size):
+                if take(target, source, fragment(1, offset, total, bytes(size)), now) is not None:
+                    done.add(source)
+                    break
+        assert target.held_bytes <= 100_000
+    assert done == {"a", "b", "c"}
+    assert target.held_bytes == 0
+
+
 def test_memory_is_bounded() -> None:
     target = Inbox(limit_bytes=100_000, source_limit_bytes=40_000, max_message_bytes=1 << 20)
     for source in range(10):
