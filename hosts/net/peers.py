@@ -45,7 +45,7 @@ class Everybody:
     receivers: Mapping[int, Address]
     """By id. The network may bring copies to others, too."""
     needed: int
-    """So many of them make a quorum with the sender."""
+    """So many of them, one at least, make a quorum with the sender: what it sends goes at their pace."""
 
 
 class Peers:

@@ -494,7 +494,7 @@ class Transport:
         service = self._services.get(group)
         if service is None:
             for member in message.receivers:
-                self.send_peer(group, replace(message, target=member, receivers=()))
+                self.send_peer(group, replace(message, target=member, receivers=(), needed=0))
             return
         receivers: dict[int, Address] = {}
         for member in message.receivers:
@@ -502,7 +502,7 @@ class Transport:
             # Where one member takes another one's place, two are at one address, and only one of them is there.
             if address is not None and address not in receivers.values():
                 receivers[member] = address
-        to = Everybody(service, receivers, needed=(len(self._peers[group]) + 1) // 2)
+        to = Everybody(service, receivers, max(1, message.needed))
         self._outgoing.send_everybody(group, message, to, self._clock())
 
     def send_client(self, header: Header, payload: Payload, address: Address) -> None:

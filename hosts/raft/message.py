@@ -109,3 +109,5 @@ class Message:
     receivers: tuple[int, ...] = ()
     """Of an AppendEntries to EVERYBODY: the members who are to get it by the network's copies, ascending; not on the
     wire."""
+    needed: int = 0
+    """Likewise: so many others make a quorum with the sender; not on the wire."""

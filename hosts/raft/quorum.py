@@ -49,6 +49,11 @@ class Membership:
         """Whether ``ids`` may decide."""
         return has_majority(self.voters, ids) and (not self.outgoing or has_majority(self.outgoing, ids))
 
+    def needed_beside(self, member: int) -> int:
+        """How many others at least make a quorum with ``member``: in a joint configuration those that the larger of
+        the two majorities wants."""
+        return max(majority(len(voters)) - (member in voters) for voters in (self.voters, self.outgoing) if voters)
+
     def reached(self, values: Mapping[int, int], missing: int = 0) -> int:
         """The highest value that a quorum has reached; whoever is missing counts as ``missing``."""
         value = reached_by_majority(self.voters, values, missing)

@@ -224,7 +224,8 @@ class Replication:
             if self.progress[member].fanned:
                 self.progress[member].told_commit(commit, prev_index + len(entries))
         lazy = bool(entries) and self._may_wait and not any(map(self._is_far_behind, receivers))
-        self._send(self._append(EVERYBODY, prev_index, commit, entries, round, receivers, lazy))
+        needed = self._log.configurations.latest.membership.needed_beside(self._config.id)
+        self._send(self._append(EVERYBODY, prev_index, commit, entries, round, receivers, lazy, needed))
 
     def begin_copies(self, may_try: bool) -> bool:
         """Send everybody a heartbeat that the network is to copy, if that is of use: then nothing else may have this
@@ -273,6 +274,7 @@ class Replication:
         round: int,
         receivers: tuple[int, ...] = (),
         lazy: bool = False,
+        needed: int = 0,
     ) -> Message:
         prev_term = self._log.term_at(prev_index) if prev_index else 0
         if prev_term is None or (entries and entries[0].index != prev_index + 1):
@@ -289,6 +291,7 @@ class Replication:
             entries=entries,
             lazy=lazy,
             receivers=receivers,
+            needed=needed,
         )
 
     def _send_chunk(self, member: int, progress: Progress, stream: Outgoing) -> None:

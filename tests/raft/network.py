@@ -551,7 +551,7 @@ class Network:
         if message.type is not MessageType.APPEND_ENTRIES or (message.entries and not message.index):
             self._fail(f"this is not for everybody: {message}")
         for one in sorted(self.members) if faults.copies else ():
-            copy = replace(message, target=one, receivers=(), copied=True)
+            copy = replace(message, target=one, receivers=(), needed=0, copied=True)
             copies = 1 + (random.random() < faults.duplicate)
             lost = random.random() < faults.loss or random.random() < faults.copy_loss or one in self.uncopied
             if one == message.source or lost or (message.source, one) in self.cut:

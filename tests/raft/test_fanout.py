@@ -333,7 +333,9 @@ def test_a_learner_gets_copies_once_it_has_caught_up() -> None:
     network.run(TRIAL_TICKS + 4 * ELECTION_TICKS)
     assert 4 in lead.membership.learners and 4 in fanned(lead)
     assert network.members[4].applied == lead.last_index
-    assert {one.receivers for one in carried(commit(network, lead))} == {tuple(others(network, lead))}
+    sent = carried(commit(network, lead))
+    assert {one.receivers for one in sent} == {tuple(others(network, lead))}
+    assert {one.needed for one in sent} == {1}, "a learner does not count for the quorum"
 
 
 def test_members_come_and_go_by_copies() -> None:

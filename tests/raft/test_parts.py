@@ -57,6 +57,8 @@ def test_a_joint_configuration_needs_both_majorities() -> None:
     assert joint.is_quorum({1, 3, 4})
     assert joint.reached({1: 9, 2: 9, 3: 9, 4: 2, 5: 1}) == 2
     assert joint.everyone() == {1, 2, 3, 4, 5, 6}
+    assert [joint.needed_beside(member) for member in (1, 3, 6)] == [2, 1, 2]
+    assert Membership(joint.voters, learners=joint.learners).needed_beside(1) == 1
 
 
 # -- ballots -------------------------------------------------------------------------------------------------------

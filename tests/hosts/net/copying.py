@@ -47,7 +47,13 @@ def address_of(member: int) -> Address:
 
 
 def append(
-    size: int, index: int = 1, term: int = 7, *, receivers: Sequence[int] = (2, 3), target: int = EVERYBODY
+    size: int,
+    index: int = 1,
+    term: int = 7,
+    *,
+    receivers: Sequence[int] = (2, 3),
+    target: int = EVERYBODY,
+    needed: int | None = None,
 ) -> Message:
     """An AppendEntries with one entry of random bytes, the same each time."""
     entry = Entry(term, index, EntryKind.COMMAND, random.Random(size + index).randbytes(size))
@@ -61,6 +67,7 @@ def append(
         round=3,
         entries=(entry,),
         receivers=tuple(receivers) if target == EVERYBODY else (),
+        needed=(len(receivers) + 1) // 2 if needed is None else needed,
     )
 
 

@@ -51,8 +51,8 @@ def test_one_datagram_reaches_everybody(key: bytes | None) -> None:
     network.deliver(small, replace(BEAT, receivers=FIVE))
     for member in FIVE:
         found, beat = network.heard[member]
-        assert found == replace(small, target=member, receivers=(), copied=True)
-        assert beat == replace(BEAT, target=member, receivers=(), copied=True)
+        assert found == replace(small, target=member, receivers=(), needed=0, copied=True)
+        assert beat == replace(BEAT, target=member, receivers=(), needed=0, copied=True)
     assert network.heard[LEADER] == []
     assert set(network.bytes) == {SERVICE}
     assert network.leader.counters()["sent"] == {"APPEND_ENTRIES": 2}
@@ -63,7 +63,7 @@ def test_without_a_service_address_each_gets_its_own() -> None:
     small, large = append(64, receivers=(2, 3, 5)), append(64 << 10, 2, receivers=(2, 3, 5))
     network.deliver(small, replace(BEAT, receivers=(2, 3, 5)), large)
     assert network.bytes[SERVICE] == 0 and network.heard[4] == []
-    assert network.heard[5][0] == replace(small, target=5, receivers=())
+    assert network.heard[5][0] == replace(small, target=5, receivers=(), needed=0)
     assert network.leader.fan_outs() == {}
 
 
@@ -127,6 +127,18 @@ def test_a_slow_one_holds_back_nobody_and_gets_all_of_it() -> None:
     assert network.run(lambda: network.have(messages[0], 5) and network.have(messages[1], 5)) > 1.0
     assert max(alone(network, 2, 3, 4)) < 2 * MAX_DATAGRAM
     network.run(lambda: not network.leader.waits)
+
+
+def test_who_decides_nothing_holds_back_nobody() -> None:
+    """Three voters, and four who only learn: over ways so slow that at their pace it would take seconds."""
+    network = Network(7)
+    for member in (4, 5, 6, 7):
+        network.ways[member].bytes_per_s, network.ways[member].queue_bytes = 1e6, 30_000
+    message = append(1 << 20, receivers=range(2, 8), needed=1)
+    network.send(message)
+    assert network.run(lambda: network.have(message, 2, 3)) < 0.2
+    network.run(lambda: not network.leader.waits)
+    assert network.have(message, *range(2, 8))
 
 
 def test_copies_count_that_come_when_there_was_no_room_for_them() -> None:
@@ -288,7 +300,7 @@ def test_who_is_to_be_served_alone_waits_no_longer_for_those_who_get_it_with_it(
     """Of 2 and 4 both are needed, and 4 is slow. Then the leader gives up waiting, and sends 2 the same alone."""
     network = Network(5)
     network.ways[4].bytes_per_s, network.ways[4].queue_bytes = 2e5, 20_000
-    message = append(600_000, receivers=(2, 4))
+    message = append(600_000, receivers=(2, 4), needed=2)
     network.send(message)
     network.run(lambda: network.now >= 0.2)
     assert not network.heard[2]
