@@ -8,17 +8,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from scapy.fields import ByteEnumField, ByteField, FlagsField, LongField, ShortField
 from scapy.layers.inet import UDP
 from scapy.packet import Packet, bind_layers
 
 from hosts.raft.message import MessageType
-from hosts.wire import DEFAULT_PORT, VERSION, Flag
+from hosts.wire import DEFAULT_PORT, VERSION, Flag, flag_names
 
 TYPE_NAMES = {int(kind): kind.name.title().replace("_", "") for kind in MessageType}
 """AppendEntries for APPEND_ENTRIES, and so on: the names of the wire format's table."""
 
 FLAG_NAMES = [flag.name or "" for flag in sorted(Flag)]
+
+
+class _Flags(FlagsField):
+    """One of the bits has another name in an AppendEntries."""
+
+    def i2repr(self, pkt: Packet | None, x: Any) -> str:
+        return "+".join(flag_names(pkt.type, int(x))) if pkt is not None else str(super().i2repr(pkt, x))
 
 
 class Raft(Packet):
@@ -28,7 +37,7 @@ class Raft(Packet):
     fields_desc = [  # noqa: RUF012  Scapy's way
         ByteField("version", VERSION),
         ByteEnumField("type", int(MessageType.APPEND_ENTRIES), TYPE_NAMES),
-        FlagsField("flags", 0, 8, FLAG_NAMES),
+        _Flags("flags", 0, 8, FLAG_NAMES),
         ByteField("source", 0),
         ByteField("target", 0),
         ByteField("reserved", 0),

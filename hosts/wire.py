@@ -63,6 +63,12 @@ class Flag(IntFlag):
     FRAGMENT = 0x20
 
 
+def flag_names(message_type: int, flags: int) -> tuple[str, ...]:
+    """The names of flags as they are meant in messages of a type, in ascending order of their bits."""
+    names = (str(flag.name) for flag in Flag if flags & flag)
+    return tuple("LAZY" if name == "NO_STEER" and message_type == _APPEND_ENTRIES else name for name in names)
+
+
 ALL_FLAGS = 0x3F
 
 # Arithmetic with plain integers is several times as fast as with flags, and this is done for every datagram.
@@ -94,6 +100,11 @@ class Header:
     def is_fragment(self) -> bool:
         """Whether a fragment follows, and not a whole payload."""
         return self.flags & _FRAGMENT != 0
+
+    @property
+    def flag_names(self) -> tuple[str, ...]:
+        """Its flags by name, in ascending order of their bits."""
+        return flag_names(self.type, self.flags)
 
     def pack(self, also: int = 0) -> bytes:
         """The header's 40 bytes, with the flags ``also`` beside its own. Raises WireError for a field that does not

@@ -331,8 +331,8 @@ class Inbox:
         return True
 
     def _make_room(self, key: Key, now: float) -> None:
-        """Forget what has not grown for long, but for the message ``key`` itself. That there was no room for its
-        fragments does not keep a message: several that wait for each other's room would all keep it, and none grow."""
+        """Forget what has not grown for long, but for the message ``key`` itself. That its fragments found no room
+        does not keep a message: several that wait for each other's room would all keep theirs, and none grow."""
         for other, message in tuple(
             takewhile(lambda item: now - item[1].grown_at > self._crowded_s, self._messages.items())
         ):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hosts.raft.message import MessageType
-from hosts.wire import Header
+from hosts.wire import Flag, Header
 from tests.follow.network import TRIANGLE, Lab
 from topo.errors import UsageError
 from topo.follow.filters import parse, sent
@@ -42,6 +44,18 @@ PEER = Header(MessageType.APPEND_ENTRIES, source=1, target=3, group=1, term=7, i
 )
 def test_all_words_must_hold_and_of_values_one(net: Lab, text: str, expected: bool) -> None:
     assert fits(text, "h1", net.peer("h1", "h3", PEER)) is expected
+
+
+@pytest.mark.parametrize("flag", ["lazy", "no-steer"])
+def test_a_bit_with_two_names_is_asked_for_by_that_of_its_message(net: Lab, flag: str) -> None:
+    bit = int(Flag.LAZY)
+    request = Header(MessageType.CLIENT_REQUEST, group=1, index=4, log_term=0xAB, flags=bit)
+    frames = {"lazy": net.peer("h1", "h3", replace(PEER, flags=bit)), "no-steer": net.peer("h1", "h3", request)}
+    assert [fits(f"flag={flag}", "h1", frame) for frame in frames.values()] == [name == flag for name in frames]
+    assert [sent(1, "h1", one, TRIANGLE.port).header.flag_names for one in frames.values()] == [
+        ("LAZY",),
+        ("NO_STEER",),
+    ]
 
 
 def test_a_clients_words(net: Lab) -> None:

@@ -64,6 +64,16 @@ def test_copies_for_everybody_are_told_with_whom_they_are_for(net: Lab) -> None:
     assert sorted(out["copy_for"] for hop in hops for out in hop["outputs"]) == ["", "", "h2", "h3"]
 
 
+def test_what_is_not_raft_on_rafts_port_is_told_too(net: Lab) -> None:
+    """Also where a switch lacks the tables that would drop it."""
+    follower, journey = followed(net, "h22", net.frame("h22", ("10.0.1.1", TRIANGLE.port), b"\x07 nonsense"))
+    (hop, *_) = journey.hops
+    passed = replace(hop, traced=replace(hop.traced, reason="", outputs=((3, hop.frame),)))
+    assert [line.strip() for line in teller(follower, journey).decisions(passed)] == ["out of port 3, to s1, port 3"]
+    told = teller(follower, replace(journey, hops=[passed])).json(journey)
+    assert told["type"] == "malformed" and [hop["switch"] for hop in told["hops"]] == ["s2"]
+
+
 def test_tables_are_told_with_key_entry_and_action(net: Lab) -> None:
     follower, journey = followed(net, "h22", request(net))
     told = [" ".join(line.split()) for line in teller(follower, journey).journey(journey)]

@@ -94,6 +94,8 @@ def test_scapy_binds_the_port_and_names_things() -> None:
     assert "RequestVote" in again[Raft].sprintf("%Raft.type%")
     assert int(Raft(flags="REJECT+MORE").flags) == Flag.REJECT | Flag.MORE
     assert [int(Raft(flags=flag.name).flags) for flag in Flag] == [int(flag) for flag in Flag]
+    shown = [Raft(type=kind, flags="NO_STEER+MORE").sprintf("%flags%") for kind in ("ClientRequest", "AppendEntries")]
+    assert shown == ["NO_STEER+MORE", "LAZY+MORE"]
     bind_port(9999)
     assert Raft in IP(bytes(IP() / UDP(sport=1, dport=9999) / Raft()))
     reply = Raft(type="RequestVoteReply", source=2, target=1)

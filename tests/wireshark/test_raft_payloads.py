@@ -113,11 +113,14 @@ def test_what_members_say(sealed: bool, dissector: Path, tmp_path: Path) -> None
         peer(KINDS.CONFIGURATION, 1, 255 - 1, seal, round=7, data=pack_members(told)),
         peer(KINDS.FRAGMENT_STATUS, 2, 1, seal, data=status.pack()),
         peer(KINDS.TIMEOUT_NOW, 1, 2, seal, round=8),
+        peer(KINDS.APPEND_ENTRIES, 1, 2, seal, round=9, lazy=True),
     ]
     found = payloads(dissector, tmp_path, frames)
-    assert [one["round"] for one in found] == [[5], [5], [6], [7], [0], [8]]
+    assert [one["round"] for one in found] == [[5], [5], [6], [7], [0], [8], [9]]
     assert found[1]["log_id"] == [0xFACE] and all("log_id" not in one for one in (found[0], *found[2:]))
     assert found[2]["flag.reject"] == [1] and "flag.reject" not in found[1]
+    assert [one.get("flag.lazy") for one in found] == [None] * 6 + [[1]]
+    assert all("flag.no_steer" not in one for one in found)
     assert found[3]["member.id"] == [1, 2] and found[3]["member.votes"] == [1, 0]
     assert found[3]["member.address"] == [0x0A000101, 0x0A000202] and found[3]["member.port"] == [26410, 26411]
     assert (found[4]["message_id"], found[4]["total"], found[4]["highest"]) == ([0xABCDEF], [5000], [3000])

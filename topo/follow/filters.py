@@ -131,12 +131,10 @@ def _type(word: str, value: str) -> Test:
 
 
 def _flag(word: str, value: str) -> Test:
-    flag = next((one for one in Flag if one.name is not None and _plain(one.name) == _plain(value)), None)
+    flag = next((name for name in Flag.__members__ if _plain(name) == _plain(value)), None)
     if flag is None:
-        raise UsageError(
-            f"--wait {word}: there is no such flag; there are {', '.join(str(one.name) for one in Flag)}"
-        )
-    return lambda one: one.header is not None and bool(one.header.flags & flag)
+        raise UsageError(f"--wait {word}: there is no such flag; there are {', '.join(Flag.__members__)}")
+    return lambda one: one.header is not None and flag in one.header.flag_names
 
 
 def _end(word: str, name: str, value: str, topology: Topology) -> Test:

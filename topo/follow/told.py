@@ -9,7 +9,7 @@ from typing import Any
 from controller.names import message_name
 from hosts.config import Address
 from hosts.raft.message import EVERYBODY, MessageType
-from hosts.wire import FIRST_CLIENT_TYPE, Flag, Header
+from hosts.wire import FIRST_CLIENT_TYPE, Header, WireError
 from p4switch.trace.journey import Lookup
 from topo.follow import story
 from topo.follow.disks import Disk
@@ -126,7 +126,10 @@ class Teller:
 
     def _copy_for(self, hop: Hop, frame: bytes) -> str:
         """The member for whom a frame that a packet has become is the copy; "" if it is none, or nobody's yet."""
-        came, left = (Packet(0.0, False, one).raft(self.topology.port) for one in (hop.frame, frame))
+        try:
+            came, left = (Packet(0.0, False, one).raft(self.topology.port) for one in (hop.frame, frame))
+        except WireError:  # not Raft, though on its port: a switch without the tables that drop it passes it on
+            return ""
         if came is None or left is None or came.target == left.target:
             return ""
         return self.member(left, left.target)
@@ -287,7 +290,7 @@ def fragments_of(journey: Journey) -> object:
 
 
 def _header_json(header: Header) -> Json:
-    shown: Json = {"flags": [str(flag.name) for flag in Flag if header.flags & flag], "group": header.group}
+    shown: Json = {"flags": list(header.flag_names), "group": header.group}
     if header.type >= FIRST_CLIENT_TYPE:
         return {**shown, "session": f"{header.log_term:016x}", "sequence": header.index}
     return {

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from hosts.raft.message import MessageType
-from hosts.wire import Flag, Header, WireError
+from hosts.wire import Header, WireError
 from topo import paths
 from topo.errors import LabError, UsageError
 from topo.lab import namespace
@@ -147,7 +147,7 @@ def describe(packet: Packet, topology: Topology) -> str | None:
 
 def _header_text(header: Header) -> str:
     kind = MessageType(header.type).name
-    flags = "".join(f" {flag.name}" for flag in Flag if header.flags & flag)
+    flags = "".join(f" {name}" for name in header.flag_names)
     if kind.startswith("CLIENT"):
         return f"{kind}{flags} group {header.group} session {header.log_term:016x} sequence {header.index}"
     fields = f"term {header.term} index {header.index} log_term {header.log_term} commit {header.commit}"

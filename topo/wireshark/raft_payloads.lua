@@ -17,6 +17,7 @@ local OUTCOMES = {
   [0] = "OK", [1] = "not the leader", [2] = "busy", [3] = "lost leadership", [4] = "unknown session", [5] = "stale",
   [6] = "bad request", [7] = "session expired",
 }
+local APPEND_ENTRIES = 5
 local CLIENTS, REQUEST, REPLY, FRAGMENT_STATUS, CLIENT_STATUS = 16, 16, 17, 12, 18
 local REPLIES = { [2] = true, [4] = true, [6] = true, [8] = true }
 local ALL = 255
@@ -34,6 +35,8 @@ local function define(name, kind, label, ...)
   program.more_fields[program.filter .. "." .. name] = own[name]
 end
 
+local LAZY = "LAZY" -- NO_STEER's bit in an AppendEntries
+define("flag.lazy", "bool", LAZY)
 for name in pairs(FLAGS) do
   define("flag." .. name:lower(), "bool", name)
 end
@@ -281,6 +284,7 @@ program.after[#program.after + 1] = function(parse, rest, pinfo, tree)
   local what, flags = plain(values.type), plain(values.flags)
   local source, target = plain(values.source), plain(values.target)
   for name, mask in pairs(FLAGS) do
+    if mask == FLAGS.NO_STEER and what == APPEND_ENTRIES then name = LAZY end
     if bit.band(flags, mask) ~= 0 then tree:add(own["flag." .. name:lower()], true):set_generated() end
   end
   pinfo.cols.protocol = "Raft"
