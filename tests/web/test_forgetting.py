@@ -11,6 +11,7 @@ TIMES = 8
 FORGETTING = """
 const [kept, times, done] = arguments;
 const whole = switchraft.run, { events, header } = whole, wrong = [], PART = 1700;
+let copied = 0;
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 function check(run, until) {
@@ -29,6 +30,10 @@ function check(run, until) {
   for (const one of held) {
     be(`message ${one.m} is sent`, is(one.sent, "sent", one.m));
     be(`message ${one.m} ends`, one.ended < 0 || (run.events[one.ended].m === one.m && one.last >= one.sent));
+    const ways = run.drawing.flightsOf(one).filter((way) => one.ends && way.ended >= 0);
+    const ends = ({ ended }) => one.ends.includes(ended) && run.events[ended].m === one.m;
+    be(`copies of message ${one.m} end`, ways.every(ends));
+    copied += ways.length > 1;
     be(`message ${one.m} passes`, (one.passedAt ?? []).every((i) => is(i, "passed", one.m)));
   }
   be("messages on their way", run.messagesBetween(run.begin, run.end).every((one) => held.includes(one)));
@@ -44,18 +49,20 @@ function check(run, until) {
 
 import("page/run.js").then(({ Run }) => {
   const run = new Run(header);
+  run.drawing = Object.create(switchraft.network, { run: { value: run } });
   for (let at = 0, forgot = 0; at < events.length && forgot < times; at += PART) {
     run.add(events.slice(at, at + PART));
+    for (const one of run.messages.filter(Boolean)) run.drawing.flightsOf(one);
     if (run.end - run.begin < 2 * kept || !run.forget(run.end - kept)) continue;
     check(run, at + PART);
     forgot++;
   }
-  done([wrong.slice(0, 5), run.gone]);
-}).catch((error) => done([[String(error)], 0]));
+  done([wrong.slice(0, 5), run.gone, copied]);
+}).catch((error) => done([[String(error)], 0, 0]));
 """
 
 
 def test_a_run_that_lets_go_of_its_beginning_says_the_same_of_the_rest(page: Page) -> None:
-    wrong, gone = page.driver.execute_async_script(FORGETTING, KEPT_US, TIMES)
+    wrong, gone, copied = page.driver.execute_async_script(FORGETTING, KEPT_US, TIMES)
     assert wrong == []
-    assert gone >= 10_000
+    assert gone >= 10_000 and copied

@@ -223,6 +223,7 @@ export class Run {
       one.last -= n;
       if (one.ended >= 0) one.ended -= n;
       if (one.ends) less(one.ends, n);
+      if (one.path?.branches) one.path = undefined; // they name events by their old numbers
       if (one.passedAt) less(one.passedAt, n);
     }
     for (let call = (this.oldestCall ??= 0); call < calls.length; call++) {
