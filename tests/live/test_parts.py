@@ -14,7 +14,7 @@ from hosts.wire import Flag
 from tests.live.test_sampling import frame
 from topo.live.decisions import Decisions
 from topo.live.faults import Fault, SeenFaults, by_hand, found
-from topo.live.members import MOST_ENTRIES, SeenMember
+from topo.live.members import LAST_ENTRIES, SeenMember
 from topo.live.messages import FLAGS_AT, LOST_NS, MOST_BYTES, TARGET_AT, Messages
 from topo.live.switches import SeenSwitch
 from topo.topology import find
@@ -100,7 +100,7 @@ def test_of_a_log_that_grows_fast_the_end_is_told() -> None:
     member.seen(status(), 0)
     member.log_seen(entries(5, 5))
     member.seen(status(last_index=10_000), 0)
-    assert member.log_from() == 10_000 - MOST_ENTRIES + 1
+    assert member.log_from() == 10_000 - LAST_ENTRIES + 1
 
 
 def test_a_log_that_grows_fast_is_looked_at_less_often() -> None:
@@ -111,7 +111,7 @@ def test_a_log_that_grows_fast_is_looked_at_less_often() -> None:
     member.seen(status(last_index=1000), 100_000)
     assert member.log_from() is None and member.races
     member.seen(status(last_index=1000), 500_000)
-    first = 1000 - MOST_ENTRIES + 1
+    first = 1000 - LAST_ENTRIES + 1
     assert member.log_from() == first
     member.log_seen(entries(first, 1000))
     member.seen(status(last_index=1003), 600_000)

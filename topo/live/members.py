@@ -11,7 +11,9 @@ from web.remembered import exact
 LONGEST_TEXT = 40
 """Characters of a key or value that are shown."""
 MOST_ENTRIES = 64
-"""New entries of a log that are told at a time; of more, the last ones."""
+"""New entries of a log that are told at a time."""
+LAST_ENTRIES = 16
+"""Of more, so many of the last ones: a member has better things to do then than to say what nobody can read."""
 TIMER_US = 90_000
 """From one time that an election timer is told, with nothing else to tell, to the next."""
 
@@ -100,7 +102,8 @@ class SeenMember:
         if last - end > MOST_ENTRIES and self._now_us - self._log_at_us < self._gap_us:
             return None
         start = end if 0 < end <= last else int(status["commit"])
-        return max(start, int(status["first_index"]), last - MOST_ENTRIES + 1)
+        most = LAST_ENTRIES if last - start > MOST_ENTRIES else MOST_ENTRIES
+        return max(start, int(status["first_index"]), last - most + 1)
 
     def committed_from(self) -> int:
         """From where on the log may be another one."""
