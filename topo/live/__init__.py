@@ -14,7 +14,9 @@ kept        what something was, as it was read from time to time
 opened      what the switches' programs have done to a packet that is opened
 faults      what is broken by hand, and what the cluster has found out
 decisions   what the controller writes down, as it does
-recorder    all of this in the order of time, into a window of ten minutes
+timeline    what all of these tell in the order of time, in a window of ten minutes
+watching    one lab, from its start to its end: who is asked how often
+recorder    lab after lab
 hands       what may be done from the page: commands of `switchraft`, parsed by their own parser
 server      page, stream and commands over HTTP on loopback
 meeting     the socket by which `switchraft web` finds a page that is served already
