@@ -158,7 +158,7 @@ def _match_text(name: str, width: int, kind: object, held: Any) -> Any:
 
 def _value(name: str, width: int, value: Any) -> Any:
     """IPv4 and MAC addresses as people write them."""
-    if width == 32:
+    if width == 32 and "addr" in name:
         return str(IPv4Address(int(value)))
     if width == 48 and "mac" in name:
         return str(MACAddress(int(value))).replace("-", ":")

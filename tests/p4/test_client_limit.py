@@ -16,9 +16,8 @@ SECOND_US = 1_000_000
 
 
 def request(sequence: int = 1, **fields: int) -> bytes:
-    header = Header(
-        MessageType.CLIENT_REQUEST, group=fields.pop("group", GROUP), index=sequence, log_term=9, **fields
-    )
+    fields = {"group": GROUP, **fields}
+    header = Header(MessageType.CLIENT_REQUEST, index=sequence, log_term=9, **fields)
     return datagram(header, src=CLIENT, dst=ADDRESS[2])
 
 

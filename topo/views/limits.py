@@ -18,6 +18,7 @@ def change(host: str, rate: str) -> None:
         per_second = parse(rate)
     except ValueError as error:
         raise UsageError(f"{error}") from None
+    live.topology.host(host)
     live.ask_controller({"cmd": "limit", "host": host, "per_second": per_second})
     print(f"{host}: {'no limit' if per_second is None else f'{per_second}/s'}")
 
@@ -25,8 +26,8 @@ def change(host: str, rate: str) -> None:
 def show(host: str | None, as_json: bool) -> None:
     """Print each limit with what has come and what was too much. Raises UsageError, LabError."""
     live = Live.find()
-    if host is not None and host not in [one.name for one in live.topology.hosts]:
-        raise UsageError(f"no host is called {host!r}; hosts of clients: {', '.join(live.topology.clients)}")
+    if host is not None:
+        live.topology.host(host)
     limits: dict[str, int] = live.ask_controller({"cmd": "limits"})["limits"]
     found = {name: _counted(live, name, rate) for name, rate in sorted(limits.items()) if host in (None, name)}
     if as_json:
