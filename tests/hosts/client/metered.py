@@ -10,10 +10,9 @@ from hosts.client.calls import Call, Refused
 from hosts.client.protocol import ClientProtocol
 from hosts.config import Address
 from hosts.net.batches import MORE, pack_batches, unpack_batch
-from hosts.raft.message import MessageType
+from hosts.raft.message import Entry, EntryKind, MessageType
 from hosts.service.machine import Machine
 from hosts.service.requests import Operation, Request, pack_command
-from hosts.raft.message import Entry, EntryKind
 from hosts.wire import HEADER_BYTES, Header
 
 SERVER: Address = ("10.0.1.1", 26410)
