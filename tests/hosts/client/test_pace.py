@@ -199,7 +199,9 @@ def test_few_losses_and_few_requests_say_nothing() -> None:
 
 def test_what_was_sent_before_it_fell_makes_it_fall_no_further() -> None:
     pace, at = fallen()
-    pace.judge(at + HOLD_S * 0.9, 130, 0, 60, 60)
+    pace.judge(at + HOLD_S * 0.8, 130, 0, 60, 60)
+    pace.judge(at + HOLD_S * 1.4, 150, 0, 0, 0)
+    pace.judge(at + HOLD_S * 2.5, 170, 0, 0, 0)
     assert pace.falls == 1
 
 
