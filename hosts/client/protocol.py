@@ -153,7 +153,7 @@ class ClientProtocol:
     def submit(self, request: Request, now: float, timeout_s: float | None = None) -> Call:
         """Begin a request, which fails if it has no result within ``timeout_s``. A session is opened first if there
         is none. Raises Refused if the request is too large, or too many are outstanding."""
-        if len(self._queued) >= self._room():
+        if len(self._queued) + len(self._calls) - (self._opening is not None) >= MAX_OUTSTANDING:
             raise Refused(f"at most {MAX_OUTSTANDING} requests may be outstanding; collect some first")
         try:
             payload = request.pack()
