@@ -340,10 +340,10 @@ class ClientProtocol:
         quiet = [call for call in due if call.expects]
         for call in quiet:
             call.silences += 1
-        was_paced = self._pace.on
+        borne = 1 if self._pace.on else 0
         self._judge_pace(quiet, now)
         # Where many requests get lost, one that got no answer says little of whom it asked.
-        if any(call.asked == self.servers.current and call.silences > was_paced for call in quiet):
+        if any(call.asked == self.servers.current and call.silences > borne for call in quiet):
             self.servers.fell_silent(self.servers.current, now)
             self.servers.turn()
         for call in due:
