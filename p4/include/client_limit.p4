@@ -21,7 +21,6 @@ control client_limit(in headers_t hdr, inout metadata_t meta, in standard_metada
 
   action unlimited() {
     client_limit_counter.count();
-    client_limit_meter.read(colour);
   }
 
   table client_limit {
