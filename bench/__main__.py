@@ -15,7 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of switchraft.")
     commands = parser.add_subparsers(dest="command", required=True)
     from bench import figures
-    from bench.consensus import accel, bulk, catchup, commit, core, failover, lossy, metrics
+    from bench.consensus import accel, bulk, catchup, commit, core, failover, limit, lossy, metrics
     from bench.switch import comparison as switch
 
     accel.add_arguments(
@@ -34,6 +34,9 @@ def main() -> int:
         commands.add_parser("catchup", help="a node that was away catches up by snapshot, under load")
     )
     bulk.add_arguments(commands.add_parser("bulk", help="a large value and a large snapshot, and their memory"))
+    limit.add_arguments(
+        commands.add_parser("limit", help="what a limit is worth while one host floods, in turn (needs root)")
+    )
     lossy.add_arguments(commands.add_parser("lossy", help="large values over paths that lose, delay and reorder"))
     metrics.add_arguments(
         commands.add_parser("metrics", help="what it costs to be scraped, with and without in turn (needs root)")
@@ -56,6 +59,7 @@ def main() -> int:
         "figures": figures.main,
         "catchup": catchup.main,
         "bulk": bulk.main,
+        "limit": limit.main,
         "lossy": lossy.main,
         "metrics": metrics.main,
         "recovery": _recovery,

@@ -4,6 +4,7 @@ network                 what it is told: switches, hosts, links, groups, the pro
 decisions               what it knows, and what follows from that; sans-IO, also what the simulator runs
 leaders, members, links, routes, trees
                         parts of that knowledge; pure
+limits                  operators' wishes for how much clients may ask
 hints                   what it sends to members' hosts itself: hints that a leader has ended, and echo requests
 desired                 what switches' tables and multicast groups ought to hold, and the writes that make them; pure
 controller, session     the clock, and a task for each switch, around `decisions`

@@ -66,6 +66,11 @@ class Controller:
         self.decisions.set_feature(name, on, switch)
         self._carry_out()
 
+    def set_limit(self, host: str, per_second: int | None) -> None:
+        """Limit what may enter at a host's port, or take the limit away. Raises ValueError."""
+        self.decisions.set_limit(host, per_second)
+        self._carry_out()
+
     async def _tick(self) -> None:
         while True:
             self.decisions.tick(time.monotonic())

@@ -20,11 +20,13 @@ from controller.desired import (
     View,
     desired_entries,
     installed_leaders,
+    installed_limits,
     installed_members,
     knows_host,
     with_paths_kept,
 )
 from controller.leaders import Heard, Reading, Verdict
+from controller.limits import Limits, check_host, checked
 from controller.links import PERIOD_S, LinkMonitor, Probe, State
 from controller.members import MembersTold
 from controller.network import FEATURES, Group, Host, Network
@@ -178,6 +180,8 @@ class Decisions:
         """The features that are on, but for what was said of single switches."""
         self._features_at: dict[str, dict[str, bool]] = {switch.name: {} for switch in network.switches}
         """What was said of single switches, by switch and feature."""
+        self.limits = Limits({limit.host: limit.per_second for limit in network.limits})
+        """How many requests a second each host's clients may send."""
         self.leaders: dict[int, Leadership] = {group.id: Leadership() for group in network.groups}
         self._switches = {switch.name: _Switch(now) for switch in network.switches}
         self._known: set[int] = set()
@@ -214,7 +218,7 @@ class Decisions:
     @property
     def view(self) -> View:
         """What is known now."""
-        return View(self._usable, self.leaders, self.features)
+        return View(self._usable, self.leaders, self.features, self.limits.wished)
 
     def features_at(self, switch: str) -> frozenset[str]:
         """The features that are on at a switch."""
@@ -253,6 +257,7 @@ class Decisions:
             # Another controller decides now; what this one knows grows old.
             self._known.clear()
             self._told.clear()
+            self.limits.forget()
             if self.stands_by:
                 self.leaders = {group.id: Leadership() for group in self.network.groups}
         self.monitor.restart(switch)
@@ -264,9 +269,11 @@ class Decisions:
         self._switches[switch].entries = entries
 
     def found(self, switch: str, entries: tuple[Held, ...]) -> None:
-        """A switch was read, and nothing is written yet: a controller that has just taken over knows leaders and
-        members from what switches hold."""
+        """A switch was read, and nothing is written yet: a controller that has just taken over knows leaders, members
+        and limits from what switches hold."""
         self.holds(switch, entries)
+        if self.limits.found(switch, installed_limits(self.network, switch, entries)):
+            self._refresh(f"limits as found in {switch}")
         for group_id, member_id, address in installed_members(entries):
             group = self.network.group(group_id)
             if group is not None and group_id not in self._told:
@@ -393,6 +400,14 @@ class Decisions:
             for said in self._features_at.values():
                 said.pop(name, None)
         self._refresh(f"feature {name} {'on' if on else 'off'}{f' at {switch}' if switch else ''}")
+
+    def set_limit(self, name: str, per_second: int | None) -> None:
+        """Let no more than so many requests a second enter at a host's port; None takes the limit away. Raises
+        ValueError for an unknown host, one that a member runs on, or a rate that is none."""
+        of_members = {member.host for group in self.network.groups for member in group.members}
+        check_host(name, (host.name for host in self.network.hosts), of_members, off=per_second is None)
+        self.limits.set(name, None if per_second is None else checked(per_second))
+        self._refresh(f"limit of {name}: {'off' if per_second is None else f'{per_second}/s'}")
 
     def tick(self, now: float) -> None:
         """Time has passed: look after links, leaders and doubts."""

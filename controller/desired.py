@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 from itertools import groupby
 
-from controller import hints
+from controller import hints, limits
 from controller.network import Group, Host, Link, Network
 from controller.routes import gateway_mac, host_mac, routes
 from controller.trees import Branch, branches
@@ -30,6 +30,8 @@ class Entry:
     match: tuple[tuple[str, Value], ...]
     action: str
     params: tuple[tuple[str, int], ...] = ()
+    meter: limits.Meter | None = None
+    """Of the entry alone; None lets everything through."""
 
     @property
     def key(self) -> tuple[str, tuple[tuple[str, Value], ...]]:
@@ -90,6 +92,8 @@ class View:
     leaders: Mapping[int, Leadership] = field(default_factory=dict)
     """By group id."""
     features: frozenset[str] = frozenset()
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Requests per second, by host."""
 
 
 @lru_cache(maxsize=4096)
@@ -134,6 +138,15 @@ def _guard(network: Network, switch: str, _view: View) -> Iterator[Held]:
 def _watch(network: Network, _switch: str, _view: View) -> Iterator[Held]:
     window = (("window_us", network.filter_window_ms * 1000),)
     return (Entry("leader_watch", _group_key(group), "watch", window) for group in network.groups)
+
+
+def _limits(network: Network, switch: str, view: View) -> Iterator[Held]:
+    """Of each host at this switch that has a limit, by the host's port."""
+    for host in network.hosts:
+        rate = view.limits.get(host.name)
+        if host.switch == switch and rate is not None:
+            params = (("per_second", rate),)
+            yield Entry("client_limit", (("ingress_port", host.port),), "limited", params, limits.meter(rate))
 
 
 def _for_each_group(table: str, action: str) -> Callable[[Network, str, View], Iterator[Held]]:
@@ -241,6 +254,7 @@ _GUARDS = (Feature("member_guard", ("members", "guard_enforce"), _guard),)
 _FEATURES = (
     Feature("leader_watch", ("leader_watch",), _watch),
     Feature("term_filter", ("term_filter",), _for_each_group("term_filter", "drop_stale")),
+    Feature("client_limit", ("client_limit",), _limits),
     Feature("leader_route", ("leader_route",), _for_each_group("leader_route", "steer_to_leader")),
     Feature("configuration", ("configuration",), _for_each_group("configuration", "tell_controller")),
     Feature("append_fanout", ("fanout_copy", "append_fanout"), _fanout),
@@ -312,6 +326,16 @@ def installed_members(entries: Iterable[Held]) -> Iterator[tuple[int, int, int]]
             group, source, address = match["group"], match["source"], match["address"]
             assert isinstance(group, int) and isinstance(source, int) and isinstance(address, int)
             yield group, source, address
+
+
+def installed_limits(network: Network, switch: str, entries: Iterable[Held]) -> dict[str, int | None]:
+    """Requests per second of the hosts at a switch, as the switch's entries say; None for a host without a limit. A
+    switch without routes, which are written last, does not say that: not all was written yet."""
+    held = [entry for entry in entries if isinstance(entry, Entry)]
+    rates = {entry.match[0][1]: entry.params[0][1] for entry in held if entry.table == "client_limit"}
+    is_whole = any(entry.table == "ipv4_lpm" for entry in held)
+    names = {host.port: host.name for host in network.hosts if host.switch == switch}
+    return {name: rates.get(port) for port, name in names.items() if is_whole or port in rates}
 
 
 class Operation(Enum):

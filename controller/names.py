@@ -32,6 +32,7 @@ class DropReason(IntEnum):
     BAD_PACKET_OUT = 16
     WRONG_PORT = 17
     FORGED_HINT = 18
+    OVER_LIMIT = 19
 
 
 class CopyFate(IntEnum):

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from controller.limits import MOST_PER_SECOND
 from hosts.files.checked_file import Document, FileFault, read_text
 from hosts.files.fields import HostAddress, Port, Whole, parse_port
 from hosts.files.strict_yaml import Place
@@ -33,6 +34,7 @@ FEATURES = (
     "member_guard",
     "leader_watch",
     "term_filter",
+    "client_limit",
     "leader_route",
     "configuration",
     "append_fanout",
@@ -165,6 +167,16 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """How many requests a second may enter at a host's port."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    host: Name
+    per_second: Annotated[Whole, Field(ge=1, le=MOST_PER_SECOND)]
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """The compiled P4 program: BMv2 JSON and P4Info, relative to the working directory."""
 
@@ -189,6 +201,7 @@ class Network:
     filter_window_ms: Annotated[Whole, Field(ge=1, le=60_000)] = 100
     control_socket: Annotated[str, AfterValidator(_socket_path)] = "build/lab/controller.sock"
     features: tuple[Feature, ...] = field(default=FEATURES)
+    limits: tuple[Limit, ...] = ()
 
     def switch(self, name: str) -> Switch:
         """The switch of this name. Raises KeyError."""
@@ -254,6 +267,10 @@ def _problems(network: Network) -> Iterator[tuple[Place, str]]:
     yield from _twice(("groups",), "id", [group.id for group in network.groups])
     yield from _twice(("groups",), "slot", [group.slot for group in network.groups])
     yield from _twice(("groups",), "service", [group.service for group in network.groups])
+    yield from _twice(("limits",), "host", [limit.host for limit in network.limits])
+    for i, limit in enumerate(network.limits):
+        if limit.host not in hosts:
+            yield ("limits", i, "host"), f"no host is called {limit.host!r}"
     taken: dict[tuple[str, int], str] = {}
     ends: list[tuple[Place, str, str, str, int]] = [
         (("hosts", i), "switch", "port", host.switch, host.port) for i, host in enumerate(network.hosts)

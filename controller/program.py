@@ -6,9 +6,10 @@ from os.path import isfile
 from pathlib import Path
 from typing import Any
 
-from finsy import P4MulticastGroupEntry, P4Schema, P4TableAction, P4TableEntry, P4TableMatch
+from finsy import P4MeterConfig, P4MulticastGroupEntry, P4Schema, P4TableAction, P4TableEntry, P4TableMatch
 from finsy.proto import p4r
 
+from controller import limits
 from controller.desired import TABLES, Entry, Held, MulticastGroup, Operation, Write
 
 LEADER_DIGEST = "leader_digest_t"
@@ -60,7 +61,9 @@ class Program:
         if isinstance(entry, MulticastGroup):
             return p4r.Update(type=_TYPES[write.operation], entity=_encode_group(entry))
         action = None if write.operation is Operation.DELETE else P4TableAction(entry.action, **dict(entry.params))
-        table_entry = P4TableEntry(entry.table, match=P4TableMatch(entry.match), action=action)
+        held = None if write.operation is Operation.DELETE else _encode_meter(entry.meter)
+        match = P4TableMatch(entry.match)
+        table_entry = P4TableEntry(entry.table, match=match, action=action, meter_config=held)
         return p4r.Update(type=_TYPES[write.operation], entity=table_entry.encode(self.schema))
 
     def decode(self, found: P4TableEntry | P4MulticastGroupEntry) -> Held | None:
@@ -79,7 +82,26 @@ class Program:
         match = tuple((name, held.get(name, (0, 0))) for name in fields)
         reference = self.schema.tables[table_entry.table_id].actions[action.name]
         params = tuple((param.name, int(action.args[param.name])) for param in reference.params)
-        return Entry(table_entry.table_id, match, action.name.rpartition(".")[2], params)
+        meter = _decode_meter(table_entry.meter_config, dict(params).get("per_second"))
+        return Entry(table_entry.table_id, match, action.name.rpartition(".")[2], params, meter)
+
+
+EVERYTHING = (
+    p4r.Entity(table_entry=p4r.TableEntry(meter_config=p4r.MeterConfig())),
+    P4MulticastGroupEntry(),
+)
+"""What to read: all entries, with the meters of those that have one, and all multicast groups."""
+
+
+def _encode_meter(meter: limits.Meter | None) -> P4MeterConfig | None:
+    """One rate for both: green or red."""
+    if meter is None:
+        return None
+    return P4MeterConfig(cir=meter.per_second, cburst=meter.burst, pir=meter.per_second, pburst=meter.burst)
+
+
+def _decode_meter(found: P4MeterConfig | None, wished: int | None) -> limits.Meter | None:
+    return None if found is None else limits.as_read(found.cir, found.cburst, found.pir, found.pburst, wished)
 
 
 def _encode_group(group: MulticastGroup) -> p4r.Entity:

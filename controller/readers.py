@@ -11,7 +11,7 @@ from finsy import P4ClientError, P4CounterData, P4MulticastGroupEntry, P4Schema,
 
 from controller.client import P4RuntimeClient
 from controller.desired import FEATURES, Entry, MulticastGroup
-from controller.program import Program
+from controller.program import EVERYTHING, Program
 from controller.reads import ReadError, counter_cells, shown_counters
 from controller.tasks import within
 
@@ -88,7 +88,7 @@ class Reader:
         await self._connection.close()
 
     async def _read(self, client: P4RuntimeClient) -> Held:
-        found = await client.read(P4TableEntry(), P4MulticastGroupEntry())
+        found = await client.read(*EVERYTHING)
         held = [self._program.decode(one) for one in found if isinstance(one, (P4TableEntry, P4MulticastGroupEntry))]
         return Held(
             tuple(one for one in held if isinstance(one, Entry)),
@@ -114,6 +114,7 @@ class CounterReader:
         """``ports`` and ``slots``: those that there are. The counters of all others are not looked at."""
         self._connection = _Connection(address, device_id)
         self._cells = {"port_rx": sorted(ports), "port_tx": sorted(ports), "redirects": sorted(slots)}
+        self._cells["over_limits"] = sorted(ports)
 
     async def read(self, timeout_s: float) -> dict[str, Any]:
         """As ``read_counters``; and ``features``: of each that counts what its entries matched, packets. Raises

@@ -31,8 +31,8 @@ class ReadError(Exception):
 
 def read_counters(address: str, device_id: int, p4info: str | Path | p4i.P4Info | None = None) -> dict[str, Any]:
     """``messages`` by type, ``drops`` by reason, ``redirects`` by register slot, ``copies`` of messages to everybody
-    by their fate, ``ends`` of members by what became of that word, ``ports`` with ``rx`` and ``tx``. What is zero is
-    left out. Without ``p4info`` the switch's own is used. Raises ReadError."""
+    by their fate, ``ends`` of members by what became of that word, ``over_limits`` by port, ``ports`` with ``rx`` and
+    ``tx``. What is zero is left out. Without ``p4info`` the switch's own is used. Raises ReadError."""
     return _read(address, device_id, p4info, _counters)
 
 
@@ -101,6 +101,7 @@ def shown_counters(entries: Iterable[Any]) -> dict[str, Any]:
         "redirects": {str(index): count for index, count in sorted(held.get("redirects", {}).items())},
         "copies": {fate_name(index): count for index, count in sorted(held.get("copies", {}).items())},
         "ends": {end_name(index): count for index, count in sorted(held.get("ends", {}).items())},
+        "over_limits": {str(port): count for port, count in sorted(held.get("over_limits", {}).items())},
         "ports": {
             str(port): {"rx": received.get(port, none), "tx": sent.get(port, none)}
             for port in sorted(received.keys() | sent.keys())
@@ -157,7 +158,7 @@ def _match_text(name: str, width: int, kind: object, held: Any) -> Any:
 
 def _value(name: str, width: int, value: Any) -> Any:
     """IPv4 and MAC addresses as people write them."""
-    if width == 32:
+    if width == 32 and "addr" in name:
         return str(IPv4Address(int(value)))
     if width == 48 and "mac" in name:
         return str(MACAddress(int(value))).replace("-", ":")
@@ -170,12 +171,13 @@ _SECTIONS = (
     ("redirects", "redirects, by slot"),
     ("copies", "copies of messages to everybody"),
     ("ends", "hosts' word that nobody is there"),
+    ("over_limits", "requests over the limit, by port"),
 )
 
 
 def format_counters(switches: Mapping[str, Mapping[str, Any]]) -> str:
     """One table for all switches, a column each: a line per message type, drop reason, redirect slot, fate of copies
-    and of hosts' words, and port."""
+    and of hosts' words, port with requests over its limit, and port."""
     lines = [f"{'':28}" + "".join(f"{name:>14}" for name in switches)]
     for section, title in _SECTIONS:
         keys = list(dict.fromkeys(key for counters in switches.values() for key in counters[section]))

@@ -12,6 +12,7 @@
 //   leader_watch   remembers the leader and its term; tells the controller of a new one; answers ticks
 //   leader_silence tells the controller of a leader that its followers miss, too
 //   term_filter    drops requests of a lower term while the leader is heard
+//   client_limit   edge: no more client requests a second than the port's limit
 //   leader_route   edge: client requests go to the leader
 //   configuration  edge: the group's committed members, told by its leader, go to the controller
 //   append_fanout  a leader's AppendEntries to everybody is copied along a tree
@@ -47,6 +48,7 @@
 #include "include/leader_silence.p4"
 #include "include/term_filter.p4"
 #include "include/update_udp_checksum.p4"
+#include "include/client_limit.p4"
 #include "include/leader_route.p4"
 #include "include/configuration.p4"
 #include "include/append_fanout.p4"
@@ -78,6 +80,9 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
       leader_watch.apply(hdr, meta, standard_metadata);
       leader_silence.apply(hdr, meta, standard_metadata);
       term_filter.apply(hdr, meta);
+    }
+    if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
+      client_limit.apply(hdr, meta, standard_metadata);
     }
     if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
       leader_route.apply(hdr, meta);

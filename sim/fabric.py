@@ -22,7 +22,8 @@ from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import Flag
 from p4switch.pipeline.entities import Replica
 from p4switch.pipeline.native import FLAGS
-from p4switch.pipeline.pipeline import Exact, Lpm, Match, Pipeline
+from p4switch.pipeline.pipeline import Exact, Lpm, Match, MeterRates, Pipeline
+from sim.checks.limits import LimitWatch
 from sim.frames import PAYLOAD_AT, fold, unpack_icmp, word_sum
 from sim.scene import Scene
 from sim.violation import Violation
@@ -56,6 +57,8 @@ class SimSwitch:
         """Packets that have left it so far, in all its lives."""
         self.changes = 0
         """Updates of its tables so far, in all its lives."""
+        self.metered = 0
+        """How often a meter was set: it is full then."""
         self.refused = 0
         """Packets that the guard has dropped in this life, as last looked at."""
         self._template = template
@@ -84,6 +87,10 @@ class SimSwitch:
     def refused_members(self) -> int:
         """Packets that the guard has dropped."""
         return self.pipeline.counter(self._drops, DropReason.NOT_MEMBER)[0]
+
+    def over_limits(self) -> int:
+        """Packets that were dropped for a limit, in this life."""
+        return self.pipeline.counter(self._drops, DropReason.OVER_LIMIT)[0]
 
     def collect(self) -> None:
         """Add the program's counters to the run's."""
@@ -119,6 +126,7 @@ class SimSwitch:
                 raise KeyError(entry)
             handle = self.pipeline.insert(table, [_match(value) for _, value in entry.match], action, params)
             self.held[entry.key] = entry, handle
+            self._write_meter(table, handle, entry)
             return
         _, handle = self.held[entry.key]
         if write.operation is Operation.MODIFY:
@@ -127,6 +135,16 @@ class SimSwitch:
         else:
             self.pipeline.delete(table, handle)
             del self.held[entry.key]
+            return
+        self._write_meter(table, handle, entry)
+
+    def _write_meter(self, table: str, handle: int, entry: Entry) -> None:
+        """An update without a meter takes the entry's away, as P4Runtime has it."""
+        if self.pipeline.program.tables[table].direct_meter:
+            held = entry.meter
+            rates = None if held is None else MeterRates(held.per_second, held.burst, held.per_second, held.burst)
+            self.pipeline.set_entry_meter(table, handle, rates)
+            self.metered += 1
 
     def _write_group(self, operation: Operation, group: MulticastGroup) -> None:
         if (group.key in self.held) is (operation is Operation.INSERT):
@@ -181,14 +199,20 @@ class Fabric:
         self.cut: Counter[tuple[str, int]] = Counter()
         """Directions of links that lose everything, by sending end."""
         self.late_links = 0.0
+        self.limits: LimitWatch | None = None
+        """Who looks at what limits drop."""
         self._random = Random(f"fabric/{scene.plan.seed}")
 
     def from_host(self, host: str, frame: bytes, hostile: bool) -> None:
         """A frame enters at a host's port. The guard must let pass what members themselves send."""
         switch, port = self._edges[host]
         one = self.switches[switch]
-        before = one.left
+        before, over = one.left, one.over_limits() if one.up and self.limits is not None else 0
         self.enter(switch, port, frame)
+        if self.limits is not None and one.up:
+            dropped = one.over_limits() > over
+            if dropped or one.left > before:
+                self.limits.look(host, frame, self._events.now, (one.life, one.metered), dropped=dropped)
         if one.left == before and one.up:
             refused = one.refused_members()
             if refused != one.refused and not hostile and self._never_changed(frame):

@@ -27,7 +27,7 @@ LEAST_OPERATIONS = 400
 REASSEMBLY_MIB = 8
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
-DRAWN_APART = ("append_fanout", "leader_gone")
+DRAWN_APART = ("append_fanout", "leader_gone", "client_limit")
 """Features that were added later: whether a plan has them does not change what else it draws."""
 SENT_BY_LEADERS = tuple(name for name in FEATURES if name not in DRAWN_APART)
 """The features with which leaders send to each member by itself."""
@@ -107,6 +107,16 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientLimit:
+    """An operator limits what enters at ``host``'s port for a time, in which a client there asks without end."""
+
+    host: str
+    per_second: int
+    from_us: int
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All that is drawn before the start. Times in microseconds."""
 
@@ -163,6 +173,7 @@ class Plan:
     """What members are told that lies between them."""
     acknowledgements: Acknowledgements = Acknowledgements.EAGER
     """What leaders ask of members."""
+    limit: ClientLimit | None = None
 
     @property
     def cluster(self) -> Cluster:
@@ -220,6 +231,7 @@ class Plan:
             *(["that ask for copies"] if self.network is Network.P4 else []),
             *(["that ask for copies in vain"] if self.network is Network.P4 and not self._copies else []),
             *(["with append_fanout"] if self._copies else []),
+            *(["with a limit"] if self.limit is not None else []),
             *(["with lazy acknowledgements"] if self.acknowledgements is Acknowledgements.LAZY else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
@@ -290,7 +302,7 @@ def draw(seed: int) -> Plan:
     )
     plan = replace(plan, **_draw_sizes(seed, plan.core_options["snapshot_chunk_bytes"]))
     plan = _draw_acknowledgements(plan)
-    return _draw_network_hints(_draw_copies(plan)) if switches else plan
+    return _draw_limit(_draw_network_hints(_draw_copies(plan))) if switches else plan
 
 
 def _draw_acknowledgements(plan: Plan) -> Plan:
@@ -317,6 +329,18 @@ def _draw_network_hints(plan: Plan) -> Plan:
     alone = plan.hints is Hints.BOTH and plan.network is Network.P4 and random.random() < 0.5
     hints = Hints.NETWORK if alone else plan.hints
     return replace(plan, features=plan.features | {"leader_gone"}, hints=hints)
+
+
+def _draw_limit(plan: Plan) -> Plan:
+    """In some seeds a host of clients has a limit for some seconds: drawn apart, too."""
+    random = Random(f"limit/{plan.seed}")
+    hosts = plan.topology.clients
+    if random.random() < 0.6 or not hosts:
+        return plan
+    begins = random.randrange(FAULTS_FROM_US, 20 * SECOND)
+    ends = begins + random.randrange(6 * SECOND, 16 * SECOND)
+    limit = ClientLimit(random.choice(hosts), random.choice((5, 10, 20, 40)), begins, ends)
+    return replace(plan, features=plan.features | {"client_limit"}, limit=limit)
 
 
 def _draw_sizes(seed: int, chunk_bytes: int) -> dict[str, Any]:

@@ -137,6 +137,25 @@ class Worker:
             self._think(burst.size)
 
 
+class Eager(Worker):
+    """A client that asks without end for some time."""
+
+    counted = "requests of eager clients"
+
+    def __init__(self, scene: Scene, client: Client, history: History, width: int, until_us: int) -> None:
+        self._until_us = until_us
+        super().__init__(scene, client, history, width, 500)
+
+    def _begin(self) -> None:
+        if self._scene.events.now < self._until_us:
+            super()._begin()
+
+    def _ask_for_something(self, burst: Burst) -> None:
+        value = self._value()
+        key = f"eager {self._values}"
+        self._submit(burst, "put", key, value, Asked.PUT, key=values.encode(key), value=values.encode(value))
+
+
 class Hoard(Worker):
     """A client that does nothing but write, what nobody reads."""
 

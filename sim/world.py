@@ -25,6 +25,7 @@ from sim.events import MS, SECOND
 from sim.fabric import Fabric, SimSwitch
 from sim.faults.forger import OWN_PORT, Forger, Victims
 from sim.faults.hostile import Hostile, is_forged
+from sim.faults.limiting import Limiting
 from sim.faults.nemesis import Nemesis
 from sim.network import Network
 from sim.node import Node
@@ -33,7 +34,7 @@ from sim.plan import END_US, FAULTS_UNTIL_US, LEARNING, LEAST_OPERATIONS, Plan, 
 from sim.scene import Scene
 from sim.trace import describe
 from sim.violation import Violation
-from sim.workload import KEYS, History, Hoard, Worker
+from sim.workload import KEYS, Eager, History, Hoard, Worker
 
 ELECTION_TIMEOUTS_TO_COMMIT = 10
 """After the faults have ended, a new value commits within so many."""
@@ -46,6 +47,7 @@ EARLIER_LIFE_US = 800 * MS
 """By then the switches are programmed."""
 
 _HOARDER_PORT = 49_999
+_EAGER_PORT = 49_998
 _PROBE_PORT = 50_000
 
 
@@ -156,6 +158,7 @@ class World:
         for node in self.nodes.values():
             node.start()
         self._start_clients()
+        self._limit_a_client()
         hostile = Hostile(self.scene, self.network, self.fabric, self.nodes)
         forger = self._start_forger()
         self.nemesis.plan_all()
@@ -227,6 +230,19 @@ class World:
             servers = [self.member_addresses[member] for member in group.members]
             hoarder = self._client(Hoarder, "hoarder", hosts[0], _HOARDER_PORT, group.id, servers, steer=True)
             Hoard(self.scene, hoarder, self.histories[group.id], 4, plan.hoarder_think_us)
+
+    def _limit_a_client(self) -> None:
+        limit, group = self.plan.limit, self.plan.topology.groups[0]
+        if limit is None or self.fabric is None:
+            return
+        Limiting(self.scene, self.fabric, self.control, limit)
+        servers = [self.member_addresses[member] for member in group.members]
+
+        def begin() -> None:
+            client = self._client(Client, "eager", limit.host, _EAGER_PORT, group.id, servers, steer=True)
+            Eager(self.scene, client, self.histories[group.id], 4, limit.until_us)
+
+        self.events.at(limit.from_us, begin)
 
     def _client(
         self, kind: type[Client], name: str, host: str, port: int, group: int, servers: list[Address], *, steer: bool

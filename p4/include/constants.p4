@@ -48,6 +48,11 @@ const bit<32> END_FATES = 8;
 // Every message type above counts as this one.
 const bit<8> LAST_COUNTED_TYPE = 31;
 
+// What a meter says of a packet (v1model has no names for it). Between them is 1, yellow: beyond the committed rate,
+// not beyond the peak rate.
+const bit<8> METER_GREEN = 0;
+const bit<8> METER_RED = 2;
+
 // standard_metadata.instance_type of a copy that a multicast group has made (BMv2's simple_switch).
 const bit<32> MULTICAST_COPY = 5;
 

@@ -21,7 +21,8 @@ enum bit<8> DropReason {
   udp_fragment = 15,  // an IPv4 fragment of a UDP datagram, which the guard could not look into
   bad_packet_out = 16, // a packet-out of an unknown kind or slot
   wrong_port = 17,    // a FANOUT that does not come from where its leader lies
-  forged_hint = 18    // a CampaignHint: the controller's own never come in at a port
+  forged_hint = 18,   // a CampaignHint: the controller's own never come in at a port
+  over_limit = 19     // a client's request beyond the limit of the port that it enters at
 }
 
 // What becomes of a copy of a FANOUT, each with a counter (index = the number here).

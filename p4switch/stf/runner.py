@@ -67,6 +67,8 @@ class Target(Protocol):
     def set_register(self, name: str, index: int, value: int) -> None: ...
     def meter(self, name: str, index: int) -> MeterRates | None: ...
     def set_meter(self, name: str, index: int, rates: MeterRates | None) -> None: ...
+    def entry_meter(self, table: str, handle: int | None) -> MeterRates | None: ...
+    def set_entry_meter(self, table: str, handle: int | None, rates: MeterRates | None) -> None: ...
     def set_multicast_group(self, group: int, replicas: Sequence[Replica]) -> None: ...
     def multicast_groups(self) -> Mapping[int, tuple[Replica, ...]]: ...
     def set_clone_session(self, session: int, replicas: Sequence[Replica], truncate_bytes: int = 0) -> None: ...
@@ -266,15 +268,40 @@ class Run:
             self.pipeline.set_register(full, index, 0)
 
     def _do_meter_get_rates(self, name: str, index: str) -> None:
-        print(f"{name}[{index}]: {self.pipeline.meter(self._name(name, 'meter'), number(index))}")
+        full = self._name(name, "meter")
+        table = self._metered(full)
+        if table is None:
+            rates = self.pipeline.meter(full, number(index))
+        else:
+            rates = self.pipeline.entry_meter(table, self._handle(table, number(index)))
+        print(f"{name}[{index}]: {rates}")
 
     def _do_meter_set_rates(self, name: str, index: str, *rates: str) -> None:
-        self.pipeline.set_meter(self._name(name, "meter"), number(index), _rates(rates))
+        """Of a direct meter, ``index`` is an entry's number in the order in which entries were added."""
+        full = self._name(name, "meter")
+        table = self._metered(full)
+        if table is None:
+            self.pipeline.set_meter(full, number(index), _rates(rates))
+        else:
+            self.pipeline.set_entry_meter(table, self._handle(table, number(index)), _rates(rates))
 
     def _do_meter_array_set_rates(self, name: str, *rates: str) -> None:
         full = self._name(name, "meter")
+        if self._metered(full) is not None:
+            raise StfError(f"{name} is a direct meter: set the rates of its entries by meter_set_rates")
         for index in range(self.pipeline.program.meters[full].size):
             self.pipeline.set_meter(full, index, _rates(rates))
+
+    def _metered(self, meter: str) -> str | None:
+        """The table whose entries have this meter; None for an array of meters."""
+        tables = self.pipeline.program.tables.values()
+        return next((table.name for table in tables if table.direct_meter == meter), None)
+
+    def _handle(self, table: str, index: int) -> int:
+        entries = self.pipeline.entries(table)
+        if not 0 <= index < len(entries):
+            raise StfError(f"table {table} has no entry {index}: it has {len(entries)}, from 0 on")
+        return entries[index].handle
 
     def _name(self, name: str, kind: str) -> str:
         return _choose(name, list(getattr(self.pipeline.program, f"{kind}s")), kind)

@@ -14,6 +14,7 @@ _TABLES = {
     "guard_enforce": ({"group": 16}, "enforce"),
     "leader_watch": ({"group": 16}, "watch"),
     "term_filter": ({"group": 16}, "drop_stale"),
+    "client_limit": ({"ingress_port": 9}, "limited"),
     "leader_route": ({"group": 16}, "steer_to_leader"),
     "configuration": ({"group": 16}, "tell_controller"),
     "fanout_copy": ({"group": 16, "egress_port": 9, "member": 16}, "to_member", "over_trunk"),
@@ -30,6 +31,7 @@ _ACTIONS = {
     "enforce": {},
     "watch": {"window_us": 48},
     "drop_stale": {},
+    "limited": {"per_second": 32},
     "steer_to_leader": {},
     "tell_controller": {},
     "tell_silence": {},
@@ -52,8 +54,18 @@ _HEADERS = {
         "now_us": 48,
     },
 }
-_COUNTERS = {"messages": 32, "drops": 32, "redirects": 64, "copies": 8, "ends": 8, "port_rx": 512, "port_tx": 512}
+_COUNTERS = {
+    "messages": 32,
+    "drops": 32,
+    "redirects": 64,
+    "copies": 8,
+    "ends": 8,
+    "over_limits": 512,
+    "port_rx": 512,
+    "port_tx": 512,
+}
 _DIRECT_COUNTERS = {"member_counter": "members"}
+_DIRECT_METERS = {"client_limit_meter": "client_limit"}
 _HEARD = {"group": 16, "slot": 8, "leader": 8, "term": 64}
 _DIGESTS = {"leader_digest_t": _HEARD, "leader_gone_digest_t": {"address": 32}, "leader_silence_digest_t": _HEARD}
 
@@ -87,6 +99,12 @@ def p4info() -> p4i.P4Info:
             preamble=_preamble(counter_id, name), spec={"unit": "BOTH"}, direct_table_id=table_ids[table_name]
         )
         next(t for t in info.tables if t.preamble.id == table_ids[table_name]).direct_resource_ids.append(counter_id)
+    for number, (name, table_name) in enumerate(_DIRECT_METERS.items(), 1):
+        meter_id = 0x15000000 + number
+        info.direct_meters.add(
+            preamble=_preamble(meter_id, name), spec={"unit": "PACKETS"}, direct_table_id=table_ids[table_name]
+        )
+        next(t for t in info.tables if t.preamble.id == table_ids[table_name]).direct_resource_ids.append(meter_id)
     for number, (name, fields) in enumerate(_DIGESTS.items(), 1):
         info.digests.add(
             preamble=_preamble(0x17000000 + number, name, prefix=""),

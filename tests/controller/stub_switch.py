@@ -168,6 +168,15 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         table_id = self.schema.tables[table].id
         self._entries = {key: entry for key, entry in self._entries.items() if entry.table_id != table_id}
 
+    def set_meter(self, table: str, config: p4r.MeterConfig | None) -> None:
+        """Give a table's entries other meters, or none, as if somebody had written them."""
+        table_id = self.schema.tables[table].id
+        for entry in self._entries.values():
+            if entry.table_id == table_id:
+                entry.ClearField("meter_config")
+                if config is not None:
+                    entry.meter_config.CopyFrom(config)
+
     # P4Runtime.
 
     async def StreamChannel(

@@ -93,6 +93,7 @@ def test_features_can_be_left_out() -> None:
     assert tables("member_guard") == forwarding | {"members", "guard_enforce"}
     assert tables("leader_watch") == forwarding | {"leader_watch"}
     assert tables("term_filter") == forwarding | {"term_filter"}
+    assert tables("client_limit") == forwarding, "nobody has a limit"
     assert tables("leader_route") == forwarding | {"leader_route"}
     assert tables("configuration") == forwarding | {"configuration"}
     assert tables("append_fanout") == forwarding, "nobody is known to lead"

@@ -13,7 +13,7 @@ from tests.controller.triangle import triangle
 def test_every_desired_entry_can_be_written_and_read_back(raft_json: Path) -> None:
     program = Program(raft_json, raft_json.with_name("raft.p4info.txtpb"))
     network = parse(triangle())
-    view = View(frozenset(network.links), {1: Leadership(1, 5)}, frozenset(FEATURES))
+    view = View(frozenset(network.links), {1: Leadership(1, 5)}, frozenset(FEATURES), {"h11": 500})
     seen = set()
     for switch in network.switches:
         for entry in desired_entries(network, switch.name, view):

@@ -49,6 +49,7 @@ def gather(live: Live) -> dict[str, Any]:
             "groups": told.get("groups", []),
             "links": told.get("links", []),
             "features": told.get("features", {}),
+            "limits": told.get("limits", {}),
             "broken": {key: value for key, value in links.result().items() if key != "ok"},
         }
 
@@ -120,6 +121,9 @@ def render(whole: dict[str, Any]) -> RenderableType:
     away = [f"{name} {text}" for name, at in whole["features"].items() if (text := describe(at)) != "on"]
     if away:
         parts.append(Text(f"Features: {'; '.join(away)}", style="bold yellow"))
+    if whole["limits"]:
+        limits = ", ".join(f"{host} {rate}/s" for host, rate in sorted(whole["limits"].items()))
+        parts.append(Text(f"Limits of clients' requests: {limits}"))
     down = [f"{link['a']}-{link['b']}" for link in whole["links"] if not link["up"]]
     if down:
         parts.append(Text(f"Links that the controller holds for down: {', '.join(down)}", style="bold yellow"))
