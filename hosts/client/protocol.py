@@ -31,6 +31,7 @@ from hosts.service import values
 from hosts.service.requests import (
     KNOWS_EXPIRED,
     MAX_REQUEST_BYTES,
+    READS,
     WRITES,
     Operation,
     Outcome,
@@ -56,6 +57,7 @@ IDLE_S = 60.0
 """From one look to the next while nothing waits for an answer, in seconds."""
 
 NO_SESSION_YET = 0
+_READ = int(Flag.READ)
 
 
 class ClientProtocol:
@@ -69,16 +71,22 @@ class ClientProtocol:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         steer: bool = True,
+        spread: bool = True,
     ) -> None:
-        """``steer`` False asks switches to leave requests at the addressed node. Raises ClientError if there is
-        nobody to ask."""
+        """``steer`` False asks switches to leave requests at the addressed node. ``spread``: switches may take what
+        only reads to any member. Raises ClientError if there is nobody to ask."""
         self.servers = Servers(list(servers))
         self.counters: Counter[str] = Counter()
         """What people may want to know: drops (datagrams that were no answer to anything that this client waits for),
-        retries, large requests, expired sessions, and answers that were no result."""
+        retries, large requests, expired sessions, reads that went to whom switches chose, and answers that were no
+        result."""
         self._group = group
         self._timeout_s = timeout_s
         self._flags = 0 if steer else int(Flag.NO_STEER)
+        self._spread = spread
+        self._steered: Address | None = None
+        """An address for which another one has answered: who is silent there need not be whom the next request meets.
+        """
         self._random = random
         self._nonce = self._draw_nonce()
         self._session = NO_SESSION_YET
@@ -251,6 +259,9 @@ class ClientProtocol:
 
     def _send(self, call: Call, now: float) -> None:
         call.sent(self.servers.current, now)
+        # Only once: whoever the switches choose may be dead, or hear no leader.
+        call.spread = self._spread and call.tries == 1 and call.request.operation in READS and _is_small(call)
+        self.counters["reads spread"] += call.spread
         self._look_again_at(min(call.next_send, call.deadline))
         if not _is_small(call):
             self._send_fragments(call, now)
@@ -260,8 +271,15 @@ class ClientProtocol:
             self._put(self._header(call).pack() + call.payload, call.asked)
 
     def _send_gathered(self) -> None:
-        """In few datagrams. They are of one session, and for one address: both change only between."""
+        """In few datagrams. They are of one session, and for one address: both change only between. Reads that may be
+        spread go apart."""
         gathered, self._gathered = self._gathered, []
+        for spread in (False, True):
+            alike = [call for call in gathered if call.spread is spread]
+            if alike:
+                self._send_together(alike)
+
+    def _send_together(self, gathered: list[Call]) -> None:
         first = gathered[0]
         if len(gathered) == 1:
             self._put(self._header(first).pack() + first.payload, first.asked)
@@ -286,7 +304,7 @@ class ClientProtocol:
             index=call.sequence if sequence is None else sequence,
             log_term=call.session,
             commit=self._lowest if call.session == self._session else 0,
-            flags=self._flags | more,
+            flags=self._flags | more | (_READ if call.spread else 0),
         )
 
     def _put(self, datagram: bytes, address: Address) -> None:
@@ -306,7 +324,8 @@ class ClientProtocol:
         self._inbox.expire(now)
         self._give_up_late(now)
         due = [call for call in self._calls.values() if now >= call.next_send]
-        quiet = [call for call in due if call.expects]
+        # Who answers spread reads may be silent, and whoever leads may not.
+        quiet = [call for call in due if call.expects and not (call.spread and call.asked == self._steered)]
         for call in quiet:
             call.silences += 1
         if any(call.asked == self.servers.current for call in quiet):
@@ -425,6 +444,8 @@ class ClientProtocol:
             call.value = unpack_result(call.request, reply.body)
         self.servers.spoke(address)
         self.servers.spoke(call.asked)
+        if address != call.asked:
+            self._steered = call.asked
         call.served_by, call.address, call.answered = source, address, now
         if reply.outcome in (Outcome.UNKNOWN_SESSION, Outcome.SESSION_EXPIRED):
             self._on_no_session(call, reply, now)
@@ -433,7 +454,11 @@ class ClientProtocol:
             self._end(call, now)
 
     def _on_not_leader(self, call: Call, leader: Address | None, address: Address, now: float) -> None:
-        if leader is None:
+        if call.spread:
+            # Whom the switches chose cannot read now. Without READ, the same address stands for the leader again.
+            self.servers.spoke(address, "cannot read now")
+            self._send(call, now)
+        elif leader is None:
             if call.asked == self.servers.current:
                 self.servers.turn()
             self._postpone(call, address, "knows no leader", now)
