@@ -12,6 +12,7 @@
 //   leader_watch   remembers the leader and its term; tells the controller of a new one; answers ticks
 //   leader_silence tells the controller of a leader that its followers miss, too
 //   term_filter    drops requests of a lower term while the leader is heard
+//   read_route     edge: client requests that only read go to the members in turn
 //   leader_route   edge: client requests go to the leader
 //   configuration  edge: the group's committed members, told by its leader, go to the controller
 //   append_fanout  a leader's AppendEntries to everybody is copied along a tree
@@ -47,6 +48,7 @@
 #include "include/leader_silence.p4"
 #include "include/term_filter.p4"
 #include "include/update_udp_checksum.p4"
+#include "include/read_route.p4"
 #include "include/leader_route.p4"
 #include "include/configuration.p4"
 #include "include/append_fanout.p4"
@@ -80,7 +82,10 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
       term_filter.apply(hdr, meta);
     }
     if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
-      leader_route.apply(hdr, meta);
+      read_route.apply(hdr, meta);
+      if (!meta.spread) {
+        leader_route.apply(hdr, meta);
+      }
       configuration.apply(hdr, meta, standard_metadata);
       append_fanout.apply(hdr, meta, standard_metadata);
     }

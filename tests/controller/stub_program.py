@@ -14,6 +14,8 @@ _TABLES = {
     "guard_enforce": ({"group": 16}, "enforce"),
     "leader_watch": ({"group": 16}, "watch"),
     "term_filter": ({"group": 16}, "drop_stale"),
+    "reads_by_member": ({"group": 16, "member": 8}, "count_read"),
+    "read_route": ({"group": 16, "service": 32}, "read_at"),
     "leader_route": ({"group": 16}, "steer_to_leader"),
     "configuration": ({"group": 16}, "tell_controller"),
     "fanout_copy": ({"group": 16, "egress_port": 9, "member": 16}, "to_member", "over_trunk"),
@@ -30,6 +32,8 @@ _ACTIONS = {
     "enforce": {},
     "watch": {"window_us": 48},
     "drop_stale": {},
+    "count_read": {},
+    "read_at": {"member": 8, "member_address": 32, "member_port": 16},
     "steer_to_leader": {},
     "tell_controller": {},
     "tell_silence": {},
@@ -75,6 +79,13 @@ def p4info() -> p4i.P4Info:
             table.match_fields.add(id=i, name=field, bitwidth=width, match_type=kind)
         for action_name in actions:
             table.action_refs.add(id=action_ids[action_name])
+    profile = info.action_profiles.add(
+        preamble=_preamble(0x11000001, "readers", prefix=""), with_selector=True, size=64
+    )
+    profile.table_ids.append(table_ids["read_route"])
+    next(
+        table for table in info.tables if table.preamble.id == table_ids["read_route"]
+    ).implementation_id = 0x11000001
     for number, (name, metadata) in enumerate(_HEADERS.items(), 1):
         header = info.controller_packet_metadata.add(preamble=_preamble(0x04000000 + number, name, prefix=""))
         for i, (field, width) in enumerate(metadata.items(), 1):
