@@ -79,13 +79,10 @@ def p4info() -> p4i.P4Info:
             table.match_fields.add(id=i, name=field, bitwidth=width, match_type=kind)
         for action_name in actions:
             table.action_refs.add(id=action_ids[action_name])
-    profile = info.action_profiles.add(
-        preamble=_preamble(0x11000001, "readers", prefix=""), with_selector=True, size=64
-    )
-    profile.table_ids.append(table_ids["read_route"])
-    next(
-        table for table in info.tables if table.preamble.id == table_ids["read_route"]
-    ).implementation_id = 0x11000001
+    readers = _preamble(0x11000001, "readers", prefix="")
+    info.action_profiles.add(preamble=readers, with_selector=True, size=64, table_ids=[table_ids["read_route"]])
+    (reading,) = (table for table in info.tables if table.preamble.alias == "read_route")
+    reading.implementation_id = readers.id
     for number, (name, metadata) in enumerate(_HEADERS.items(), 1):
         header = info.controller_packet_metadata.add(preamble=_preamble(0x04000000 + number, name, prefix=""))
         for i, (field, width) in enumerate(metadata.items(), 1):

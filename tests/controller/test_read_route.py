@@ -1,4 +1,4 @@
-"""Who is asked to read: what switches are to hold for it, in which order it is written, and when a member is left out."""
+"""Who is asked to read: what switches are to hold for it, in which order, and when a member is left out."""
 
 from __future__ import annotations
 
