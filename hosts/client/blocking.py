@@ -148,6 +148,15 @@ class Client:
         """Store values under keys, many at a time, as ``append_many`` appends them."""
         return self._many((self._put_request(key, value) for key, value in pairs), outstanding)
 
+    @property
+    def nonce(self) -> int:
+        """What requests for ``ask_many`` should carry."""
+        return self._protocol.nonce
+
+    def ask_many(self, requests: Iterable[Request], outstanding: int) -> Iterator[Result]:
+        """Ask for any operations, many at a time, as ``append_many`` appends values."""
+        return self._many(iter(requests), outstanding)
+
     def _many(self, requests: Iterator[Request], outstanding: int) -> Iterator[Result]:
         finished: deque[Call] = deque()
         running = 0
