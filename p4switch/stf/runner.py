@@ -291,7 +291,7 @@ class Run:
     def _do_table_indirect_add_with_group(self, table: str, *words: str) -> None:
         """The keys' values, =>, and the group."""
         found = self._table(table)
-        if len(words) != len(found.key) + 2 or words[-2] != "=>" or found.profile is None:
+        if len(words) != len(found.key) + 2 or words[-2] != "=>" or not found.profile:
             raise StfError(
                 f"give {table} a value for each of its {len(found.key)} keys, =>, and a group of its profile"
             )
