@@ -106,6 +106,12 @@ def test_all_else_goes_where_it_went(spreading: Switch, frame: bytes, to: str) -
     assert sum(reads_counted(spreading).values()) == 0
 
 
+def test_whoever_wants_no_steering_gets_none(spreading: Switch) -> None:
+    """A service address is no node's."""
+    assert spreading.send(H11, request(flags=READ | Flag.NO_STEER)).packets == ()
+    assert spreading.drops() == {DropReason.NO_ROUTE: 1}
+
+
 def test_without_entries_reads_go_to_the_leader(switch: Switch) -> None:
     for index in range(1, 30):
         assert went_to(switch, request(index)) == ADDRESS[1]
