@@ -45,6 +45,9 @@ class Readers:
 
     def __init__(self) -> None:
         self._asked: dict[int, Reader] = {}
+        """Those of the leader of ``_term`` that are not safe yet, by number."""
+        self._asked_here: dict[int, Reader] = {}
+        """Those of a member that does not lead."""
         self._safe: deque[tuple[int, Reader]] = deque()
         self.by_key: dict[tuple[int, int, int], Reader] = {}
         """All reads, by what a retry has in common with them."""
@@ -68,24 +71,25 @@ class Readers:
     def add(self, number: int, term: int, reader: Reader) -> None:
         """The leader of ``term`` was asked. ``expire`` must have been called for an earlier term's."""
         self._term = term
+        self._asked[number] = reader
         self._add(number, reader)
 
     def add_here(self, number: int, due: int, reader: Reader) -> None:
         """A member that does not lead was asked; it has until tick ``due``."""
         reader.due = due
         self._limited.append(reader)
+        self._asked_here[number] = reader
         self._add(number, reader)
 
     def _add(self, number: int, reader: Reader) -> None:
         reader.number = number
-        self._asked[number] = reader
         self.by_key[reader.key] = reader
         self._bytes += len(reader.request.key)
 
     def safe(self, reads: Iterable[tuple[int, int]]) -> None:
         """Take in Ready.reads, pairs of number and index."""
         for number, index in reads:
-            reader = self._asked.pop(number, None)
+            reader = self._asked.pop(number, None) or self._asked_here.pop(number, None)
             if reader is not None:
                 self._safe.append((index, reader))
 
@@ -107,9 +111,9 @@ class Readers:
         wait no longer."""
         if not self._asked or (leads and term == self._term):
             return []
-        lost = [reader for reader in self._asked.values() if reader.due is None]
+        lost = list(self._asked.values())
+        self._asked.clear()
         for reader in lost:
-            del self._asked[reader.number]
             self._forget(reader)
         return lost
 
@@ -125,7 +129,7 @@ class Readers:
         while limited and (not limited[0].waits or (limited[0].due or 0) <= now):
             reader = limited.popleft()
             if reader.waits:
-                self._asked.pop(reader.number, None)
+                self._asked_here.pop(reader.number, None)
                 self._forget(reader)
                 lost.append(reader)
         return lost
