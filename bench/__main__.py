@@ -16,6 +16,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     from bench import figures
     from bench.consensus import accel, bulk, catchup, commit, core, failover, limit, lossy, metrics
+    from bench.reads import compare
     from bench.switch import comparison as switch
 
     accel.add_arguments(
@@ -41,6 +42,9 @@ def main() -> int:
     metrics.add_arguments(
         commands.add_parser("metrics", help="what it costs to be scraped, with and without in turn (needs root)")
     )
+    compare.add_arguments(
+        commands.add_parser("read", help="reads spread by the switches, beside the leader's, in turn (needs root)")
+    )
     recovery = commands.add_parser("recovery", help="how fast the lab works again after what breaks (needs root)")
     recovery.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     recovery.add_argument("--compiler", choices=("p4c", "p4compiler"))
@@ -62,6 +66,7 @@ def main() -> int:
         "limit": limit.main,
         "lossy": lossy.main,
         "metrics": metrics.main,
+        "read": compare.main,
         "recovery": _recovery,
         "switch": switch.main,
     }[options.command]

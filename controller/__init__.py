@@ -7,6 +7,7 @@ leaders, members, links, routes, trees
 limits                  operators' wishes for how much clients may ask
 hints                   what it sends to members' hosts itself: hints that a leader has ended, and echo requests
 desired                 what switches' tables and multicast groups ought to hold, and the writes that make them; pure
+selectors               what entries leave switches to choose from, beside these
 controller, session     the clock, and a task for each switch, around `decisions`
 primacy                 its place among several controllers at one switch
 client, program         the connection to a switch, and the compiled program as P4Runtime wants it

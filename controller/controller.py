@@ -108,7 +108,7 @@ class Controller:
 
     def host_told(self, session: Session, address: str) -> None:
         """A digest: the host of this address says that nobody is there."""
-        self.decisions.host_told(session.name, address)
+        self.decisions.host_told(session.name, address, time.monotonic())
         self._carry_out()
 
     def silence_told(self, session: Session, group: int, slot: int, heard: Heard) -> None:

@@ -43,6 +43,9 @@ AUDIT_S = 10.0
 would otherwise stand there."""
 ABSENT_AFTER_S = 0.5
 """A switch that is away for longer is routed around."""
+DESERTED_S = 3.0
+"""For so long after a host has said that no member is there nobody is sent there to read. While members send there it
+says so once a second or so."""
 PATIENCE_S = 2.0
 """A switch that was not seen since the controller started is routed around after so long."""
 
@@ -191,6 +194,8 @@ class Decisions:
         self._questions: dict[int, _Question] = {}
         self._last_question = 0
         self._standins = leaders.Standins()
+        self._deserted: dict[str, float] = {}
+        """Until when each host counts as one where no member is, by its own word: it says so again if that stays."""
         self.hints: Counter[tuple[int, Cause]] = Counter()
         """How often a group's members were given a hint, by group id and cause."""
         self._echoes = hints.Echoes(int(now * 1000))
@@ -218,7 +223,7 @@ class Decisions:
     @property
     def view(self) -> View:
         """What is known now."""
-        return View(self._usable, self.leaders, self.features, self.limits.wished)
+        return View(self._usable, self.leaders, self.features, self.limits.wished, frozenset(self._deserted))
 
     def features_at(self, switch: str) -> frozenset[str]:
         """The features that are on at a switch."""
@@ -310,9 +315,15 @@ class Decisions:
             if told.doubted_until is None:
                 told.doubted_until = now + DOUBT_S
 
-    def host_told(self, switch: str, address: str) -> None:
-        """A digest: the host of this address at the switch has said that nobody listens there for Raft's messages. Of
-        groups that are led from elsewhere that says nothing."""
+    def host_told(self, switch: str, address: str, now: float) -> None:
+        """A digest: the host of this address at the switch has said that nobody listens there for Raft's messages.
+        For a while nobody is sent there to read; of who leads groups from elsewhere that says nothing."""
+        for host in self.network.hosts:
+            if (host.switch, host.ip) == (switch, address):
+                news = host.name not in self._deserted
+                self._deserted[host.name] = now + DESERTED_S
+                if news:
+                    self._refresh()
         for group, host in self._led_from(switch):
             if host.ip == address and "leader_gone" in self.features_at(switch):
                 self._hint(group, Cause.GONE)
@@ -425,8 +436,18 @@ class Decisions:
                 self._outputs.append(Reread(name))
         if now >= self._audit_at:
             self._audit(now, ready)
+        if self._deserted:
+            self._look_in_on_deserted(now)
         if self._watch_at is not None and now >= self._watch_at:
             self._watch_leaders(now)
+
+    def _look_in_on_deserted(self, now: float) -> None:
+        """Hosts that have said nothing for a while may have members again."""
+        over = [name for name, until in self._deserted.items() if now >= until]
+        for name in over:
+            del self._deserted[name]
+        if over:
+            self._refresh()
 
     def _audit(self, now: float, ready: Collection[str]) -> None:
         """Have the next switch that is ready read again."""

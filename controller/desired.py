@@ -15,7 +15,8 @@ from itertools import groupby
 
 from controller import hints, limits
 from controller.network import Group, Host, Link, Network
-from controller.routes import gateway_mac, host_mac, routes
+from controller.routes import gateway_mac, hops_towards, host_mac, routes
+from controller.selectors import PROFILE_GROUPS, PROFILE_MEMBERS, PROFILES, SELECT, ProfileGroup, ProfileMember
 from controller.trees import Branch, branches
 
 Value = int | tuple[int, int]
@@ -69,7 +70,7 @@ class MulticastGroup:
         return f"{self.table}[{self.id}] {' '.join(f'{port}/{instance}' for port, instance in self.replicas)}"
 
 
-Held = Entry | MulticastGroup
+Held = Entry | MulticastGroup | ProfileMember | ProfileGroup
 """What a switch can hold for the controller."""
 
 
@@ -94,6 +95,8 @@ class View:
     features: frozenset[str] = frozenset()
     limits: Mapping[str, int] = field(default_factory=dict)
     """Requests per second, by host."""
+    deserted: frozenset[str] = frozenset()
+    """Hosts that have said of late that no member is there."""
 
 
 @lru_cache(maxsize=4096)
@@ -102,7 +105,7 @@ def _number(address: str) -> int:
 
 
 def desired_entries(network: Network, switch: str, view: View) -> tuple[Held, ...]:
-    """A switch's entries and multicast groups. ``diff`` puts their writing in order."""
+    """All that a switch is to hold. ``diff`` puts their writing in order."""
     found: list[Held] = [
         Entry("port_roles", (("ingress_port", port),), "set_trunk") for port in network.trunks(switch)
     ]
@@ -211,6 +214,32 @@ def _copy_key(group: Group, port: int, member: int) -> tuple[tuple[str, Value], 
     return (*_group_key(group), ("egress_port", port), ("member", member))
 
 
+READERS = PROFILES["read_route"]
+
+
+def _readers(network: Network, switch: str, view: View) -> Iterator[Held]:
+    """Of each group with a service address: the voters who can be asked to read, to choose from. Where there is none
+    there is no entry either, and reads go where all requests do."""
+    for group in network.groups:
+        chosen = []
+        for member in group.members if group.service else ():
+            host = network.host(member.host)
+            if not member.votes or host.name in view.deserted or not _reaches(network, switch, host, view):
+                continue
+            chosen.append(group.slot << 8 | member.id)
+            params = (("member", member.id), ("member_address", _number(host.ip)), ("member_port", group.port))
+            yield ProfileMember(READERS, chosen[-1], "read_at", params)
+            yield Entry("reads_by_member", (*_group_key(group), ("member", member.id)), "count_read")
+        if chosen and group.service:
+            yield ProfileGroup(READERS, group.slot + 1, tuple(chosen))
+            key = (*_group_key(group), ("service", _number(group.service)))
+            yield Entry("read_route", key, SELECT, (("group", group.slot + 1),))
+
+
+def _reaches(network: Network, switch: str, host: Host, view: View) -> bool:
+    return host.switch == switch or switch in hops_towards(network, host.switch, view.links)
+
+
 def _members(network: Network, switch: str, group: Group) -> Iterator[Entry]:
     for member in group.members:
         host = network.host(member.host)
@@ -255,6 +284,7 @@ _FEATURES = (
     Feature("leader_watch", ("leader_watch",), _watch),
     Feature("term_filter", ("term_filter",), _for_each_group("term_filter", "drop_stale")),
     Feature("client_limit", ("client_limit",), _limits),
+    Feature("read_route", ("reads_by_member", "read_route"), _readers),
     Feature("leader_route", ("leader_route",), _for_each_group("leader_route", "steer_to_leader")),
     Feature("configuration", ("configuration",), _for_each_group("configuration", "tell_controller")),
     Feature("append_fanout", ("fanout_copy", "append_fanout"), _fanout),
@@ -271,8 +301,9 @@ TABLES = (
     "ipv4_lpm",
 )
 """Every table that the controller fills, in the order of writing."""
-_ORDER = [name for table in TABLES for name in ((MULTICAST_GROUPS, table) if table == "append_fanout" else (table,))]
-"""Copies are described before they are made, and made before anything asks for them."""
+_BEFORE = {"append_fanout": (MULTICAST_GROUPS,), "read_route": (PROFILE_MEMBERS, PROFILE_GROUPS)}
+_ORDER = [name for table in TABLES for name in (*_BEFORE.get(table, ()), table)]
+"""Copies are described before they are made, and made before anything asks for them; so is what can be chosen."""
 
 
 def with_paths_kept(network: Network, view: View, wanted: Iterable[Held], held: Iterable[Held]) -> tuple[Held, ...]:
@@ -297,8 +328,8 @@ def _tree_of(group: Group, view: View) -> tuple[str, tuple[tuple[str, Value], ..
 
 
 def _is_of_tree(entry: Held, group_ids: Container[int], tree_ids: Container[int]) -> bool:
-    if isinstance(entry, MulticastGroup):
-        return entry.id in tree_ids
+    if not isinstance(entry, Entry):
+        return isinstance(entry, MulticastGroup) and entry.id in tree_ids
     return entry.table in ("append_fanout", "fanout_copy") and dict(entry.match)["group"] in group_ids
 
 

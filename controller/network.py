@@ -35,6 +35,7 @@ FEATURES = (
     "leader_watch",
     "term_filter",
     "client_limit",
+    "read_route",
     "leader_route",
     "configuration",
     "append_fanout",
@@ -42,6 +43,11 @@ FEATURES = (
 )
 """What switches do for Raft beyond forwarding; each can be left out, and taken away at run time. What each fills in
 which tables is in ``controller.desired``."""
+
+ON_REQUEST = frozenset({"read_route"})
+"""Those that are off unless a file names them, or somebody turns them on: they change who serves clients."""
+
+BY_DEFAULT = tuple(name for name in FEATURES if name not in ON_REQUEST)
 
 
 class NetworkError(ValueError):
@@ -200,7 +206,7 @@ class Network:
     cpu_port: Annotated[Whole, Field(ge=1, le=DEFAULT_CPU_PORT)] = DEFAULT_CPU_PORT
     filter_window_ms: Annotated[Whole, Field(ge=1, le=60_000)] = 100
     control_socket: Annotated[str, AfterValidator(_socket_path)] = "build/lab/controller.sock"
-    features: tuple[Feature, ...] = field(default=FEATURES)
+    features: tuple[Feature, ...] = field(default=BY_DEFAULT)
     limits: tuple[Limit, ...] = ()
 
     def switch(self, name: str) -> Switch:

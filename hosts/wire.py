@@ -61,6 +61,8 @@ class Flag(IntFlag):
     """NO_STEER's bit, which means something else in an AppendEntries."""
     MORE = 0x10
     FRAGMENT = 0x20
+    READ = 0x80
+    """A client's request that only reads: switches may take it to any member."""
 
 
 def flag_names(message_type: int, flags: int) -> tuple[str, ...]:
@@ -69,11 +71,11 @@ def flag_names(message_type: int, flags: int) -> tuple[str, ...]:
     return tuple("LAZY" if name == "NO_STEER" and message_type == _APPEND_ENTRIES else name for name in names)
 
 
-ALL_FLAGS = 0x3F
+ALL_FLAGS = 0xBF
 
 # Arithmetic with plain integers is several times as fast as with flags, and this is done for every datagram.
 _REJECT, _FANOUT, _LAZY = int(Flag.REJECT), int(Flag.FANOUT), int(Flag.LAZY)
-_MORE, _FRAGMENT = int(Flag.MORE), int(Flag.FRAGMENT)
+_MORE, _FRAGMENT, _READ = int(Flag.MORE), int(Flag.FRAGMENT), int(Flag.READ)
 
 
 class WireError(ValueError):
@@ -143,6 +145,8 @@ class Header:
             raise WireError(f"unknown flags {flags:#x} or reserved byte {reserved:#x}")
         if flags & _FANOUT and kind != _APPEND_ENTRIES:
             raise WireError("FANOUT is for AppendEntries only")
+        if flags & _READ and kind != _CLIENT_REQUEST:
+            raise WireError("READ is for clients' requests only")
         # The highest bit of any of them.
         if kind < FIRST_CLIENT_TYPE and term | index | log_term | commit > MAX_TERM:
             raise WireError("a term or index of 2^63 or above")
@@ -151,7 +155,7 @@ class Header:
 
 _TYPES = {int(kind): kind for kind in MessageType}
 _KNOWN_TYPES = frozenset(_TYPES)
-_APPEND_ENTRIES = int(MessageType.APPEND_ENTRIES)
+_APPEND_ENTRIES, _CLIENT_REQUEST = int(MessageType.APPEND_ENTRIES), int(MessageType.CLIENT_REQUEST)
 _REPLIES = frozenset(
     {
         MessageType.PRE_VOTE_REPLY,

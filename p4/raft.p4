@@ -13,6 +13,7 @@
 //   leader_silence tells the controller of a leader that its followers miss, too
 //   term_filter    drops requests of a lower term while the leader is heard
 //   client_limit   edge: no more client requests a second than the port's limit
+//   read_route     edge: client requests that only read go to the members in turn
 //   leader_route   edge: client requests go to the leader
 //   configuration  edge: the group's committed members, told by its leader, go to the controller
 //   append_fanout  a leader's AppendEntries to everybody is copied along a tree
@@ -49,6 +50,7 @@
 #include "include/term_filter.p4"
 #include "include/update_udp_checksum.p4"
 #include "include/client_limit.p4"
+#include "include/read_route.p4"
 #include "include/leader_route.p4"
 #include "include/configuration.p4"
 #include "include/append_fanout.p4"
@@ -85,7 +87,10 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
       client_limit.apply(hdr, meta, standard_metadata);
     }
     if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
-      leader_route.apply(hdr, meta);
+      read_route.apply(hdr, meta);
+      if (!meta.spread) {
+        leader_route.apply(hdr, meta);
+      }
       configuration.apply(hdr, meta, standard_metadata);
       append_fanout.apply(hdr, meta, standard_metadata);
     }

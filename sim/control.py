@@ -353,7 +353,7 @@ class SimController:
         if not session.here or not self.leads(session):
             return
         if name == GONE_DIGEST:
-            self._tell(self.decisions.host_told, session.name, str(IPv4Address(fields[0])))
+            self._tell(self.decisions.host_told, session.name, str(IPv4Address(fields[0])), self._now)
             return
         group, slot, leader, term = fields
         if name == LEADER_DIGEST:

@@ -18,9 +18,11 @@ from typing import Protocol
 from controller.desired import Entry, Held, MulticastGroup, Operation, Write
 from controller.names import ControllerKind, DropReason, EndFate
 from controller.program import GONE_DIGEST
+from controller.selectors import PROFILE_GROUPS, PROFILE_MEMBERS, PROFILES, SELECT, ProfileGroup, ProfileMember
 from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import Flag
-from p4switch.pipeline.entities import Replica
+from p4switch.pipeline.entities import EntryAction, Replica
+from p4switch.pipeline.entities import Group as Selection
 from p4switch.pipeline.native import FLAGS
 from p4switch.pipeline.pipeline import Exact, Lpm, Match, MeterRates, Pipeline
 from sim.checks.limits import LimitWatch
@@ -64,6 +66,7 @@ class SimSwitch:
         self._template = template
         self._counts = counts
         self._tables = {one.rsplit(".", 1)[-1]: one for one in template.program.tables}
+        self._actions = {one.name.rsplit(".", 1)[-1]: one.name for one in template.program.actions.values()}
         self.pipeline = self._new()
         self._drops = self._counter("drops")
 
@@ -118,9 +121,14 @@ class SimSwitch:
         if isinstance(entry, MulticastGroup):
             self._write_group(write.operation, entry)
             return
+        if isinstance(entry, ProfileMember | ProfileGroup):
+            self._write_profile(write.operation, entry)
+            return
         table = self._tables[entry.table]
-        action = f"{table.rsplit('.', 1)[0]}.{entry.action}"
+        action: EntryAction = f"{table.rsplit('.', 1)[0]}.{entry.action}"
         params = [value for _, value in entry.params]
+        if entry.action == SELECT:
+            action = Selection(self._handle_of(PROFILE_GROUPS, PROFILES[entry.table], params.pop()))
         if write.operation is Operation.INSERT:
             if entry.key in self.held:
                 raise KeyError(entry)
@@ -155,6 +163,33 @@ class SimSwitch:
         else:
             self.pipeline.set_multicast_group(group.id, [Replica(port, at) for port, at in group.replicas])
             self.held[group.key] = group, group.id
+
+    def _write_profile(self, operation: Operation, held: ProfileMember | ProfileGroup) -> None:
+        if (held.key in self.held) is (operation is Operation.INSERT):
+            raise KeyError(held)
+        pipeline, profile = self.pipeline, held.profile
+        handle = self.held[held.key][1] if held.key in self.held else 0
+        is_group = isinstance(held, ProfileGroup)
+        if operation is Operation.DELETE:
+            (pipeline.delete_group if is_group else pipeline.delete_member)(profile, handle)
+            del self.held[held.key]
+            return
+        if isinstance(held, ProfileGroup):
+            members = [self._handle_of(PROFILE_MEMBERS, profile, member) for member in held.members]
+            if operation is Operation.INSERT:
+                handle = pipeline.add_group(profile, members)
+            else:
+                pipeline.set_group(profile, handle, members)
+        else:
+            action, params = self._actions[held.action], [value for _, value in held.params]
+            if operation is Operation.INSERT:
+                handle = pipeline.add_member(profile, action, params)
+            else:
+                pipeline.modify_member(profile, handle, action, params)
+        self.held[held.key] = held, handle
+
+    def _handle_of(self, kind: str, profile: str, number: int) -> int:
+        return self.held[f"{kind}.{profile}", (("id", number),)][1]
 
     def packets_of(self, entry: Entry) -> int:
         """How many packets have hit an entry."""

@@ -21,6 +21,7 @@ from hosts.raft.snapshot import Data, Snapshot
 from hosts.service.machine import Answer
 from hosts.service.sessions import Limits, Sessions
 from hosts.storage.log import DiskLog
+from sim.checks.ages import Ages
 from sim.checks.doubts import Doubts
 from sim.checks.sessions import Told
 from sim.violation import Violation
@@ -82,6 +83,7 @@ class Watch:
         """What members held before they lost their folders, until they are members with the new ones."""
         self._answers: list[bytes] = []
         self._told = Told(limits.traces, self.fail)
+        self.ages = Ages(self.fail)
         self.doubts = Doubts(self.fail, counts)
         self._cores: dict[int, Raft] = {}
         self._snapshots: dict[int, Data] = {}
@@ -209,6 +211,7 @@ class Watch:
             self.counts["commits by fan-out alone"] += alone < entry.index <= copied
             if entry.kind is EntryKind.CONFIGURATION:
                 self._new_configuration(entry)
+        self.ages.committed(len(self.committed))
         if self._highest is not None and entries:
             term, leader = self._highest
             if leader.role is Role.LEADER and leader.current_term == term:
@@ -272,6 +275,7 @@ class Watch:
             self.counts["quorum reads"] += 1
             _, before = self._reads[core].pop(number)
             self.counts["reads alone"] += core.membership.is_quorum({core.id})
+            self.counts["reads by followers"] += core.role is Role.FOLLOWER
             if index < before:
                 self.fail("reads", f"member {core.id} reads at {index} what was at {before} when it was asked")
 
@@ -307,7 +311,7 @@ class Watch:
                 )
 
     def asked_to_read(self, core: Raft, number: int) -> None:
-        """A leader has been asked for a linearizable read."""
+        """A member has been asked for a linearizable read."""
         self._reads.setdefault(core, {})[number] = core.current_term, len(self.committed)
 
     def ask_to_read(self, core: Raft) -> None:
@@ -343,6 +347,9 @@ class Watch:
                 self._sends_entries(message)
             elif message.index:
                 self.counts["members shown what agrees"] += 1
+        elif kind is MessageType.READ_INDEX:
+            if message.term > state.current_term:
+                self.fail("terms are durable", f"not on disk ({state}): {message}")
         elif kind is MessageType.APPEND_ENTRIES_REPLY:
             self._replies += 1
             self._replied[member, message.target] = self._replies

@@ -72,6 +72,15 @@ ACKNOWLEDGEMENTS = {
 }
 
 
+QUESTIONS = {
+    "asked": "questions for an index",
+    "asked_again": "questions asked again",
+    "answered": "questions answered",
+    "void": "answers to no open question",
+    "taken": "questions that leaders answered",
+}
+
+
 class SimSocket:
     """As much of a UDP socket as a transport uses."""
 
@@ -159,6 +168,13 @@ class WatchedRaft(Raft):
         self.watch.asked_to_read(self, number)
         return number
 
+    def read_here(self) -> int:
+        leads = self.role is Role.LEADER
+        number = super().read_here()
+        if not leads:
+            self.watch.asked_to_read(self, number)
+        return number
+
     def change_membership(
         self,
         add: Mapping[int, bytes] | None = None,
@@ -223,6 +239,7 @@ class WatchedMachine(Machine):
         self._watch.applies(self._member, entry)
         answer = super().apply(entry)
         self._watch.answered(self._member, entry, answer)
+        self._watch.ages.applied(entry, self.pairs)
         self._watch.keeps(self._member, self.sessions)
         return answer
 
@@ -402,6 +419,10 @@ class Node:
                 self.scene.counts[_FANOUT[name]] += count
             for name, count in asdict(group.core.acknowledgement_counts).items():
                 self.scene.counts[ACKNOWLEDGEMENTS[name]] += count
+            for name, count in asdict(group.core.asking_counts).items():
+                self.scene.counts[QUESTIONS[name]] += count
+            for kind, count in group.reads_served.items():
+                self.scene.counts[f"reads served: {kind}"] += count
         for watch in self.watches.values():
             self.scene.counts["ends of members that were waited for"] += watch.waits_for(self.member)
 

@@ -27,7 +27,7 @@ LEAST_OPERATIONS = 400
 REASSEMBLY_MIB = 8
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
-DRAWN_APART = ("append_fanout", "leader_gone", "client_limit")
+DRAWN_APART = ("append_fanout", "leader_gone", "client_limit", "read_route")
 """Features that were added later: whether a plan has them does not change what else it draws."""
 SENT_BY_LEADERS = tuple(name for name in FEATURES if name not in DRAWN_APART)
 """The features with which leaders send to each member by itself."""
@@ -174,6 +174,10 @@ class Plan:
     acknowledgements: Acknowledgements = Acknowledgements.EAGER
     """What leaders ask of members."""
     limit: ClientLimit | None = None
+    stale_reads: float = 0.0
+    """The share of reads of a key that may be of an age."""
+    roving: bool = False
+    """Whether clients send what may be spread to any member by themselves, as a switch would."""
 
     @property
     def cluster(self) -> Cluster:
@@ -212,6 +216,11 @@ class Plan:
     def _copies(self) -> bool:
         return self.switches and "append_fanout" in self.features
 
+    @property
+    def spreads(self) -> bool:
+        """Whether switches spread reads."""
+        return self.switches and "read_route" in self.features
+
     def traits(self) -> tuple[str, ...]:
         """What a summary of many seeds counts."""
         return (
@@ -232,6 +241,8 @@ class Plan:
             *(["that ask for copies in vain"] if self.network is Network.P4 and not self._copies else []),
             *(["with append_fanout"] if self._copies else []),
             *(["with a limit"] if self.limit is not None else []),
+            *(["with read_route"] if self.spreads else []),
+            *(["whose clients rove"] if self.roving else []),
             *(["with lazy acknowledgements"] if self.acknowledgements is Acknowledgements.LAZY else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
@@ -301,7 +312,7 @@ def draw(seed: int) -> Plan:
         step_bytes=random.choice((500, 16 << 10)),
     )
     plan = replace(plan, **_draw_sizes(seed, plan.core_options["snapshot_chunk_bytes"]))
-    plan = _draw_acknowledgements(plan)
+    plan = _draw_reads(_draw_acknowledgements(plan))
     return _draw_limit(_draw_network_hints(_draw_copies(plan))) if switches else plan
 
 
@@ -310,6 +321,14 @@ def _draw_acknowledgements(plan: Plan) -> Plan:
     they do not."""
     lazy = Random(f"acknowledgements/{plan.seed}").random() < 0.5
     return replace(plan, acknowledgements=Acknowledgements.LAZY) if lazy else plan
+
+
+def _draw_reads(plan: Plan) -> Plan:
+    """Who serves reads, and how old they may be: drawn apart, too."""
+    random = Random(f"reads/{plan.seed}")
+    features = plan.features | {"read_route"} if random.random() < 0.85 else plan.features
+    stale = random.choice((0.0, 0.3, 0.3))
+    return replace(plan, features=features, stale_reads=stale, roving=not plan.switches and random.random() < 0.7)
 
 
 def _draw_copies(plan: Plan) -> Plan:

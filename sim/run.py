@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from controller.names import DropReason, EndFate
-from sim.node import ACKNOWLEDGEMENTS
+from hosts.group import READS_SERVED
+from sim.node import ACKNOWLEDGEMENTS, QUESTIONS
 from sim.plan import Kind
 from sim.recorder import Recorder
 from sim.world import Options, Record, Result, World, run
@@ -140,6 +141,15 @@ EXPECTED = (
     "copies rejected",
     "seeds with lazy acknowledgements",
     *ACKNOWLEDGEMENTS.values(),
+    "seeds with read_route",
+    "seeds whose clients rove",
+    "reads spread",
+    "reads by followers",
+    *QUESTIONS.values(),
+    *(f"reads served: {kind}" for kind in READS_SERVED),
+    "stale reads",
+    "stale reads of what was not current any more",
+    "writes that say they read",
     "ends of members that were waited for",
     "seeds with a limit",
     "requests over a limit",

@@ -19,7 +19,7 @@ from hosts.service import values
 from hosts.service.requests import Operation
 from hosts.wire import pack_peer
 from linearizability import linear
-from sim.client import Client, Hoarder
+from sim.client import Client, Hoarder, Rover
 from sim.control_plane import ControlPlane
 from sim.events import MS, SECOND
 from sim.fabric import Fabric, SimSwitch
@@ -215,6 +215,7 @@ class World:
         hosts = topology.clients or topology.members
         widths = random.choices((1, 2, 4), (2, 1, 1), k=plan.clients)
         think_us = sum(widths) * SECOND // plan.operations_per_s
+        readers = Random(f"readers/{plan.seed}")
         for number, width in enumerate(widths):
             group = topology.groups[number % len(topology.groups)]
             servers = [self.member_addresses[member] for member in group.members]
@@ -223,7 +224,13 @@ class World:
                 servers = [(str(group.service), topology.port), *servers]
             steer = random.random() < 0.8
             host, port = hosts[number % len(hosts)], 40_000 + number
-            client = self._client(Client, f"c{number + 1}", host, port, group.id, servers, steer=steer)
+            if plan.spreads and group.service is not None and readers.random() < 0.6:
+                # By other addresses none would be spread.
+                servers, steer = [(str(group.service), topology.port)], True
+            spread = readers.random() < 0.9
+            kind = Rover if plan.roving and readers.random() < 0.7 else Client
+            name = f"c{number + 1}"
+            client = self._client(kind, name, host, port, group.id, servers, steer=steer, spread=spread)
             Worker(self.scene, client, self.histories[group.id], width, think_us)
         if plan.hoarder_think_us:
             group = topology.groups[0]
@@ -245,9 +252,18 @@ class World:
         self.events.at(limit.from_us, begin)
 
     def _client(
-        self, kind: type[Client], name: str, host: str, port: int, group: int, servers: list[Address], *, steer: bool
+        self,
+        kind: type[Client],
+        name: str,
+        host: str,
+        port: int,
+        group: int,
+        servers: list[Address],
+        *,
+        steer: bool,
+        spread: bool = True,
     ) -> Client:
-        client = kind(self.scene, self.network, name, host, port, group, servers, steer=steer)
+        client = kind(self.scene, self.network, name, host, port, group, servers, steer=steer, spread=spread)
         self._receivers[host, port] = client.receive
         self.clients.append(client)
         return client

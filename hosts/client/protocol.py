@@ -32,6 +32,7 @@ from hosts.service import values
 from hosts.service.requests import (
     KNOWS_EXPIRED,
     MAX_REQUEST_BYTES,
+    READS,
     WRITES,
     Operation,
     Outcome,
@@ -57,6 +58,7 @@ IDLE_S = 60.0
 """From one look to the next while nothing waits for an answer, in seconds."""
 
 NO_SESSION_YET = 0
+_READ = int(Flag.READ)
 
 
 class ClientProtocol:
@@ -70,17 +72,22 @@ class ClientProtocol:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         steer: bool = True,
+        spread: bool = True,
     ) -> None:
-        """``steer`` False asks switches to leave requests at the addressed node. Raises ClientError if there is
-        nobody to ask."""
+        """``steer`` False asks switches to leave requests at the addressed node. ``spread``: switches may take what
+        only reads to any member. Raises ClientError if there is nobody to ask."""
         self.servers = Servers(list(servers))
         self.counters: Counter[str] = Counter()
         """What people may want to know: drops (datagrams that were no answer to anything that this client waits for),
-        retries, large requests, expired sessions, answers that were no result, how often the pace has fallen, and
-        requests that had to wait for it."""
+        retries, large requests, expired sessions, reads that went to whom switches chose, answers that were no
+        result, how often the pace has fallen, and requests that had to wait for it."""
         self._group = group
         self._timeout_s = timeout_s
         self._flags = 0 if steer else int(Flag.NO_STEER)
+        self._spread = spread
+        self._steered: Address | None = None
+        """An address for which another one has answered: who is silent there need not be whom the next request meets.
+        """
         self._random = random
         self._nonce = self._draw_nonce()
         self._session = NO_SESSION_YET
@@ -265,8 +272,7 @@ class ClientProtocol:
             call.next_send = math.inf
             self._look_again_at(call.deadline)
             return
-        call.sent(self.servers.current, now)
-        self._look_again_at(min(call.next_send, call.deadline))
+        self._tried(call, now)
         if not _is_small(call):
             self._send_fragments(call, now)
         elif call.tries == 1 and call.session:
@@ -275,8 +281,15 @@ class ClientProtocol:
             self._put(self._header(call).pack() + call.payload, call.asked)
 
     def _send_gathered(self) -> None:
-        """In few datagrams. They are of one session, and for one address: both change only between."""
+        """In few datagrams. They are of one session, and for one address: both change only between. Reads that may be
+        spread go apart."""
         gathered, self._gathered = self._gathered, []
+        for spread in (False, True):
+            alike = [call for call in gathered if call.spread is spread]
+            if alike:
+                self._send_together(alike)
+
+    def _send_together(self, gathered: list[Call]) -> None:
         first = gathered[0]
         if len(gathered) == 1:
             self._put(self._header(first).pack() + first.payload, first.asked)
@@ -285,17 +298,28 @@ class ClientProtocol:
             header = self._header(first, index, more)
             self._put(header.pack() + payload, first.asked)
 
+    def _may_spread(self, call: Call) -> bool:
+        """Whether switches may choose who gets the next try. Only once: whoever it is may be dead, or hear no
+        leader."""
+        return self._spread and not call.tries and call.request.operation in READS and _is_small(call)
+
+    def _tried(self, call: Call, now: float) -> None:
+        call.spread = self._may_spread(call)
+        self.counters["reads spread"] += call.spread
+        call.sent(self.servers.current, now)
+        self._look_again_at(min(call.next_send, call.deadline))
+
     def _send_paced(self, now: float) -> None:
         """One datagram's worth of those that wait for their turn. Some have got an answer to an earlier try, or no
         time is left to them."""
         waiting = [call for call in self._paced if self._calls.get((call.session, call.sequence)) is call]
-        together = [call for call in waiting if call.session == waiting[0].session]
+        of = [(call.session, self._may_spread(call)) for call in waiting]
+        together = [call for call, one in zip(waiting, of, strict=True) if one == of[0]]
         chosen = together[: take_batch([call.payload for call in together])]
         self._paced = dict.fromkeys(waiting)
         for call in chosen:
             del self._paced[call]
-            call.sent(self.servers.current, now)
-            self._look_again_at(min(call.next_send, call.deadline))
+            self._tried(call, now)
         if chosen:
             self._gathered += chosen
             self._send_gathered()
@@ -317,7 +341,7 @@ class ClientProtocol:
             index=call.sequence if sequence is None else sequence,
             log_term=call.session,
             commit=self._lowest if call.session == self._session else 0,
-            flags=self._flags | more,
+            flags=self._flags | more | (_READ if call.spread else 0),
         )
 
     def _put(self, datagram: bytes, address: Address) -> None:
@@ -337,7 +361,8 @@ class ClientProtocol:
         self._inbox.expire(now)
         self._give_up_late(now)
         due = [call for call in self._calls.values() if now >= call.next_send]
-        quiet = [call for call in due if call.expects]
+        # Who answers spread reads may be silent, and whoever leads may not.
+        quiet = [call for call in due if call.expects and not (call.spread and call.asked == self._steered)]
         for call in quiet:
             call.silences += 1
         borne = 1 if self._pace.on else 0
@@ -465,6 +490,8 @@ class ClientProtocol:
             call.value = unpack_result(call.request, reply.body)
         self.servers.spoke(address)
         self.servers.spoke(call.asked)
+        if address != call.asked:
+            self._steered = call.asked
         call.served_by, call.address, call.answered = source, address, now
         if reply.outcome in (Outcome.UNKNOWN_SESSION, Outcome.SESSION_EXPIRED):
             self._on_no_session(call, reply, now)
@@ -473,7 +500,11 @@ class ClientProtocol:
             self._end(call, now)
 
     def _on_not_leader(self, call: Call, leader: Address | None, address: Address, now: float) -> None:
-        if leader is None:
+        if call.spread:
+            # Whom the switches chose cannot read now. Without READ, the same address stands for the leader again.
+            self.servers.spoke(address, "cannot read now")
+            self._send(call, now)
+        elif leader is None:
             if call.asked == self.servers.current:
                 self.servers.turn()
             self._postpone(call, address, "knows no leader", now)

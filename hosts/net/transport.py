@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from hosts.net.validation import AMPLIFICATION
 from hosts.raft.config import MAX_ID
 from hosts.raft.message import EVERYBODY, NOBODY, Message, MessageType
 from hosts.raft.patience import Cause
-from hosts.service.requests import MAX_REQUEST_BYTES, Encoded
+from hosts.service.requests import MAX_REQUEST_BYTES, READS, Encoded, operation_in
 from hosts.wire import (
     FIRST_CLIENT_TYPE,
     HEADER_BYTES,
@@ -53,7 +53,7 @@ STRANGERS = ("not_member", "wrong_address", "bad_mac", "replayed")
 """The reasons for which a datagram is dropped that speaks for a member and does not come from it."""
 
 _CAUSES = frozenset(Cause)
-_FRAGMENT = int(Flag.FRAGMENT)
+_FRAGMENT, _READ = int(Flag.FRAGMENT), int(Flag.READ)
 _PROBES = frozenset({int(MessageType.FRAGMENT_STATUS), int(MessageType.CLIENT_FRAGMENT_STATUS)})
 """As fragments they only prove that datagrams of their size arrive."""
 
@@ -416,8 +416,14 @@ class Transport:
         return False
 
     def _take_batch(self, header: Header, payload: bytes, address: Address) -> None:
+        """A batch that is said to read, and does not only, is taken for one of writes: it is all for the leader."""
         kind, group, session, lowest, flags = header.type, header.group, header.log_term, header.commit, header.flags
-        for sequence, request in unpack_batch(payload):
+        requests: Iterable[tuple[int, bytes]] = unpack_batch(payload)
+        if flags & _READ:
+            requests = list(requests)
+            if not all(operation_in(request) in READS for _, request in requests):
+                flags &= ~_READ
+        for sequence, request in requests:
             one = Header(
                 kind, 0, 0, group, term=header.term, index=sequence, log_term=session, commit=lowest, flags=flags
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from hosts.raft.asking import AskingCounts
 from hosts.raft.change import Change
 from hosts.raft.config import Config
 from hosts.raft.configuration import Configuration
@@ -35,6 +36,7 @@ class Leadership:
 
     __slots__ = (
         "_agreed",
+        "_asking",
         "_change",
         "_change_note",
         "_config",
@@ -71,9 +73,11 @@ class Leadership:
         log_ids: Mapping[int, int],
         counts: FanoutCounts,
         acknowledgement_counts: AcknowledgementCounts,
+        asking: AskingCounts,
     ) -> None:
         """``log_ids``: those of the voters' logs, the own one too, as they were named in the election."""
         self._config = config
+        self._asking = asking
         self._membership = log.configurations.latest.membership
         self._log = log
         self._send = send
@@ -326,10 +330,22 @@ class Leadership:
         however late it hears of that; so then there is no lease for the rest of the term."""
         if not self._config.lease_ticks:
             return False
+        began = self._confirmed_tick()
+        return began > self._lease_void_since and self._now + overdue_ticks - began < self._config.lease_ticks
+
+    def _confirmed_tick(self) -> int:
+        """The beginning of the last round that a quorum has answered."""
         answered = {member: progress.answered_tick for member, progress in self._counted.items()}
         answered[self._config.id] = self._now
-        began = self._membership.reached(answered, NEVER)
-        return began > self._lease_void_since and self._now + overdue_ticks - began < self._config.lease_ticks
+        return self._membership.reached(answered, NEVER)
+
+    def age(self, applied_index: int) -> int | None:
+        """As ``Raft.age``, but for overdue ticks: since the beginning of the last round that a quorum has answered,
+        for then nobody else led."""
+        if applied_index < self._log.commit_index or not self.has_committed():
+            return None
+        began = self._confirmed_tick()
+        return self._now - began if began > self._lease_void_since else None
 
     def void_lease(self) -> None:
         """The clock cannot be trusted for what lies behind."""
@@ -349,7 +365,19 @@ class Leadership:
             return
         rounds = {member: progress.answered_round for member, progress in self._counted.items()}
         rounds[self._config.id] = self.round
-        self._served += self.reads.answered(self._membership.reached(rounds))
+        for confirmed in self.reads.answered(self._membership.reached(rounds)):
+            self._served += [(number, confirmed.commit_index) for number in confirmed.reads]
+            for member, number in confirmed.questions.items():
+                self._answer_question(member, number, confirmed.commit_index)
+
+    def on_question(self, question: Message) -> None:
+        """A follower asks for the index of its reads. It is told that of a round that begins from now on."""
+        self.reads.ask_for(question.source, question.round)
+
+    def _answer_question(self, member: int, number: int, index: int) -> None:
+        self._asking.taken += 1
+        kind = MessageType.READ_INDEX_REPLY
+        self._send(Message(kind, self._config.id, member, self.term, index, round=number))
 
     # -- members ------------------------------------------------------------------------------------------------
 

@@ -33,7 +33,8 @@ const bit<8> FIRST_CLIENT_TYPE = 16;
 // Bits of the Raft header's flags.
 const bit<8> FLAG_FANOUT = 0x02;
 const bit<8> FLAG_NO_STEER = 0x08;
-const bit<8> UNKNOWN_FLAGS = 0xC0;
+const bit<8> FLAG_READ = 0x80;
+const bit<8> UNKNOWN_FLAGS = 0x40;
 
 const bit<32> GROUPS = 64;
 // When a group's leader changes, the next one's tree is there before the last one's goes.
@@ -74,6 +75,8 @@ enum bit<8> MessageType {
   configuration = 10,
   campaign_hint = 11,
   fragment_status = 12,
+  read_index = 13,
+  read_index_reply = 14,
   client_request = 16,
   client_reply = 17,
   client_fragment_status = 18

@@ -100,6 +100,7 @@ struct metadata_t {
   bool group_known;
   bool registered;    // its sender is the member it names (or another switch has checked that)
   bool fanout;        // copied by a multicast group, not forwarded
+  bool spread;        // a request that reads, on its way to a member that need not lead
   bool stale;         // its term is lower than that of a leader who is heard
   bool to_silent;     // it is for a leader who was not heard for a window
   bit<8> heard_leader;

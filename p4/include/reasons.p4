@@ -11,7 +11,7 @@ enum bit<8> DropReason {
   short_raft = 5,     // a datagram to the Raft port that holds no whole header, or a wrong UDP length
   bad_version = 6,    // Raft version, reserved byte, unknown flags or unknown type
   term_range = 7,     // a term or index of 2^63 or above in a peer message
-  bad_flags = 8,      // FANOUT on anything but an AppendEntries
+  bad_flags = 8,      // FANOUT on anything but an AppendEntries, READ on anything but a ClientRequest
   not_member = 9,     // a peer message or client reply from a host that is not the member it claims to be
   stale_term = 10,    // a peer request of a lower term while the leader is heard
   no_route = 11,

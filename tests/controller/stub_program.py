@@ -15,6 +15,8 @@ _TABLES = {
     "leader_watch": ({"group": 16}, "watch"),
     "term_filter": ({"group": 16}, "drop_stale"),
     "client_limit": ({"ingress_port": 9}, "limited"),
+    "reads_by_member": ({"group": 16, "member": 8}, "count_read"),
+    "read_route": ({"group": 16, "service": 32}, "read_at"),
     "leader_route": ({"group": 16}, "steer_to_leader"),
     "configuration": ({"group": 16}, "tell_controller"),
     "fanout_copy": ({"group": 16, "egress_port": 9, "member": 16}, "to_member", "over_trunk"),
@@ -32,6 +34,8 @@ _ACTIONS = {
     "watch": {"window_us": 48},
     "drop_stale": {},
     "limited": {"per_second": 32},
+    "count_read": {},
+    "read_at": {"member": 8, "member_address": 32, "member_port": 16},
     "steer_to_leader": {},
     "tell_controller": {},
     "tell_silence": {},
@@ -87,6 +91,10 @@ def p4info() -> p4i.P4Info:
             table.match_fields.add(id=i, name=field, bitwidth=width, match_type=kind)
         for action_name in actions:
             table.action_refs.add(id=action_ids[action_name])
+    readers = _preamble(0x11000001, "readers", prefix="")
+    info.action_profiles.add(preamble=readers, with_selector=True, size=64, table_ids=[table_ids["read_route"]])
+    (reading,) = (table for table in info.tables if table.preamble.alias == "read_route")
+    reading.implementation_id = readers.id
     for number, (name, metadata) in enumerate(_HEADERS.items(), 1):
         header = info.controller_packet_metadata.add(preamble=_preamble(0x04000000 + number, name, prefix=""))
         for i, (field, width) in enumerate(metadata.items(), 1):

@@ -41,5 +41,6 @@ def test_message_types_are_those_of_the_program() -> None:
     types = _enumeration("p4/include/constants.p4", "MessageType")
     assert {kind.name.lower(): kind.value for kind in MessageType} == types
     assert message_name(6) == "AppendEntriesReply"
-    assert message_name(14) == "type 14"
+    assert message_name(14) == "ReadIndexReply"
+    assert message_name(15) == "type 15"
     assert message_name(31) == "types above 30"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controller.desired import TABLES, Entry, Leadership, MulticastGroup, Operation, View, Write, desired_entries
+from finsy.p4entity import decode_entity
+
+from controller.desired import TABLES, Leadership, Operation, View, Write, desired_entries
 from controller.network import FEATURES, parse
 from controller.program import Program
 from tests.controller.triangle import triangle
@@ -20,5 +22,5 @@ def test_every_desired_entry_can_be_written_and_read_back(raft_json: Path) -> No
             update = program.encode(Write(Operation.INSERT, entry))
             seen.add(entry.table)
             assert update.entity.WhichOneof("entity")
-            assert isinstance(entry, Entry | MulticastGroup)
-    assert seen - {"multicast_groups"} == set(TABLES)
+            assert program.decode(decode_entity(update.entity, program.schema)) == entry
+    assert seen - {"multicast_groups", "profile_members", "profile_groups"} == set(TABLES)

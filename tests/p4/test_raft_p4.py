@@ -113,7 +113,7 @@ def padded(frame: bytes, size: int) -> bytes:
         ("bad_version", datagram(Header(T.CLIENT_REQUEST, flags=0x40), src=CLIENT, dst=ADDRESS[1])),
         ("bad_version", datagram(Header(T.CLIENT_REQUEST, reserved=1), src=CLIENT, dst=ADDRESS[1])),
         ("bad_version", datagram(Header(0), src=CLIENT, dst=ADDRESS[1])),
-        ("bad_version", datagram(Header(13), src=CLIENT, dst=ADDRESS[1])),
+        ("bad_version", datagram(Header(15), src=CLIENT, dst=ADDRESS[1])),
         ("bad_version", datagram(Header(255), src=CLIENT, dst=ADDRESS[1])),
         ("term_range", peer(T.APPEND_ENTRIES, 1, 2, 2**63)),
         ("term_range", peer(T.REQUEST_VOTE, 1, 2, 2**64 - 1)),

@@ -2,16 +2,17 @@
 -- dissector that p4compiler makes of raft.p4: `program` is its table, and `parse` what the parser has found.
 
 local SEAL = 32
-local FLAGS = { REJECT = 0x01, FANOUT = 0x02, THIN = 0x04, NO_STEER = 0x08, MORE = 0x10, FRAGMENT = 0x20 }
+local FLAGS = { REJECT = 0x01, FANOUT = 0x02, THIN = 0x04, NO_STEER = 0x08, MORE = 0x10, FRAGMENT = 0x20, READ = 0x80 }
 local TYPES = {
   [1] = "PreVote", [2] = "PreVoteReply", [3] = "RequestVote", [4] = "RequestVoteReply", [5] = "AppendEntries",
   [6] = "AppendEntriesReply", [7] = "InstallSnapshot", [8] = "InstallSnapshotReply", [9] = "TimeoutNow",
-  [10] = "Configuration", [11] = "CampaignHint", [12] = "FragmentStatus", [16] = "ClientRequest",
-  [17] = "ClientReply", [18] = "ClientFragmentStatus",
+  [10] = "Configuration", [11] = "CampaignHint", [12] = "FragmentStatus", [13] = "ReadIndex", [14] = "ReadIndexReply",
+  [16] = "ClientRequest", [17] = "ClientReply", [18] = "ClientFragmentStatus",
 }
 local KINDS = { [0] = "no-op", [1] = "command", [2] = "configuration" }
 local OPERATIONS = {
   [1] = "open a session", [2] = "append", [3] = "put", [4] = "get", [5] = "delete", [6] = "read the list",
+  [7] = "get, of an age",
 }
 local OUTCOMES = {
   [0] = "OK", [1] = "not the leader", [2] = "busy", [3] = "lost leadership", [4] = "unknown session", [5] = "stale",
