@@ -54,6 +54,7 @@ async def test_counters_by_name(lab: Lab) -> None:
         "copies": {"to_member": {"packets": 6, "bytes": 600}},
         "ends": {"other_address": {"packets": 1, "bytes": 70}},
         "over_limits": {"2": {"packets": 4, "bytes": 400}},
+        "reads": {},
         "ports": {
             "1": {"rx": {"packets": 7, "bytes": 700}, "tx": {"packets": 0, "bytes": 0}},
             "3": {"rx": {"packets": 0, "bytes": 0}, "tx": {"packets": 8, "bytes": 800}},
