@@ -93,6 +93,24 @@ def test_reads_and_writes_share_no_datagram() -> None:
     assert [[sequence for sequence, _ in unpack_batch(body)] for body in asked.bodies] == [[3, 5], [2, 4]]
 
 
+def test_nor_do_they_where_they_wait_for_their_turn() -> None:
+    asked = Asked()
+    asked.protocol._pace.on = True
+    for operation in (Operation.GET, Operation.PUT, Operation.GET, Operation.APPEND):
+        asked.begin(operation, key=KEY)
+    assert asked.sent() == []
+    asked.now = 0.001
+    asked.protocol.handle_timer(asked.now)
+    (gets, _), (writes, _) = asked.sent()
+    assert (reads(gets), reads(writes)) == (True, False)
+    assert [[sequence for sequence, _ in unpack_batch(body)] for body in asked.bodies] == [[2, 4], [3, 5]]
+    asked.now = 1.0
+    asked.protocol.handle_timer(asked.now)
+    asked.protocol.handle_timer(asked.now)
+    again = asked.sent()
+    assert again and not any(reads(header) for header, _ in again), "once is enough"
+
+
 def test_a_repeated_read_is_for_the_leader() -> None:
     asked = Asked()
     call = asked.begin(Operation.GET, key=KEY)
