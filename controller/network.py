@@ -37,9 +37,13 @@ FEATURES = (
     "configuration",
     "append_fanout",
     "leader_gone",
+    "ack_gather",
 )
 """What switches do for Raft beyond forwarding; each can be left out, and taken away at run time. What each fills in
 which tables is in ``controller.desired``."""
+
+ON_REQUEST = ("ack_gather",)
+"""Features that are on from the start only where the network file names them."""
 
 
 class NetworkError(ValueError):
@@ -188,7 +192,7 @@ class Network:
     cpu_port: Annotated[Whole, Field(ge=1, le=DEFAULT_CPU_PORT)] = DEFAULT_CPU_PORT
     filter_window_ms: Annotated[Whole, Field(ge=1, le=60_000)] = 100
     control_socket: Annotated[str, AfterValidator(_socket_path)] = "build/lab/controller.sock"
-    features: tuple[Feature, ...] = field(default=FEATURES)
+    features: tuple[Feature, ...] = field(default=tuple(name for name in FEATURES if name not in ON_REQUEST))
 
     def switch(self, name: str) -> Switch:
         """The switch of this name. Raises KeyError."""

@@ -18,7 +18,7 @@ from finsy.proto import p4i
 
 from controller.client import P4RuntimeClient
 from controller.desired import TABLES
-from controller.names import end_name, fate_name, message_name, reason_name
+from controller.names import ack_name, end_name, fate_name, message_name, reason_name
 
 Count = dict[str, int]
 """``packets`` and ``bytes``."""
@@ -100,6 +100,9 @@ def shown_counters(entries: Iterable[Any]) -> dict[str, Any]:
         "drops": {reason_name(index): count for index, count in sorted(held.get("drops", {}).items())},
         "redirects": {str(index): count for index, count in sorted(held.get("redirects", {}).items())},
         "copies": {fate_name(index): count for index, count in sorted(held.get("copies", {}).items())},
+        "acknowledgements": {
+            ack_name(index): count for index, count in sorted(held.get("acknowledgements", {}).items())
+        },
         "ends": {end_name(index): count for index, count in sorted(held.get("ends", {}).items())},
         "ports": {
             str(port): {"rx": received.get(port, none), "tx": sent.get(port, none)}
@@ -169,13 +172,14 @@ _SECTIONS = (
     ("drops", "drops"),
     ("redirects", "redirects, by slot"),
     ("copies", "copies of messages to everybody"),
+    ("acknowledgements", "acknowledgements at their leader's switch"),
     ("ends", "hosts' word that nobody is there"),
 )
 
 
 def format_counters(switches: Mapping[str, Mapping[str, Any]]) -> str:
-    """One table for all switches, a column each: a line per message type, drop reason, redirect slot, fate of copies
-    and of hosts' words, and port."""
+    """One table for all switches, a column each: a line per message type, drop reason, redirect slot, fate of copies,
+    of acknowledgements and of hosts' words, and port."""
     lines = [f"{'':28}" + "".join(f"{name:>14}" for name in switches)]
     for section, title in _SECTIONS:
         keys = list(dict.fromkeys(key for counters in switches.values() for key in counters[section]))

@@ -55,12 +55,15 @@ class Flag(IntFlag):
 
     REJECT = 0x01
     FANOUT = 0x02
-    THIN = 0x04
+    GATHER = 0x04
+    """An AppendEntries: its acknowledgement may be gathered. In that it stands, too."""
     NO_STEER = 0x08
     LAZY = 0x08
     """NO_STEER's bit, which means something else in an AppendEntries."""
     MORE = 0x10
     FRAGMENT = 0x20
+    GATHERED = 0x40
+    """An AppendEntriesReply in front of whose payload the leader's switch has put others'."""
 
 
 def flag_names(message_type: int, flags: int) -> tuple[str, ...]:

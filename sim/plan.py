@@ -27,7 +27,7 @@ LEAST_OPERATIONS = 400
 REASSEMBLY_MIB = 8
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
-DRAWN_APART = ("append_fanout", "leader_gone")
+DRAWN_APART = ("append_fanout", "leader_gone", "ack_gather")
 """Features that were added later: whether a plan has them does not change what else it draws."""
 SENT_BY_LEADERS = tuple(name for name in FEATURES if name not in DRAWN_APART)
 """The features with which leaders send to each member by itself."""

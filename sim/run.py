@@ -26,7 +26,7 @@ AHEAD = 16
 EXPECTED_FROM_SEEDS = 300
 """With fewer seeds a count may well be zero."""
 
-_UNSEEN = (DropReason.NONE, DropReason.WRONG_PORT)
+_UNSEEN = (DropReason.NONE, DropReason.WRONG_PORT, DropReason.KEPT)
 """Copies come to a wrong port only while switches disagree about the tree and a copy is under way, which is rare."""
 EXPECTED = (
     "elections",

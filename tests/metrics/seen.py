@@ -95,6 +95,7 @@ SWITCH: dict[str, Any] = {
     "drops": {"not_member": count(3), "stale_term": count(2)},
     "redirects": {"0": count(8), "1": count(2)},
     "copies": {"to_member": count(4)},
+    "acknowledgements": {"kept": count(5)},
     "ends": {"told": count(2)},
     "ports": {"1": {"rx": count(40), "tx": count(41)}},
     "features": {"member_guard": 60, "leader_route": 10},

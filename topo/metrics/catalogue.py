@@ -278,6 +278,12 @@ METRICS = (
         Source.SWITCH,
     ),
     _counter(
+        "switch_acknowledgements_total",
+        (*_SWITCH, "fate"),
+        "Acknowledgements that may be gathered and came to their leader's own switch, by what became of them.",
+        Source.SWITCH,
+    ),
+    _counter(
         "switch_leader_ends_total",
         (*_SWITCH, "fate"),
         "ICMP port unreachable that came in where hosts hang, by what became of it beside being forwarded.",

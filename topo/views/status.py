@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from controller.network import ON_REQUEST
 from topo.errors import LabError
 from topo.lab.running_lab import Live
 from topo.views.features import describe
@@ -117,7 +118,11 @@ def render(whole: dict[str, Any]) -> RenderableType:
         parts.append(Text(f"Controller: {controller['state']}", style="bold red"))
     elif controller["error"]:
         parts.append(Text(f"Controller: {controller['error']}", style="bold red"))
-    away = [f"{name} {text}" for name, at in whole["features"].items() if (text := describe(at)) != "on"]
+    away = [
+        f"{name} {text}"
+        for name, at in whole["features"].items()
+        if (text := describe(at)) != "on" and (name not in ON_REQUEST or any(at.values()))
+    ]
     if away:
         parts.append(Text(f"Features: {'; '.join(away)}", style="bold yellow"))
     down = [f"{link['a']}-{link['b']}" for link in whole["links"] if not link["up"]]

@@ -2,7 +2,7 @@
 -- dissector that p4compiler makes of raft.p4: `program` is its table, and `parse` what the parser has found.
 
 local SEAL = 32
-local FLAGS = { REJECT = 0x01, FANOUT = 0x02, THIN = 0x04, NO_STEER = 0x08, MORE = 0x10, FRAGMENT = 0x20 }
+local FLAGS = { REJECT = 0x01, FANOUT = 0x02, GATHER = 0x04, NO_STEER = 0x08, MORE = 0x10, FRAGMENT = 0x20, GATHERED = 0x40 }
 local TYPES = {
   [1] = "PreVote", [2] = "PreVoteReply", [3] = "RequestVote", [4] = "RequestVoteReply", [5] = "AppendEntries",
   [6] = "AppendEntriesReply", [7] = "InstallSnapshot", [8] = "InstallSnapshotReply", [9] = "TimeoutNow",
