@@ -610,6 +610,7 @@ class Group:
                 "proposals_failed": self._failed,
                 "proposals_refused": self._refused,
                 **{f"fanout_{name}": count for name, count in asdict(self.core.fanout_counts).items()},
+                **{f"gather_{name}": count for name, count in asdict(self.core.gather_counts).items()},
                 **{
                     f"acknowledgements_{name}": count
                     for name, count in asdict(self.core.acknowledgement_counts).items()

@@ -72,11 +72,12 @@ def flag_names(message_type: int, flags: int) -> tuple[str, ...]:
     return tuple("LAZY" if name == "NO_STEER" and message_type == _APPEND_ENTRIES else name for name in names)
 
 
-ALL_FLAGS = 0x3F
+ALL_FLAGS = 0x7F
 
 # Arithmetic with plain integers is several times as fast as with flags, and this is done for every datagram.
 _REJECT, _FANOUT, _LAZY = int(Flag.REJECT), int(Flag.FANOUT), int(Flag.LAZY)
 _MORE, _FRAGMENT = int(Flag.MORE), int(Flag.FRAGMENT)
+_GATHER, _GATHERED = int(Flag.GATHER), int(Flag.GATHERED)
 
 
 class WireError(ValueError):
@@ -146,6 +147,10 @@ class Header:
             raise WireError(f"unknown flags {flags:#x} or reserved byte {reserved:#x}")
         if flags & _FANOUT and kind != _APPEND_ENTRIES:
             raise WireError("FANOUT is for AppendEntries only")
+        if flags & _GATHERED and (
+            kind != _APPEND_ENTRIES_REPLY or flags != _GATHER | _GATHERED or log_term or commit
+        ):
+            raise WireError("GATHERED is for acknowledgements with GATHER only")
         # The highest bit of any of them.
         if kind < FIRST_CLIENT_TYPE and term | index | log_term | commit > MAX_TERM:
             raise WireError("a term or index of 2^63 or above")
@@ -155,6 +160,7 @@ class Header:
 _TYPES = {int(kind): kind for kind in MessageType}
 _KNOWN_TYPES = frozenset(_TYPES)
 _APPEND_ENTRIES = int(MessageType.APPEND_ENTRIES)
+_APPEND_ENTRIES_REPLY = int(MessageType.APPEND_ENTRIES_REPLY)
 _REPLIES = frozenset(
     {
         MessageType.PRE_VOTE_REPLY,
@@ -317,6 +323,7 @@ def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = Fals
     """A message between members as header and payload; the payload may be larger than a datagram. ``fanout``: the
     network is to copy it."""
     flags = (_REJECT if message.reject else 0) | (_MORE if message.more else 0) | (_LAZY if message.lazy else 0)
+    flags |= _GATHER if message.gather else 0
     header = Header(
         message.type,
         message.source,
@@ -352,14 +359,15 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
     entries: tuple[Entry, ...] = ()
     data = b""
     log_id = 0
-    lazy = copied = False
+    lazy = copied = gather = False
     kind, flags = _TYPES[header.type], header.flags
     if kind is MessageType.APPEND_ENTRIES:
-        lazy, copied = flags & _LAZY != 0, flags & _FANOUT != 0
+        lazy, copied, gather = flags & _LAZY != 0, flags & _FANOUT != 0, flags & _GATHER != 0
         if len(payload) > PEER_PREFIX_BYTES:
             entries = _unpack_entries(header, payload)
     elif kind in _REPLIES:
         log_id = _unpack_log_id(payload)
+        gather = kind is MessageType.APPEND_ENTRIES_REPLY and flags & _GATHER != 0
     else:
         data = bytes(memoryview(payload)[PEER_PREFIX_BYTES:])
     return Message(
@@ -378,6 +386,7 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
         log_id,
         lazy,
         copied,
+        gather=gather,
     )
 
 

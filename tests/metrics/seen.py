@@ -45,6 +45,8 @@ def group(member: int, leader: int) -> dict[str, Any]:
             "fanout_fallbacks": 15,
             "fanout_laggards": 16,
             "fanout_rejects": 17,
+            "gather_asked": 27,
+            "gather_pauses": 28,
             "acknowledgements_merged": 19,
             "acknowledgements_late": 20,
             "acknowledgements_asked_again": 21,

@@ -159,6 +159,18 @@ METRICS = (
         Source.LOOP,
     ),
     _counter(
+        "server_gather_asked_total",
+        _GROUP,
+        "AppendEntries with entries whose acknowledgements this leader has let the network gather.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_gather_pauses_total",
+        _GROUP,
+        "How often this leader has let nothing be gathered for a while: a commit came by heartbeats' replies alone.",
+        Source.LOOP,
+    ),
+    _counter(
         "server_proposals_committed_total",
         _GROUP,
         "Entries that the member knows as committed, less those that its log held when its process began.",
