@@ -191,6 +191,7 @@ class Plan:
             hints=self.hints,
             network=self.network,
             acknowledgements=self.acknowledgements,
+            key_file=Path("/cluster.key") if self.sealed else None,
         )
 
     @property
@@ -200,6 +201,10 @@ class Plan:
     @property
     def _copies(self) -> bool:
         return self.switches and "append_fanout" in self.features
+
+    @property
+    def _gathers(self) -> bool:
+        return self.switches and "ack_gather" in self.features
 
     def traits(self) -> tuple[str, ...]:
         """What a summary of many seeds counts."""
@@ -221,6 +226,9 @@ class Plan:
             *(["that ask for copies in vain"] if self.network is Network.P4 and not self._copies else []),
             *(["with append_fanout"] if self._copies else []),
             *(["with lazy acknowledgements"] if self.acknowledgements is Acknowledgements.LAZY else []),
+            *(["with gathered acknowledgements"] if self.cluster.gathers else []),
+            *(["with acknowledgements gathered in vain"] if self.cluster.gathers and not self._gathers else []),
+            *(["with ack_gather"] if self._gathers else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
 
@@ -297,7 +305,16 @@ def _draw_acknowledgements(plan: Plan) -> Plan:
     """Whether leaders let members hold acknowledgements back: drawn apart, so that seeds stay what they were where
     they do not."""
     lazy = Random(f"acknowledgements/{plan.seed}").random() < 0.5
-    return replace(plan, acknowledgements=Acknowledgements.LAZY) if lazy else plan
+    return _draw_gathering(replace(plan, acknowledgements=Acknowledgements.LAZY) if lazy else plan)
+
+
+def _draw_gathering(plan: Plan) -> Plan:
+    """Whether leaders let switches gather acknowledgements, and whether those do: drawn apart as well."""
+    random = Random(f"gathering/{plan.seed}")
+    features = plan.features | {"ack_gather"} if plan.switches and random.random() < 0.85 else plan.features
+    if random.random() < 0.45:
+        return replace(plan, features=features, acknowledgements=Acknowledgements.GATHERED)
+    return replace(plan, features=features)
 
 
 def _draw_copies(plan: Plan) -> Plan:

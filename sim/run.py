@@ -11,8 +11,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from controller.names import DropReason, EndFate
-from sim.node import ACKNOWLEDGEMENTS
+from controller.names import AckFate, DropReason, EndFate
+from sim.node import ACKNOWLEDGEMENTS, GATHERING
 from sim.plan import Kind
 from sim.recorder import Recorder
 from sim.world import Options, Record, Result, World, run
@@ -26,7 +26,7 @@ AHEAD = 16
 EXPECTED_FROM_SEEDS = 300
 """With fewer seeds a count may well be zero."""
 
-_UNSEEN = (DropReason.NONE, DropReason.WRONG_PORT, DropReason.KEPT)
+_UNSEEN = (DropReason.NONE, DropReason.WRONG_PORT)
 """Copies come to a wrong port only while switches disagree about the tree and a copy is under way, which is rare."""
 EXPECTED = (
     "elections",
@@ -141,6 +141,15 @@ EXPECTED = (
     "seeds with lazy acknowledgements",
     *ACKNOWLEDGEMENTS.values(),
     "ends of members that were waited for",
+    "seeds with gathered acknowledgements",
+    "seeds with acknowledgements gathered in vain",
+    "seeds with ack_gather",
+    *GATHERING.values(),
+    *(f"acknowledgements at switches: {fate.name.lower()}" for fate in AckFate),
+    *(f"gathered: {fate}" for fate in ("packets", "taken", "known", "refused")),
+    "forged gatherings",
+    "gatherings altered",
+    "refused: gathered_unwanted",
     "refused: path_shrunk",
     "refused: bad_mac",
     "refused: replayed",
