@@ -28,7 +28,7 @@ from tests.p4.gathering import (
     leads,
     sealed,
 )
-from tests.p4.triangle import ADDRESS, GROUP, H1, H11, TO_S2, TO_S3, Switch, datagram
+from tests.p4.triangle import ADDRESS, GROUP, H1, H11, SLOT, TO_S2, TO_S3, Switch, datagram
 
 
 @pytest.fixture
@@ -299,6 +299,18 @@ def test_groups_do_not_meet(five: Switch) -> None:
     assert arrive(five, Ack(4, 12)) is None
     assert arrive(five, Ack(5, 3, group=other)) == (Ack(5, 3, group=other), ())
     assert arrive(five, Ack(5, 12)) == (Ack(5, 12), (Ack(4, 12).record,))
+
+
+def test_a_slot_that_goes_to_another_group_begins_anew(five: Switch) -> None:
+    begin(five)
+    assert arrive(five, Ack(4, 12)) is None
+    other = GROUP + 1
+    leader = int.from_bytes(bytes((10, 0, 1, 1)), "big")
+    five.insert("groups", [Exact(other)], "set_group", SLOT, 3, 1, TERM, leader, 26410)
+    for at in range(4):
+        five.insert("ack_positions", [Exact(other), Exact(2 + at)], "has_position", at, GENERATION)
+    five.insert("ack_gather", [Exact(other), Exact(1)], "gather", H1, 2, WINDOW_US, GENERATION)
+    assert arrive(five, Ack(5, 12, group=other)) == (Ack(5, 12, group=other), ())
 
 
 def test_there_is_room_for_all_groups_and_their_next_leaders(switch: Switch) -> None:
