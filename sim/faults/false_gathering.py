@@ -18,6 +18,8 @@ from sim.scene import Scene
 
 _SEALED_RECORD = 50
 _TERM_AT = 8
+_INDEX_AT, _COUNTER_AT = 2, 26
+"""In a record."""
 
 
 class FalseGathering:
@@ -86,7 +88,16 @@ class FalseGathering:
             other = random.choice(self._fabric.gathered)[2]
             altered[at : at + _SEALED_RECORD] = other[HEADER_BYTES : HEADER_BYTES + _SEALED_RECORD]
         else:
-            altered[at + 2 : at + 10] = (int.from_bytes(altered[at + 2 : at + 10], "big") + 1).to_bytes(8, "big")
+            _raise(altered, at + _INDEX_AT, 1)
+        if choice != 2:
+            # Without a counter of its own it would be a replay, and for that alone count for nothing.
+            _raise(altered, at + _COUNTER_AT, 1 + random.randrange(500))
         assert split(datagram, 0, sealed=True)
         self._network.arrives_behind(host, source, bytes(altered))
         self._scene.counts["gatherings altered"] += 1
+
+
+def _raise(datagram: bytearray, at: int, by: int) -> None:
+    """Make a number of 64 bits larger."""
+    number = (int.from_bytes(datagram[at : at + 8], "big") + by) % 2**64
+    datagram[at : at + 8] = number.to_bytes(8, "big")
