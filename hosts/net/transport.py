@@ -361,7 +361,7 @@ class Transport:
         own = Header.unpack(carrier)
         opened = self._open(own, carrier, address)
         if opened is not None:
-            self._hand_on(own, opened[HEADER_BYTES:])
+            self._hand_on(own, opened[HEADER_BYTES:])  # or it is another cluster's, and so are the records
         elif self._seal is None:
             return  # nothing else speaks for the records either
         for record in records:

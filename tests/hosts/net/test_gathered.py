@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hosts.config import Acknowledgements, ConfigError, parse
-from hosts.net.gathered import split
+from hosts.net.gathered import own_part, split
 from hosts.net.seal import SEAL_BYTES, Seal
 from hosts.net.transport import Handlers, Surroundings, Transport
 from hosts.raft.message import Entry, EntryKind, Message, MessageType
@@ -106,6 +106,16 @@ def test_each_is_taken_as_it_was_sent(key: bytes | None, count: int) -> None:
     assert leader.take(datagram) == {}
     assert leader.heard == [carrier.reply(9), *replies]
     assert leader.transport.gathered == {"packets": 1, "taken": count}
+
+
+@WAYS
+@pytest.mark.parametrize("count", range(1, 8))
+def test_the_carriers_own_is_found_without_the_key(key: bytes | None, count: int) -> None:
+    own = Follower(2, key).says(Follower(2, key).reply(9))
+    others = [Follower(3 + at, key).says(Follower(3 + at, key).reply(9)) for at in range(count)]
+    assert own_part(gathered(own, *others)) == own
+    with pytest.raises(WireError):
+        own_part(gathered(own, *others) + b"x")
 
 
 @WAYS
