@@ -16,9 +16,6 @@ from hosts.raft.message import Message
 MOST_DOUBLED = 30
 """A pause grows to so many times the first one. After as long without any it begins with the first again."""
 
-YOUNG_TICKS = 1
-"""While the own disk has not held an entry for longer, it keeps up."""
-
 
 @dataclass(slots=True)
 class GatherCounts:
@@ -61,8 +58,8 @@ class Gathering:
             unsynced.popleft()
 
     def may_ask(self, now: int) -> bool:
-        """Whether the own disk keeps up, and no pause is on."""
-        is_young = not self._unsynced or now - self._unsynced[0][1] <= YOUNG_TICKS
+        """Whether the own disk keeps up, so that no entry has waited for it for a tick, and no pause is on."""
+        is_young = not self._unsynced or now == self._unsynced[0][1]
         return is_young and now >= self._paused_until
 
     def sent(self, last_index: int, gather: bool) -> None:

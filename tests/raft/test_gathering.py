@@ -118,7 +118,6 @@ def test_nothing_may_while_the_own_disk_is_behind_the_commit_or_slow() -> None:
     slow = readies(raft)
     sent = [one for ready in slow for one in only(ready.messages, APPEND) if one.entries]
     assert all_may(sent), "the entry is young"
-    tick(raft, 1)
     raft.propose(b"x")
     more = readies(raft)
     assert all_may([one for ready in more for one in only(ready.messages, APPEND) if one.entries])
