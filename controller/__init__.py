@@ -2,7 +2,7 @@
 
 network                 what it is told: switches, hosts, links, groups, the program
 decisions               what it knows, and what follows from that; sans-IO, also what the simulator runs
-leaders, members, links, routes, trees
+leaders, members, links, routes, trees, gathering
                         parts of that knowledge; pure
 limits                  operators' wishes for how much clients may ask
 hints                   what it sends to members' hosts itself: hints that a leader has ended, and echo requests

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address
 from itertools import groupby
 
 from controller import hints, limits
+from controller.gathering import gathering
 from controller.network import Group, Host, Link, Network
 from controller.routes import gateway_mac, hops_towards, host_mac, routes
 from controller.selectors import PROFILE_GROUPS, PROFILE_MEMBERS, PROFILES, SELECT, ProfileGroup, ProfileMember
@@ -170,6 +171,21 @@ def _fanout(network: Network, switch: str, view: View) -> Iterator[Held]:
             yield Entry(*_tree_of(group, view), "copy_along", where)
 
 
+def _gather(network: Network, switch: str, view: View) -> Iterator[Held]:
+    """Of each group whose leader hangs on this switch: whose acknowledgements are gathered for it."""
+    window_us = network.filter_window_ms * 500
+    for group in network.groups:
+        leader = view.leaders.get(group.id, Leadership()).leader
+        found = gathering(network, group, leader, switch)
+        if found is not None:
+            of_generation = ("of_generation", found.generation)
+            for member, at in found.positions.items():
+                key = (*_group_key(group), ("source", member))
+                yield Entry("ack_positions", key, "has_position", (("at", at), of_generation))
+            what = (("port", found.port), ("others", found.needed), ("window_us", window_us), of_generation)
+            yield Entry("ack_gather", (*_group_key(group), ("target", leader)), "gather", what)
+
+
 def _hosts_of_members(network: Network, switch: str, _view: View) -> Iterator[Held]:
     """The members' hosts at this switch's edge, each once; then the groups of which a missed leader is told."""
     names = dict.fromkeys(member.host for group in network.groups for member in group.members)
@@ -289,6 +305,7 @@ _FEATURES = (
     Feature("configuration", ("configuration",), _for_each_group("configuration", "tell_controller")),
     Feature("append_fanout", ("fanout_copy", "append_fanout"), _fanout),
     Feature("leader_gone", ("leader_gone", "leader_silence"), _hosts_of_members),
+    Feature("ack_gather", ("ack_positions", "ack_gather"), _gather),
 )
 FEATURES = (*_GUARDS, *_FEATURES)
 

@@ -40,12 +40,14 @@ FEATURES = (
     "configuration",
     "append_fanout",
     "leader_gone",
+    "ack_gather",
 )
 """What switches do for Raft beyond forwarding; each can be left out, and taken away at run time. What each fills in
 which tables is in ``controller.desired``."""
 
-ON_REQUEST = frozenset({"read_route"})
-"""Those that are off unless a file names them, or somebody turns them on: they change who serves clients."""
+ON_REQUEST = frozenset({"read_route", "ack_gather"})
+"""Those that are off unless a file names them, or somebody turns them on: they change who serves clients, or what
+leaders are told."""
 
 BY_DEFAULT = tuple(name for name in FEATURES if name not in ON_REQUEST)
 

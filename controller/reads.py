@@ -18,7 +18,7 @@ from finsy.proto import p4i
 
 from controller.client import P4RuntimeClient
 from controller.desired import TABLES
-from controller.names import end_name, fate_name, message_name, reason_name
+from controller.names import ack_name, end_name, fate_name, message_name, reason_name
 
 Count = dict[str, int]
 """``packets`` and ``bytes``."""
@@ -117,6 +117,9 @@ def shown_counters(entries: Iterable[Any]) -> dict[str, Any]:
         "drops": {reason_name(index): count for index, count in sorted(held.get("drops", {}).items())},
         "redirects": {str(index): count for index, count in sorted(held.get("redirects", {}).items())},
         "copies": {fate_name(index): count for index, count in sorted(held.get("copies", {}).items())},
+        "acknowledgements": {
+            ack_name(index): count for index, count in sorted(held.get("acknowledgements", {}).items())
+        },
         "ends": {end_name(index): count for index, count in sorted(held.get("ends", {}).items())},
         "over_limits": {str(port): count for port, count in sorted(held.get("over_limits", {}).items())},
         "reads": {f"{group}/{member}": count for (group, member), count in sorted(_reads(entries))},
@@ -188,6 +191,7 @@ _SECTIONS = (
     ("drops", "drops"),
     ("redirects", "redirects, by slot"),
     ("copies", "copies of messages to everybody"),
+    ("acknowledgements", "acknowledgements at their leader's switch"),
     ("ends", "hosts' word that nobody is there"),
     ("over_limits", "requests over the limit, by port"),
     ("reads", "reads that were spread, by group/member"),
@@ -195,8 +199,8 @@ _SECTIONS = (
 
 
 def format_counters(switches: Mapping[str, Mapping[str, Any]]) -> str:
-    """One table for all switches, a column each: a line per message type, drop reason, redirect slot, fate of copies
-    and of hosts' words, port with requests over its limit, and port."""
+    """One table for all switches, a column each: a line per message type, drop reason, redirect slot, fate of copies,
+    of acknowledgements and of hosts' words, port with requests over its limit, member with spread reads, and port."""
     lines = [f"{'':28}" + "".join(f"{name:>14}" for name in switches)]
     for section, title in _SECTIONS:
         keys = list(dict.fromkeys(key for counters in switches.values() for key in counters[section]))

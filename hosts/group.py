@@ -664,6 +664,7 @@ class Group:
                 **{f"reads_{name}": count for name, count in self.reads_served.items()},
                 **{f"reads_questions_{name}": count for name, count in asdict(self.core.asking_counts).items()},
                 **{f"fanout_{name}": count for name, count in asdict(self.core.fanout_counts).items()},
+                **{f"gather_{name}": count for name, count in asdict(self.core.gather_counts).items()},
                 **{
                     f"acknowledgements_{name}": count
                     for name, count in asdict(self.core.acknowledgement_counts).items()

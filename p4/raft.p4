@@ -19,12 +19,14 @@
 //   append_fanout  a leader's AppendEntries to everybody is copied along a tree
 //   leader_gone    edge: a host's own word that no member is there any more goes to the controller
 //   ipv4_forward   longest prefix match
+//   ack_gather     at the leader's own switch, acknowledgements of entries go on together once a quorum has news
 //   drop_count     every drop under its reason
 //                |
 //   fanout_copy    egress: each copy gets its member's address; what leaves is counted by port
 //
-// The safety rule: a switch may drop, duplicate, reorder and delay any packet and redirect client requests. Of a Raft
-// header or payload it changes one field only: a copy of what a leader sent to everybody names its receiver as target.
+// The safety rule: a switch may drop, duplicate, reorder and delay any packet, redirect client requests, and carry an
+// acknowledgement in another one's packet, as it was sent. Of a Raft header or payload it changes one field only: a copy
+// of what a leader sent to everybody names its receiver as target.
 // It never invents a vote, an acknowledgement or an entry. All of its state is soft: with every table but ipv4_lpm
 // empty, packets just pass.
 //
@@ -56,6 +58,7 @@
 #include "include/append_fanout.p4"
 #include "include/leader_gone.p4"
 #include "include/ipv4_forward.p4"
+#include "include/ack_gather.p4"
 #include "include/drop_count.p4"
 #include "include/fanout_copy.p4"
 #include "include/egress.p4"
@@ -99,6 +102,9 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     }
     if (!meta.fanout && meta.drop_reason == DropReason.none) {
       ipv4_forward.apply(hdr, meta, standard_metadata);
+    }
+    if (hdr.ack.isValid() && meta.group_known && meta.registered && meta.drop_reason == DropReason.none) {
+      ack_gather.apply(hdr, meta, standard_metadata);
     }
     drop_count.apply(meta, standard_metadata);
   }

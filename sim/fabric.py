@@ -7,7 +7,7 @@ safety rule is checked: what leaves a switch is what entered it.
 from __future__ import annotations
 
 import struct
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -16,9 +16,10 @@ from random import Random
 from typing import Protocol
 
 from controller.desired import Entry, Held, MulticastGroup, Operation, Write
-from controller.names import ControllerKind, DropReason, EndFate
+from controller.names import AckFate, ControllerKind, DropReason, EndFate
 from controller.program import GONE_DIGEST
 from controller.selectors import PROFILE_GROUPS, PROFILE_MEMBERS, PROFILES, SELECT, ProfileGroup, ProfileMember
+from hosts.config import Address
 from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import Flag
 from p4switch.pipeline.entities import EntryAction, Replica
@@ -26,7 +27,8 @@ from p4switch.pipeline.entities import Group as Selection
 from p4switch.pipeline.native import FLAGS
 from p4switch.pipeline.pipeline import Exact, Lpm, Match, MeterRates, Pipeline
 from sim.checks.limits import LimitWatch
-from sim.frames import PAYLOAD_AT, fold, unpack_icmp, word_sum
+from sim.frames import PAYLOAD_AT, fold, unpack, unpack_icmp, word_sum
+from sim.gathered import Kept, is_gathered
 from sim.scene import Scene
 from sim.violation import Violation
 from topo.lab.configs import CPU_PORT
@@ -63,6 +65,7 @@ class SimSwitch:
         """How often a meter was set: it is full then."""
         self.refused = 0
         """Packets that the guard has dropped in this life, as last looked at."""
+        self.kept = Kept()
         self._template = template
         self._counts = counts
         self._tables = {one.rsplit(".", 1)[-1]: one for one in template.program.tables}
@@ -86,6 +89,7 @@ class SimSwitch:
         self.pipeline = self._new()
         self.held = {}
         self.refused = 0
+        self.kept = Kept()
 
     def refused_members(self) -> int:
         """Packets that the guard has dropped."""
@@ -104,6 +108,9 @@ class SimSwitch:
         for fate, (packets, _) in enumerate(self.pipeline.counters(self._counter("ends"))):
             if packets:
                 self._counts[f"ends: {EndFate(fate).name.lower()}"] += packets
+        for fate, (packets, _) in enumerate(self.pipeline.counters(self._counter("acknowledgements"))):
+            if packets:
+                self._counts[f"acknowledgements at switches: {AckFate(fate).name.lower()}"] += packets
         for counter in ("redirects", "copies"):
             self._counts[counter] += sum(packets for packets, _ in self.pipeline.counters(self._counter(counter)))
 
@@ -233,6 +240,9 @@ class Fabric:
         self._edges = {host.name: (host.switch, host.port) for host in topology.hosts}
         self.cut: Counter[tuple[str, int]] = Counter()
         """Directions of links that lose everything, by sending end."""
+        self.gathered: deque[tuple[str, Address, bytes]] = deque(maxlen=50)
+        """The latest packets with several members' acknowledgements: the leader's host, their carrier's address, and
+        the datagram."""
         self.late_links = 0.0
         self.limits: LimitWatch | None = None
         """Who looks at what limits drop."""
@@ -276,14 +286,21 @@ class Fabric:
             else:
                 output = observer.step(one, port, frame, now - one.started_us)
             one.left += len(output.packets)
+            if not output.packets:
+                one.kept.came_and_stayed(frame)
+            elif port != CPU_PORT and is_gathered(frame[PAYLOAD_AT:]):
+                self._fail(one, "let GATHERED in", frame, output.packets[0][1])
             for egress, left in output.packets:
                 if egress == CPU_PORT:
                     if self.listener is not None:
                         self.listener.packet_in(one, left)
                     continue
-                if port != CPU_PORT and left[_ADDRESSES_AT:] != frame[_ADDRESSES_AT:]:
-                    self._check_unforged(one, port, frame, left)
                 host = self._hosts.get((name, egress))
+                if port != CPU_PORT and left[_ADDRESSES_AT:] != frame[_ADDRESSES_AT:]:
+                    if is_gathered(left[PAYLOAD_AT:]):
+                        self._check_gathered(one, host, frame, left)
+                    else:
+                        self._check_unforged(one, port, frame, left)
                 if host is not None:
                     self._to_host(host, left)
                 else:
@@ -361,6 +378,22 @@ class Fabric:
             length = len(left) - 34
             if fold(word_sum(left[26:34]) + 17 + length + word_sum(left[34:])) != 0xFFFF:
                 self._fail(one, "spoiled the UDP checksum", entered, left)
+
+    def _check_gathered(self, one: SimSwitch, host: str | None, entered: bytes, left: bytes) -> None:
+        """Each acknowledgement that a packet carries is as its member has sent it, and is carried once, to the leader
+        whom it is for. Addresses are as they came."""
+        fault = one.kept.fault(entered, left)
+        if fault:
+            self._fail(one, fault, entered, left)
+        found = unpack(left)
+        if left[_ADDRESSES_AT : PAYLOAD_AT - 4] != entered[_ADDRESSES_AT : PAYLOAD_AT - 4] or found is None:
+            self._fail(one, "changed an address or spoiled the UDP checksum", entered, left)
+            return
+        source, target, datagram = found
+        if host is None or str(self._scene.plan.topology.host(host).ip) != target[0]:
+            self._fail(one, "carries what is not for a host of its own", entered, left)
+            return
+        self.gathered.append((host, source, datagram))
 
     def _fail(self, one: SimSwitch, text: str, entered: bytes, left: bytes) -> None:
         raise Violation("nothing is forged", f"{one.name} {text}: {entered.hex()} became {left.hex()}")

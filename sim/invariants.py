@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from hosts.raft.configuration import Configuration
@@ -93,6 +93,8 @@ class Watch:
         """The term and round in which a leader has sent another member entries last."""
         self._last_sent: dict[tuple[int, int, bool], int] = {}
         """By leader, term, and whether it went to everybody: the last entry that was sent."""
+        self._said: set[Message] = set()
+        """What members have answered to AppendEntries."""
         self._replies = 0
         self._replied: dict[tuple[int, int], int] = {}
         """When a member has last replied to another one's entries or heartbeats, counted in such replies of all."""
@@ -352,11 +354,17 @@ class Watch:
                 self.fail("terms are durable", f"not on disk ({state}): {message}")
         elif kind is MessageType.APPEND_ENTRIES_REPLY:
             self._replies += 1
+            self._said.add(_as_said(message))
             self._replied[member, message.target] = self._replies
             if message.term > state.current_term:
                 self.fail("terms are durable", f"not on disk ({state}): {message}")
             elif message.term == state.current_term:
                 self._check_acknowledged(message, _acknowledges(message))
+
+    def takes(self, message: Message) -> None:
+        """An answer to AppendEntries counts only as what its member has said, whoever has brought it."""
+        if message.type is MessageType.APPEND_ENTRIES_REPLY and _as_said(message) not in self._said:
+            self.fail("an answer is its member's own", f"{message}")
 
     def _sends_entries(self, message: Message) -> None:
         everybody = message.target == EVERYBODY
@@ -455,6 +463,11 @@ class Watch:
             self.fail("snapshots agree", f"member {member} has one of entry {index} of term {snapshot.term}")
         if self._snapshots.setdefault(index, snapshot.data) != snapshot.data:
             self.fail("snapshots agree", f"member {member}'s of entry {index} is unlike another's")
+
+
+def _as_said(reply: Message) -> Message:
+    """A reply without what is no part of what it says."""
+    return replace(reply, gather=False, log_id=0)
 
 
 def _acknowledges(reply: Message) -> int:

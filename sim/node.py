@@ -81,6 +81,12 @@ QUESTIONS = {
 }
 
 
+GATHERING = {
+    "asked": "AppendEntries that let acknowledgements be gathered",
+    "pauses": "pauses of gathering",
+}
+
+
 class SimSocket:
     """As much of a UDP socket as a transport uses."""
 
@@ -423,6 +429,10 @@ class Node:
                 self.scene.counts[QUESTIONS[name]] += count
             for kind, count in group.reads_served.items():
                 self.scene.counts[f"reads served: {kind}"] += count
+            for name, count in asdict(group.core.gather_counts).items():
+                self.scene.counts[GATHERING[name]] += count
+        for name, count in process.gathered().items():
+            self.scene.counts[f"gathered: {name}"] += count
         for watch in self.watches.values():
             self.scene.counts["ends of members that were waited for"] += watch.waits_for(self.member)
 
@@ -485,6 +495,7 @@ class _SimMember(Member):
     def step(self, group: int, message: Message) -> None:
         if message.target != self.number:
             raise Violation("misdelivered is dropped", f"{self._process.node.host} takes {message}")
+        self._watches[group].takes(message)
         self._process.touch(group)
         Member.step(self, group, message)
 
@@ -624,6 +635,10 @@ class Process:
     def drops(self) -> dict[str, int]:
         """Datagrams that the transport has refused in this life, by reason."""
         return self._transport.counters()["drops"]
+
+    def gathered(self) -> dict[str, int]:
+        """Packets with several members' acknowledgements that have come in this life, and what became of those."""
+        return self._transport.gathered
 
     def larger_paths(self) -> int:
         """Members to which larger datagrams go than every path takes."""

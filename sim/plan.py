@@ -27,7 +27,7 @@ LEAST_OPERATIONS = 400
 REASSEMBLY_MIB = 8
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
-DRAWN_APART = ("append_fanout", "leader_gone", "client_limit", "read_route")
+DRAWN_APART = ("append_fanout", "leader_gone", "client_limit", "read_route", "ack_gather")
 """Features that were added later: whether a plan has them does not change what else it draws."""
 SENT_BY_LEADERS = tuple(name for name in FEATURES if name not in DRAWN_APART)
 """The features with which leaders send to each member by itself."""
@@ -206,6 +206,7 @@ class Plan:
             hints=self.hints,
             network=self.network,
             acknowledgements=self.acknowledgements,
+            key_file=Path("/cluster.key") if self.sealed else None,
         )
 
     @property
@@ -220,6 +221,10 @@ class Plan:
     def spreads(self) -> bool:
         """Whether switches spread reads."""
         return self.switches and "read_route" in self.features
+
+    @property
+    def _gathers(self) -> bool:
+        return self.switches and "ack_gather" in self.features
 
     def traits(self) -> tuple[str, ...]:
         """What a summary of many seeds counts."""
@@ -244,6 +249,9 @@ class Plan:
             *(["with read_route"] if self.spreads else []),
             *(["whose clients rove"] if self.roving else []),
             *(["with lazy acknowledgements"] if self.acknowledgements is Acknowledgements.LAZY else []),
+            *(["with gathered acknowledgements"] if self.cluster.gathers else []),
+            *(["with acknowledgements gathered in vain"] if self.cluster.gathers and not self._gathers else []),
+            *(["with ack_gather"] if self._gathers else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
 
@@ -320,7 +328,16 @@ def _draw_acknowledgements(plan: Plan) -> Plan:
     """Whether leaders let members hold acknowledgements back: drawn apart, so that seeds stay what they were where
     they do not."""
     lazy = Random(f"acknowledgements/{plan.seed}").random() < 0.5
-    return replace(plan, acknowledgements=Acknowledgements.LAZY) if lazy else plan
+    return _draw_gathering(replace(plan, acknowledgements=Acknowledgements.LAZY) if lazy else plan)
+
+
+def _draw_gathering(plan: Plan) -> Plan:
+    """Whether leaders let switches gather acknowledgements, and whether those do: drawn apart as well."""
+    random = Random(f"gathering/{plan.seed}")
+    features = plan.features | {"ack_gather"} if plan.switches and random.random() < 0.85 else plan.features
+    if random.random() < 0.45:
+        return replace(plan, features=features, acknowledgements=Acknowledgements.GATHERED)
+    return replace(plan, features=features)
 
 
 def _draw_reads(plan: Plan) -> Plan:

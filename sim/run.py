@@ -11,9 +11,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from controller.names import DropReason, EndFate
+from controller.names import AckFate, DropReason, EndFate
 from hosts.group import READS_SERVED
-from sim.node import ACKNOWLEDGEMENTS, QUESTIONS
+from sim.node import ACKNOWLEDGEMENTS, GATHERING, QUESTIONS
 from sim.plan import Kind
 from sim.recorder import Recorder
 from sim.world import Options, Record, Result, World, run
@@ -156,6 +156,15 @@ EXPECTED = (
     "requests paced",
     "falls of the pace",
     "limits wished again",
+    "seeds with gathered acknowledgements",
+    "seeds with acknowledgements gathered in vain",
+    "seeds with ack_gather",
+    *GATHERING.values(),
+    *(f"acknowledgements at switches: {fate.name.lower()}" for fate in AckFate),
+    *(f"gathered: {fate}" for fate in ("packets", "taken", "known", "refused")),
+    "forged gatherings",
+    "gatherings altered",
+    "refused: gathered_unwanted",
     "refused: path_shrunk",
     "refused: bad_mac",
     "refused: replayed",

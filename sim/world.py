@@ -23,6 +23,7 @@ from sim.client import Client, Hoarder, Rover
 from sim.control_plane import ControlPlane
 from sim.events import MS, SECOND
 from sim.fabric import Fabric, SimSwitch
+from sim.faults.false_gathering import FalseGathering
 from sim.faults.forger import OWN_PORT, Forger, Victims
 from sim.faults.hostile import Hostile, is_forged
 from sim.faults.limiting import Limiting
@@ -160,6 +161,9 @@ class World:
         self._start_clients()
         self._limit_a_client()
         hostile = Hostile(self.scene, self.network, self.fabric, self.nodes)
+        false_gathering = None
+        if self.fabric is not None:
+            false_gathering = FalseGathering(self.scene, self.network, self.fabric, self.nodes)
         forger = self._start_forger()
         self.nemesis.plan_all()
         until = FAULTS_UNTIL_US
@@ -169,6 +173,8 @@ class World:
             self.events.run(until)
         hostile.stop()
         forger.stop()
+        if false_gathering is not None:
+            false_gathering.stop()
         self.nemesis.heal()
         self._check_liveness()
         self._await_mending()

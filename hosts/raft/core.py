@@ -30,6 +30,7 @@ from hosts.raft.errors import Busy, ChangeInProgress, InvalidChange, NotLeader, 
 from hosts.raft.fanout import FanoutCounts
 from hosts.raft.fastest import AcknowledgementCounts
 from hosts.raft.following import Following
+from hosts.raft.gathering import GatherCounts
 from hosts.raft.identities import ANOTHER_LOG
 from hosts.raft.leadership import Leadership
 from hosts.raft.log import MemoryLog
@@ -132,6 +133,8 @@ class Raft:
         self._following = Following(self.log, self._out, make_sink, self.acknowledgement_counts, config.fanout)
         self.fanout_counts = FanoutCounts()
         """What has happened by the network's copies while this member led."""
+        self.gather_counts = GatherCounts()
+        """What gathered acknowledgements have led to while this member led."""
         self._outstanding: deque[tuple[Ready, int, int]] = deque()
         self._reads_asked = 0
         self._asking = Asking(self.id, random, config.heartbeat_ticks)
@@ -186,6 +189,12 @@ class Raft:
     def waits_for(self) -> frozenset[int]:
         """Who is to acknowledge at once, to this leader, while others may hold back. Nobody: all are, or none is."""
         return self._leadership.waits_for if self._leadership is not None else frozenset()
+
+    def is_news(self, member: int, term: int, index: int, round: int) -> bool:
+        """Whether an acknowledgement to this leader, whoever has brought it, says more than is known of its member.
+        If not, nobody need find out whether it is right."""
+        leadership = self._leadership
+        return leadership is not None and term == self.current_term and leadership.is_news(member, index, round)
 
     def _follows(self) -> bool:
         return self.role is Role.FOLLOWER and self.leader != NOBODY
@@ -651,6 +660,7 @@ class Raft:
             self.fanout_counts,
             self.acknowledgement_counts,
             self.asking_counts,
+            self.gather_counts,
         )
         self._leadership.begin_term()
         for number in self._asking.take_waiting():

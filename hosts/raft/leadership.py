@@ -12,6 +12,7 @@ from hosts.raft.configuration import Configuration
 from hosts.raft.errors import Busy, ChangeInProgress, Unreachable
 from hosts.raft.fanout import FanoutCounts
 from hosts.raft.fastest import AcknowledgementCounts
+from hosts.raft.gathering import GatherCounts, Gathering
 from hosts.raft.identities import ANOTHER_LOG, FORGOTTEN, Identities
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
 from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
@@ -42,6 +43,7 @@ class Leadership:
         "_config",
         "_counted",
         "_farewells",
+        "_gathering",
         "_given_up",
         "_heard_until",
         "_identities",
@@ -74,6 +76,7 @@ class Leadership:
         counts: FanoutCounts,
         acknowledgement_counts: AcknowledgementCounts,
         asking: AskingCounts,
+        gather_counts: GatherCounts,
     ) -> None:
         """``log_ids``: those of the voters' logs, the own one too, as they were named in the election."""
         self._config = config
@@ -90,7 +93,8 @@ class Leadership:
         self._served: list[tuple[int, int]] = []
         self.successor = NOBODY
         self._transfer_began = 0
-        self._replication = Replication(config, log, term, send, counts, acknowledgement_counts)
+        self._gathering = Gathering(config, gather_counts) if config.gather else None
+        self._replication = Replication(config, log, term, send, counts, acknowledgement_counts, self._gathering)
         self._change: Change | None = None
         self._change_note = ""
         self._given_up = False
@@ -143,6 +147,8 @@ class Leadership:
         """Add an entry of this term to the own log."""
         entry = Entry(self.term, self._log.last_index + 1, kind, data)
         self._log.append(entry)
+        if self._gathering is not None:
+            self._gathering.appended(self._now, entry.index)
         self.uncommitted_bytes += len(data) + ENTRY_OVERHEAD
         return entry
 
@@ -152,13 +158,13 @@ class Leadership:
             self._go_on_with_change()
         elif self._identities.unrecorded:
             self._record_logs()
-        self._replication.replicate(self._may_wait())
+        if self._gathering is not None:
+            self._gathering.asks = self._gathering.may_ask(self._now) and self._needs_nobody()
+        self._replication.replicate(self._config.lazy_acknowledgements and self._needs_nobody())
 
-    def _may_wait(self) -> bool:
+    def _needs_nobody(self) -> bool:
         """Whether it is enough that the fastest acknowledge at once: not while others may be needed, as the members
         or the leader change, or the own disk does not keep up with theirs."""
-        if not self._config.lazy_acknowledgements:
-            return False
         keeps_up = self._own_match >= self._log.commit_index
         return keeps_up and self.successor == NOBODY and not self.changing() and self.has_committed()
 
@@ -235,6 +241,8 @@ class Leadership:
     def own_disk_holds(self, index: int) -> bool:
         """The own log is durable up to ``index``. True if the commit index moved."""
         self._own_match = max(self._own_match, index)
+        if self._gathering is not None:
+            self._gathering.synced(index)
         return self._advance_commit()
 
     def on_reply(self, reply: Message) -> bool:
@@ -252,6 +260,7 @@ class Leadership:
             self._release_reads()
         if reply.source not in self._replication.served:
             return False
+        had = progress.match_index
         if reply.type is MessageType.INSTALL_SNAPSHOT_REPLY:
             news = self._replication.on_snapshot_reply(progress, reply)
         else:
@@ -260,7 +269,15 @@ class Leadership:
             self._know_members()
         if reply.source == self.successor and not reply.reject:
             self._complete_transfer()
-        return news and self._advance_commit()
+        moved = news and self._advance_commit()
+        if moved and self._gathering is not None:
+            self._gathering.committed_by(reply, had, self._now)
+        return moved
+
+    def is_news(self, member: int, index: int, round: int) -> bool:
+        """Whether an acknowledgement says more than is known of its member."""
+        progress = self._progress.get(member)
+        return progress is not None and (index > progress.match_index or round > progress.answered_round)
 
     def _heard(self, reply: Message) -> Progress | None:
         """The progress of who answers; None if that is no member, or not the one that has its id now. Finds out

@@ -116,3 +116,5 @@ class Message:
     wire."""
     needed: int = 0
     """Likewise: so many others make a quorum with the sender; not on the wire."""
+    gather: bool = False
+    """AppendEntries with entries, and the reply that acknowledges them: the network may gather that reply."""

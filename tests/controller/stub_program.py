@@ -23,6 +23,8 @@ _TABLES = {
     "append_fanout": ({"group": 16, "source": 8}, "copy_along"),
     "leader_gone": ({"ingress_port": 9, "address": 32}, "is_members_host"),
     "leader_silence": ({"group": 16}, "tell_silence"),
+    "ack_positions": ({"group": 16, "source": 8}, "has_position"),
+    "ack_gather": ({"group": 16, "target": 8}, "gather"),
     "service_addresses": ({"address": 32}, "is_service"),
     "ipv4_lpm": ({"dst_addr": 32}, "forward"),
 }
@@ -43,6 +45,8 @@ _ACTIONS = {
     "over_trunk": {"dst_mac": 48},
     "copy_along": {"from_port": 9, "multicast_group": 16},
     "is_members_host": {"controller_address": 32, "identifier": 16},
+    "has_position": {"at": 8, "of_generation": 32},
+    "gather": {"port": 9, "others": 8, "window_us": 48, "of_generation": 32},
     "is_service": {},
     "forward": {"dst_mac": 48, "port": 9},
 }
@@ -65,6 +69,7 @@ _COUNTERS = {
     "copies": 8,
     "ends": 8,
     "over_limits": 512,
+    "acknowledgements": 8,
     "port_rx": 512,
     "port_tx": 512,
 }

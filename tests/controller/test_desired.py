@@ -106,6 +106,7 @@ def test_features_can_be_left_out() -> None:
     assert tables("configuration") == forwarding | {"configuration"}
     assert tables("append_fanout") == forwarding, "nobody is known to lead"
     assert tables("leader_gone") == forwarding | {"leader_gone", "leader_silence"}
+    assert tables("ack_gather") == forwarding, "nobody is known to lead"
 
 
 def test_a_host_of_members_of_two_groups_is_known_once_and_a_clients_not_at_all() -> None:

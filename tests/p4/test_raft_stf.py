@@ -10,7 +10,7 @@ import pytest
 
 from tests.p4.triangle import REPOSITORY
 
-STF = ("raft.stf", "append_fanout.stf", "leader_gone.stf", "client_limit.stf", "read_route.stf")
+STF = ("raft.stf", "append_fanout.stf", "leader_gone.stf", "client_limit.stf", "read_route.stf", "ack_gather.stf")
 
 
 @pytest.mark.parametrize("script", STF)

@@ -159,6 +159,18 @@ METRICS = (
         Source.LOOP,
     ),
     _counter(
+        "server_gather_asked_total",
+        _GROUP,
+        "AppendEntries with entries whose acknowledgements this leader has let the network gather.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_gather_pauses_total",
+        _GROUP,
+        "How often this leader has let nothing be gathered for a while: a commit came by heartbeats' replies alone.",
+        Source.LOOP,
+    ),
+    _counter(
         "server_reads_leader_total",
         _GROUP,
         "Reads that this leader has served without a log entry.",
@@ -329,6 +341,12 @@ METRICS = (
         "switch_copies_total",
         (*_SWITCH, "fate"),
         "Copies of AppendEntries to everybody, by what became of them.",
+        Source.SWITCH,
+    ),
+    _counter(
+        "switch_acknowledgements_total",
+        (*_SWITCH, "fate"),
+        "Acknowledgements that may be gathered and came to their leader's own switch, by what became of them.",
         Source.SWITCH,
     ),
     _counter(

@@ -18,6 +18,7 @@ WHAT = {
     "leader_route": "brings client requests to the leader",
     "configuration": "tells the controller who the members are",
     "append_fanout": "copies a leader's AppendEntries to everybody along a tree",
+    "ack_gather": "keeps acknowledgements until a quorum has news, and sends them on together",
     "leader_gone": "tells the controller that a leader has ended, or is missed",
 }
 
