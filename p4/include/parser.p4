@@ -57,8 +57,8 @@ parser raft_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
   state parse_raft {
     packet.extract(hdr.raft);
     transition select(hdr.raft.type, hdr.raft.flags, hdr.udp.length) {
-      (MessageType.append_entries_reply, FLAG_GATHER, PLAIN_ACK): parse_ack;
-      (MessageType.append_entries_reply, FLAG_GATHER, SEALED_ACK): parse_ack;
+      ((bit<8>)MessageType.append_entries_reply, FLAG_GATHER, PLAIN_ACK): parse_ack;
+      ((bit<8>)MessageType.append_entries_reply, FLAG_GATHER, SEALED_ACK): parse_ack;
       default: accept;
     }
   }
