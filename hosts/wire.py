@@ -132,8 +132,8 @@ class Header:
 
     @classmethod
     def unpack(cls, datagram: bytes) -> Header:
-        """Read a datagram's header. Raises WireError for a short one, another version, unknown types, flags on other types,
-        a non-zero reserved field, and terms or indexes of 2^63 and above."""
+        """Read a datagram's header. Raises WireError for a short one, another version, unknown types, flags on types
+        that have none, a non-zero reserved field, and terms or indexes of 2^63 and above."""
         if len(datagram) < HEADER_BYTES:
             raise WireError(f"{len(datagram)} bytes are too short for a header of {HEADER_BYTES}")
         version, kind, flags, source, target, reserved, group, term, index, log_term, commit = _HEADER.unpack_from(
