@@ -248,7 +248,7 @@ def _readers(network: Network, switch: str, view: View) -> Iterator[Held]:
             yield Entry("reads_by_member", (*_group_key(group), ("member", member.id)), "count_read")
         if chosen and group.service:
             yield ProfileGroup(READERS, group.slot + 1, tuple(chosen))
-            key = (*_group_key(group), ("service", _number(group.service)))
+            key = (*_group_key(group), ("service_addr", _number(group.service)))
             yield Entry("read_route", key, SELECT, (("group", group.slot + 1),))
 
 

@@ -14,12 +14,12 @@ from hosts.config import TICK_MS, Address
 from hosts.control.losses import problems
 from hosts.measures import CommitStages, RoundTrips
 from hosts.net.batches import Answers
-from hosts.raft.asking import PATIENCE_HEARTBEATS
 from hosts.raft.configuration import Configuration
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.errors import InvalidChange, Unreachable
 from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
 from hosts.raft.patience import Cause
+from hosts.raft.reads import PATIENCE_HEARTBEATS
 from hosts.raft.snapshot import MemorySink, Sink, Snapshot
 from hosts.service.admission import Admission, Candidate
 from hosts.service.checking import STEPS, Steps

@@ -8,7 +8,7 @@ following, leadership     what a follower, and what a leader does; `replication`
 fanout                    whom the network's copies of entries reach
 fastest                   whose acknowledgements a leader waits for, and who may merge its own
 gathering                 when the network may gather acknowledgements
-reads                     linearizable reads without a log entry; `asking`: at who does not lead
+reads                     linearizable reads without a log entry, at the leader and at others
 configuration, change     who the members are, and one change of that; `identities`: whose log answers
 snapshot                  the state machine in place of the log
 outbox, config, errors    `frozen`: how messages are made fast

@@ -21,7 +21,6 @@ from enum import Enum
 from random import Random
 from typing import Any
 
-from hosts.raft.asking import Asking
 from hosts.raft.change import target_of
 from hosts.raft.config import MAX_ID, Config
 from hosts.raft.configuration import Configuration
@@ -48,6 +47,7 @@ from hosts.raft.message import (
 from hosts.raft.outbox import Outbox
 from hosts.raft.patience import Patience
 from hosts.raft.quorum import Membership
+from hosts.raft.reads import Asking
 from hosts.raft.ready import Ready
 from hosts.raft.snapshot import Data, MemorySink, Sink, Snapshot
 from hosts.raft.validity import entries_fit, in_range

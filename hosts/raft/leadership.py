@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from hosts.raft.asking import AskingCounts
 from hosts.raft.change import Change
 from hosts.raft.config import Config
 from hosts.raft.configuration import Configuration
@@ -18,7 +17,7 @@ from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
 from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
 from hosts.raft.progress import NEVER, Progress
 from hosts.raft.quorum import majority
-from hosts.raft.reads import Reads
+from hosts.raft.reads import AskingCounts, Reads
 from hosts.raft.replication import Replication
 
 PATIENCE_WITH_SILENCE = 10

@@ -23,7 +23,7 @@ control read_route(inout headers_t hdr, inout metadata_t meta) {
   table read_route {
     key = {
       hdr.raft.group: exact @name("group");
-      hdr.ipv4.dst_addr: exact @name("service");
+      hdr.ipv4.dst_addr: exact @name("service_addr");
       hdr.raft.log_term: selector;
       hdr.raft.index: selector;
     }

@@ -16,7 +16,7 @@ _TABLES = {
     "term_filter": ({"group": 16}, "drop_stale"),
     "client_limit": ({"ingress_port": 9}, "limited"),
     "reads_by_member": ({"group": 16, "member": 8}, "count_read"),
-    "read_route": ({"group": 16, "service": 32}, "read_at"),
+    "read_route": ({"group": 16, "service_addr": 32}, "read_at"),
     "leader_route": ({"group": 16}, "steer_to_leader"),
     "configuration": ({"group": 16}, "tell_controller"),
     "fanout_copy": ({"group": 16, "egress_port": 9, "member": 16}, "to_member", "over_trunk"),

@@ -59,7 +59,7 @@ def test_what_s1_of_the_triangle_holds() -> None:
         f"readers.member[3] read_at(member=3, member_address={H3}, member_port=26410)",
         "reads_by_member[group=1 member=3] count_read()",
         "readers.group[1] 1 2 3",
-        f"read_route[group=1 service={SERVICE}] select(group=1)",
+        f"read_route[group=1 service_addr={SERVICE}] select(group=1)",
         "leader_route[group=1] steer_to_leader()",
         "configuration[group=1] tell_controller()",
         f"fanout_copy[group=1 egress_port=1 member=1] to_member(dst_mac={0x0101}, address={H1}, udp_port=26410)",

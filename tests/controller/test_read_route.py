@@ -48,7 +48,7 @@ def with_members(*members: Member) -> Network:
 
 
 def test_it_is_off_unless_it_is_asked_for() -> None:
-    assert set(FEATURES) - set(BY_DEFAULT) == {"read_route"}
+    assert "read_route" in FEATURES and "read_route" not in BY_DEFAULT
     assert "read_route" not in parse(triangle()).features
     assert held(features=frozenset()) == []
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hosts.config import TICK_MS
-from hosts.raft.asking import PATIENCE_HEARTBEATS
 from hosts.raft.message import Message, MessageType
+from hosts.raft.reads import PATIENCE_HEARTBEATS
 from hosts.service import values
 from hosts.service.requests import Operation, Outcome, Reply, Request, RequestFault
 from hosts.wire import Flag, Header, WireError

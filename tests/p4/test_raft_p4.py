@@ -110,7 +110,6 @@ def padded(frame: bytes, size: int) -> bytes:
         ("short_raft", datagram(b"", src=CLIENT, dst=ADDRESS[1])),
         ("short_raft", datagram(b"\x01" * 39, src=CLIENT, dst=ADDRESS[1])),
         ("bad_version", datagram(b"\x02" * 40, src=CLIENT, dst=ADDRESS[1])),
-        ("bad_version", datagram(Header(T.CLIENT_REQUEST, flags=0x80), src=CLIENT, dst=ADDRESS[1])),
         ("bad_version", datagram(Header(T.CLIENT_REQUEST, reserved=1), src=CLIENT, dst=ADDRESS[1])),
         ("bad_version", datagram(Header(0), src=CLIENT, dst=ADDRESS[1])),
         ("bad_version", datagram(Header(15), src=CLIENT, dst=ADDRESS[1])),
