@@ -265,13 +265,14 @@ class Inbox:
         size = at - before + count * DATA_AT
         return Taken(count, size, self._grown(key, message, count, size, now))
 
-    def expire(self, now: float, after_s: float = EXPIRY_S) -> None:
-        """Forget messages that have not grown for ``after_s`` seconds."""
-        while self._messages:
-            key, message = next(iter(self._messages.items()))
-            if now - message.grown_at <= after_s:
-                return
-            self._forget(key, message)
+    def expire(self, now: float, after_s: float = EXPIRY_S, but: Key | None = None) -> None:
+        """Forget messages that have not grown for ``after_s`` seconds, ``but`` not that one."""
+        stale = takewhile(lambda item: now - item[1].grown_at > after_s, self._messages.items())
+        for key, message in tuple(stale):
+            if key != but:
+                self.drops["reassembly_expired"] += 1
+                self._owed.pop(key, None)
+                self._release(key, message)
 
     def take_statuses(self, *, waited: bool = False) -> Iterator[Told]:
         """What senders are to be told now. ``waited``: also those that nothing urgent is told."""
@@ -322,27 +323,14 @@ class Inbox:
 
     def _charge(self, key: Key, message: _Incoming, cost: int, now: float) -> bool:
         if cost > self._room(key.source):
-            self._make_room(key, now)
+            # That its fragments find no room keeps no message: several that wait for each other's would all stay.
+            self.expire(now, self._crowded_s, but=key)
             if cost > self._room(key.source):
                 return False
         message.charge += cost
         self._held += cost
         self._held_by[key.source] += cost
         return True
-
-    def _make_room(self, key: Key, now: float) -> None:
-        """Forget what has not grown for long, but for the message ``key`` itself. That its fragments found no room
-        does not keep a message: several that wait for each other's room would all keep theirs, and none grow."""
-        for other, message in tuple(
-            takewhile(lambda item: now - item[1].grown_at > self._crowded_s, self._messages.items())
-        ):
-            if other != key:
-                self._forget(other, message)
-
-    def _forget(self, key: Key, message: _Incoming) -> None:
-        self.drops["reassembly_expired"] += 1
-        self._owed.pop(key, None)
-        self._release(key, message)
 
     def _finish(self, key: Key, message: _Incoming) -> bytes | memoryview:
         payload = bytes(message.front) if message.total <= LARGE else memoryview(message.front)

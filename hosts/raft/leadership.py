@@ -15,7 +15,6 @@ from hosts.raft.identities import ANOTHER_LOG, FORGOTTEN, Identities
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
 from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
 from hosts.raft.progress import NEVER, Progress
-from hosts.raft.quorum import majority
 from hosts.raft.reads import Reads
 from hosts.raft.replication import Replication
 
@@ -372,7 +371,8 @@ class Leadership:
                     self._counted[member] = progress
         self._replication.served = served
         voters = latest.membership.voters
-        self._replication.know_voters(self._counted.keys() & voters, majority(len(voters)) - 1)
+        needed = latest.membership.needed_beside(self._config.id)
+        self._replication.know_voters(self._counted.keys() & voters, needed)
 
     def _record_logs(self) -> None:
         """Write down the ids of voters' logs that are not recorded, once the last configuration is committed: when
