@@ -1,1 +1,1 @@
-"""Benchmarks: ``python -m bench COMMAND``. consensus/ measures Raft, switch/ switches; `plot` draws."""
+"""Benchmarks: ``python -m bench COMMAND``. consensus/ measures Raft, reads/ reads, switch/ switches; `plot` draws."""

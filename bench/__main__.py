@@ -15,7 +15,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of switchraft.")
     commands = parser.add_subparsers(dest="command", required=True)
     from bench import figures
-    from bench.consensus import accel, bulk, catchup, commit, core, failover, lossy, metrics
+    from bench.consensus import accel, bulk, catchup, commit, core, failover, limit, lossy, metrics
+    from bench.reads import compare
     from bench.switch import comparison as switch
 
     accel.add_arguments(
@@ -34,9 +35,15 @@ def main() -> int:
         commands.add_parser("catchup", help="a node that was away catches up by snapshot, under load")
     )
     bulk.add_arguments(commands.add_parser("bulk", help="a large value and a large snapshot, and their memory"))
+    limit.add_arguments(
+        commands.add_parser("limit", help="what a limit is worth while one host floods, in turn (needs root)")
+    )
     lossy.add_arguments(commands.add_parser("lossy", help="large values over paths that lose, delay and reorder"))
     metrics.add_arguments(
         commands.add_parser("metrics", help="what it costs to be scraped, with and without in turn (needs root)")
+    )
+    compare.add_arguments(
+        commands.add_parser("read", help="reads spread by the switches, beside the leader's, in turn (needs root)")
     )
     recovery = commands.add_parser("recovery", help="how fast the lab works again after what breaks (needs root)")
     recovery.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
@@ -56,8 +63,10 @@ def main() -> int:
         "figures": figures.main,
         "catchup": catchup.main,
         "bulk": bulk.main,
+        "limit": limit.main,
         "lossy": lossy.main,
         "metrics": metrics.main,
+        "read": compare.main,
         "recovery": _recovery,
         "switch": switch.main,
     }[options.command]

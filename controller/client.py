@@ -126,7 +126,7 @@ class P4RuntimeClient:
         )
         await self._call(self._stub.Write, request)
 
-    async def read(self, *entities: P4Entity) -> list[Any]:
+    async def read(self, *entities: P4Entity | p4r.Entity) -> list[Any]:
         """Read; wildcards as P4Runtime has them. Anybody may, primary or not."""
         request = p4r.ReadRequest(device_id=self.device_id, entities=encode_entities(entities, self._schema))
         found: list[Any] = []

@@ -7,6 +7,8 @@
     {"cmd": "registers"}         what each switch has learnt of each group's leader, as it says now
     {"cmd": "features"}          whether each feature is on, by feature and switch
     {"cmd": "feature", "name": "term_filter", "on": false}     at "switch" (default: every switch)
+    {"cmd": "limits"}            requests per second of each host that has a limit
+    {"cmd": "limit", "host": "h11", "per_second": 500}         null takes the limit away
 
 An answer has "ok"; if that is false, "error" says why.
 """
@@ -147,9 +149,19 @@ class ControlSocket:
                 return {"ok": True, "features": features(self._controller)}
             if command == "features":
                 return {"ok": True, "features": features(self._controller)}
+            if command in ("limit", "limits"):
+                return self._limits(request)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             return {"ok": False, "error": f"{command}: {error}"}
         return {"ok": False, "error": f"unknown command {command!r}"}
+
+    def _limits(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["cmd"] == "limit":
+            rate = request["per_second"]
+            if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int)):
+                raise ValueError(f"per_second is a whole number or null, not {rate!r}")
+            self._controller.set_limit(str(request["host"]), rate)
+        return {"ok": True, "limits": dict(self._controller.decisions.limits.wished)}
 
     async def _wait_programmed(self, request: dict[str, Any]) -> dict[str, Any]:
         controller = self._controller
@@ -180,6 +192,7 @@ def status(controller: Controller) -> dict[str, Any]:
         "pid": os.getpid(),
         "election_id": controller.election_id,
         "features": features(controller),
+        "limits": dict(controller.decisions.limits.wished),
         "switches": {
             session.name: {
                 "grpc": session.switch.grpc,

@@ -66,6 +66,11 @@ class Controller:
         self.decisions.set_feature(name, on, switch)
         self._carry_out()
 
+    def set_limit(self, host: str, per_second: int | None) -> None:
+        """Limit what may enter at a host's port, or take the limit away. Raises ValueError."""
+        self.decisions.set_limit(host, per_second)
+        self._carry_out()
+
     async def _tick(self) -> None:
         while True:
             self.decisions.tick(time.monotonic())
@@ -103,7 +108,7 @@ class Controller:
 
     def host_told(self, session: Session, address: str) -> None:
         """A digest: the host of this address says that nobody is there."""
-        self.decisions.host_told(session.name, address)
+        self.decisions.host_told(session.name, address, time.monotonic())
         self._carry_out()
 
     def silence_told(self, session: Session, group: int, slot: int, heard: Heard) -> None:

@@ -20,11 +20,13 @@ from controller.desired import (
     View,
     desired_entries,
     installed_leaders,
+    installed_limits,
     installed_members,
     knows_host,
     with_paths_kept,
 )
 from controller.leaders import Heard, Reading, Verdict
+from controller.limits import Limits, check_host, checked
 from controller.links import PERIOD_S, LinkMonitor, Probe, State
 from controller.members import MembersTold
 from controller.network import FEATURES, Group, Host, Network
@@ -41,6 +43,9 @@ AUDIT_S = 10.0
 would otherwise stand there."""
 ABSENT_AFTER_S = 0.5
 """A switch that is away for longer is routed around."""
+DESERTED_S = 3.0
+"""For so long after a host has said that no member is there nobody is sent there to read. While members send there it
+says so once a second or so."""
 PATIENCE_S = 2.0
 """A switch that was not seen since the controller started is routed around after so long."""
 
@@ -178,6 +183,8 @@ class Decisions:
         """The features that are on, but for what was said of single switches."""
         self._features_at: dict[str, dict[str, bool]] = {switch.name: {} for switch in network.switches}
         """What was said of single switches, by switch and feature."""
+        self.limits = Limits({limit.host: limit.per_second for limit in network.limits})
+        """How many requests a second each host's clients may send."""
         self.leaders: dict[int, Leadership] = {group.id: Leadership() for group in network.groups}
         self._switches = {switch.name: _Switch(now) for switch in network.switches}
         self._known: set[int] = set()
@@ -187,6 +194,8 @@ class Decisions:
         self._questions: dict[int, _Question] = {}
         self._last_question = 0
         self._standins = leaders.Standins()
+        self._deserted: dict[str, float] = {}
+        """Until when each host counts as one where no member is, by its own word: it says so again if that stays."""
         self.hints: Counter[tuple[int, Cause]] = Counter()
         """How often a group's members were given a hint, by group id and cause."""
         self._echoes = hints.Echoes(int(now * 1000))
@@ -214,7 +223,7 @@ class Decisions:
     @property
     def view(self) -> View:
         """What is known now."""
-        return View(self._usable, self.leaders, self.features)
+        return View(self._usable, self.leaders, self.features, self.limits.wished, frozenset(self._deserted))
 
     def features_at(self, switch: str) -> frozenset[str]:
         """The features that are on at a switch."""
@@ -253,6 +262,7 @@ class Decisions:
             # Another controller decides now; what this one knows grows old.
             self._known.clear()
             self._told.clear()
+            self.limits.forget()
             if self.stands_by:
                 self.leaders = {group.id: Leadership() for group in self.network.groups}
         self.monitor.restart(switch)
@@ -264,9 +274,11 @@ class Decisions:
         self._switches[switch].entries = entries
 
     def found(self, switch: str, entries: tuple[Held, ...]) -> None:
-        """A switch was read, and nothing is written yet: a controller that has just taken over knows leaders and
-        members from what switches hold."""
+        """A switch was read, and nothing is written yet: a controller that has just taken over knows leaders, members
+        and limits from what switches hold."""
         self.holds(switch, entries)
+        if self.limits.found(switch, installed_limits(self.network, switch, entries)):
+            self._refresh(f"limits as found in {switch}")
         for group_id, member_id, address in installed_members(entries):
             group = self.network.group(group_id)
             if group is not None and group_id not in self._told:
@@ -303,9 +315,15 @@ class Decisions:
             if told.doubted_until is None:
                 told.doubted_until = now + DOUBT_S
 
-    def host_told(self, switch: str, address: str) -> None:
-        """A digest: the host of this address at the switch has said that nobody listens there for Raft's messages. Of
-        groups that are led from elsewhere that says nothing."""
+    def host_told(self, switch: str, address: str, now: float) -> None:
+        """A digest: the host of this address at the switch has said that nobody listens there for Raft's messages.
+        For a while nobody is sent there to read; of who leads groups from elsewhere that says nothing."""
+        for host in self.network.hosts:
+            if (host.switch, host.ip) == (switch, address):
+                news = host.name not in self._deserted
+                self._deserted[host.name] = now + DESERTED_S
+                if news:
+                    self._refresh()
         for group, host in self._led_from(switch):
             if host.ip == address and "leader_gone" in self.features_at(switch):
                 self._hint(group, Cause.GONE)
@@ -394,6 +412,14 @@ class Decisions:
                 said.pop(name, None)
         self._refresh(f"feature {name} {'on' if on else 'off'}{f' at {switch}' if switch else ''}")
 
+    def set_limit(self, name: str, per_second: int | None) -> None:
+        """Let no more than so many requests a second enter at a host's port; None takes the limit away. Raises
+        ValueError for an unknown host, one that a member runs on, or a rate that is none."""
+        of_members = {member.host for group in self.network.groups for member in group.members}
+        check_host(name, (host.name for host in self.network.hosts), of_members, off=per_second is None)
+        self.limits.set(name, None if per_second is None else checked(per_second))
+        self._refresh(f"limit of {name}: {'off' if per_second is None else f'{per_second}/s'}")
+
     def tick(self, now: float) -> None:
         """Time has passed: look after links, leaders and doubts."""
         self.monitor.check()
@@ -410,8 +436,18 @@ class Decisions:
                 self._outputs.append(Reread(name))
         if now >= self._audit_at:
             self._audit(now, ready)
+        if self._deserted:
+            self._look_in_on_deserted(now)
         if self._watch_at is not None and now >= self._watch_at:
             self._watch_leaders(now)
+
+    def _look_in_on_deserted(self, now: float) -> None:
+        """Hosts that have said nothing for a while may have members again."""
+        over = [name for name, until in self._deserted.items() if now >= until]
+        for name in over:
+            del self._deserted[name]
+        if over:
+            self._refresh()
 
     def _audit(self, now: float, ready: Collection[str]) -> None:
         """Have the next switch that is ready read again."""

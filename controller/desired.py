@@ -13,9 +13,11 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 from itertools import groupby
 
-from controller import hints
+from controller import hints, limits
+from controller.gathering import gathering
 from controller.network import Group, Host, Link, Network
-from controller.routes import gateway_mac, host_mac, routes
+from controller.routes import gateway_mac, hops_towards, host_mac, routes
+from controller.selectors import PROFILE_GROUPS, PROFILE_MEMBERS, PROFILES, SELECT, ProfileGroup, ProfileMember
 from controller.trees import Branch, branches
 
 Value = int | tuple[int, int]
@@ -30,6 +32,8 @@ class Entry:
     match: tuple[tuple[str, Value], ...]
     action: str
     params: tuple[tuple[str, int], ...] = ()
+    meter: limits.Meter | None = None
+    """Of the entry alone; None lets everything through."""
 
     @property
     def key(self) -> tuple[str, tuple[tuple[str, Value], ...]]:
@@ -67,7 +71,7 @@ class MulticastGroup:
         return f"{self.table}[{self.id}] {' '.join(f'{port}/{instance}' for port, instance in self.replicas)}"
 
 
-Held = Entry | MulticastGroup
+Held = Entry | MulticastGroup | ProfileMember | ProfileGroup
 """What a switch can hold for the controller."""
 
 
@@ -90,6 +94,10 @@ class View:
     leaders: Mapping[int, Leadership] = field(default_factory=dict)
     """By group id."""
     features: frozenset[str] = frozenset()
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Requests per second, by host."""
+    deserted: frozenset[str] = frozenset()
+    """Hosts that have said of late that no member is there."""
 
 
 @lru_cache(maxsize=4096)
@@ -98,7 +106,7 @@ def _number(address: str) -> int:
 
 
 def desired_entries(network: Network, switch: str, view: View) -> tuple[Held, ...]:
-    """A switch's entries and multicast groups. ``diff`` puts their writing in order."""
+    """All that a switch is to hold. ``diff`` puts their writing in order."""
     found: list[Held] = [
         Entry("port_roles", (("ingress_port", port),), "set_trunk") for port in network.trunks(switch)
     ]
@@ -136,6 +144,15 @@ def _watch(network: Network, _switch: str, _view: View) -> Iterator[Held]:
     return (Entry("leader_watch", _group_key(group), "watch", window) for group in network.groups)
 
 
+def _limits(network: Network, switch: str, view: View) -> Iterator[Held]:
+    """Of each host at this switch that has a limit, by the host's port."""
+    for host in network.hosts:
+        rate = view.limits.get(host.name)
+        if host.switch == switch and rate is not None:
+            params = (("per_second", rate),)
+            yield Entry("client_limit", (("ingress_port", host.port),), "limited", params, limits.meter(rate))
+
+
 def _for_each_group(table: str, action: str) -> Callable[[Network, str, View], Iterator[Held]]:
     def entries(network: Network, _switch: str, _view: View) -> Iterator[Held]:
         return (Entry(table, _group_key(group), action) for group in network.groups)
@@ -152,6 +169,21 @@ def _fanout(network: Network, switch: str, view: View) -> Iterator[Held]:
             yield from _copies(network, group, branch)
             where = (("from_port", branch.from_port), ("multicast_group", _tree_id(group)))
             yield Entry(*_tree_of(group, view), "copy_along", where)
+
+
+def _gather(network: Network, switch: str, view: View) -> Iterator[Held]:
+    """Of each group whose leader hangs on this switch: whose acknowledgements are gathered for it."""
+    window_us = network.filter_window_ms * 500
+    for group in network.groups:
+        leader = view.leaders.get(group.id, Leadership()).leader
+        found = gathering(network, group, leader, switch)
+        if found is not None:
+            of_generation = ("of_generation", found.generation)
+            for member, at in found.positions.items():
+                key = (*_group_key(group), ("source", member))
+                yield Entry("ack_positions", key, "has_position", (("at", at), of_generation))
+            what = (("port", found.port), ("others", found.needed), ("window_us", window_us), of_generation)
+            yield Entry("ack_gather", (*_group_key(group), ("target", leader)), "gather", what)
 
 
 def _hosts_of_members(network: Network, switch: str, _view: View) -> Iterator[Held]:
@@ -198,6 +230,32 @@ def _copy_key(group: Group, port: int, member: int) -> tuple[tuple[str, Value], 
     return (*_group_key(group), ("egress_port", port), ("member", member))
 
 
+READERS = PROFILES["read_route"]
+
+
+def _readers(network: Network, switch: str, view: View) -> Iterator[Held]:
+    """Of each group with a service address: the voters who can be asked to read, to choose from. Where there is none
+    there is no entry either, and reads go where all requests do."""
+    for group in network.groups:
+        chosen = []
+        for member in group.members if group.service else ():
+            host = network.host(member.host)
+            if not member.votes or host.name in view.deserted or not _reaches(network, switch, host, view):
+                continue
+            chosen.append(group.slot << 8 | member.id)
+            params = (("member", member.id), ("member_address", _number(host.ip)), ("member_port", group.port))
+            yield ProfileMember(READERS, chosen[-1], "read_at", params)
+            yield Entry("reads_by_member", (*_group_key(group), ("member", member.id)), "count_read")
+        if chosen and group.service:
+            yield ProfileGroup(READERS, group.slot + 1, tuple(chosen))
+            key = (*_group_key(group), ("service_addr", _number(group.service)))
+            yield Entry("read_route", key, SELECT, (("group", group.slot + 1),))
+
+
+def _reaches(network: Network, switch: str, host: Host, view: View) -> bool:
+    return host.switch == switch or switch in hops_towards(network, host.switch, view.links)
+
+
 def _members(network: Network, switch: str, group: Group) -> Iterator[Entry]:
     for member in group.members:
         host = network.host(member.host)
@@ -241,10 +299,13 @@ _GUARDS = (Feature("member_guard", ("members", "guard_enforce"), _guard),)
 _FEATURES = (
     Feature("leader_watch", ("leader_watch",), _watch),
     Feature("term_filter", ("term_filter",), _for_each_group("term_filter", "drop_stale")),
+    Feature("client_limit", ("client_limit",), _limits),
+    Feature("read_route", ("reads_by_member", "read_route"), _readers),
     Feature("leader_route", ("leader_route",), _for_each_group("leader_route", "steer_to_leader")),
     Feature("configuration", ("configuration",), _for_each_group("configuration", "tell_controller")),
     Feature("append_fanout", ("fanout_copy", "append_fanout"), _fanout),
     Feature("leader_gone", ("leader_gone", "leader_silence"), _hosts_of_members),
+    Feature("ack_gather", ("ack_positions", "ack_gather"), _gather),
 )
 FEATURES = (*_GUARDS, *_FEATURES)
 
@@ -257,8 +318,9 @@ TABLES = (
     "ipv4_lpm",
 )
 """Every table that the controller fills, in the order of writing."""
-_ORDER = [name for table in TABLES for name in ((MULTICAST_GROUPS, table) if table == "append_fanout" else (table,))]
-"""Copies are described before they are made, and made before anything asks for them."""
+_BEFORE = {"append_fanout": (MULTICAST_GROUPS,), "read_route": (PROFILE_MEMBERS, PROFILE_GROUPS)}
+_ORDER = [name for table in TABLES for name in (*_BEFORE.get(table, ()), table)]
+"""Copies are described before they are made, and made before anything asks for them; so is what can be chosen."""
 
 
 def with_paths_kept(network: Network, view: View, wanted: Iterable[Held], held: Iterable[Held]) -> tuple[Held, ...]:
@@ -283,8 +345,8 @@ def _tree_of(group: Group, view: View) -> tuple[str, tuple[tuple[str, Value], ..
 
 
 def _is_of_tree(entry: Held, group_ids: Container[int], tree_ids: Container[int]) -> bool:
-    if isinstance(entry, MulticastGroup):
-        return entry.id in tree_ids
+    if not isinstance(entry, Entry):
+        return isinstance(entry, MulticastGroup) and entry.id in tree_ids
     return entry.table in ("append_fanout", "fanout_copy") and dict(entry.match)["group"] in group_ids
 
 
@@ -312,6 +374,16 @@ def installed_members(entries: Iterable[Held]) -> Iterator[tuple[int, int, int]]
             group, source, address = match["group"], match["source"], match["address"]
             assert isinstance(group, int) and isinstance(source, int) and isinstance(address, int)
             yield group, source, address
+
+
+def installed_limits(network: Network, switch: str, entries: Iterable[Held]) -> dict[str, int | None]:
+    """Requests per second of the hosts at a switch, as the switch's entries say; None for a host without a limit. A
+    switch without routes, which are written last, does not say that: not all was written yet."""
+    held = [entry for entry in entries if isinstance(entry, Entry)]
+    rates = {entry.match[0][1]: entry.params[0][1] for entry in held if entry.table == "client_limit"}
+    is_whole = any(entry.table == "ipv4_lpm" for entry in held)
+    names = {host.port: host.name for host in network.hosts if host.switch == switch}
+    return {name: rates.get(port) for port, name in names.items() if is_whole or port in rates}
 
 
 class Operation(Enum):

@@ -32,6 +32,8 @@ class DropReason(IntEnum):
     BAD_PACKET_OUT = 16
     WRONG_PORT = 17
     FORGED_HINT = 18
+    OVER_LIMIT = 19
+    KEPT = 20
 
 
 class CopyFate(IntEnum):
@@ -61,6 +63,21 @@ class EndFate(IntEnum):
     """Not told: it is not about its sender's own address."""
     OTHER_PORT = 4
     """Not told: it is about another port than Raft's."""
+
+
+class AckFate(IntEnum):
+    """What becomes of an acknowledgement that may be gathered: the indexes of the ``acknowledgements`` counter, as in
+    p4/include/reasons.p4."""
+
+    NEWS = 0
+    """Goes on: with the leader, a quorum has said something new."""
+    ANEW = 1
+    """Goes on: nothing has for a heartbeat, or what was kept is of another term, leader or kind."""
+    KEPT = 2
+    CARRIED = 3
+    """Was kept, and goes on in front of another one's payload."""
+    SUPERSEDED = 4
+    """Was kept, and is carried no more: its sender has said as much or more since."""
 
 
 class ControllerKind(IntEnum):
@@ -102,6 +119,14 @@ def end_name(index: int) -> str:
         return EndFate(index).name.lower()
     except ValueError:
         return f"end {index}"
+
+
+def ack_name(index: int) -> str:
+    """What the ``acknowledgements`` counter's index stands for, e.g. carried."""
+    try:
+        return AckFate(index).name.lower()
+    except ValueError:
+        return f"acknowledgement {index}"
 
 
 def fate_name(index: int) -> str:

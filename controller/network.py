@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from controller.limits import MOST_PER_SECOND
 from hosts.files.checked_file import Document, FileFault, read_text
 from hosts.files.fields import HostAddress, Port, Whole, parse_port
 from hosts.files.strict_yaml import Place
@@ -33,13 +34,22 @@ FEATURES = (
     "member_guard",
     "leader_watch",
     "term_filter",
+    "client_limit",
+    "read_route",
     "leader_route",
     "configuration",
     "append_fanout",
     "leader_gone",
+    "ack_gather",
 )
 """What switches do for Raft beyond forwarding; each can be left out, and taken away at run time. What each fills in
 which tables is in ``controller.desired``."""
+
+ON_REQUEST = frozenset({"read_route", "ack_gather"})
+"""Those that are off unless a file names them, or somebody turns them on: they change who serves clients, or what
+leaders are told."""
+
+BY_DEFAULT = tuple(name for name in FEATURES if name not in ON_REQUEST)
 
 
 class NetworkError(ValueError):
@@ -165,6 +175,16 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """How many requests a second may enter at a host's port."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    host: Name
+    per_second: Annotated[Whole, Field(ge=1, le=MOST_PER_SECOND)]
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """The compiled P4 program: BMv2 JSON and P4Info, relative to the working directory."""
 
@@ -188,7 +208,8 @@ class Network:
     cpu_port: Annotated[Whole, Field(ge=1, le=DEFAULT_CPU_PORT)] = DEFAULT_CPU_PORT
     filter_window_ms: Annotated[Whole, Field(ge=1, le=60_000)] = 100
     control_socket: Annotated[str, AfterValidator(_socket_path)] = "build/lab/controller.sock"
-    features: tuple[Feature, ...] = field(default=FEATURES)
+    features: tuple[Feature, ...] = field(default=BY_DEFAULT)
+    limits: tuple[Limit, ...] = ()
 
     def switch(self, name: str) -> Switch:
         """The switch of this name. Raises KeyError."""
@@ -254,6 +275,10 @@ def _problems(network: Network) -> Iterator[tuple[Place, str]]:
     yield from _twice(("groups",), "id", [group.id for group in network.groups])
     yield from _twice(("groups",), "slot", [group.slot for group in network.groups])
     yield from _twice(("groups",), "service", [group.service for group in network.groups])
+    yield from _twice(("limits",), "host", [limit.host for limit in network.limits])
+    for i, limit in enumerate(network.limits):
+        if limit.host not in hosts:
+            yield ("limits", i, "host"), f"no host is called {limit.host!r}"
     taken: dict[tuple[str, int], str] = {}
     ends: list[tuple[Place, str, str, str, int]] = [
         (("hosts", i), "switch", "port", host.switch, host.port) for i, host in enumerate(network.hosts)

@@ -6,15 +6,39 @@ from os.path import isfile
 from pathlib import Path
 from typing import Any
 
-from finsy import P4MulticastGroupEntry, P4Schema, P4TableAction, P4TableEntry, P4TableMatch
+from finsy import (
+    P4ActionProfileGroup,
+    P4ActionProfileMember,
+    P4IndirectAction,
+    P4Member,
+    P4MeterConfig,
+    P4MulticastGroupEntry,
+    P4Schema,
+    P4TableAction,
+    P4TableEntry,
+    P4TableMatch,
+)
 from finsy.proto import p4r
 
+from controller import limits
 from controller.desired import TABLES, Entry, Held, MulticastGroup, Operation, Write
+from controller.selectors import PROFILES, SELECT, ProfileGroup, ProfileMember
 
 LEADER_DIGEST = "leader_digest_t"
 GONE_DIGEST = "leader_gone_digest_t"
 SILENCE_DIGEST = "leader_silence_digest_t"
 DIGESTS = (LEADER_DIGEST, GONE_DIGEST, SILENCE_DIGEST)
+
+
+Found = P4TableEntry | P4MulticastGroupEntry | P4ActionProfileMember | P4ActionProfileGroup
+"""What a switch returns of what the controller has written."""
+
+READ_ALL = (
+    p4r.Entity(table_entry=p4r.TableEntry(meter_config=p4r.MeterConfig())),
+    P4MulticastGroupEntry(),
+    *(kind(profile) for profile in PROFILES.values() for kind in (P4ActionProfileMember, P4ActionProfileGroup)),
+)
+"""What asks for all of that, entries with the meters of those that have one."""
 
 
 class ProgramError(ValueError):
@@ -47,6 +71,9 @@ class Program:
         for table in TABLES:
             if self.schema.tables.get(table) is None:
                 raise ProgramError(f"{p4info} has no table {table}: it is not the program of this controller")
+        for profile in PROFILES.values():
+            if self.schema.action_profiles.get(profile) is None:
+                raise ProgramError(f"{p4info} has no action profile {profile}")
         for header in ("packet_in", "packet_out"):
             if self.schema.controller_packet_metadata.get(header) is None:
                 raise ProgramError(f"{p4info} has no controller header {header}")
@@ -59,27 +86,73 @@ class Program:
         entry = write.entry
         if isinstance(entry, MulticastGroup):
             return p4r.Update(type=_TYPES[write.operation], entity=_encode_group(entry))
-        action = None if write.operation is Operation.DELETE else P4TableAction(entry.action, **dict(entry.params))
-        table_entry = P4TableEntry(entry.table, match=P4TableMatch(entry.match), action=action)
+        if isinstance(entry, ProfileMember | ProfileGroup):
+            entity = _encode_profile(entry, write.operation is Operation.DELETE).encode(self.schema)
+            return p4r.Update(type=_TYPES[write.operation], entity=entity)
+        action: P4TableAction | P4IndirectAction | None = None
+        held = None
+        if write.operation is not Operation.DELETE:
+            held = _encode_meter(entry.meter)
+            params = dict(entry.params)
+            if entry.action == SELECT:
+                action = P4IndirectAction(group_id=params["group"])
+            else:
+                action = P4TableAction(entry.action, **params)
+        match = P4TableMatch(entry.match)
+        table_entry = P4TableEntry(entry.table, match=match, action=action, meter_config=held)
         return p4r.Update(type=_TYPES[write.operation], entity=table_entry.encode(self.schema))
 
-    def decode(self, found: P4TableEntry | P4MulticastGroupEntry) -> Held | None:
-        """What a switch returned; None for default actions and tables that are not the controller's."""
-        return _decode_group(found) if isinstance(found, P4MulticastGroupEntry) else self.decode_entry(found)
+    def decode(self, found: Found) -> Held | None:
+        """What a switch returned; None for default actions, and tables and profiles that are not the controller's."""
+        if isinstance(found, P4MulticastGroupEntry):
+            return _decode_group(found)
+        if isinstance(found, P4ActionProfileMember | P4ActionProfileGroup):
+            return self._decode_profile(found) if found.action_profile_id in PROFILES.values() else None
+        return self.decode_entry(found)
+
+    def _decode_profile(self, found: P4ActionProfileMember | P4ActionProfileGroup) -> Held:
+        if isinstance(found, P4ActionProfileGroup):
+            members = tuple(sorted(one.member_id for one in found.members or ()))
+            return ProfileGroup(found.action_profile_id, found.group_id, members)
+        name, args = (found.action.name, found.action.args) if found.action is not None else ("", {})
+        params = tuple((param.name, int(args[param.name])) for param in self.schema.actions[name].params)
+        return ProfileMember(found.action_profile_id, found.member_id, name.rpartition(".")[2], params)
 
     def decode_entry(self, table_entry: P4TableEntry) -> Entry | None:
         """A table's entry as a switch returned it; None for default actions and for tables of others."""
         if table_entry.table_id not in TABLES or table_entry.is_default_action or table_entry.is_const:
             return None
         action = table_entry.action
-        if not isinstance(action, P4TableAction):
-            return None
         held: dict[str, Any] = table_entry.match or {}
         fields = [field.alias for field in self.schema.tables[table_entry.table_id].match_fields]
         match = tuple((name, held.get(name, (0, 0))) for name in fields)
+        if isinstance(action, P4IndirectAction) and action.group_id is not None:
+            return Entry(table_entry.table_id, match, SELECT, (("group", action.group_id),))
+        if not isinstance(action, P4TableAction):
+            return None
         reference = self.schema.tables[table_entry.table_id].actions[action.name]
         params = tuple((param.name, int(action.args[param.name])) for param in reference.params)
-        return Entry(table_entry.table_id, match, action.name.rpartition(".")[2], params)
+        meter = _decode_meter(table_entry.meter_config, dict(params).get("per_second"))
+        return Entry(table_entry.table_id, match, action.name.rpartition(".")[2], params, meter)
+
+
+def _encode_meter(meter: limits.Meter | None) -> P4MeterConfig | None:
+    """One rate for both: green or red."""
+    if meter is None:
+        return None
+    return P4MeterConfig(cir=meter.per_second, cburst=meter.burst, pir=meter.per_second, pburst=meter.burst)
+
+
+def _decode_meter(found: P4MeterConfig | None, wished: int | None) -> limits.Meter | None:
+    return None if found is None else limits.as_read(found.cir, found.cburst, found.pir, found.pburst, wished)
+
+
+def _encode_profile(held: ProfileMember | ProfileGroup, goes: bool) -> P4ActionProfileMember | P4ActionProfileGroup:
+    if isinstance(held, ProfileMember):
+        action = None if goes else P4TableAction(held.action, **dict(held.params))
+        return P4ActionProfileMember(held.profile, member_id=held.id, action=action)
+    members = [] if goes else [P4Member(member, weight=1) for member in held.members]
+    return P4ActionProfileGroup(held.profile, group_id=held.id, max_size=0, members=members)
 
 
 def _encode_group(group: MulticastGroup) -> p4r.Entity:

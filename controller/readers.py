@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from finsy import P4ClientError, P4CounterData, P4MulticastGroupEntry, P4Schema, P4TableEntry
+from finsy import P4ClientError, P4CounterData, P4Schema, P4TableEntry
 
 from controller.client import P4RuntimeClient
 from controller.desired import FEATURES, Entry, MulticastGroup
-from controller.program import Program
+from controller.program import READ_ALL, Program
 from controller.reads import ReadError, counter_cells, shown_counters
+from controller.selectors import ProfileGroup, ProfileMember
 from controller.tasks import within
 
 ANSWER_S = 5.0
@@ -61,10 +62,10 @@ class _Connection:
 
 @dataclass(frozen=True)
 class Held:
-    """What a switch holds: the controller's entries, and multicast groups."""
+    """What a switch holds: the controller's entries, and what copies are made to and entries choose from."""
 
     entries: tuple[Entry, ...]
-    groups: tuple[MulticastGroup, ...] = ()
+    groups: tuple[MulticastGroup | ProfileMember | ProfileGroup, ...] = ()
 
 
 class Reader:
@@ -88,11 +89,10 @@ class Reader:
         await self._connection.close()
 
     async def _read(self, client: P4RuntimeClient) -> Held:
-        found = await client.read(P4TableEntry(), P4MulticastGroupEntry())
-        held = [self._program.decode(one) for one in found if isinstance(one, (P4TableEntry, P4MulticastGroupEntry))]
+        held = [self._program.decode(one) for one in await client.read(*READ_ALL)]
         return Held(
             tuple(one for one in held if isinstance(one, Entry)),
-            tuple(one for one in held if isinstance(one, MulticastGroup)),
+            tuple(one for one in held if one is not None and not isinstance(one, Entry)),
         )
 
     async def _count(
@@ -114,6 +114,7 @@ class CounterReader:
         """``ports`` and ``slots``: those that there are. The counters of all others are not looked at."""
         self._connection = _Connection(address, device_id)
         self._cells = {"port_rx": sorted(ports), "port_tx": sorted(ports), "redirects": sorted(slots)}
+        self._cells["over_limits"] = sorted(ports)
 
     async def read(self, timeout_s: float) -> dict[str, Any]:
         """As ``read_counters``; and ``features``: of each that counts what its entries matched, packets. Raises

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from finsy.proto import p4i
 
 from controller.client import P4RuntimeClient
 from controller.desired import TABLES
-from controller.names import end_name, fate_name, message_name, reason_name
+from controller.names import ack_name, end_name, fate_name, message_name, reason_name
 
 Count = dict[str, int]
 """``packets`` and ``bytes``."""
@@ -31,8 +31,9 @@ class ReadError(Exception):
 
 def read_counters(address: str, device_id: int, p4info: str | Path | p4i.P4Info | None = None) -> dict[str, Any]:
     """``messages`` by type, ``drops`` by reason, ``redirects`` by register slot, ``copies`` of messages to everybody
-    by their fate, ``ends`` of members by what became of that word, ``ports`` with ``rx`` and ``tx``. What is zero is
-    left out. Without ``p4info`` the switch's own is used. Raises ReadError."""
+    by their fate, ``ends`` of members by what became of that word, ``over_limits`` by port, ``reads`` that were taken
+    to a member by group and member, ``ports`` with ``rx`` and ``tx``. What is zero is left out. Without ``p4info``
+    the switch's own is used. Raises ReadError."""
     return _read(address, device_id, p4info, _counters)
 
 
@@ -79,12 +80,28 @@ def counter_cells(schema: P4Schema, cells: Mapping[str, Collection[int]]) -> lis
 
 
 async def _counters(client: P4RuntimeClient) -> dict[str, Any]:
-    return shown_counters(await client.read(*counter_cells(client.schema, {})))
+    wanted: list[Any] = list(counter_cells(client.schema, {}))
+    if any(table.alias == READS_TABLE for table in client.schema.tables):
+        wanted.append(P4TableEntry(READS_TABLE, counter_data=P4CounterData()))
+    return shown_counters(await client.read(*wanted))
+
+
+READS_TABLE = "reads_by_member"
+
+
+def _reads(entries: Iterable[Any]) -> Iterator[tuple[tuple[int, int], Count]]:
+    """((group, member), count) of each of ``reads_by_member``'s entries that were read."""
+    for entry in entries:
+        if isinstance(entry, P4TableEntry) and entry.table_id == READS_TABLE and entry.counter_data and entry.match:
+            counted = {"packets": entry.counter_data.packet_count, "bytes": entry.counter_data.byte_count}
+            if any(counted.values()):
+                yield (int(entry.match["group"]), int(entry.match["member"])), counted
 
 
 def shown_counters(entries: Iterable[Any]) -> dict[str, Any]:
     """Counters' cells, as read, in the form of ``read_counters``. Other entries are passed over."""
     held: dict[str, dict[int, Count]] = {}
+    entries = list(entries)
     for entry in entries:
         if not isinstance(entry, P4CounterEntry) or entry.index is None:
             continue
@@ -100,7 +117,12 @@ def shown_counters(entries: Iterable[Any]) -> dict[str, Any]:
         "drops": {reason_name(index): count for index, count in sorted(held.get("drops", {}).items())},
         "redirects": {str(index): count for index, count in sorted(held.get("redirects", {}).items())},
         "copies": {fate_name(index): count for index, count in sorted(held.get("copies", {}).items())},
+        "acknowledgements": {
+            ack_name(index): count for index, count in sorted(held.get("acknowledgements", {}).items())
+        },
         "ends": {end_name(index): count for index, count in sorted(held.get("ends", {}).items())},
+        "over_limits": {str(port): count for port, count in sorted(held.get("over_limits", {}).items())},
+        "reads": {f"{group}/{member}": count for (group, member), count in sorted(_reads(entries))},
         "ports": {
             str(port): {"rx": received.get(port, none), "tx": sent.get(port, none)}
             for port in sorted(received.keys() | sent.keys())
@@ -157,7 +179,7 @@ def _match_text(name: str, width: int, kind: object, held: Any) -> Any:
 
 def _value(name: str, width: int, value: Any) -> Any:
     """IPv4 and MAC addresses as people write them."""
-    if width == 32:
+    if width == 32 and "addr" in name:
         return str(IPv4Address(int(value)))
     if width == 48 and "mac" in name:
         return str(MACAddress(int(value))).replace("-", ":")
@@ -169,13 +191,16 @@ _SECTIONS = (
     ("drops", "drops"),
     ("redirects", "redirects, by slot"),
     ("copies", "copies of messages to everybody"),
+    ("acknowledgements", "acknowledgements at their leader's switch"),
     ("ends", "hosts' word that nobody is there"),
+    ("over_limits", "requests over the limit, by port"),
+    ("reads", "reads that were spread, by group/member"),
 )
 
 
 def format_counters(switches: Mapping[str, Mapping[str, Any]]) -> str:
-    """One table for all switches, a column each: a line per message type, drop reason, redirect slot, fate of copies
-    and of hosts' words, and port."""
+    """One table for all switches, a column each: a line per message type, drop reason, redirect slot, fate of copies,
+    of acknowledgements and of hosts' words, port with requests over its limit, member with spread reads, and port."""
     lines = [f"{'':28}" + "".join(f"{name:>14}" for name in switches)]
     for section, title in _SECTIONS:
         keys = list(dict.fromkeys(key for counters in switches.values() for key in counters[section]))

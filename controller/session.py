@@ -19,7 +19,6 @@ from finsy import (
     P4CounterData,
     P4DigestEntry,
     P4DigestList,
-    P4MulticastGroupEntry,
     P4PacketIn,
     P4PacketOut,
     P4TableEntry,
@@ -38,7 +37,7 @@ from controller.members import MembersTold
 from controller.names import ControllerKind
 from controller.network import Switch
 from controller.primacy import Primacy
-from controller.program import DIGESTS, GONE_DIGEST, LEADER_DIGEST, SILENCE_DIGEST, Program
+from controller.program import DIGESTS, GONE_DIGEST, LEADER_DIGEST, READ_ALL, SILENCE_DIGEST, Program
 from controller.tasks import within
 
 POLL_S = 0.05
@@ -354,7 +353,7 @@ class Session:
             await client.push()
             log.info("%s: program installed in %.0f ms", self.name, (time.monotonic() - began) * 1000)
         await self._subscribe(client)
-        found = [self._program.decode(entry) for entry in await client.read(P4TableEntry(), P4MulticastGroupEntry())]
+        found = [self._program.decode(entry) for entry in await client.read(*READ_ALL)]
         self.entries = tuple(entry for entry in found if entry is not None)
         self._unread = False
         self._owner.found(self, self.entries)

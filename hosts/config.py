@@ -66,6 +66,8 @@ class Acknowledgements(Enum):
     """At once."""
     LAZY = "lazy"
     """The fastest that a quorum needs at once, the others some milliseconds later, several with one message."""
+    GATHERED = "gathered"
+    """At once; the leader's switch keeps what no quorum needs, and brings it along with what one does."""
 
 
 class Network(Enum):
@@ -149,6 +151,13 @@ class Cluster:
     def takes_hints(self) -> bool:
         """Whether members take CampaignHints: only behind switches that let in nobody's but their controller's."""
         return self.hints.from_network and self.network is Network.P4
+
+    @property
+    def gathers(self) -> bool:
+        """Whether leaders let the network gather acknowledgements: without a key they believe of such ones only what
+        comes through switches that let in none but their members'."""
+        trusted = self.network is Network.P4 or self.key_file is not None
+        return self.acknowledgements is Acknowledgements.GATHERED and trusted
 
     @property
     def listens_for_ends(self) -> bool:
@@ -243,7 +252,7 @@ class _ClusterFile(BaseModel):
     reads: Literal["quorum", "lease", "log"] = "quorum"
     mtu: Annotated[Whole, Field(ge=LEAST_MTU, le=65_535)] = DEFAULT_MTU
     hints: HintsField = Hints.BOTH
-    acknowledgements: Literal["eager", "lazy"] = "eager"
+    acknowledgements: Literal["eager", "lazy", "gathered"] = "eager"
     network: Literal["plain", "p4"] = "plain"
 
     def cluster_of(self, folder: Path) -> Cluster:
@@ -303,7 +312,7 @@ def parse(text: str, source: str = "cluster.yaml") -> Loaded:
     try:
         document = Document.of_yaml(text, source)
         file = document.check(_ClusterFile)
-        for check in (_check_timing, _check_members, _check_services, _check_names):
+        for check in (_check_timing, _check_members, _check_services, _check_names, _check_gathering):
             check(file, document)
     except FileFault as fault:
         raise ConfigError(str(fault)) from fault
@@ -365,6 +374,15 @@ def _check_names(file: _ClusterFile, document: Document) -> None:
     for member, name in file.names.items():
         if owner.setdefault(name, member) != member:
             raise document.fault(("names", member), f"{name!r} is member {owner[name]}'s name or id already")
+
+
+def _check_gathering(file: _ClusterFile, document: Document) -> None:
+    """What a packet says of others than its sender is believed by the key, or for the switches that let it in."""
+    if file.acknowledgements == "gathered" and file.network == "plain" and file.key_file is None:
+        raise document.fault(
+            ("acknowledgements",),
+            "gathered is for switches that run raft.p4 (network: p4), or for members with a key (key_file)",
+        )
 
 
 def _doubts(cluster: Cluster) -> Iterator[str]:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from hosts.addresses import addresses_in, shown, tell
-from hosts.config import Address
+from hosts.config import TICK_MS, Address
 from hosts.control.losses import problems
 from hosts.measures import CommitStages, RoundTrips
 from hosts.net.batches import Answers
@@ -19,6 +19,7 @@ from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.errors import InvalidChange, Unreachable
 from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
 from hosts.raft.patience import Cause
+from hosts.raft.reads import PATIENCE_HEARTBEATS
 from hosts.raft.snapshot import MemorySink, Sink, Snapshot
 from hosts.service.admission import Admission, Candidate
 from hosts.service.checking import STEPS, Steps
@@ -29,10 +30,12 @@ from hosts.service.requests import (
     READS,
     WRITES,
     Encoded,
+    Operation,
     Outcome,
     Reply,
     Request,
     RequestFault,
+    operation_in,
     pack_command,
 )
 from hosts.service.snapshots import NEVER, Policy, Snapshots
@@ -66,11 +69,14 @@ HOLD_S = 0.005
 
 NO_TIME = float("inf")
 
+READS_SERVED = ("leader", "follower", "stale", "given_up")
+"""As a leader; as a follower, by its leader's index; at once, from what was applied; not in time, by a follower."""
+
 MAX_WAITING = 65_536
 """Requests that wait to be committed, and committed entries that wait to be applied: with more, a leader is busy."""
 
 _NONCE_BYTES = 8
-_REJECT = int(Flag.REJECT)
+_REJECT, _READ = int(Flag.REJECT), int(Flag.READ)
 
 
 @dataclass(slots=True)
@@ -191,6 +197,8 @@ class Group:
         """Leaders of whom their host said, while this member followed them, that nobody is there."""
         self.hints_taken = dict.fromkeys(Cause, 0)
         """How often a hint has counted, by its cause."""
+        self.reads_served = dict.fromkeys(READS_SERVED, 0)
+        """Reads that took no log entry, by how they were served."""
         self._failed = 0
         """Requests that were in the log and whose fate their client was not told, as the leader was no longer one."""
         self._refused = 0
@@ -210,6 +218,8 @@ class Group:
     def _pass_idle_ticks(self, count: int) -> bool:
         """Let ticks pass at which nothing is done, all at once; False if they must be given one by one."""
         idle = self.core.role is not Role.LEADER and count < self._snapshots.idle_ticks
+        if self._readers.waits_here:
+            return False
         if not idle or not self.core.pass_idle_ticks(count):
             return False
         self._snapshots.pass_idle_ticks(count)
@@ -231,7 +241,7 @@ class Group:
     @property
     def idle_ticks(self) -> int:
         """The tick that may do something next, as the core's."""
-        if self._moves.by_member:
+        if self._moves.by_member or self._readers.waits_here:
             return 1
         idle, snapshots = self.core.idle_ticks, self._snapshots.idle_ticks
         if snapshots < idle:
@@ -250,7 +260,7 @@ class Group:
         """Whether ``flush`` has more to do than it does at a time."""
         if self._farewells or self._admission.turns or (self._unapplied and not self._snapshots.loading):
             return True
-        return bool(self._readers.by_key) and self._readers.are_due(self.machine.applied_index)
+        return bool(self._readers.by_key) and not self._snapshots.loading and self._are_due()
 
     def step(self, message: Message) -> None:
         """A message from another member."""
@@ -288,7 +298,7 @@ class Group:
             ready = core.ready()
         if self._unapplied and not self._snapshots.loading:
             self._apply()
-        if self._readers.by_key:
+        if self._readers.by_key or self._readers.waits_here:
             self._answer_readers()
         if core.role is not Role.LEADER:
             self._give_up()
@@ -414,7 +424,7 @@ class Group:
     def request(self, header: Header, payload: Encoded, address: Address) -> None:
         """A whole request from a client."""
         nonce = int.from_bytes(payload[:_NONCE_BYTES], "big")
-        if self._is_known(header, nonce, address):
+        if self._is_known(header, nonce, address, self._may_serve(header, operation_in(payload))):
             return
         try:
             request = Request.unpack(payload)
@@ -435,13 +445,21 @@ class Group:
             self._refused += 1
             self._reply(header, Reply(nonce, Outcome.BUSY, self.core.id, body=text.encode()), address)
 
-    def _is_known(self, header: Header, nonce: int, address: Address) -> bool:
-        """Whether a request is answered hereby, or dealt with already; its answer goes to where it came from last."""
+    def _may_serve(self, header: Header, operation: Operation | None) -> bool:
+        """Whether a member need not lead to serve a request: it is to read, and whoever asks lets switches choose by
+        whom, or would take what any member holds."""
+        if operation is Operation.GET_STALE:
+            return True
+        return bool(header.flags & _READ) and operation in READS and not self._reads_through_log
+
+    def _is_known(self, header: Header, nonce: int, address: Address, may_serve: bool = False) -> bool:
+        """Whether a request is answered hereby, or dealt with already; its answer goes to where it came from last.
+        ``may_serve``: also if this member does not lead."""
         known = self.machine.sessions.reply_of(header.log_term, nonce, header.index)
         if known is not None:
             self._reply(header, known, address)
             return True
-        if self._turn_away(header, nonce, address):
+        if not may_serve and self._turn_away(header, nonce, address):
             return True
         key = (header.log_term, header.index, nonce)
         index = self._asked.get(header.log_term, {}).get((header.index, nonce))
@@ -467,6 +485,9 @@ class Group:
     def _admit(self, header: Header, request: Request, payload: Encoded, address: Address) -> None:
         """Into the log with a request, or among the reads."""
         try:
+            if request.operation is Operation.GET_STALE:
+                self._read_stale(Reader(header, request, address))
+                return
             if request.operation in READS and not self._reads_through_log:
                 self._read(Reader(header, request, address))
                 return
@@ -502,12 +523,38 @@ class Group:
             raise Busy(f"{len(self._readers)} reads are waiting")
         # A term that has ended since the last flush takes its readers with it.
         self._give_up_readers()
-        self._readers.add(self.core.read(self._outputs.overdue_ticks()), self.core.current_term, reader)
+        core = self.core
+        if core.role is not Role.LEADER and reader.header.flags & _READ:
+            due = core.ticks + PATIENCE_HEARTBEATS * core.config.heartbeat_ticks
+            self._readers.add_here(core.read_here(), due, reader)
+        else:
+            self._readers.add(core.read(self._outputs.overdue_ticks()), core.current_term, reader)
+
+    def _read_stale(self, reader: Reader) -> None:
+        """At once, if the state is not too old. Who has not heard of the session yet has to find out more, too."""
+        age = self._age_ms()
+        request, session = reader.request, reader.header.log_term
+        if age is None or age > request.age_ms or not self.machine.sessions.knows(session, request.nonce):
+            self._read(reader)
+            return
+        self.reads_served["stale"] += 1
+        self._reply(reader.header, self.machine.read(session, request), reader.address)
+
+    def _age_ms(self) -> int | None:
+        """Up to how long ago what is applied was current, None if that is not known."""
+        if self._snapshots.loading:
+            return None
+        age = self.core.age(self.machine.applied_index, self._outputs.overdue_ticks())
+        return None if age is None else age * TICK_MS
+
+    def _are_due(self) -> bool:
+        return self._readers.are_due(self.machine.applied_index)
 
     def _answer_readers(self) -> None:
         effort = 0
-        while effort < self._pace.effort and self._readers.are_due(self.machine.applied_index):
+        while effort < self._pace.effort and not self._snapshots.loading and self._are_due():
             reader = self._readers.take_due()
+            self.reads_served["leader" if reader.due is None else "follower"] += 1
             reply = self.machine.read(reader.header.log_term, reader.request)
             self._reply(reader.header, reply, reader.address)
             effort += 4 + (len(reply.body) >> 8)
@@ -515,6 +562,11 @@ class Group:
 
     def _give_up_readers(self) -> None:
         lost = self._readers.expire(self.core.role is Role.LEADER, self.core.current_term)
+        overdue = self._readers.overdue(self.core.ticks)
+        if overdue:
+            self.reads_served["given_up"] += len(overdue)
+            self.core.forget_reads({one.number for one in overdue})
+            lost += overdue
         if lost:
             self._part_with(self._not_leader(one.header, one.request.nonce, one.address) for one in lost)
 
@@ -609,7 +661,10 @@ class Group:
                 "proposals_applied": max(0, self.machine.applied_index - self._found_entries),
                 "proposals_failed": self._failed,
                 "proposals_refused": self._refused,
+                **{f"reads_{name}": count for name, count in self.reads_served.items()},
+                **{f"reads_questions_{name}": count for name, count in asdict(self.core.asking_counts).items()},
                 **{f"fanout_{name}": count for name, count in asdict(self.core.fanout_counts).items()},
+                **{f"gather_{name}": count for name, count in asdict(self.core.gather_counts).items()},
                 **{
                     f"acknowledgements_{name}": count
                     for name, count in asdict(self.core.acknowledgement_counts).items()

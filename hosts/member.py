@@ -135,12 +135,13 @@ class Member:
             cluster.id,
             peers,
             cluster.reassembly_mib << 20,
-            Handlers(self.step, self.request, self.refuse, self.unreachable, self.hint),
+            Handlers(self.step, self.request, self.refuse, self.unreachable, self.hint, self.is_news),
             surroundings,
             seal,
             cluster.mtu,
             refusals=cluster.hints.from_hosts,
             hints=cluster.takes_hints,
+            gathers=cluster.gathers,
             services={
                 group.id: service
                 for group in cluster.groups_of(number)
@@ -211,6 +212,7 @@ class Member:
             "snapshot_pace_ticks": SNAPSHOT_PACE_TICKS,
             "fanout": cluster.copying_service(born) is not None,
             "fanout_trial_ticks": FANOUT_TRIAL_MS // TICK_MS,
+            "gather": cluster.gathers,
             "lazy_acknowledgements": cluster.acknowledgements is Acknowledgements.LAZY,
         }
         config = Config(
@@ -256,6 +258,11 @@ class Member:
     def step(self, group: int, message: Message) -> None:
         """A message from another member has arrived."""
         self.groups[group].step(message)
+
+    def is_news(self, header: Header, round: int) -> bool:
+        """Whether an acknowledgement that another member's packet has brought says more than is known."""
+        core = self.groups[header.group].core
+        return core.is_news(header.source, header.term, header.index, round)
 
     def unreachable(self, group: int, member: int) -> None:
         """The host of another member says that nobody is there."""

@@ -266,6 +266,7 @@ class Node:
             "counters": {**self._transport.counters(), "syncs": self._writer.syncs},
             "peers": self._transport.peers(),
             "fan_outs": self._transport.fan_outs(),
+            "gathered": dict(sorted(self._transport.gathered.items())),
             "paths": self._transport.paths(),
         }
         if durations:

@@ -20,7 +20,9 @@ from hosts.wire import DEFAULT_PORT, VERSION, Flag, flag_names
 TYPE_NAMES = {int(kind): kind.name.title().replace("_", "") for kind in MessageType}
 """AppendEntries for APPEND_ENTRIES, and so on: the names of the wire format's table."""
 
-FLAG_NAMES = [flag.name or "" for flag in sorted(Flag)]
+_NAMES = {int(flag): flag.name or "" for flag in Flag}
+FLAG_NAMES = [_NAMES.get(1 << bit, f"FLAG_{1 << bit:#x}") for bit in range(8)]
+"""By bit."""
 
 
 class _Flags(FlagsField):

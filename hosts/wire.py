@@ -55,12 +55,17 @@ class Flag(IntFlag):
 
     REJECT = 0x01
     FANOUT = 0x02
-    THIN = 0x04
+    GATHER = 0x04
+    """An AppendEntries: its acknowledgement may be gathered. In that it stands, too."""
     NO_STEER = 0x08
     LAZY = 0x08
     """NO_STEER's bit, which means something else in an AppendEntries."""
     MORE = 0x10
     FRAGMENT = 0x20
+    GATHERED = 0x40
+    """An AppendEntriesReply in front of whose payload the leader's switch has put others'."""
+    READ = 0x80
+    """A client's request that only reads: switches may take it to any member."""
 
 
 def flag_names(message_type: int, flags: int) -> tuple[str, ...]:
@@ -69,11 +74,10 @@ def flag_names(message_type: int, flags: int) -> tuple[str, ...]:
     return tuple("LAZY" if name == "NO_STEER" and message_type == _APPEND_ENTRIES else name for name in names)
 
 
-ALL_FLAGS = 0x3F
-
 # Arithmetic with plain integers is several times as fast as with flags, and this is done for every datagram.
 _REJECT, _FANOUT, _LAZY = int(Flag.REJECT), int(Flag.FANOUT), int(Flag.LAZY)
-_MORE, _FRAGMENT = int(Flag.MORE), int(Flag.FRAGMENT)
+_MORE, _FRAGMENT, _READ = int(Flag.MORE), int(Flag.FRAGMENT), int(Flag.READ)
+_GATHER, _GATHERED = int(Flag.GATHER), int(Flag.GATHERED)
 
 
 class WireError(ValueError):
@@ -128,8 +132,8 @@ class Header:
 
     @classmethod
     def unpack(cls, datagram: bytes) -> Header:
-        """Read a datagram's header. Raises WireError for a short one, another version, unknown types or flags,
-        a non-zero reserved field, and terms or indexes of 2^63 and above."""
+        """Read a datagram's header. Raises WireError for a short one, another version, unknown types, flags on types
+        that have none, a non-zero reserved field, and terms or indexes of 2^63 and above."""
         if len(datagram) < HEADER_BYTES:
             raise WireError(f"{len(datagram)} bytes are too short for a header of {HEADER_BYTES}")
         version, kind, flags, source, target, reserved, group, term, index, log_term, commit = _HEADER.unpack_from(
@@ -139,10 +143,16 @@ class Header:
             raise WireError(f"version {version} is not {VERSION}")
         if kind not in _KNOWN_TYPES:
             raise WireError(f"unknown message type {kind}")
-        if flags & ~ALL_FLAGS or reserved:
-            raise WireError(f"unknown flags {flags:#x} or reserved byte {reserved:#x}")
+        if reserved:
+            raise WireError(f"reserved byte {reserved:#x}")
         if flags & _FANOUT and kind != _APPEND_ENTRIES:
             raise WireError("FANOUT is for AppendEntries only")
+        if flags & _READ and kind != _CLIENT_REQUEST:
+            raise WireError("READ is for clients' requests only")
+        if flags & _GATHERED and (
+            kind != _APPEND_ENTRIES_REPLY or flags != _GATHER | _GATHERED or log_term or commit
+        ):
+            raise WireError("GATHERED is for acknowledgements with GATHER only")
         # The highest bit of any of them.
         if kind < FIRST_CLIENT_TYPE and term | index | log_term | commit > MAX_TERM:
             raise WireError("a term or index of 2^63 or above")
@@ -151,7 +161,8 @@ class Header:
 
 _TYPES = {int(kind): kind for kind in MessageType}
 _KNOWN_TYPES = frozenset(_TYPES)
-_APPEND_ENTRIES = int(MessageType.APPEND_ENTRIES)
+_APPEND_ENTRIES, _CLIENT_REQUEST = int(MessageType.APPEND_ENTRIES), int(MessageType.CLIENT_REQUEST)
+_APPEND_ENTRIES_REPLY = int(MessageType.APPEND_ENTRIES_REPLY)
 _REPLIES = frozenset(
     {
         MessageType.PRE_VOTE_REPLY,
@@ -314,6 +325,7 @@ def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = Fals
     """A message between members as header and payload; the payload may be larger than a datagram. ``fanout``: the
     network is to copy it."""
     flags = (_REJECT if message.reject else 0) | (_MORE if message.more else 0) | (_LAZY if message.lazy else 0)
+    flags |= _GATHER if message.gather else 0
     header = Header(
         message.type,
         message.source,
@@ -349,14 +361,15 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
     entries: tuple[Entry, ...] = ()
     data = b""
     log_id = 0
-    lazy = copied = False
+    lazy = copied = gather = False
     kind, flags = _TYPES[header.type], header.flags
     if kind is MessageType.APPEND_ENTRIES:
-        lazy, copied = flags & _LAZY != 0, flags & _FANOUT != 0
+        lazy, copied, gather = flags & _LAZY != 0, flags & _FANOUT != 0, flags & _GATHER != 0
         if len(payload) > PEER_PREFIX_BYTES:
             entries = _unpack_entries(header, payload)
     elif kind in _REPLIES:
         log_id = _unpack_log_id(payload)
+        gather = kind is MessageType.APPEND_ENTRIES_REPLY and flags & _GATHER != 0
     else:
         data = bytes(memoryview(payload)[PEER_PREFIX_BYTES:])
     return Message(
@@ -375,6 +388,7 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
         log_id,
         lazy,
         copied,
+        gather=gather,
     )
 
 

@@ -12,17 +12,21 @@
 //   leader_watch   remembers the leader and its term; tells the controller of a new one; answers ticks
 //   leader_silence tells the controller of a leader that its followers miss, too
 //   term_filter    drops requests of a lower term while the leader is heard
+//   client_limit   edge: no more client requests a second than the port's limit
+//   read_route     edge: client requests that only read go to the members in turn
 //   leader_route   edge: client requests go to the leader
 //   configuration  edge: the group's committed members, told by its leader, go to the controller
 //   append_fanout  a leader's AppendEntries to everybody is copied along a tree
 //   leader_gone    edge: a host's own word that no member is there any more goes to the controller
 //   ipv4_forward   longest prefix match
+//   ack_gather     at the leader's own switch, acknowledgements of entries go on together once a quorum has news
 //   drop_count     every drop under its reason
 //                |
 //   fanout_copy    egress: each copy gets its member's address; what leaves is counted by port
 //
-// The safety rule: a switch may drop, duplicate, reorder and delay any packet and redirect client requests. Of a Raft
-// header or payload it changes one field only: a copy of what a leader sent to everybody names its receiver as target.
+// The safety rule: a switch may drop, duplicate, reorder and delay any packet, redirect client requests, and carry an
+// acknowledgement in another one's packet, as it was sent. Of a Raft header or payload it changes one field only: a copy
+// of what a leader sent to everybody names its receiver as target.
 // It never invents a vote, an acknowledgement or an entry. All of its state is soft: with every table but ipv4_lpm
 // empty, packets just pass.
 //
@@ -47,11 +51,14 @@
 #include "include/leader_silence.p4"
 #include "include/term_filter.p4"
 #include "include/update_udp_checksum.p4"
+#include "include/client_limit.p4"
+#include "include/read_route.p4"
 #include "include/leader_route.p4"
 #include "include/configuration.p4"
 #include "include/append_fanout.p4"
 #include "include/leader_gone.p4"
 #include "include/ipv4_forward.p4"
+#include "include/ack_gather.p4"
 #include "include/drop_count.p4"
 #include "include/fanout_copy.p4"
 #include "include/egress.p4"
@@ -80,7 +87,13 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
       term_filter.apply(hdr, meta);
     }
     if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
-      leader_route.apply(hdr, meta);
+      client_limit.apply(hdr, meta, standard_metadata);
+    }
+    if (hdr.raft.isValid() && meta.drop_reason == DropReason.none) {
+      read_route.apply(hdr, meta);
+      if (!meta.spread) {
+        leader_route.apply(hdr, meta);
+      }
       configuration.apply(hdr, meta, standard_metadata);
       append_fanout.apply(hdr, meta, standard_metadata);
     }
@@ -89,6 +102,9 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     }
     if (!meta.fanout && meta.drop_reason == DropReason.none) {
       ipv4_forward.apply(hdr, meta, standard_metadata);
+    }
+    if (hdr.ack.isValid() && meta.group_known && meta.registered && meta.drop_reason == DropReason.none) {
+      ack_gather.apply(hdr, meta, standard_metadata);
     }
     drop_count.apply(meta, standard_metadata);
   }

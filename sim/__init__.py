@@ -9,7 +9,7 @@ client, workload      clients around the client's own protocol, and what they as
 control, control_plane
                       controllers around the controller's own decisions, and which one rules
 network, fabric, frames
-                      datagrams, and switches with the compiled program
+                      datagrams, and switches with the compiled program; `gathered`: what these carry for members
 faults/               what befalls the cluster
 invariants, checks/, violation
                       what must hold after every step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -18,7 +18,7 @@ from sim.scene import Scene
 from sim.violation import Violation
 
 _FLAGS_AT = 2
-_MORE = int(Flag.MORE)
+_MORE, _READ = int(Flag.MORE), int(Flag.READ)
 
 Done = Callable[[Call], None]
 
@@ -39,6 +39,7 @@ class Client:
         servers: list[Address],
         *,
         steer: bool,
+        spread: bool = True,
     ) -> None:
         self._scene = scene
         self._counts = scene.counts
@@ -48,7 +49,9 @@ class Client:
         self.port = port
         self.group = group
         self._events = scene.events
-        self._protocol = self.protocol(servers, group, Random(f"client/{scene.plan.seed}/{name}"), steer=steer)
+        self._protocol = self.protocol(
+            servers, group, Random(f"client/{scene.plan.seed}/{name}"), steer=steer, spread=spread
+        )
         self._done: dict[Call, Done] = {}
         self._wake_at = 1 << 62
 
@@ -117,6 +120,33 @@ class Client:
             if call.reply.outcome is not Outcome.OK:
                 told = f"{call.reply.outcome.name} of {call.request}: {call.reply.text}"
                 raise Violation("sessions", f"{self.name} is told {told}")
+
+
+class RovingProtocol(ClientProtocol):
+    """That of a client which sends what may be spread to any member, as if a switch had done so; and which says of
+    some writes that they read."""
+
+    def __init__(self, servers: Iterable[Address], group: int, random: Random, **options: Any) -> None:
+        super().__init__(servers, group, random, **options)
+        self._roves = Random(random.getrandbits(64))
+
+    def _header(self, call: Call, sequence: int | None = None, more: int = 0) -> Header:
+        header = super()._header(call, sequence, more)
+        if call.tries == 1 and call.session and not call.spread and self._roves.random() < 0.2:
+            self.counters["writes that say they read"] += 1
+            return replace(header, flags=header.flags | _READ)
+        return header
+
+    def _put(self, datagram: bytes, address: Address) -> None:
+        if len(datagram) > _FLAGS_AT and datagram[_FLAGS_AT] & _READ:
+            address = self._roves.choice(self.servers.everyone())
+        super()._put(datagram, address)
+
+
+class Rover(Client):
+    """A client that needs no switch to have its reads spread."""
+
+    protocol = RovingProtocol
 
 
 class HoardingProtocol(ClientProtocol):

@@ -133,6 +133,15 @@ class SimController:
         """Take a feature out of all switches, or put it back."""
         self._tell(self.decisions.set_feature, name, on)
 
+    def set_limit(self, host: str, per_second: int | None) -> None:
+        """Limit what enters at a host's port, or limit it no more."""
+        self._tell(self.decisions.set_limit, host, per_second)
+
+    def rules(self, switch: str) -> bool:
+        """Whether a switch holds what this controller wishes, as far as that is known."""
+        session = self.sessions[switch]
+        return session.ready and not session.update and not session.unread and self.leads(session)
+
     def _draw(self, low_ms: float, high_ms: float) -> int:
         slow = self._rivals.slowness
         return round(self._random.uniform(low_ms, high_ms) * MS * slow)
@@ -344,7 +353,7 @@ class SimController:
         if not session.here or not self.leads(session):
             return
         if name == GONE_DIGEST:
-            self._tell(self.decisions.host_told, session.name, str(IPv4Address(fields[0])))
+            self._tell(self.decisions.host_told, session.name, str(IPv4Address(fields[0])), self._now)
             return
         group, slot, leader, term = fields
         if name == LEADER_DIGEST:

@@ -76,6 +76,10 @@ class ControlPlane:
                 return controller
         return None
 
+    def primary_of(self, name: str) -> SimController | None:
+        """The controller that rules the switch of that name."""
+        return None if self._fabric is None else self.primary(self._fabric.switches[name])
+
     # -- what switches tell ---------------------------------------------------------------------------------------
 
     def packet_in(self, switch: SimSwitch, frame: bytes) -> None:

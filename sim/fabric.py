@@ -7,7 +7,7 @@ safety rule is checked: what leaves a switch is what entered it.
 from __future__ import annotations
 
 import struct
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -16,14 +16,19 @@ from random import Random
 from typing import Protocol
 
 from controller.desired import Entry, Held, MulticastGroup, Operation, Write
-from controller.names import ControllerKind, DropReason, EndFate
+from controller.names import AckFate, ControllerKind, DropReason, EndFate
 from controller.program import GONE_DIGEST
+from controller.selectors import PROFILE_GROUPS, PROFILE_MEMBERS, PROFILES, SELECT, ProfileGroup, ProfileMember
+from hosts.config import Address
 from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import Flag
-from p4switch.pipeline.entities import Replica
+from p4switch.pipeline.entities import EntryAction, Replica
+from p4switch.pipeline.entities import Group as Selection
 from p4switch.pipeline.native import FLAGS
-from p4switch.pipeline.pipeline import Exact, Lpm, Match, Pipeline
-from sim.frames import PAYLOAD_AT, fold, unpack_icmp, word_sum
+from p4switch.pipeline.pipeline import Exact, Lpm, Match, MeterRates, Pipeline
+from sim.checks.limits import LimitWatch
+from sim.frames import PAYLOAD_AT, fold, unpack, unpack_icmp, word_sum
+from sim.gathered import Kept, is_gathered
 from sim.scene import Scene
 from sim.violation import Violation
 from topo.lab.configs import CPU_PORT
@@ -56,11 +61,15 @@ class SimSwitch:
         """Packets that have left it so far, in all its lives."""
         self.changes = 0
         """Updates of its tables so far, in all its lives."""
+        self.metered = 0
+        """How often a meter was set: it is full then."""
         self.refused = 0
         """Packets that the guard has dropped in this life, as last looked at."""
+        self.kept = Kept()
         self._template = template
         self._counts = counts
         self._tables = {one.rsplit(".", 1)[-1]: one for one in template.program.tables}
+        self._actions = {one.name.rsplit(".", 1)[-1]: one.name for one in template.program.actions.values()}
         self.pipeline = self._new()
         self._drops = self._counter("drops")
 
@@ -80,10 +89,15 @@ class SimSwitch:
         self.pipeline = self._new()
         self.held = {}
         self.refused = 0
+        self.kept = Kept()
 
     def refused_members(self) -> int:
         """Packets that the guard has dropped."""
         return self.pipeline.counter(self._drops, DropReason.NOT_MEMBER)[0]
+
+    def over_limits(self) -> int:
+        """Packets that were dropped for a limit, in this life."""
+        return self.pipeline.counter(self._drops, DropReason.OVER_LIMIT)[0]
 
     def collect(self) -> None:
         """Add the program's counters to the run's."""
@@ -94,6 +108,9 @@ class SimSwitch:
         for fate, (packets, _) in enumerate(self.pipeline.counters(self._counter("ends"))):
             if packets:
                 self._counts[f"ends: {EndFate(fate).name.lower()}"] += packets
+        for fate, (packets, _) in enumerate(self.pipeline.counters(self._counter("acknowledgements"))):
+            if packets:
+                self._counts[f"acknowledgements at switches: {AckFate(fate).name.lower()}"] += packets
         for counter in ("redirects", "copies"):
             self._counts[counter] += sum(packets for packets, _ in self.pipeline.counters(self._counter(counter)))
 
@@ -111,14 +128,20 @@ class SimSwitch:
         if isinstance(entry, MulticastGroup):
             self._write_group(write.operation, entry)
             return
+        if isinstance(entry, ProfileMember | ProfileGroup):
+            self._write_profile(write.operation, entry)
+            return
         table = self._tables[entry.table]
-        action = f"{table.rsplit('.', 1)[0]}.{entry.action}"
+        action: EntryAction = f"{table.rsplit('.', 1)[0]}.{entry.action}"
         params = [value for _, value in entry.params]
+        if entry.action == SELECT:
+            action = Selection(self._handle_of(PROFILE_GROUPS, PROFILES[entry.table], params.pop()))
         if write.operation is Operation.INSERT:
             if entry.key in self.held:
                 raise KeyError(entry)
             handle = self.pipeline.insert(table, [_match(value) for _, value in entry.match], action, params)
             self.held[entry.key] = entry, handle
+            self._write_meter(table, handle, entry)
             return
         _, handle = self.held[entry.key]
         if write.operation is Operation.MODIFY:
@@ -127,6 +150,16 @@ class SimSwitch:
         else:
             self.pipeline.delete(table, handle)
             del self.held[entry.key]
+            return
+        self._write_meter(table, handle, entry)
+
+    def _write_meter(self, table: str, handle: int, entry: Entry) -> None:
+        """An update without a meter takes the entry's away, as P4Runtime has it."""
+        if self.pipeline.program.tables[table].direct_meter:
+            held = entry.meter
+            rates = None if held is None else MeterRates(held.per_second, held.burst, held.per_second, held.burst)
+            self.pipeline.set_entry_meter(table, handle, rates)
+            self.metered += 1
 
     def _write_group(self, operation: Operation, group: MulticastGroup) -> None:
         if (group.key in self.held) is (operation is Operation.INSERT):
@@ -137,6 +170,33 @@ class SimSwitch:
         else:
             self.pipeline.set_multicast_group(group.id, [Replica(port, at) for port, at in group.replicas])
             self.held[group.key] = group, group.id
+
+    def _write_profile(self, operation: Operation, held: ProfileMember | ProfileGroup) -> None:
+        if (held.key in self.held) is (operation is Operation.INSERT):
+            raise KeyError(held)
+        pipeline, profile = self.pipeline, held.profile
+        handle = self.held[held.key][1] if held.key in self.held else 0
+        is_group = isinstance(held, ProfileGroup)
+        if operation is Operation.DELETE:
+            (pipeline.delete_group if is_group else pipeline.delete_member)(profile, handle)
+            del self.held[held.key]
+            return
+        if isinstance(held, ProfileGroup):
+            members = [self._handle_of(PROFILE_MEMBERS, profile, member) for member in held.members]
+            if operation is Operation.INSERT:
+                handle = pipeline.add_group(profile, members)
+            else:
+                pipeline.set_group(profile, handle, members)
+        else:
+            action, params = self._actions[held.action], [value for _, value in held.params]
+            if operation is Operation.INSERT:
+                handle = pipeline.add_member(profile, action, params)
+            else:
+                pipeline.modify_member(profile, handle, action, params)
+        self.held[held.key] = held, handle
+
+    def _handle_of(self, kind: str, profile: str, number: int) -> int:
+        return self.held[f"{kind}.{profile}", (("id", number),)][1]
 
     def packets_of(self, entry: Entry) -> int:
         """How many packets have hit an entry."""
@@ -180,15 +240,24 @@ class Fabric:
         self._edges = {host.name: (host.switch, host.port) for host in topology.hosts}
         self.cut: Counter[tuple[str, int]] = Counter()
         """Directions of links that lose everything, by sending end."""
+        self.gathered: deque[tuple[str, Address, bytes]] = deque(maxlen=50)
+        """The latest packets with several members' acknowledgements: the leader's host, their carrier's address, and
+        the datagram."""
         self.late_links = 0.0
+        self.limits: LimitWatch | None = None
+        """Who looks at what limits drop."""
         self._random = Random(f"fabric/{scene.plan.seed}")
 
     def from_host(self, host: str, frame: bytes, hostile: bool) -> None:
         """A frame enters at a host's port. The guard must let pass what members themselves send."""
         switch, port = self._edges[host]
         one = self.switches[switch]
-        before = one.left
+        before, over = one.left, one.over_limits() if one.up and self.limits is not None else 0
         self.enter(switch, port, frame)
+        if self.limits is not None and one.up:
+            dropped = one.over_limits() > over
+            if dropped or one.left > before:
+                self.limits.look(host, frame, self._events.now, (one.life, one.metered), dropped=dropped)
         if one.left == before and one.up:
             refused = one.refused_members()
             if refused != one.refused and not hostile and self._never_changed(frame):
@@ -217,14 +286,21 @@ class Fabric:
             else:
                 output = observer.step(one, port, frame, now - one.started_us)
             one.left += len(output.packets)
+            if not output.packets:
+                one.kept.came_and_stayed(frame)
+            elif port != CPU_PORT and is_gathered(frame[PAYLOAD_AT:]):
+                self._fail(one, "let GATHERED in", frame, output.packets[0][1])
             for egress, left in output.packets:
                 if egress == CPU_PORT:
                     if self.listener is not None:
                         self.listener.packet_in(one, left)
                     continue
-                if port != CPU_PORT and left[_ADDRESSES_AT:] != frame[_ADDRESSES_AT:]:
-                    self._check_unforged(one, port, frame, left)
                 host = self._hosts.get((name, egress))
+                if port != CPU_PORT and left[_ADDRESSES_AT:] != frame[_ADDRESSES_AT:]:
+                    if is_gathered(left[PAYLOAD_AT:]):
+                        self._check_gathered(one, host, frame, left)
+                    else:
+                        self._check_unforged(one, port, frame, left)
                 if host is not None:
                     self._to_host(host, left)
                 else:
@@ -302,6 +378,22 @@ class Fabric:
             length = len(left) - 34
             if fold(word_sum(left[26:34]) + 17 + length + word_sum(left[34:])) != 0xFFFF:
                 self._fail(one, "spoiled the UDP checksum", entered, left)
+
+    def _check_gathered(self, one: SimSwitch, host: str | None, entered: bytes, left: bytes) -> None:
+        """Each acknowledgement that a packet carries is as its member has sent it, and is carried once, to the leader
+        whom it is for. Addresses are as they came."""
+        fault = one.kept.fault(entered, left)
+        if fault:
+            self._fail(one, fault, entered, left)
+        found = unpack(left)
+        if left[_ADDRESSES_AT : PAYLOAD_AT - 4] != entered[_ADDRESSES_AT : PAYLOAD_AT - 4] or found is None:
+            self._fail(one, "changed an address or spoiled the UDP checksum", entered, left)
+            return
+        source, target, datagram = found
+        if host is None or str(self._scene.plan.topology.host(host).ip) != target[0]:
+            self._fail(one, "carries what is not for a host of its own", entered, left)
+            return
+        self.gathered.append((host, source, datagram))
 
     def _fail(self, one: SimSwitch, text: str, entered: bytes, left: bytes) -> None:
         raise Violation("nothing is forged", f"{one.name} {text}: {entered.hex()} became {left.hex()}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from hosts.raft.configuration import Configuration
@@ -21,6 +21,7 @@ from hosts.raft.snapshot import Data, Snapshot
 from hosts.service.machine import Answer
 from hosts.service.sessions import Limits, Sessions
 from hosts.storage.log import DiskLog
+from sim.checks.ages import Ages
 from sim.checks.doubts import Doubts
 from sim.checks.sessions import Told
 from sim.violation import Violation
@@ -82,6 +83,7 @@ class Watch:
         """What members held before they lost their folders, until they are members with the new ones."""
         self._answers: list[bytes] = []
         self._told = Told(limits.traces, self.fail)
+        self.ages = Ages(self.fail)
         self.doubts = Doubts(self.fail, counts)
         self._cores: dict[int, Raft] = {}
         self._snapshots: dict[int, Data] = {}
@@ -91,6 +93,8 @@ class Watch:
         """The term and round in which a leader has sent another member entries last."""
         self._last_sent: dict[tuple[int, int, bool], int] = {}
         """By leader, term, and whether it went to everybody: the last entry that was sent."""
+        self._said: set[Message] = set()
+        """What members have answered to AppendEntries."""
         self._replies = 0
         self._replied: dict[tuple[int, int], int] = {}
         """When a member has last replied to another one's entries or heartbeats, counted in such replies of all."""
@@ -209,6 +213,7 @@ class Watch:
             self.counts["commits by fan-out alone"] += alone < entry.index <= copied
             if entry.kind is EntryKind.CONFIGURATION:
                 self._new_configuration(entry)
+        self.ages.committed(len(self.committed))
         if self._highest is not None and entries:
             term, leader = self._highest
             if leader.role is Role.LEADER and leader.current_term == term:
@@ -272,6 +277,7 @@ class Watch:
             self.counts["quorum reads"] += 1
             _, before = self._reads[core].pop(number)
             self.counts["reads alone"] += core.membership.is_quorum({core.id})
+            self.counts["reads by followers"] += core.role is Role.FOLLOWER
             if index < before:
                 self.fail("reads", f"member {core.id} reads at {index} what was at {before} when it was asked")
 
@@ -307,7 +313,7 @@ class Watch:
                 )
 
     def asked_to_read(self, core: Raft, number: int) -> None:
-        """A leader has been asked for a linearizable read."""
+        """A member has been asked for a linearizable read."""
         self._reads.setdefault(core, {})[number] = core.current_term, len(self.committed)
 
     def ask_to_read(self, core: Raft) -> None:
@@ -343,13 +349,22 @@ class Watch:
                 self._sends_entries(message)
             elif message.index:
                 self.counts["members shown what agrees"] += 1
+        elif kind is MessageType.READ_INDEX:
+            if message.term > state.current_term:
+                self.fail("terms are durable", f"not on disk ({state}): {message}")
         elif kind is MessageType.APPEND_ENTRIES_REPLY:
             self._replies += 1
+            self._said.add(_as_said(message))
             self._replied[member, message.target] = self._replies
             if message.term > state.current_term:
                 self.fail("terms are durable", f"not on disk ({state}): {message}")
             elif message.term == state.current_term:
                 self._check_acknowledged(message, _acknowledges(message))
+
+    def takes(self, message: Message) -> None:
+        """An answer to AppendEntries counts only as what its member has said, whoever has brought it."""
+        if message.type is MessageType.APPEND_ENTRIES_REPLY and _as_said(message) not in self._said:
+            self.fail("an answer is its member's own", f"{message}")
 
     def _sends_entries(self, message: Message) -> None:
         everybody = message.target == EVERYBODY
@@ -448,6 +463,11 @@ class Watch:
             self.fail("snapshots agree", f"member {member} has one of entry {index} of term {snapshot.term}")
         if self._snapshots.setdefault(index, snapshot.data) != snapshot.data:
             self.fail("snapshots agree", f"member {member}'s of entry {index} is unlike another's")
+
+
+def _as_said(reply: Message) -> Message:
+    """A reply without what is no part of what it says."""
+    return replace(reply, gather=False, log_id=0)
 
 
 def _acknowledges(reply: Message) -> int:

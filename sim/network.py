@@ -14,6 +14,7 @@ from hosts.wire import FIRST_CLIENT_TYPE, Flag
 from sim import frames
 from sim.events import SECOND
 from sim.frames import Sender
+from sim.gathered import may_be_gathered
 from sim.scene import Scene
 
 KEPT = 64
@@ -146,7 +147,7 @@ class Network:
                 self._leave(host, there, (self._senders[host].ip, port), target[1], datagram)
             return
         # Of what a switch may readdress the UDP checksum shows whether the switch kept it right.
-        checksum = is_for_clients(datagram) or is_fanout(datagram)
+        checksum = is_for_clients(datagram) or is_fanout(datagram) or may_be_gathered(datagram)
         frame = frames.pack(self._senders[host], port, target, datagram, checksum=checksum)
         self.into_switches(host, frame, False)
 
@@ -295,6 +296,10 @@ class Network:
     def forge_hint(self, host: str, port: int, source: Address, hint: bytes) -> None:
         """Somebody on a link between the last switch and a host writes a hint."""
         self._events.after(1, self._arrive, host, source, port, hint)
+
+    def arrives_behind(self, host: str, source: Address, datagram: bytes) -> None:
+        """Somebody on a link between the last switch and a member's host writes a datagram."""
+        self._events.after(1, self._arrive, host, source, self._scene.plan.topology.port, datagram)
 
     def tell_refusal(self, host: str, port: int, refusal: Refusal, delay_us: int) -> None:
         """An ICMP message, true or forged, reaches a host's socket after that time."""

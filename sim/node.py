@@ -72,6 +72,21 @@ ACKNOWLEDGEMENTS = {
 }
 
 
+QUESTIONS = {
+    "asked": "questions for an index",
+    "asked_again": "questions asked again",
+    "answered": "questions answered",
+    "void": "answers to no open question",
+    "taken": "questions that leaders answered",
+}
+
+
+GATHERING = {
+    "asked": "AppendEntries that let acknowledgements be gathered",
+    "pauses": "pauses of gathering",
+}
+
+
 class SimSocket:
     """As much of a UDP socket as a transport uses."""
 
@@ -159,6 +174,13 @@ class WatchedRaft(Raft):
         self.watch.asked_to_read(self, number)
         return number
 
+    def read_here(self) -> int:
+        leads = self.role is Role.LEADER
+        number = super().read_here()
+        if not leads:
+            self.watch.asked_to_read(self, number)
+        return number
+
     def change_membership(
         self,
         add: Mapping[int, bytes] | None = None,
@@ -223,6 +245,7 @@ class WatchedMachine(Machine):
         self._watch.applies(self._member, entry)
         answer = super().apply(entry)
         self._watch.answered(self._member, entry, answer)
+        self._watch.ages.applied(entry, self.pairs)
         self._watch.keeps(self._member, self.sessions)
         return answer
 
@@ -402,6 +425,14 @@ class Node:
                 self.scene.counts[_FANOUT[name]] += count
             for name, count in asdict(group.core.acknowledgement_counts).items():
                 self.scene.counts[ACKNOWLEDGEMENTS[name]] += count
+            for name, count in asdict(group.core.asking_counts).items():
+                self.scene.counts[QUESTIONS[name]] += count
+            for kind, count in group.reads_served.items():
+                self.scene.counts[f"reads served: {kind}"] += count
+            for name, count in asdict(group.core.gather_counts).items():
+                self.scene.counts[GATHERING[name]] += count
+        for name, count in process.gathered().items():
+            self.scene.counts[f"gathered: {name}"] += count
         for watch in self.watches.values():
             self.scene.counts["ends of members that were waited for"] += watch.waits_for(self.member)
 
@@ -464,6 +495,7 @@ class _SimMember(Member):
     def step(self, group: int, message: Message) -> None:
         if message.target != self.number:
             raise Violation("misdelivered is dropped", f"{self._process.node.host} takes {message}")
+        self._watches[group].takes(message)
         self._process.touch(group)
         Member.step(self, group, message)
 
@@ -603,6 +635,10 @@ class Process:
     def drops(self) -> dict[str, int]:
         """Datagrams that the transport has refused in this life, by reason."""
         return self._transport.counters()["drops"]
+
+    def gathered(self) -> dict[str, int]:
+        """Packets with several members' acknowledgements that have come in this life, and what became of those."""
+        return self._transport.gathered
 
     def larger_paths(self) -> int:
         """Members to which larger datagrams go than every path takes."""

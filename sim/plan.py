@@ -27,7 +27,7 @@ LEAST_OPERATIONS = 400
 REASSEMBLY_MIB = 8
 LEAST_FAULTS = 10
 EARLIER_TERM = 1 << 40
-DRAWN_APART = ("append_fanout", "leader_gone")
+DRAWN_APART = ("append_fanout", "leader_gone", "client_limit", "read_route", "ack_gather")
 """Features that were added later: whether a plan has them does not change what else it draws."""
 SENT_BY_LEADERS = tuple(name for name in FEATURES if name not in DRAWN_APART)
 """The features with which leaders send to each member by itself."""
@@ -107,6 +107,16 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientLimit:
+    """An operator limits what enters at ``host``'s port for a time, in which a client there asks without end."""
+
+    host: str
+    per_second: int
+    from_us: int
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All that is drawn before the start. Times in microseconds."""
 
@@ -163,6 +173,11 @@ class Plan:
     """What members are told that lies between them."""
     acknowledgements: Acknowledgements = Acknowledgements.EAGER
     """What leaders ask of members."""
+    limit: ClientLimit | None = None
+    stale_reads: float = 0.0
+    """The share of reads of a key that may be of an age."""
+    roving: bool = False
+    """Whether clients send what may be spread to any member by themselves, as a switch would."""
 
     @property
     def cluster(self) -> Cluster:
@@ -191,6 +206,7 @@ class Plan:
             hints=self.hints,
             network=self.network,
             acknowledgements=self.acknowledgements,
+            key_file=Path("/cluster.key") if self.sealed else None,
         )
 
     @property
@@ -200,6 +216,15 @@ class Plan:
     @property
     def _copies(self) -> bool:
         return self.switches and "append_fanout" in self.features
+
+    @property
+    def spreads(self) -> bool:
+        """Whether switches spread reads."""
+        return self.switches and "read_route" in self.features
+
+    @property
+    def _gathers(self) -> bool:
+        return self.switches and "ack_gather" in self.features
 
     def traits(self) -> tuple[str, ...]:
         """What a summary of many seeds counts."""
@@ -220,7 +245,13 @@ class Plan:
             *(["that ask for copies"] if self.network is Network.P4 else []),
             *(["that ask for copies in vain"] if self.network is Network.P4 and not self._copies else []),
             *(["with append_fanout"] if self._copies else []),
+            *(["with a limit"] if self.limit is not None else []),
+            *(["with read_route"] if self.spreads else []),
+            *(["whose clients rove"] if self.roving else []),
             *(["with lazy acknowledgements"] if self.acknowledgements is Acknowledgements.LAZY else []),
+            *(["with gathered acknowledgements"] if self.cluster.gathers else []),
+            *(["with acknowledgements gathered in vain"] if self.cluster.gathers and not self._gathers else []),
+            *(["with ack_gather"] if self._gathers else []),
             *(["with clocks that differ"] if len(set(self.tick_us.values())) > 1 else []),
         )
 
@@ -289,15 +320,32 @@ def draw(seed: int) -> Plan:
         step_bytes=random.choice((500, 16 << 10)),
     )
     plan = replace(plan, **_draw_sizes(seed, plan.core_options["snapshot_chunk_bytes"]))
-    plan = _draw_acknowledgements(plan)
-    return _draw_network_hints(_draw_copies(plan)) if switches else plan
+    plan = _draw_reads(_draw_acknowledgements(plan))
+    return _draw_limit(_draw_network_hints(_draw_copies(plan))) if switches else plan
 
 
 def _draw_acknowledgements(plan: Plan) -> Plan:
     """Whether leaders let members hold acknowledgements back: drawn apart, so that seeds stay what they were where
     they do not."""
     lazy = Random(f"acknowledgements/{plan.seed}").random() < 0.5
-    return replace(plan, acknowledgements=Acknowledgements.LAZY) if lazy else plan
+    return _draw_gathering(replace(plan, acknowledgements=Acknowledgements.LAZY) if lazy else plan)
+
+
+def _draw_gathering(plan: Plan) -> Plan:
+    """Whether leaders let switches gather acknowledgements, and whether those do: drawn apart as well."""
+    random = Random(f"gathering/{plan.seed}")
+    features = plan.features | {"ack_gather"} if plan.switches and random.random() < 0.85 else plan.features
+    if random.random() < 0.45:
+        return replace(plan, features=features, acknowledgements=Acknowledgements.GATHERED)
+    return replace(plan, features=features)
+
+
+def _draw_reads(plan: Plan) -> Plan:
+    """Who serves reads, and how old they may be: drawn apart, too."""
+    random = Random(f"reads/{plan.seed}")
+    features = plan.features | {"read_route"} if random.random() < 0.85 else plan.features
+    stale = random.choice((0.0, 0.3, 0.3))
+    return replace(plan, features=features, stale_reads=stale, roving=not plan.switches and random.random() < 0.7)
 
 
 def _draw_copies(plan: Plan) -> Plan:
@@ -317,6 +365,18 @@ def _draw_network_hints(plan: Plan) -> Plan:
     alone = plan.hints is Hints.BOTH and plan.network is Network.P4 and random.random() < 0.5
     hints = Hints.NETWORK if alone else plan.hints
     return replace(plan, features=plan.features | {"leader_gone"}, hints=hints)
+
+
+def _draw_limit(plan: Plan) -> Plan:
+    """In some seeds a host of clients has a limit for some seconds: drawn apart, too."""
+    random = Random(f"limit/{plan.seed}")
+    hosts = plan.topology.clients
+    if random.random() < 0.6 or not hosts:
+        return plan
+    begins = random.randrange(FAULTS_FROM_US, 20 * SECOND)
+    ends = begins + random.randrange(6 * SECOND, 16 * SECOND)
+    limit = ClientLimit(random.choice(hosts), random.choice((5, 10, 20, 40)), begins, ends)
+    return replace(plan, features=plan.features | {"client_limit"}, limit=limit)
 
 
 def _draw_sizes(seed: int, chunk_bytes: int) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from controller.names import DropReason, EndFate
-from sim.node import ACKNOWLEDGEMENTS
+from controller.names import AckFate, DropReason, EndFate
+from hosts.group import READS_SERVED
+from sim.node import ACKNOWLEDGEMENTS, GATHERING, QUESTIONS
 from sim.plan import Kind
 from sim.recorder import Recorder
 from sim.world import Options, Record, Result, World, run
@@ -140,7 +141,30 @@ EXPECTED = (
     "copies rejected",
     "seeds with lazy acknowledgements",
     *ACKNOWLEDGEMENTS.values(),
+    "seeds with read_route",
+    "seeds whose clients rove",
+    "reads spread",
+    "reads by followers",
+    *QUESTIONS.values(),
+    *(f"reads served: {kind}" for kind in READS_SERVED),
+    "stale reads",
+    "stale reads of what was not current any more",
+    "writes that say they read",
     "ends of members that were waited for",
+    "seeds with a limit",
+    "requests over a limit",
+    "requests paced",
+    "falls of the pace",
+    "limits wished again",
+    "seeds with gathered acknowledgements",
+    "seeds with acknowledgements gathered in vain",
+    "seeds with ack_gather",
+    *GATHERING.values(),
+    *(f"acknowledgements at switches: {fate.name.lower()}" for fate in AckFate),
+    *(f"gathered: {fate}" for fate in ("packets", "taken", "known", "refused")),
+    "forged gatherings",
+    "gatherings altered",
+    "refused: gathered_unwanted",
     "refused: path_shrunk",
     "refused: bad_mac",
     "refused: replayed",

@@ -30,6 +30,8 @@ class Scene:
             group.id: Watch(group.id, sorted(group.members), self.counts, plan.limits)
             for group in plan.topology.groups
         }
+        for watch in self.watches.values():
+            watch.ages.now = lambda: self.events.now
         self.member_addresses: dict[int, Address] = {
             member: (str(plan.topology.host(host).ip), plan.topology.port)
             for group in plan.topology.groups

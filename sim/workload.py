@@ -19,6 +19,9 @@ BURSTS = (1, 1, 1, 1, 4)
 """Operations that begin together: those that are small share datagrams."""
 
 
+AGES_MS = (0, 20, 50, 100, 200, 500, 1000, 3000)
+"""How old a read may be."""
+
 HOARDS = 64
 """Keys of a hoarder: of many unanswered writes of one key the checker could say nothing."""
 
@@ -59,6 +62,7 @@ class Worker:
         self.client = client
         self.history = history
         self._random = Random(f"workload/{scene.plan.seed}/{client.name}")
+        self._ages = Random(f"ages/{scene.plan.seed}/{client.name}")
         self._sizes = Random(f"sizes/{scene.plan.seed}/{client.name}")
         self._values = 0
         self._think_us = think_us
@@ -88,6 +92,8 @@ class Worker:
         elif kind == "put":
             value = self._value() + self._padding()
             self._submit(burst, kind, key, value, Asked.PUT, key=values.encode(key), value=values.encode(value))
+        elif kind == "get" and self._ages.random() < self._scene.plan.stale_reads:
+            self._read_stale(burst, key, self._ages.choice(AGES_MS))
         elif kind == "get":
             self._submit(burst, kind, key, None, Asked.GET, key=values.encode(key))
         elif kind == "delete":
@@ -121,6 +127,25 @@ class Worker:
 
         self.client.submit(asked, patience, done, **operands)
 
+    def _read_stale(self, burst: Burst, key: str, age_ms: int) -> None:
+        """Its answer is judged by its age, and no part of the history."""
+        scene, watch, asked = self._scene, self._scene.watches[self.client.group], self._scene.events.now
+        encoded = values.encode(key)
+
+        def done(call: Call) -> None:
+            if call.reply is None:
+                scene.counts["unanswered"] += 1
+            else:
+                scene.counts["stale reads"] += 1
+                index = call.reply.index
+                scene.counts["stale reads of what was not current any more"] += watch.ages.was_over(index, asked)
+                # By the clock of who answers.
+                age_us = age_ms * scene.plan.tick_us[call.served_by] // 10
+                watch.ages.read(self.client.name, index, encoded, call.value, asked - age_us)
+            self._is_over(burst)
+
+        self.client.submit(Asked.GET_STALE, scene.plan.patience_s, done, key=encoded, age_ms=age_ms)
+
     def _done(self, burst: Burst, operation: Operation, call: Call) -> None:
         if call.reply is None:
             self._scene.counts["unanswered"] += 1
@@ -132,9 +157,31 @@ class Worker:
             if operation.kind == "append":
                 length = self._scene.list_length
                 length[self.client.group] = max(length[self.client.group], result + 1)
+        self._is_over(burst)
+
+    def _is_over(self, burst: Burst) -> None:
         burst.open -= 1
         if not burst.open:
             self._think(burst.size)
+
+
+class Eager(Worker):
+    """A client that asks without end for some time."""
+
+    counted = "requests of eager clients"
+
+    def __init__(self, scene: Scene, client: Client, history: History, width: int, until_us: int) -> None:
+        self._until_us = until_us
+        super().__init__(scene, client, history, width, 500)
+
+    def _begin(self) -> None:
+        if self._scene.events.now < self._until_us:
+            super()._begin()
+
+    def _ask_for_something(self, burst: Burst) -> None:
+        value = self._value()
+        key = f"eager {self._values}"
+        self._submit(burst, "put", key, value, Asked.PUT, key=values.encode(key), value=values.encode(value))
 
 
 class Hoard(Worker):

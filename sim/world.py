@@ -19,12 +19,14 @@ from hosts.service import values
 from hosts.service.requests import Operation
 from hosts.wire import pack_peer
 from linearizability import linear
-from sim.client import Client, Hoarder
+from sim.client import Client, Hoarder, Rover
 from sim.control_plane import ControlPlane
 from sim.events import MS, SECOND
 from sim.fabric import Fabric, SimSwitch
+from sim.faults.false_gathering import FalseGathering
 from sim.faults.forger import OWN_PORT, Forger, Victims
 from sim.faults.hostile import Hostile, is_forged
+from sim.faults.limiting import Limiting
 from sim.faults.nemesis import Nemesis
 from sim.network import Network
 from sim.node import Node
@@ -33,7 +35,7 @@ from sim.plan import END_US, FAULTS_UNTIL_US, LEARNING, LEAST_OPERATIONS, Plan, 
 from sim.scene import Scene
 from sim.trace import describe
 from sim.violation import Violation
-from sim.workload import KEYS, History, Hoard, Worker
+from sim.workload import KEYS, Eager, History, Hoard, Worker
 
 ELECTION_TIMEOUTS_TO_COMMIT = 10
 """After the faults have ended, a new value commits within so many."""
@@ -46,6 +48,7 @@ EARLIER_LIFE_US = 800 * MS
 """By then the switches are programmed."""
 
 _HOARDER_PORT = 49_999
+_EAGER_PORT = 49_998
 _PROBE_PORT = 50_000
 
 
@@ -156,7 +159,11 @@ class World:
         for node in self.nodes.values():
             node.start()
         self._start_clients()
+        self._limit_a_client()
         hostile = Hostile(self.scene, self.network, self.fabric, self.nodes)
+        false_gathering = None
+        if self.fabric is not None:
+            false_gathering = FalseGathering(self.scene, self.network, self.fabric, self.nodes)
         forger = self._start_forger()
         self.nemesis.plan_all()
         until = FAULTS_UNTIL_US
@@ -166,6 +173,8 @@ class World:
             self.events.run(until)
         hostile.stop()
         forger.stop()
+        if false_gathering is not None:
+            false_gathering.stop()
         self.nemesis.heal()
         self._check_liveness()
         self._await_mending()
@@ -212,6 +221,7 @@ class World:
         hosts = topology.clients or topology.members
         widths = random.choices((1, 2, 4), (2, 1, 1), k=plan.clients)
         think_us = sum(widths) * SECOND // plan.operations_per_s
+        readers = Random(f"readers/{plan.seed}")
         for number, width in enumerate(widths):
             group = topology.groups[number % len(topology.groups)]
             servers = [self.member_addresses[member] for member in group.members]
@@ -220,7 +230,13 @@ class World:
                 servers = [(str(group.service), topology.port), *servers]
             steer = random.random() < 0.8
             host, port = hosts[number % len(hosts)], 40_000 + number
-            client = self._client(Client, f"c{number + 1}", host, port, group.id, servers, steer=steer)
+            if plan.spreads and group.service is not None and readers.random() < 0.6:
+                # By other addresses none would be spread.
+                servers, steer = [(str(group.service), topology.port)], True
+            spread = readers.random() < 0.9
+            kind = Rover if plan.roving and readers.random() < 0.7 else Client
+            name = f"c{number + 1}"
+            client = self._client(kind, name, host, port, group.id, servers, steer=steer, spread=spread)
             Worker(self.scene, client, self.histories[group.id], width, think_us)
         if plan.hoarder_think_us:
             group = topology.groups[0]
@@ -228,10 +244,32 @@ class World:
             hoarder = self._client(Hoarder, "hoarder", hosts[0], _HOARDER_PORT, group.id, servers, steer=True)
             Hoard(self.scene, hoarder, self.histories[group.id], 4, plan.hoarder_think_us)
 
+    def _limit_a_client(self) -> None:
+        limit, group = self.plan.limit, self.plan.topology.groups[0]
+        if limit is None or self.fabric is None:
+            return
+        Limiting(self.scene, self.fabric, self.control, limit)
+        servers = [self.member_addresses[member] for member in group.members]
+
+        def begin() -> None:
+            client = self._client(Client, "eager", limit.host, _EAGER_PORT, group.id, servers, steer=True)
+            Eager(self.scene, client, self.histories[group.id], 4, limit.until_us)
+
+        self.events.at(limit.from_us, begin)
+
     def _client(
-        self, kind: type[Client], name: str, host: str, port: int, group: int, servers: list[Address], *, steer: bool
+        self,
+        kind: type[Client],
+        name: str,
+        host: str,
+        port: int,
+        group: int,
+        servers: list[Address],
+        *,
+        steer: bool,
+        spread: bool = True,
     ) -> Client:
-        client = kind(self.scene, self.network, name, host, port, group, servers, steer=steer)
+        client = kind(self.scene, self.network, name, host, port, group, servers, steer=steer, spread=spread)
         self._receivers[host, port] = client.receive
         self.clients.append(client)
         return client

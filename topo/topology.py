@@ -107,7 +107,7 @@ class TopologyFile(_Strict):
     """What the cluster file of the nodes says; None: the nodes' own default."""
     reads: Literal["quorum", "lease", "log"] = "quorum"
     hints: HintsField = Hints.BOTH
-    acknowledgements: Literal["eager", "lazy"] = "eager"
+    acknowledgements: Literal["eager", "lazy", "gathered"] = "eager"
     """All three as in a cluster file."""
 
 

@@ -1,6 +1,6 @@
 """What Raft costs and gives: commits, fail-over, catching up, large values, recovery; beside other systems.
 
-commit, accel, failover, catchup, bulk, lossy, recovery, metrics, core
+commit, accel, failover, catchup, bulk, lossy, limit, recovery, metrics, core
            one benchmark each
 loopback   a cluster of node processes without a lab
 path, proxy, proxied_node

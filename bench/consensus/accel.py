@@ -1,9 +1,9 @@
 """What an acceleration is worth: the same load on the same cluster with it off and on, in turn.
 
-It is fan-out by the network, or lazy acknowledgements, with fan-out and without. A pair is two stretches of load, one
-after the other; which of them comes first changes from pair to pair, so that a machine that becomes slower is on
-nobody's side. Before each, the benchmark waits until the leader knows whom the network's copies reach. What is judged
-is the ratio of each pair.
+It is fan-out by the network, or lazy or gathered acknowledgements, with fan-out and without. A pair is two stretches
+of load, one after the other; which of them comes first changes from pair to pair, so that a machine that becomes
+slower is on nobody's side. Before each, the benchmark waits until the leader knows whom the network's copies reach.
+What is judged is the ratio of each pair.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from topo.lab.running_lab import Live
 from topo.views import features
 
 FEATURE = "append_fanout"
+GATHER = "ack_gather"
 
 
 class Mode(Enum):
@@ -48,6 +49,19 @@ class Mode(Enum):
     """Lazy acknowledgements, with append_fanout."""
     LAZY_ALONE = "lazy-alone"
     """Lazy acknowledgements, without append_fanout."""
+    GATHERED = "gathered"
+    """Acknowledgements that the leader's switch gathers, with append_fanout."""
+    GATHERED_ALONE = "gathered-alone"
+    """Acknowledgements that the leader's switch gathers, without append_fanout."""
+
+
+ACKNOWLEDGEMENTS = {
+    Mode.LAZY: "lazy",
+    Mode.LAZY_ALONE: "lazy",
+    Mode.GATHERED: "gathered",
+    Mode.GATHERED_ALONE: "gathered",
+}
+"""What cluster.yaml says while it is on; else they are eager."""
 
 
 SETTLE_S = 30.0
@@ -99,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mode",
         default=Mode.FANOUT.value,
         choices=[mode.value for mode in Mode],
-        help="what is off and on: append_fanout, or lazy acknowledgements, with append_fanout or without",
+        help="what is off and on: append_fanout, or lazy or gathered acknowledgements, with append_fanout or without",
     )
     parser.add_argument("--nodes", type=numbers, default=[3, 5, 7, 9], metavar="N[,N]", help="3, 5, 7, 9")
     parser.add_argument("--size", type=sizes, default=[64, 8192, 65536], metavar="BYTES[,BYTES]")
@@ -205,8 +219,11 @@ class Watch:
         if self._mode is Mode.FANOUT:
             self._copy(on)
         else:
-            self._start_anew("lazy" if on else "eager")
-            self._copy(self._mode is Mode.LAZY)
+            acknowledgements = ACKNOWLEDGEMENTS[self._mode]
+            if acknowledgements == "gathered":
+                features.changed(GATHER, on, None)
+            self._start_anew(acknowledgements if on else "eager")
+            self._copy(self._mode in (Mode.LAZY, Mode.GATHERED))
 
     def _start_anew(self, acknowledgements: str) -> None:
         """Members read their cluster file at the start only."""

@@ -194,17 +194,25 @@ class Device:
             entry.action.CopyFrom(self._table_action(action, params))
         self.write(p4r.Update.MODIFY, table_entry=entry)
 
+    def _key(self, table: str, handle: int | None) -> p4r.TableEntry:
+        if handle is None:
+            return p4r.TableEntry(table_id=self.id("tables", table), is_default_action=True)
+        entry: p4r.TableEntry = self._entries[table][handle]
+        return entry
+
     def entry_counter(self, table: str, handle: int | None) -> tuple[int, int]:
         """Packets and bytes of an entry's direct counter; None: of the default entry."""
-        key = p4r.TableEntry(table_id=self.id("tables", table), is_default_action=True)
-        if handle is not None:
-            key = self._entries[table][handle]
-        found = self.read(direct_counter_entry=p4r.DirectCounterEntry(table_entry=key))
+        found = self.read(direct_counter_entry=p4r.DirectCounterEntry(table_entry=self._key(table, handle)))
         data = found[0].direct_counter_entry.data
         return int(data.packet_count), int(data.byte_count)
 
-    def set_entry_meter(self, table: str, handle: int, rates: MeterRates | None) -> None:
-        entry = p4r.DirectMeterEntry(table_entry=self._entries[table][handle])
+    def entry_meter(self, table: str, handle: int | None) -> MeterRates | None:
+        entry = p4r.DirectMeterEntry(table_entry=self._key(table, handle))
+        config = self.read(direct_meter_entry=entry)[0].direct_meter_entry.config
+        return MeterRates(config.cir, config.cburst, config.pir, config.pburst)
+
+    def set_entry_meter(self, table: str, handle: int | None, rates: MeterRates | None) -> None:
+        entry = p4r.DirectMeterEntry(table_entry=self._key(table, handle))
         if rates:
             entry.config.CopyFrom(_meter_config(rates))
         self.write(p4r.Update.MODIFY, direct_meter_entry=entry)

@@ -35,10 +35,11 @@ async def connect(
     bind: str | Address | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     steer: bool = True,
+    spread: bool = True,
 ) -> AsyncClient:
     """A client of one group, on the running loop. Arguments as for ``hosts.client.Client``. Nothing is sent yet.
     Raises ClientError if ``bind`` is no address of this machine, or one of ``servers`` no address at all."""
-    protocol = ClientProtocol(servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer)
+    protocol = ClientProtocol(servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer, spread=spread)
     return AsyncClient(protocol, open_socket(protocol, bind))
 
 
@@ -86,8 +87,11 @@ class AsyncClient:
         """Store a value under a key. The result's value is whether the key was there before."""
         return await self.ask(Operation.PUT, key=values.encode(key), value=values.encode(value))
 
-    async def get(self, key: Value) -> Result:
-        """Read the value under a key. The result's value is [there, value]; value is None where nothing is."""
+    async def get(self, key: Value, stale_ms: int | None = None) -> Result:
+        """Read the value under a key. The result's value is [there, value]; value is None where nothing is. With
+        ``stale_ms`` it may be as it was up to so many milliseconds before."""
+        if stale_ms is not None:
+            return await self.ask(Operation.GET_STALE, key=values.encode(key), age_ms=stale_ms)
         return await self.ask(Operation.GET, key=values.encode(key))
 
     async def delete(self, key: Value) -> Result:

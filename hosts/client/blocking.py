@@ -41,7 +41,8 @@ class Client:
     """A client of one group. Not for use from several threads.
 
     ``servers`` are asked in turn until one leads. ``bind`` is the client's own address, or address and port.
-    ``steer`` False asks switches to leave requests at the addressed node.
+    ``steer`` False asks switches to leave requests at the addressed node. ``spread``: where switches spread reads,
+    any member may answer those of this client; False: its leader does.
     """
 
     def __init__(
@@ -52,9 +53,12 @@ class Client:
         bind: str | Address | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         steer: bool = True,
+        spread: bool = True,
     ) -> None:
         """Raises ClientError if ``bind`` is no address of this machine, or one of ``servers`` no address at all."""
-        self._protocol = ClientProtocol(servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer)
+        self._protocol = ClientProtocol(
+            servers, group, random.SystemRandom(), timeout_s=timeout_s, steer=steer, spread=spread
+        )
         self._wanted: dict[Call, deque[Call]] = {}
         """Where calls go once they are done, if anybody waits for whichever is next."""
         self._socket = open_socket(self._protocol, bind)
@@ -93,9 +97,14 @@ class Client:
         """Store a value under a key. The result's value is whether the key was there before."""
         return self._do(self._put_request(key, value))
 
-    def get(self, key: Value) -> Result:
-        """Read the value under a key. The result's value is [there, value]; value is None where nothing is."""
-        return self._do(Request(self._protocol.nonce, Operation.GET, key=values.encode(key)))
+    def get(self, key: Value, stale_ms: int | None = None) -> Result:
+        """Read the value under a key. The result's value is [there, value]; value is None where nothing is. With
+        ``stale_ms`` it may be as it was up to so many milliseconds before: whoever is asked answers at once if what
+        it has is that recent."""
+        encoded = values.encode(key)
+        if stale_ms is not None:
+            return self._do(Request(self._protocol.nonce, Operation.GET_STALE, key=encoded, age_ms=stale_ms))
+        return self._do(Request(self._protocol.nonce, Operation.GET, key=encoded))
 
     def delete(self, key: Value) -> Result:
         """Remove a key. The result's value is whether it was there."""
@@ -138,6 +147,15 @@ class Client:
     def put_many(self, pairs: Iterable[tuple[Value, Value]], outstanding: int) -> Iterator[Result]:
         """Store values under keys, many at a time, as ``append_many`` appends them."""
         return self._many((self._put_request(key, value) for key, value in pairs), outstanding)
+
+    @property
+    def nonce(self) -> int:
+        """What requests for ``ask_many`` should carry."""
+        return self._protocol.nonce
+
+    def ask_many(self, requests: Iterable[Request], outstanding: int) -> Iterator[Result]:
+        """Ask for any operations, many at a time, as ``append_many`` appends values."""
+        return self._many(iter(requests), outstanding)
 
     def _many(self, requests: Iterator[Request], outstanding: int) -> Iterator[Result]:
         finished: deque[Call] = deque()

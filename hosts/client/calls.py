@@ -107,6 +107,8 @@ class Call:
     """Whether some node may have taken it that has not said what became of it."""
     message_id: int | None = None
     """The message id of its fragments, if it is large."""
+    spread: bool = False
+    """Whether the latest try lets switches choose who answers."""
 
     @property
     def done(self) -> bool:

@@ -21,8 +21,9 @@ from random import Random
 
 from hosts.addresses import unpack_address
 from hosts.client.calls import Call, ClientError, Refused, Servers, SessionExpired, result, too_late
+from hosts.client.pace import Pace
 from hosts.config import DEFAULT_MTU, Address
-from hosts.net.batches import MORE, pack_batches, unpack_batch
+from hosts.net.batches import MORE, pack_batches, take_batch, unpack_batch
 from hosts.net.fragments import Outbox
 from hosts.net.path import PathSize, largest_datagram
 from hosts.net.reassembly import HEAD_BYTES, Inbox, Key, Told
@@ -31,6 +32,7 @@ from hosts.service import values
 from hosts.service.requests import (
     KNOWS_EXPIRED,
     MAX_REQUEST_BYTES,
+    READS,
     WRITES,
     Operation,
     Outcome,
@@ -56,6 +58,7 @@ IDLE_S = 60.0
 """From one look to the next while nothing waits for an answer, in seconds."""
 
 NO_SESSION_YET = 0
+_READ = int(Flag.READ)
 
 
 class ClientProtocol:
@@ -69,16 +72,22 @@ class ClientProtocol:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         steer: bool = True,
+        spread: bool = True,
     ) -> None:
-        """``steer`` False asks switches to leave requests at the addressed node. Raises ClientError if there is
-        nobody to ask."""
+        """``steer`` False asks switches to leave requests at the addressed node. ``spread``: switches may take what
+        only reads to any member. Raises ClientError if there is nobody to ask."""
         self.servers = Servers(list(servers))
         self.counters: Counter[str] = Counter()
         """What people may want to know: drops (datagrams that were no answer to anything that this client waits for),
-        retries, large requests, expired sessions, and answers that were no result."""
+        retries, large requests, expired sessions, reads that went to whom switches chose, answers that were no
+        result, how often the pace has fallen, and requests that had to wait for it."""
         self._group = group
         self._timeout_s = timeout_s
         self._flags = 0 if steer else int(Flag.NO_STEER)
+        self._spread = spread
+        self._steered: Address | None = None
+        """An address for which another one has answered: who is silent there need not be whom the next request meets.
+        """
         self._random = random
         self._nonce = self._draw_nonce()
         self._session = NO_SESSION_YET
@@ -91,6 +100,9 @@ class ClientProtocol:
         """Calls on their way, by session and sequence."""
         self._gathered: list[Call] = []
         """Small ones that have just begun, and go together."""
+        self._pace = Pace()
+        self._paced: dict[Call, None] = {}
+        """Small ones that wait for their turn, in that order."""
         self._outgoing: list[tuple[bytes, Address]] = []
         self._finished: list[Call] = []
         self._outbox = Outbox(random.getrandbits(64))
@@ -129,6 +141,8 @@ class ClientProtocol:
         """When ``handle_timer`` wants to be called."""
         resend = self._outbox.next_timeout()
         due = min(self._next_check, self._answers_due)
+        if self._paced:
+            due = min(due, self._pace.next_at)
         return due if resend is None else min(due, resend)
 
     # -- in -----------------------------------------------------------------------------------------------------
@@ -146,7 +160,7 @@ class ClientProtocol:
     def submit(self, request: Request, now: float, timeout_s: float | None = None) -> Call:
         """Begin a request, which fails if it has no result within ``timeout_s``. A session is opened first if there
         is none. Raises Refused if the request is too large, or too many are outstanding."""
-        if len(self._queued) >= self._room():
+        if len(self._queued) + len(self._calls) - (self._opening is not None) >= MAX_OUTSTANDING:
             raise Refused(f"at most {MAX_OUTSTANDING} requests may be outstanding; collect some first")
         try:
             payload = request.pack()
@@ -176,6 +190,8 @@ class ClientProtocol:
             self._answer_fragments(waited=True)
         if now >= self._next_check:
             self._check(now)
+        while self._paced and now >= self._pace.next_at:
+            self._send_paced(now)
 
     def could_not_send(self, address: Address, reason: str) -> None:
         """A datagram has not left: as if it were lost on the way, but people may want to know."""
@@ -250,8 +266,13 @@ class ClientProtocol:
     # -- sending ------------------------------------------------------------------------------------------------
 
     def _send(self, call: Call, now: float) -> None:
-        call.sent(self.servers.current, now)
-        self._look_again_at(min(call.next_send, call.deadline))
+        if self._pace.on and call.session and _is_small(call):
+            self.counters["requests paced"] += 1
+            self._paced[call] = None
+            call.next_send = math.inf
+            self._look_again_at(call.deadline)
+            return
+        self._tried(call, now)
         if not _is_small(call):
             self._send_fragments(call, now)
         elif call.tries == 1 and call.session:
@@ -260,8 +281,15 @@ class ClientProtocol:
             self._put(self._header(call).pack() + call.payload, call.asked)
 
     def _send_gathered(self) -> None:
-        """In few datagrams. They are of one session, and for one address: both change only between."""
+        """In few datagrams. They are of one session, and for one address: both change only between. Reads that may be
+        spread go apart."""
         gathered, self._gathered = self._gathered, []
+        for spread in (False, True):
+            alike = [call for call in gathered if call.spread is spread]
+            if alike:
+                self._send_together(alike)
+
+    def _send_together(self, gathered: list[Call]) -> None:
         first = gathered[0]
         if len(gathered) == 1:
             self._put(self._header(first).pack() + first.payload, first.asked)
@@ -269,6 +297,33 @@ class ClientProtocol:
         for index, more, payload in pack_batches([(call.sequence, call.payload) for call in gathered]):
             header = self._header(first, index, more)
             self._put(header.pack() + payload, first.asked)
+
+    def _may_spread(self, call: Call) -> bool:
+        """Whether switches may choose who gets the next try. Only once: whoever it is may be dead, or hear no
+        leader."""
+        return self._spread and not call.tries and call.request.operation in READS and _is_small(call)
+
+    def _tried(self, call: Call, now: float) -> None:
+        call.spread = self._may_spread(call)
+        self.counters["reads spread"] += call.spread
+        call.sent(self.servers.current, now)
+        self._look_again_at(min(call.next_send, call.deadline))
+
+    def _send_paced(self, now: float) -> None:
+        """One datagram's worth of those that wait for their turn. Some have got an answer to an earlier try, or no
+        time is left to them."""
+        waiting = [call for call in self._paced if self._calls.get((call.session, call.sequence)) is call]
+        of = [(call.session, self._may_spread(call)) for call in waiting]
+        together = [call for call, one in zip(waiting, of, strict=True) if one == of[0]]
+        chosen = together[: take_batch([call.payload for call in together])]
+        self._paced = dict.fromkeys(waiting)
+        for call in chosen:
+            del self._paced[call]
+            self._tried(call, now)
+        if chosen:
+            self._gathered += chosen
+            self._send_gathered()
+            self._pace.sent(1, now)
 
     def _send_fragments(self, call: Call, now: float) -> None:
         if call.message_id is not None and call.message_id in self._outbox:
@@ -286,7 +341,7 @@ class ClientProtocol:
             index=call.sequence if sequence is None else sequence,
             log_term=call.session,
             commit=self._lowest if call.session == self._session else 0,
-            flags=self._flags | more,
+            flags=self._flags | more | (_READ if call.spread else 0),
         )
 
     def _put(self, datagram: bytes, address: Address) -> None:
@@ -306,21 +361,31 @@ class ClientProtocol:
         self._inbox.expire(now)
         self._give_up_late(now)
         due = [call for call in self._calls.values() if now >= call.next_send]
-        quiet = [call for call in due if call.expects]
+        # Who answers spread reads may be silent, and whoever leads may not.
+        quiet = [call for call in due if call.expects and not (call.spread and call.asked == self._steered)]
         for call in quiet:
             call.silences += 1
-        if any(call.asked == self.servers.current for call in quiet):
+        borne = 1 if self._pace.on else 0
+        self._judge_pace(quiet, now)
+        # Where many requests get lost, one that got no answer says little of whom it asked.
+        if any(call.asked == self.servers.current and call.silences > borne for call in quiet):
             self.servers.fell_silent(self.servers.current, now)
             self.servers.turn()
         for call in due:
             former = call.asked
-            if call.expects and former != self.servers.current and _is_small(call):
+            if call.expects and former != self.servers.current and _is_small(call) and not self._pace.on:
                 # Most often just a datagram was lost, and who was asked still is the right one.
                 self._put(self._header(call).pack() + call.payload, former)
             self._send(call, now)
         self.counters["retries"] += len(due)
         times = [min(call.next_send, call.deadline) for call in self._calls.values()]
         self._next_check = min((*times, *(call.deadline for call in self._queued)), default=now + IDLE_S)
+
+    def _judge_pace(self, quiet: Iterable[Call], now: float) -> None:
+        lost = [call.next_send for call in quiet if call.session and _is_small(call)]
+        before = self._pace.falls
+        self._pace.judge(now, self._next_sequence, len(self._calls), len(lost), len(set(lost)))
+        self.counters["falls of the pace"] += self._pace.falls - before
 
     def _give_up_late(self, now: float) -> None:
         if self._opening is not None:
@@ -425,6 +490,8 @@ class ClientProtocol:
             call.value = unpack_result(call.request, reply.body)
         self.servers.spoke(address)
         self.servers.spoke(call.asked)
+        if address != call.asked:
+            self._steered = call.asked
         call.served_by, call.address, call.answered = source, address, now
         if reply.outcome in (Outcome.UNKNOWN_SESSION, Outcome.SESSION_EXPIRED):
             self._on_no_session(call, reply, now)
@@ -433,7 +500,11 @@ class ClientProtocol:
             self._end(call, now)
 
     def _on_not_leader(self, call: Call, leader: Address | None, address: Address, now: float) -> None:
-        if leader is None:
+        if call.spread:
+            # Whom the switches chose cannot read now. Without READ, the same address stands for the leader again.
+            self.servers.spoke(address, "cannot read now")
+            self._send(call, now)
+        elif leader is None:
             if call.asked == self.servers.current:
                 self.servers.turn()
             self._postpone(call, address, "knows no leader", now)

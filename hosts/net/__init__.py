@@ -6,6 +6,7 @@ fragments     messages larger than a datagram, the sender's side; `reassembly` i
 fanout        large messages that the network copies to everybody
 path          how large datagrams may be; `congestion`: how many may be on their way
 batches       several small requests or replies in one datagram
+gathered      acknowledgements of several members in one datagram
 peers         what members are sent: at once, in fragments, or once for the network to copy
 replies       what clients are sent; `validation` says which addresses surely receive it
 seal          proof that a datagram comes from a member

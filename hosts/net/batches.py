@@ -40,6 +40,17 @@ def pack_batches(items: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, int,
         yield first, MORE if count > 1 else 0, b"".join(parts) if count > 1 else parts[1]
 
 
+def take_batch(payloads: Iterable[bytes]) -> int:
+    """How many of the first payloads ``pack_batches`` puts into its first datagram."""
+    count, filled = 0, 0
+    for payload in payloads:
+        filled += _PREFIX.size + len(payload)
+        if count and filled > _ROOM:
+            break
+        count += 1
+    return count
+
+
 def unpack_batch(payload: bytes) -> Iterator[tuple[int, bytes]]:
     """The inverse of ``pack_batches`` for one datagram with MORE. Raises WireError where the rest makes no sense."""
     at, end = 0, len(payload)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hosts.config import DEFAULT_MTU, Address
+from hosts.net import gathered
 from hosts.net.batches import MORE, unpack_batch
 from hosts.net.path import largest_datagram
 from hosts.net.peers import Everybody, Peers
@@ -27,7 +28,7 @@ from hosts.net.validation import AMPLIFICATION
 from hosts.raft.config import MAX_ID
 from hosts.raft.message import EVERYBODY, NOBODY, Message, MessageType
 from hosts.raft.patience import Cause
-from hosts.service.requests import MAX_REQUEST_BYTES, Encoded
+from hosts.service.requests import MAX_REQUEST_BYTES, READS, Encoded, operation_in
 from hosts.wire import (
     FIRST_CLIENT_TYPE,
     HEADER_BYTES,
@@ -53,7 +54,7 @@ STRANGERS = ("not_member", "wrong_address", "bad_mac", "replayed")
 """The reasons for which a datagram is dropped that speaks for a member and does not come from it."""
 
 _CAUSES = frozenset(Cause)
-_FRAGMENT = int(Flag.FRAGMENT)
+_FRAGMENT, _READ, _GATHERED = int(Flag.FRAGMENT), int(Flag.READ), int(Flag.GATHERED)
 _PROBES = frozenset({int(MessageType.FRAGMENT_STATUS), int(MessageType.CLIENT_FRAGMENT_STATUS)})
 """As fragments they only prove that datagrams of their size arrive."""
 
@@ -70,6 +71,8 @@ class Handlers:
     """Told the group and the member at whose address nobody listens, by that host's own word."""
     hint: Callable[[int, int, Cause], None]
     """Told the group, term and cause of a CampaignHint."""
+    is_news: Callable[[Header, int], bool] = lambda header, round: True
+    """Asked whether an acknowledgement, by its header and round, says more than is known."""
 
 
 def draw_message_id() -> int:
@@ -109,13 +112,20 @@ class Transport:
         *,
         refusals: bool = True,
         hints: bool = False,
+        gathers: bool = False,
         services: Mapping[int, Address] = {},
     ) -> None:
         """Without ``seal`` whoever has a member's address is believed. ``mtu``: bytes of the largest IP packet that
         is tried. ``refusals``: what other hosts' kernels answer is of interest. ``hints``: so is what the network's
-        controller says. ``services``: by group, where to send what the network is to copy to everybody. Raises
-        OSError if ``address`` is unusable."""
+        controller says. ``gathers``: acknowledgements may be gathered on their way here. ``services``: by group,
+        where to send what the network is to copy to everybody. Raises OSError if ``address`` is unusable."""
         self._takes_hints = hints
+        self._gathers = gathers
+        self._asked: dict[int, int] = {}
+        """By group: the latest term in which this member has let the network gather acknowledgements."""
+        self.gathered: Counter[str] = Counter()
+        """Packets with gathered acknowledgements that have come, and the records in them: taken, known already, or
+        refused. Those of no use are looked at no further, so that they are neither right nor wrong."""
         self._member = member
         self._seal = seal
         self._cluster = cluster if seal is None else seal.cluster
@@ -247,6 +257,8 @@ class Transport:
             self.received[header.type] += 1
             if header.type == MessageType.CAMPAIGN_HINT:
                 self._take_hint(header)
+            elif header.flags & _GATHERED:
+                self._take_gathered(header, datagram, address)
             elif header.type < FIRST_CLIENT_TYPE:
                 self._take_peer(header, datagram, address)
             else:
@@ -339,6 +351,41 @@ class Transport:
         else:
             self._hand_on(header, payload)
 
+    def _take_gathered(self, header: Header, datagram: bytes, address: Address) -> None:
+        """Acknowledgements of several members, each of which counts as what its own member has said."""
+        if not self._gathers or self._asked.get(header.group) != header.term:
+            self.drops["gathered_unwanted"] += 1
+            return
+        carrier, *records = gathered.split(datagram, self._cluster, sealed=self._seal is not None)
+        self.gathered["packets"] += 1
+        own = Header.unpack(carrier)
+        opened = self._open(own, carrier, address)
+        if opened is not None:
+            self._hand_on(own, opened[HEADER_BYTES:])  # or it is another cluster's, and so are the records
+        elif self._seal is None:
+            return  # nothing else speaks for the records either
+        for record in records:
+            self.gathered[self._take_record(record)] += 1
+
+    def _take_record(self, record: bytes) -> str:
+        """Take a member's acknowledgement that has come in another one's packet; what became of it. A seal is looked
+        at only of what is news: for the switch, or who doubles packets, may well bring something twice."""
+        header = Header.unpack(record)
+        if header.target != self._member or header.source not in self._peers.get(header.group, {}):
+            self.drops["not_member"] += 1
+            return "refused"
+        seal, end = self._seal, HEADER_BYTES + PEER_PREFIX_BYTES
+        message = unpack_peer(header, record[HEADER_BYTES:end], cluster=self._cluster)
+        if not self._handlers.is_news(header, message.round):
+            return "known"
+        if seal is not None and not seal.is_right(record):
+            self.drops["bad_mac"] += 1
+            return "refused"
+        if seal is not None and not seal.is_new(header.source, record):
+            return "known"
+        self._handlers.peer(header.group, message)
+        return "taken"
+
     def _take_hint(self, header: Header) -> None:
         """A CampaignHint has no seal, for the controller is no member and has no key. It is taken all the same: it
         moves nothing but the moment at which a member that hears its leader no more asks for votes. And it is taken
@@ -416,8 +463,14 @@ class Transport:
         return False
 
     def _take_batch(self, header: Header, payload: bytes, address: Address) -> None:
+        """A batch that is said to read, and does not only, is taken for one of writes: it is all for the leader."""
         kind, group, session, lowest, flags = header.type, header.group, header.log_term, header.commit, header.flags
-        for sequence, request in unpack_batch(payload):
+        requests: Iterable[tuple[int, bytes]] = unpack_batch(payload)
+        if flags & _READ:
+            requests = list(requests)
+            if not all(operation_in(request) in READS for _, request in requests):
+                flags &= ~_READ
+        for sequence, request in requests:
             one = Header(
                 kind, 0, 0, group, term=header.term, index=sequence, log_term=session, commit=lowest, flags=flags
             )
@@ -475,6 +528,8 @@ class Transport:
 
     def send_peer(self, group: int, message: Message) -> None:
         """Send a message to another member, or to EVERYBODY: now if it is small, else in fragments."""
+        if message.gather and message.type is MessageType.APPEND_ENTRIES:
+            self._asked[group] = message.term
         if message.target == EVERYBODY:
             self._send_everybody(group, message)
             return

@@ -64,6 +64,10 @@ class Config:
     """Between two trials whether copies arrive, while some member is served alone."""
     lazy_acknowledgements: bool = False
     """Whether a leader lets all but the fastest whom a quorum needs hold their acknowledgements back for a while."""
+    gather: bool = False
+    """Whether a leader lets the network gather acknowledgements, while it needs nobody's in particular."""
+    gather_pause_ticks: int = 100
+    """For so long it does not, at first, after a commit that came by answers to heartbeats alone."""
     addresses: Mapping[int, bytes] = field(default_factory=dict, hash=False)
     """Where the members of the group's birth are reached; opaque to the core."""
 
@@ -85,6 +89,7 @@ class Config:
             "bytes_per_tick",
             "snapshot_chunk_bytes",
             "fanout_trial_ticks",
+            "gather_pause_ticks",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is less than 1")

@@ -29,6 +29,7 @@ from hosts.raft.errors import Busy, ChangeInProgress, InvalidChange, NotLeader, 
 from hosts.raft.fanout import FanoutCounts
 from hosts.raft.fastest import AcknowledgementCounts
 from hosts.raft.following import Following
+from hosts.raft.gathering import GatherCounts
 from hosts.raft.identities import ANOTHER_LOG
 from hosts.raft.leadership import Leadership
 from hosts.raft.log import MemoryLog
@@ -46,6 +47,7 @@ from hosts.raft.message import (
 from hosts.raft.outbox import Outbox
 from hosts.raft.patience import Patience
 from hosts.raft.quorum import Membership
+from hosts.raft.reads import Asking
 from hosts.raft.ready import Ready
 from hosts.raft.snapshot import Data, MemorySink, Sink, Snapshot
 from hosts.raft.validity import entries_fit, in_range
@@ -80,9 +82,11 @@ _REPLY_TO = {
     MessageType.APPEND_ENTRIES: MessageType.APPEND_ENTRIES_REPLY,
     MessageType.INSTALL_SNAPSHOT: MessageType.INSTALL_SNAPSHOT_REPLY,
 }
-_REQUESTS = frozenset(_REPLY_TO) | {MessageType.TIMEOUT_NOW}
+_REQUESTS = frozenset(_REPLY_TO) | {MessageType.TIMEOUT_NOW, MessageType.READ_INDEX, MessageType.READ_INDEX_REPLY}
+"""What is taken also from who is no member by the own configuration. A ReadIndex' reply only from the leader."""
 _REPLIES = frozenset(_REPLY_TO.values())
 _VOTE_REQUESTS = frozenset({MessageType.PRE_VOTE, MessageType.REQUEST_VOTE})
+_READ_INDEX = frozenset({MessageType.READ_INDEX, MessageType.READ_INDEX_REPLY})
 _LEADERS = frozenset({MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT})
 _LEADERS_REPLIES = frozenset({MessageType.APPEND_ENTRIES_REPLY, MessageType.INSTALL_SNAPSHOT_REPLY})
 
@@ -129,8 +133,15 @@ class Raft:
         self._following = Following(self.log, self._out, make_sink, self.acknowledgement_counts, config.fanout)
         self.fanout_counts = FanoutCounts()
         """What has happened by the network's copies while this member led."""
+        self.gather_counts = GatherCounts()
+        """What gathered acknowledgements have led to while this member led."""
         self._outstanding: deque[tuple[Ready, int, int]] = deque()
         self._reads_asked = 0
+        self._asking = Asking(self.id, random, config.heartbeat_ticks)
+        self.asking_counts = self._asking.counts
+        """What has become of followers' questions for an index."""
+        self._served: list[tuple[int, int]] = []
+        """The (number, index) of reads that a leader's answer serves."""
         self._heard_ago = self._timeout = 0
         self._patience = Patience(config)
         self._reset_election_timer()
@@ -161,6 +172,8 @@ class Raft:
         once, if that is done before any other input."""
         if self._leadership is not None:
             return self._leadership.idle_ticks()
+        if not self._asking.idle:
+            return 1
         left = self._timeout - self._elapsed
         if self._follows():
             left = min(left, self._patience.question_in(self._heard_ago))
@@ -176,6 +189,12 @@ class Raft:
     def waits_for(self) -> frozenset[int]:
         """Who is to acknowledge at once, to this leader, while others may hold back. Nobody: all are, or none is."""
         return self._leadership.waits_for if self._leadership is not None else frozenset()
+
+    def is_news(self, member: int, term: int, index: int, round: int) -> bool:
+        """Whether an acknowledgement to this leader, whoever has brought it, says more than is known of its member.
+        If not, nobody need find out whether it is right."""
+        leadership = self._leadership
+        return leadership is not None and term == self.current_term and leadership.is_news(member, index, round)
 
     def _follows(self) -> bool:
         return self.role is Role.FOLLOWER and self.leader != NOBODY
@@ -254,6 +273,7 @@ class Raft:
 
     def tick(self) -> None:
         """One tick of the caller's clock has passed."""
+        self._asking.now += 1
         if self._leadership is not None:
             if not self._leadership.tick():
                 self._become_follower(self.current_term, NOBODY)
@@ -271,6 +291,7 @@ class Raft:
         each has to be given by itself."""
         if self._leadership is not None or count >= self.idle_ticks:
             return False
+        self._asking.now += count
         self._elapsed += count
         self._heard_ago += count
         return True
@@ -325,13 +346,39 @@ class Raft:
         self._leadership.read(self._reads_asked, overdue_ticks)
         return self._reads_asked
 
+    def read_here(self) -> int:
+        """Ask for a linearizable read at a member that need not lead: it asks its leader from which index on that is
+        one, as soon as it has a leader. The read's number, as for ``read``; ``forget_reads`` what takes too long."""
+        if self._leadership is not None:
+            return self.read()
+        self._reads_asked += 1
+        self._asking.ask(self._reads_asked)
+        return self._reads_asked
+
+    def forget_reads(self, reads: Collection[int]) -> None:
+        """Nobody waits any more for reads of these numbers that were asked for here."""
+        self._asking.forget(reads)
+
+    @property
+    def ticks(self) -> int:
+        """How many have been given in this life."""
+        return self._asking.now
+
+    def age(self, applied_index: int, overdue_ticks: int = 0) -> int | None:
+        """Up to how many ticks ago the state was current that holds all up to ``applied_index``, None if that is not
+        known: since a question that its leader has answered was asked, or a leader's round began."""
+        leadership, asking = self._leadership, self._asking
+        age = leadership.age(applied_index) if leadership is not None else asking.age(applied_index)
+        return None if age is None else age + overdue_ticks + 1
+
     def acknowledge_held(self) -> None:
         """Say what was held back, if anything still is."""
         if self.holds_back:
             self._following.pay(settled=self._durable_state.current_term == self.current_term)
 
     def clock_slipped(self) -> None:
-        """Ticks that have passed will never be given: no lease that began before is of use."""
+        """Ticks that have passed will never be given: no lease that began before is of use, and no age is known."""
+        self._asking.void_age()
         if self._leadership is not None:
             self._leadership.void_lease()
 
@@ -429,6 +476,8 @@ class Raft:
                 self._leadership.on_reply(message)
         elif kind is MessageType.TIMEOUT_NOW:
             self._on_timeout_now(message)
+        elif kind in _READ_INDEX:
+            self._on_read_index(message)
         else:
             self._on_vote_reply(message)
 
@@ -441,6 +490,11 @@ class Raft:
         if self._leadership is not None:
             self._leadership.replicate()
             reads = self._leadership.take_reads()
+        elif self._follows():
+            self._ask_for_index()
+        if self._served:
+            reads += tuple(self._served)
+            self._served = []
         if not reads and self._has_no_news():
             return None
         state: HardState | None = None
@@ -605,8 +659,12 @@ class Raft:
             log_ids,
             self.fanout_counts,
             self.acknowledgement_counts,
+            self.asking_counts,
+            self.gather_counts,
         )
         self._leadership.begin_term()
+        for number in self._asking.take_waiting():
+            self._leadership.read(number, 0)
         self._leadership.begin_round()
 
     def _send_now(self, message: Message) -> None:
@@ -714,6 +772,21 @@ class Raft:
             self._following.on_append_entries(message, settled)
         else:
             self._following.on_install_snapshot(message, settled)
+
+    # -- reads ------------------------------------------------------------------------------------------------
+
+    def _ask_for_index(self) -> None:
+        question = self._asking.question(self.current_term, self.leader)
+        if question is not None:
+            settled = self._durable_state.current_term == self.current_term
+            (self._out.now if settled else self._out.after).append(question)
+
+    def _on_read_index(self, message: Message) -> None:
+        if self._leadership is not None:
+            if message.type is MessageType.READ_INDEX:
+                self._leadership.on_question(message)
+        elif message.type is MessageType.READ_INDEX_REPLY and message.source == self.leader:
+            self._served += self._asking.answered(message)
 
     # -- answers ----------------------------------------------------------------------------------------------
 

@@ -11,11 +11,12 @@ from hosts.raft.configuration import Configuration
 from hosts.raft.errors import Busy, ChangeInProgress, Unreachable
 from hosts.raft.fanout import FanoutCounts
 from hosts.raft.fastest import AcknowledgementCounts
+from hosts.raft.gathering import GatherCounts, Gathering
 from hosts.raft.identities import ANOTHER_LOG, FORGOTTEN, Identities
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
 from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
 from hosts.raft.progress import NEVER, Progress
-from hosts.raft.reads import Reads
+from hosts.raft.reads import AskingCounts, Reads
 from hosts.raft.replication import Replication
 
 PATIENCE_WITH_SILENCE = 10
@@ -34,11 +35,13 @@ class Leadership:
 
     __slots__ = (
         "_agreed",
+        "_asking",
         "_change",
         "_change_note",
         "_config",
         "_counted",
         "_farewells",
+        "_gathering",
         "_given_up",
         "_heard_until",
         "_identities",
@@ -70,9 +73,12 @@ class Leadership:
         log_ids: Mapping[int, int],
         counts: FanoutCounts,
         acknowledgement_counts: AcknowledgementCounts,
+        asking: AskingCounts,
+        gather_counts: GatherCounts,
     ) -> None:
         """``log_ids``: those of the voters' logs, the own one too, as they were named in the election."""
         self._config = config
+        self._asking = asking
         self._membership = log.configurations.latest.membership
         self._log = log
         self._send = send
@@ -85,7 +91,8 @@ class Leadership:
         self._served: list[tuple[int, int]] = []
         self.successor = NOBODY
         self._transfer_began = 0
-        self._replication = Replication(config, log, term, send, counts, acknowledgement_counts)
+        self._gathering = Gathering(config, gather_counts) if config.gather else None
+        self._replication = Replication(config, log, term, send, counts, acknowledgement_counts, self._gathering)
         self._change: Change | None = None
         self._change_note = ""
         self._given_up = False
@@ -138,6 +145,8 @@ class Leadership:
         """Add an entry of this term to the own log."""
         entry = Entry(self.term, self._log.last_index + 1, kind, data)
         self._log.append(entry)
+        if self._gathering is not None:
+            self._gathering.appended(self._now, entry.index)
         self.uncommitted_bytes += len(data) + ENTRY_OVERHEAD
         return entry
 
@@ -147,13 +156,13 @@ class Leadership:
             self._go_on_with_change()
         elif self._identities.unrecorded:
             self._record_logs()
-        self._replication.replicate(self._may_wait())
+        if self._gathering is not None:
+            self._gathering.asks = self._gathering.may_ask(self._now) and self._needs_nobody()
+        self._replication.replicate(self._config.lazy_acknowledgements and self._needs_nobody())
 
-    def _may_wait(self) -> bool:
+    def _needs_nobody(self) -> bool:
         """Whether it is enough that the fastest acknowledge at once: not while others may be needed, as the members
         or the leader change, or the own disk does not keep up with theirs."""
-        if not self._config.lazy_acknowledgements:
-            return False
         keeps_up = self._own_match >= self._log.commit_index
         return keeps_up and self.successor == NOBODY and not self.changing() and self.has_committed()
 
@@ -230,6 +239,8 @@ class Leadership:
     def own_disk_holds(self, index: int) -> bool:
         """The own log is durable up to ``index``. True if the commit index moved."""
         self._own_match = max(self._own_match, index)
+        if self._gathering is not None:
+            self._gathering.synced(index)
         return self._advance_commit()
 
     def on_reply(self, reply: Message) -> bool:
@@ -247,6 +258,7 @@ class Leadership:
             self._release_reads()
         if reply.source not in self._replication.served:
             return False
+        had = progress.match_index
         if reply.type is MessageType.INSTALL_SNAPSHOT_REPLY:
             news = self._replication.on_snapshot_reply(progress, reply)
         else:
@@ -255,7 +267,15 @@ class Leadership:
             self._know_members()
         if reply.source == self.successor and not reply.reject:
             self._complete_transfer()
-        return news and self._advance_commit()
+        moved = news and self._advance_commit()
+        if moved and self._gathering is not None:
+            self._gathering.committed_by(reply, had, self._now)
+        return moved
+
+    def is_news(self, member: int, index: int, round: int) -> bool:
+        """Whether an acknowledgement says more than is known of its member."""
+        progress = self._progress.get(member)
+        return progress is not None and (index > progress.match_index or round > progress.answered_round)
 
     def _heard(self, reply: Message) -> Progress | None:
         """The progress of who answers; None if that is no member, or not the one that has its id now. Finds out
@@ -325,10 +345,22 @@ class Leadership:
         however late it hears of that; so then there is no lease for the rest of the term."""
         if not self._config.lease_ticks:
             return False
+        began = self._confirmed_tick()
+        return began > self._lease_void_since and self._now + overdue_ticks - began < self._config.lease_ticks
+
+    def _confirmed_tick(self) -> int:
+        """The beginning of the last round that a quorum has answered."""
         answered = {member: progress.answered_tick for member, progress in self._counted.items()}
         answered[self._config.id] = self._now
-        began = self._membership.reached(answered, NEVER)
-        return began > self._lease_void_since and self._now + overdue_ticks - began < self._config.lease_ticks
+        return self._membership.reached(answered, NEVER)
+
+    def age(self, applied_index: int) -> int | None:
+        """As ``Raft.age``, but for overdue ticks: since the beginning of the last round that a quorum has answered,
+        for then nobody else led."""
+        if applied_index < self._log.commit_index or not self.has_committed():
+            return None
+        began = self._confirmed_tick()
+        return self._now - began if began > self._lease_void_since else None
 
     def void_lease(self) -> None:
         """The clock cannot be trusted for what lies behind."""
@@ -348,7 +380,19 @@ class Leadership:
             return
         rounds = {member: progress.answered_round for member, progress in self._counted.items()}
         rounds[self._config.id] = self.round
-        self._served += self.reads.answered(self._membership.reached(rounds))
+        for confirmed in self.reads.answered(self._membership.reached(rounds)):
+            self._served += [(number, confirmed.commit_index) for number in confirmed.reads]
+            for member, number in confirmed.questions.items():
+                self._answer_question(member, number, confirmed.commit_index)
+
+    def on_question(self, question: Message) -> None:
+        """A follower asks for the index of its reads. It is told that of a round that begins from now on."""
+        self.reads.ask_for(question.source, question.round)
+
+    def _answer_question(self, member: int, number: int, index: int) -> None:
+        self._asking.taken += 1
+        kind = MessageType.READ_INDEX_REPLY
+        self._send(Message(kind, self._config.id, member, self.term, index, round=number))
 
     # -- members ------------------------------------------------------------------------------------------------
 

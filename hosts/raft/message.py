@@ -39,6 +39,9 @@ class MessageType(IntEnum):
     CAMPAIGN_HINT = 11
     FRAGMENT_STATUS = 12
     """A receiver of peer fragments names what is missing."""
+    READ_INDEX = 13
+    """A follower asks, for all reads that wait at it, from which index on it may serve them."""
+    READ_INDEX_REPLY = 14
     CLIENT_REQUEST = 16
     CLIENT_REPLY = 17
     CLIENT_FRAGMENT_STATUS = 18
@@ -83,6 +86,8 @@ class Message:
     Its reply: match_index, 0, 0; with ``reject``: the rejected prev_log_index, hint term, hint index. A hint of
     term 0 is an acknowledgement.
     InstallSnapshot and its reply: last_included_index, last_included_term, offset in bytes.
+    ReadIndex: 0, 0, 0, and as ``round`` the question's number. Its reply: the commit index of the round that confirms
+    it, 0, 0.
     """
 
     type: MessageType
@@ -111,3 +116,5 @@ class Message:
     wire."""
     needed: int = 0
     """Likewise: so many others make a quorum with the sender; not on the wire."""
+    gather: bool = False
+    """AppendEntries with entries, and the reply that acknowledges them: the network may gather that reply."""

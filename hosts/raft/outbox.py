@@ -32,6 +32,7 @@ class Outbox:
         commit: int = 0,
         reject: bool = False,
         at_once: bool = False,
+        gather: bool = False,
     ) -> None:
         """Answer a request, in its round. ``at_once``: what it says does not wait for the disk."""
         reply = Message(
@@ -45,11 +46,14 @@ class Outbox:
             reject,
             round=request.round,
             log_id=self._log_id if self.names_log or kind in _VOTES else 0,
+            gather=gather,
         )
         (self.now if at_once else self.after).append(reply)
 
     def acknowledge(self, request: Message, term: int, matched: int) -> None:
-        """Acknowledge entries once they are durable. Those of one batch share one acknowledgement."""
+        """Acknowledge entries once they are durable. Those of one batch share one acknowledgement, which may be
+        gathered if all of them may."""
+        gather = request.gather
         if self.after:
             last = self.after[-1]
             if (
@@ -60,4 +64,5 @@ class Outbox:
             ):
                 self.after.pop()
                 matched = max(matched, last.index)
-        self.answer(request, MessageType.APPEND_ENTRIES_REPLY, term, index=matched)
+                gather = gather and last.gather
+        self.answer(request, MessageType.APPEND_ENTRIES_REPLY, term, index=matched, gather=gather)

@@ -2,29 +2,66 @@
 
 A read is safe at the commit index once a quorum has answered a round that began after the read was asked for: then
 nobody else can have committed anything before that moment. Reads that come while a round is under way share the next.
+So do followers' questions, each of which stands for reads there: of one member the last counts, which asks again.
+
+A member that does not lead asks its leader for that index, one question for all reads that wait, and serves them once
+it has applied up to there. A question's number is echoed in its answer. Numbers begin at a random one in each life of
+a process, so that no answer to an earlier life is taken for one to this.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+
+from hosts.raft.message import Message, MessageType
+
+PATIENCE_HEARTBEATS = 2
+"""A read that a follower cannot serve within so many is better asked of the leader."""
+
+MAX_AWAITED = 64
+"""Answers of which is remembered when they were asked for, while what they name is not applied."""
+
+_NUMBERS = 1 << 64
+
+
+# -- at the leader --------------------------------------------------------------------------------------------------
+
+
+class Confirmed(NamedTuple):
+    """What a round has confirmed."""
+
+    commit_index: int
+    reads: list[int]
+    """The leader's own, by number."""
+    questions: Mapping[int, int]
+    """The number of the question by the member who asks."""
 
 
 class Reads:
     """Reads by number: asked for, then waiting for a round."""
 
-    __slots__ = ("_asked", "_waiting")
+    __slots__ = ("_asked", "_questions", "_waiting")
 
     def __init__(self) -> None:
         self._asked: list[int] = []
-        self._waiting: deque[tuple[int, int, list[int]]] = deque()
+        self._questions: dict[int, int] = {}
+        self._waiting: deque[tuple[int, Confirmed]] = deque()
 
     def ask(self, number: int) -> None:
         self._asked.append(number)
 
+    def ask_for(self, member: int, number: int) -> None:
+        """A follower asks its question of that number."""
+        self._questions[member] = number
+
     @property
     def want_round(self) -> bool:
         """Whether a round should begin for them now: one at a time."""
-        return bool(self._asked) and not self._waiting
+        return not self._waiting and bool(self._asked or self._questions)
 
     @property
     def waiting(self) -> bool:
@@ -32,14 +69,153 @@ class Reads:
 
     def begin(self, round: int, commit_index: int) -> None:
         """A round begins: it serves all that were asked for before."""
-        if self._asked:
-            self._waiting.append((round, commit_index, self._asked))
-            self._asked = []
+        if self._asked or self._questions:
+            self._waiting.append((round, Confirmed(commit_index, self._asked, self._questions)))
+            self._asked, self._questions = [], {}
 
-    def answered(self, round: int) -> list[tuple[int, int]]:
-        """A quorum has answered ``round``: the (number, index) of the reads that this serves."""
-        served = []
+    def answered(self, round: int) -> list[Confirmed]:
+        """A quorum has answered ``round``: what this confirms."""
+        confirmed = []
         while self._waiting and self._waiting[0][0] <= round:
-            _, index, numbers = self._waiting.popleft()
-            served += [(number, index) for number in numbers]
-        return served
+            confirmed.append(self._waiting.popleft()[1])
+        return confirmed
+
+
+# -- at who does not lead -------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class AskingCounts:
+    """What has become of questions in this life, as asker and as who is asked."""
+
+    asked: int = 0
+    asked_again: int = 0
+    answered: int = 0
+    """By the leader."""
+    void: int = 0
+    """Answers to no question that is open."""
+    taken: int = 0
+    """Others' questions that this member has answered as a leader."""
+
+
+@dataclass(slots=True)
+class _Question:
+    """The one that is open: asked of the leader of a term, for the reads of these numbers."""
+
+    number: int
+    term: int
+    leader: int
+    began: int | None
+    """The tick of its first asking; None if the clock cannot be trusted for that long."""
+    sent: int
+    reads: list[int]
+
+
+class Asking:
+    """``now`` counts the caller's ticks, whatever the member's role."""
+
+    __slots__ = (
+        "_again_after",
+        "_awaited",
+        "_fresh",
+        "_member",
+        "_next",
+        "_open",
+        "_random",
+        "_waiting",
+        "counts",
+        "now",
+    )
+
+    def __init__(self, member: int, random: Random, heartbeat_ticks: int) -> None:
+        self.counts = AskingCounts()
+        self.now = 0
+        self._member = member
+        self._random = random
+        self._again_after = heartbeat_ticks
+        self._next: int | None = None
+        """The next question's number, drawn when it is first needed."""
+        self._waiting: list[int] = []
+        """Reads that no question has been asked for."""
+        self._open: _Question | None = None
+        self._awaited: deque[tuple[int, int]] = deque(maxlen=MAX_AWAITED)
+        """(index, tick): once that is applied, the state is one that was current at that tick or later."""
+        self._fresh: int | None = None
+        """The latest such tick of what is applied."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, so that ticks need only be counted."""
+        return self._open is None and not self._waiting
+
+    def ask(self, read: int) -> None:
+        """A read comes."""
+        self._waiting.append(read)
+
+    def forget(self, reads: Collection[int]) -> None:
+        """Nobody waits for these any more."""
+        self._waiting = [one for one in self._waiting if one not in reads]
+        if self._open is not None:
+            self._open.reads = [one for one in self._open.reads if one not in reads]
+
+    def take_waiting(self) -> list[int]:
+        """The reads that wait, for somebody else to serve."""
+        self._reopen()
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def _reopen(self) -> None:
+        """What was asked, nobody will answer: its reads wait for another question."""
+        if self._open is not None:
+            self._waiting = self._open.reads + self._waiting
+            self._open = None
+
+    def question(self, term: int, leader: int) -> Message | None:
+        """What to ask the leader that this member follows now. One question at a time; a lost one is asked again, by
+        the same number, which stands for the same reads."""
+        asked = self._open
+        if asked is not None and ((asked.term, asked.leader) != (term, leader) or not asked.reads):
+            self._reopen()
+            asked = None
+        if asked is not None:
+            if self.now - asked.sent < self._again_after:
+                return None
+            asked.sent = self.now
+            self.counts.asked_again += 1
+        elif self._waiting:
+            number = self._random.getrandbits(64) if self._next is None else self._next
+            self._next = (number + 1) % _NUMBERS
+            asked = self._open = _Question(number, term, leader, self.now, self.now, self._waiting)
+            self._waiting = []
+            self.counts.asked += 1
+        else:
+            return None
+        return Message(MessageType.READ_INDEX, self._member, leader, term, round=asked.number)
+
+    def answered(self, answer: Message) -> tuple[tuple[int, int], ...]:
+        """The (number, index) of the reads that an answer serves. One to another question, of another term or by
+        another member serves none."""
+        asked = self._open
+        if asked is None or (answer.round, answer.term, answer.source) != (asked.number, asked.term, asked.leader):
+            self.counts.void += 1
+            return ()
+        self._open = None
+        self.counts.answered += 1
+        if asked.began is not None:
+            self._awaited.append((answer.index, asked.began))
+        return tuple((read, answer.index) for read in asked.reads)
+
+    def age(self, applied_index: int) -> int | None:
+        """How many ticks ago the state was current that holds all up to ``applied_index``; None if that is not known.
+        It is as old as the question whose answer is applied: the index in it was the leader's when that had come."""
+        awaited = self._awaited
+        while awaited and awaited[0][0] <= applied_index:
+            self._fresh = awaited.popleft()[1]
+        return None if self._fresh is None else self.now - self._fresh
+
+    def void_age(self) -> None:
+        """Ticks that have passed will never be given: nothing is known any more of how long ago anything was."""
+        self._fresh = None
+        self._awaited.clear()
+        if self._open is not None:
+            self._open.began = None

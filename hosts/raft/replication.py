@@ -9,6 +9,7 @@ from hosts.raft.config import Config
 from hosts.raft.configuration import Configuration
 from hosts.raft.fanout import Fanout, FanoutCounts
 from hosts.raft.fastest import AcknowledgementCounts, Fastest
+from hosts.raft.gathering import Gathering
 from hosts.raft.log import MemoryLog
 from hosts.raft.message import EVERYBODY, Message, MessageType
 from hosts.raft.progress import NEVER, Mode, Progress
@@ -28,6 +29,7 @@ class Replication:
         "_counts",
         "_fanout",
         "_fastest",
+        "_gathering",
         "_log",
         "_may_wait",
         "_send",
@@ -46,9 +48,11 @@ class Replication:
         send: Callable[[Message], None],
         counts: FanoutCounts,
         acknowledgement_counts: AcknowledgementCounts,
+        gathering: Gathering | None = None,
     ) -> None:
         self._config = config
         self._counts = counts
+        self._gathering = gathering
         self._fanout = Fanout(config, counts) if config.fanout else None
         self._fastest = Fastest(config, acknowledgement_counts) if config.lazy_acknowledgements else None
         self._may_wait = False
@@ -153,8 +157,20 @@ class Replication:
         progress, config = self.progress[member], self._config
         if not self._holds_back(member):
             return False
-        full = 2 * (progress.inflight + 1) > config.max_inflight
-        return full or progress.mode is not Mode.REPLICATE or 2 * progress.inflight_bytes > config.max_inflight_bytes
+        return _has_half_on_the_way(progress, config)
+
+    def _may_gather(self, last_index: int, receivers: Collection[int]) -> bool:
+        """Whether entries up to ``last_index``, which are sent now, may be acknowledged by what the network gathers:
+        not by who must say soon what it has, as more cannot be sent."""
+        gathering = self._gathering
+        if gathering is None:
+            return False
+        gather = gathering.asks
+        for member in receivers:
+            progress = self.progress.get(member)
+            gather = gather and progress is not None and not _has_half_on_the_way(progress, self._config)
+        gathering.sent(last_index, gather)
+        return gather
 
     def _tell_fanned(self) -> None:
         """Those whom copies reach hear nothing that is for them alone: tell them, when it has changed and now and
@@ -224,8 +240,9 @@ class Replication:
             if self.progress[member].fanned:
                 self.progress[member].told_commit(commit, prev_index + len(entries))
         lazy = bool(entries) and self._may_wait and not any(map(self._is_far_behind, receivers))
+        gather = bool(entries) and self._may_gather(prev_index + len(entries), receivers)
         needed = self._log.configurations.latest.membership.needed_beside(self._config.id)
-        self._send(self._append(EVERYBODY, prev_index, commit, entries, round, receivers, lazy, needed))
+        self._send(self._append(EVERYBODY, prev_index, commit, entries, round, receivers, lazy, needed, gather))
 
     def begin_copies(self, may_try: bool) -> bool:
         """Send everybody a heartbeat that the network is to copy, if that is of use: then nothing else may have this
@@ -258,7 +275,8 @@ class Replication:
         lazy = self._holds_back(member)
         if entries:
             lazy = lazy and self._may_wait and not self._is_far_behind(member)
-        message = self._append(member, prev_index, commit, entries, self.round, lazy=lazy)
+        gather = bool(entries) and self._may_gather(prev_index + len(entries), (member,))
+        message = self._append(member, prev_index, commit, entries, self.round, lazy=lazy, gather=gather)
         progress.told_commit(commit, prev_index + len(entries))
         if not entries:
             progress.may_wait = lazy
@@ -275,6 +293,7 @@ class Replication:
         receivers: tuple[int, ...] = (),
         lazy: bool = False,
         needed: int = 0,
+        gather: bool = False,
     ) -> Message:
         prev_term = self._log.term_at(prev_index) if prev_index else 0
         if prev_term is None or (entries and entries[0].index != prev_index + 1):
@@ -292,6 +311,7 @@ class Replication:
             lazy=lazy,
             receivers=receivers,
             needed=needed,
+            gather=gather,
         )
 
     def _send_chunk(self, member: int, progress: Progress, stream: Outgoing) -> None:
@@ -463,3 +483,9 @@ class Replication:
             if progress.snapshot is not None:
                 shown[str(member)]["snapshot"] = {"offset": progress.offset, "size": progress.snapshot.size}
         return shown
+
+
+def _has_half_on_the_way(progress: Progress, config: Config) -> bool:
+    """Whether half of what may be on its way to a member is, so that more soon cannot be sent."""
+    full = 2 * (progress.inflight + 1) > config.max_inflight
+    return full or progress.mode is not Mode.REPLICATE or 2 * progress.inflight_bytes > config.max_inflight_bytes

@@ -125,7 +125,7 @@ class Machine:
         return self._read(request)
 
     def read(self, session: int, request: Request) -> Reply:
-        """Answer a GET or READ_LIST from what has been applied. Who asks must know that this is recent enough."""
+        """Answer one of READS from what has been applied. Who asks must know that this is recent enough."""
         if not self.sessions.knows(session, request.nonce):
             return Reply(request.nonce, Outcome.UNKNOWN_SESSION, body=NO_SESSION)
         body, large = self._read(request)
@@ -133,7 +133,7 @@ class Machine:
 
     def _read(self, request: Request) -> tuple[bytes, Encoded]:
         """The encoded result; the large value that is its end apart, so that it is not copied."""
-        if request.operation is Operation.GET:
+        if request.operation in (Operation.GET, Operation.GET_STALE):
             value = self.pairs.get(request.key)
             front = _array(2) + values.encode(value is not None)
             if value is None:

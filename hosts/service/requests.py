@@ -26,6 +26,8 @@ _REPLY = struct.Struct(">QBBQQ")
 _COMMAND = struct.Struct(">QQQ")
 _KEY_LENGTH = struct.Struct(">I")
 _READ_LIST = struct.Struct(">QI")
+_AGE = struct.Struct(">I")
+_OPERATION_AT = 8
 
 MAX_REQUEST_BYTES = MAX_LARGE_BYTES + 64
 """A key and a value share MAX_LARGE_BYTES."""
@@ -53,13 +55,15 @@ class Operation(IntEnum):
     GET = 4
     DELETE = 5
     READ_LIST = 6
+    GET_STALE = 7
+    """A GET that may see the state as it was up to ``age_ms`` before it was asked for."""
 
 
 WRITES = frozenset({Operation.APPEND, Operation.PUT, Operation.DELETE})
 """Operations that must not be executed twice; the others may be."""
 
 
-READS = frozenset({Operation.GET, Operation.READ_LIST})
+READS = frozenset({Operation.GET, Operation.READ_LIST, Operation.GET_STALE})
 """Operations that change nothing, and so need no log entry."""
 
 
@@ -98,6 +102,7 @@ class Request:
     value: Encoded = field(default=b"", repr=False)
     start: int = 0
     limit: int = 0
+    age_ms: int = 0
 
     def pack(self) -> bytes:
         """The payload. Raises RequestFault if it is too large, or for a place in the list that cannot be."""
@@ -108,6 +113,10 @@ class Request:
             if not (0 <= self.start <= MAX_U64 and 0 <= self.limit <= MAX_U32):
                 raise RequestFault(f"{self.limit} values from {self.start} on: neither can be negative, nor so large")
             tail = _READ_LIST.pack(self.start, self.limit)
+        elif self.operation is Operation.GET_STALE:
+            if not 0 <= self.age_ms <= MAX_U32:
+                raise RequestFault(f"an age of {self.age_ms} ms: it cannot be negative, nor above {MAX_U32}")
+            tail = _AGE.pack(self.age_ms) + self.key
         else:
             tail = self.key or bytes(self.value)
         if len(tail) > MAX_LARGE_BYTES + _KEY_LENGTH.size:
@@ -137,6 +146,10 @@ class Request:
                 raise RequestFault("read_list takes a start and a limit")
             start, limit = _READ_LIST.unpack(tail)
             return cls(nonce, operation, start=start, limit=limit)
+        if operation is Operation.GET_STALE:
+            if len(tail) < _AGE.size:
+                raise RequestFault("a read of an age without its age")
+            return cls(nonce, operation, key=bytes(tail[_AGE.size :]), age_ms=_AGE.unpack_from(tail)[0])
         return cls(nonce, operation, key=bytes(tail))
 
     def begin_check(self, steps: Steps = STEPS) -> Checks | None:
@@ -149,7 +162,7 @@ class Request:
             operands = (self.value,)
         elif self.operation is Operation.PUT:
             operands = (self.key, self.value)
-        elif self.operation in (Operation.GET, Operation.DELETE):
+        elif self.operation in (Operation.GET, Operation.GET_STALE, Operation.DELETE):
             operands = (self.key,)
         try:
             return begin_all(operands, steps)
@@ -164,6 +177,11 @@ class Request:
                 pass
         except ValueFault as fault:
             raise RequestFault(str(fault)) from fault
+
+
+def operation_in(payload: Encoded) -> Operation | None:
+    """What a request's payload asks for, if that is known."""
+    return _OPERATIONS.get(payload[_OPERATION_AT]) if len(payload) > _OPERATION_AT else None
 
 
 _OPERATIONS = {int(operation): operation for operation in Operation}
@@ -264,7 +282,7 @@ def _is_result(request: Request, result: Value) -> bool:
         return type(result) is bool
     if type(result) is not list or len(result) != 2:
         return False
-    if operation is Operation.GET:
+    if operation in (Operation.GET, Operation.GET_STALE):
         return type(result[0]) is bool
     total, part = result
     return type(total) is int and total >= 0 and type(part) is list and len(part) <= request.limit

@@ -24,6 +24,14 @@ const bit<16> ETHERNET_BYTES = 14;
 const bit<16> IPV4_BYTES = 20;
 const bit<16> UDP_BYTES = 8;
 const bit<16> RAFT_BYTES = 40;
+// An acknowledgement's payload, the seal behind it, and what is kept of both with source and index.
+const bit<16> ACK_BYTES = 16;
+const bit<16> SEAL_BYTES = 32;
+const bit<16> RECORD_BYTES = 18;
+const bit<16> SEALED_RECORD_BYTES = 50;
+// UDP lengths of an acknowledgement that says no more than how far its sender is.
+const bit<16> PLAIN_ACK = UDP_BYTES + RAFT_BYTES + ACK_BYTES;
+const bit<16> SEALED_ACK = UDP_BYTES + RAFT_BYTES + ACK_BYTES + SEAL_BYTES;
 
 const bit<8> RAFT_VERSION = 1;
 const bit<8> NOBODY = 0;
@@ -32,21 +40,33 @@ const bit<8> FIRST_CLIENT_TYPE = 16;
 
 // Bits of the Raft header's flags.
 const bit<8> FLAG_FANOUT = 0x02;
+const bit<8> FLAG_GATHER = 0x04;
 const bit<8> FLAG_NO_STEER = 0x08;
-const bit<8> UNKNOWN_FLAGS = 0xC0;
+const bit<8> FLAG_GATHERED = 0x40;
+const bit<8> FLAG_READ = 0x80;
 
 const bit<32> GROUPS = 64;
 // When a group's leader changes, the next one's tree is there before the last one's goes.
 const bit<32> TREES = 2 * GROUPS;
 const bit<32> MEMBERS = 1024;
 const bit<32> PORTS = 512;
+// Places of the members beside the leader, of whom a group has at most so many.
+const bit<8> POSITIONS = 8;
+const bit<8> NO_POSITION = 255;
+const bit<32> GATHER_CELLS = GROUPS * 8;
 const bit<32> ROUTES = 4096;
 const bit<32> MESSAGE_TYPES = 32;
 const bit<32> DROP_REASONS = 32;
 const bit<32> COPY_FATES = 8;
 const bit<32> END_FATES = 8;
+const bit<32> ACK_FATES = 8;
 // Every message type above counts as this one.
 const bit<8> LAST_COUNTED_TYPE = 31;
+
+// What a meter says of a packet (v1model has no names for it). Between them is 1, yellow: beyond the committed rate,
+// not beyond the peak rate.
+const bit<8> METER_GREEN = 0;
+const bit<8> METER_RED = 2;
 
 // standard_metadata.instance_type of a copy that a multicast group has made (BMv2's simple_switch).
 const bit<32> MULTICAST_COPY = 5;
@@ -69,6 +89,8 @@ enum bit<8> MessageType {
   configuration = 10,
   campaign_hint = 11,
   fragment_status = 12,
+  read_index = 13,
+  read_index_reply = 14,
   client_request = 16,
   client_reply = 17,
   client_fragment_status = 18

@@ -64,7 +64,7 @@ header icmp_t {
   bit<16> sequence;
 }
 
-// The 40 bytes of hosts/wire.py. What follows them is never read by a switch.
+// The 40 bytes of hosts/wire.py. What follows them is read by a switch of acknowledgements that may be gathered only.
 header raft_t {
   bit<8> version;
   bit<8> type;
@@ -79,6 +79,31 @@ header raft_t {
   bit<64> commit;
 }
 
+// The payload of an AppendEntriesReply that says no more than how far its sender is; in a cluster with a key the seal
+// follows. What is encrypted or not is all the same here.
+header ack_t {
+  bit<64> cluster;
+  bit<64> round;
+}
+
+header seal_t {
+  bit<64> boot;
+  bit<64> counter;
+  bit<128> mac;
+}
+
+// What ack_gather.p4 puts in front of another one's payload: source, a zero byte, index, round; then the seal, if any.
+header record_t {
+  bit<144> content;
+}
+
+header sealed_record_t {
+  bit<400> content;
+}
+
+// Either of them as it is kept.
+typedef bit<400> kept_record_t;
+
 struct headers_t {
   packet_in_t packet_in;
   packet_out_t packet_out;
@@ -86,6 +111,10 @@ struct headers_t {
   ipv4_t ipv4;
   udp_t udp;
   raft_t raft;
+  record_t[7] records;
+  sealed_record_t[7] sealed_records;
+  ack_t ack;
+  seal_t seal;
   icmp_t icmp;
   // The packet that an ICMP port unreachable is about.
   ipv4_t quoted_ipv4;
@@ -100,6 +129,7 @@ struct metadata_t {
   bool group_known;
   bool registered;    // its sender is the member it names (or another switch has checked that)
   bool fanout;        // copied by a multicast group, not forwarded
+  bool spread;        // a request that reads, on its way to a member that need not lead
   bool stale;         // its term is lower than that of a leader who is heard
   bool to_silent;     // it is for a leader who was not heard for a window
   bit<8> heard_leader;

@@ -1,5 +1,6 @@
-// Ethernet, IPv4, UDP, Raft. A datagram on the Raft port whose first byte is 64 or more is QUIC: plain traffic. Of ICMP
-// what leader_gone.p4 asks for: the first eight bytes, and the packet that a port unreachable quotes.
+// Ethernet, IPv4, UDP, Raft. A datagram on the Raft port whose first byte is 64 or more is QUIC: plain traffic. Of an
+// acknowledgement that may be gathered the rest, for ack_gather.p4. Of ICMP what leader_gone.p4 asks for: the first eight
+// bytes, and the packet that a port unreachable quotes.
 #ifndef PARSER_P4_
 #define PARSER_P4_
 
@@ -55,6 +56,23 @@ parser raft_parser(packet_in packet, out headers_t hdr, inout metadata_t meta,
 
   state parse_raft {
     packet.extract(hdr.raft);
+    transition select(hdr.raft.type, hdr.raft.flags, hdr.udp.length) {
+      ((bit<8>)MessageType.append_entries_reply, FLAG_GATHER, PLAIN_ACK): parse_ack;
+      ((bit<8>)MessageType.append_entries_reply, FLAG_GATHER, SEALED_ACK): parse_ack;
+      default: accept;
+    }
+  }
+
+  state parse_ack {
+    packet.extract(hdr.ack);
+    transition select(hdr.udp.length) {
+      SEALED_ACK: parse_seal;
+      default: accept;
+    }
+  }
+
+  state parse_seal {
+    packet.extract(hdr.seal);
     transition accept;
   }
 
@@ -88,6 +106,10 @@ control raft_deparser(packet_out packet, in headers_t hdr) {
     packet.emit(hdr.ipv4);
     packet.emit(hdr.udp);
     packet.emit(hdr.raft);
+    packet.emit(hdr.records);
+    packet.emit(hdr.sealed_records);
+    packet.emit(hdr.ack);
+    packet.emit(hdr.seal);
     packet.emit(hdr.icmp);
     packet.emit(hdr.quoted_ipv4);
     packet.emit(hdr.quoted_udp);

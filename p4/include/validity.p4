@@ -21,23 +21,26 @@ control ipv4_validity(in headers_t hdr, inout metadata_t meta, in standard_metad
 
 control raft_validity(in headers_t hdr, inout metadata_t meta) {
   apply {
-    bool known_type = (hdr.raft.type >= MessageType.pre_vote && hdr.raft.type <= MessageType.fragment_status) ||
+    bool known_type = (hdr.raft.type >= MessageType.pre_vote && hdr.raft.type <= MessageType.read_index_reply) ||
                       (hdr.raft.type >= MessageType.client_request &&
                        hdr.raft.type <= MessageType.client_fragment_status);
     bit<64> every_number = hdr.raft.term | hdr.raft.index | hdr.raft.log_term | hdr.raft.commit;
     bool fanout = (hdr.raft.flags & FLAG_FANOUT) != 0;
+    bool read = (hdr.raft.flags & FLAG_READ) != 0;
+    bool gathered = (hdr.raft.flags & FLAG_GATHERED) != 0;
     meta.peer = hdr.raft.type < FIRST_CLIENT_TYPE;
     if (hdr.udp.length != hdr.ipv4.total_len - IPV4_BYTES || hdr.udp.length < UDP_BYTES + RAFT_BYTES) {
       meta.drop_reason = DropReason.short_raft;
-    } else if (hdr.raft.version != RAFT_VERSION || hdr.raft.reserved != 0 || !known_type ||
-               (hdr.raft.flags & UNKNOWN_FLAGS) != 0) {
+    } else if (hdr.raft.version != RAFT_VERSION || hdr.raft.reserved != 0 || !known_type) {
       meta.drop_reason = DropReason.bad_version;
     } else if (meta.peer && every_number[63:63] == 1) {
       meta.drop_reason = DropReason.term_range;
     } else if (hdr.raft.type == MessageType.campaign_hint) {
       // The controller's leave by a packet-out at the member's own port, so none ever comes in.
       meta.drop_reason = DropReason.forged_hint;
-    } else if (fanout && hdr.raft.type != MessageType.append_entries) {
+    } else if (gathered || (fanout && hdr.raft.type != MessageType.append_entries) ||
+               (read && hdr.raft.type != MessageType.client_request)) {
+      // GATHERED is set on the way out to a host only.
       meta.drop_reason = DropReason.bad_flags;
     } else if (fanout ? hdr.raft.target != EVERYBODY
                       : hdr.raft.target == EVERYBODY && hdr.raft.type != MessageType.configuration) {

@@ -14,10 +14,22 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from p4switch.errors import PipelineError
-from p4switch.pipeline.entities import Entry, Exact, Lpm, Match, MeterRates, Output, Range, Replica, Ternary
+from p4switch.pipeline.entities import (
+    Entry,
+    EntryAction,
+    Exact,
+    Group,
+    Lpm,
+    Match,
+    MeterRates,
+    Output,
+    Range,
+    Replica,
+    Ternary,
+)
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.program import KeyField, Program, Table
 from p4switch.stf.script import (
@@ -36,6 +48,7 @@ from p4switch.stf.script import (
     read,
 )
 
+_T = TypeVar("_T")
 _OPERATORS = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -56,10 +69,12 @@ class Target(Protocol):
     def set_logging(self, on: bool) -> None: ...
     def step(self, port: int, frame: bytes, now_us: int, random: int = 0) -> Output: ...
     def insert(
-        self, table: str, match: Sequence[Match], action: str, params: Sequence[int] = (), priority: int = 0
+        self, table: str, match: Sequence[Match], action: EntryAction, params: Sequence[int] = (), priority: int = 0
     ) -> int: ...
     def delete(self, table: str, handle: int) -> None: ...
     def entries(self, table: str) -> list[Entry]: ...
+    def add_member(self, profile: str, action: str, params: Sequence[int] = ()) -> int: ...
+    def add_group(self, profile: str, members: Sequence[int] = ()) -> int: ...
     def set_default(self, table: str, action: str | None, params: Sequence[int] = ()) -> None: ...
     def counter(self, name: str, index: int) -> tuple[int, int]: ...
     def set_counter(self, name: str, index: int, packets: int, byte_count: int) -> None: ...
@@ -67,6 +82,8 @@ class Target(Protocol):
     def set_register(self, name: str, index: int, value: int) -> None: ...
     def meter(self, name: str, index: int) -> MeterRates | None: ...
     def set_meter(self, name: str, index: int, rates: MeterRates | None) -> None: ...
+    def entry_meter(self, table: str, handle: int | None) -> MeterRates | None: ...
+    def set_entry_meter(self, table: str, handle: int | None, rates: MeterRates | None) -> None: ...
     def set_multicast_group(self, group: int, replicas: Sequence[Replica]) -> None: ...
     def multicast_groups(self) -> Mapping[int, tuple[Replica, ...]]: ...
     def set_clone_session(self, session: int, replicas: Sequence[Replica], truncate_bytes: int = 0) -> None: ...
@@ -89,6 +106,10 @@ class Run:
         self._count = 0
         self._handles: list[tuple[int, list[int]]] = []
         self._groups: dict[int, list[int]] = {}
+        self._members: dict[str, list[int]] = {}
+        """The members' handles, by profile."""
+        self._selections: dict[str, list[list[int]]] = {}
+        """The groups' members, by profile. A group is made when an entry leads to it: an empty one helps nobody."""
         pipeline.set_logging(True)
 
     def run(self, statements: Sequence[Statement]) -> list[str]:
@@ -248,6 +269,38 @@ class Run:
         nodes = [self._handles[h] for h in self._groups[group]]
         self.pipeline.set_multicast_group(group, [Replica(p, instance) for instance, ports in nodes for p in ports])
 
+    def _do_act_prof_create_member(self, profile: str, action: str, *params: str) -> None:
+        """Members and groups are numbered from 0 in each profile, as they are made."""
+        name = self._name(profile, "profile")
+        known = {one.name: one for one in self.pipeline.program.actions.values()}
+        chosen = known[_choose(action, list(known), "action")]
+        if len(params) != len(chosen.params):
+            raise StfError(
+                f"action {chosen.name} needs {', '.join(param.name for param in chosen.params) or 'nothing'}"
+            )
+        self._members.setdefault(name, []).append(
+            self.pipeline.add_member(name, chosen.name, list(map(number, params)))
+        )
+
+    def _do_act_prof_create_group(self, profile: str) -> None:
+        self._selections.setdefault(self._name(profile, "profile"), []).append([])
+
+    def _do_act_prof_add_member_to_group(self, profile: str, member: str, group: str) -> None:
+        name = self._name(profile, "profile")
+        members = _numbered(self._selections.get(name, []), group, f"group in {name}")
+        members.append(_numbered(self._members.get(name, []), member, f"member in {name}"))
+
+    def _do_table_indirect_add_with_group(self, table: str, *words: str) -> None:
+        """The keys' values, =>, and the group."""
+        found = self._table(table)
+        if len(words) != len(found.key) + 2 or words[-2] != "=>" or not found.profile:
+            raise StfError(
+                f"give {table} a value for each of its {len(found.key)} keys, =>, and a group of its profile"
+            )
+        match = [_match(key, value) for key, value in zip(found.key, words, strict=False)]
+        members = _numbered(self._selections.get(found.profile, []), words[-1], f"group in {found.profile}")
+        self.pipeline.insert(found.name, match, Group(self.pipeline.add_group(found.profile, members)))
+
     def _do_counter_read(self, name: str, index: str) -> None:
         print(f"{name}[{index}]: {self.pipeline.counter(self._name(name, 'counter'), number(index))}")
 
@@ -266,15 +319,40 @@ class Run:
             self.pipeline.set_register(full, index, 0)
 
     def _do_meter_get_rates(self, name: str, index: str) -> None:
-        print(f"{name}[{index}]: {self.pipeline.meter(self._name(name, 'meter'), number(index))}")
+        full = self._name(name, "meter")
+        table = self._metered(full)
+        if table is None:
+            rates = self.pipeline.meter(full, number(index))
+        else:
+            rates = self.pipeline.entry_meter(table, self._handle(table, number(index)))
+        print(f"{name}[{index}]: {rates}")
 
     def _do_meter_set_rates(self, name: str, index: str, *rates: str) -> None:
-        self.pipeline.set_meter(self._name(name, "meter"), number(index), _rates(rates))
+        """Of a direct meter, ``index`` is an entry's number in the order in which entries were added."""
+        full = self._name(name, "meter")
+        table = self._metered(full)
+        if table is None:
+            self.pipeline.set_meter(full, number(index), _rates(rates))
+        else:
+            self.pipeline.set_entry_meter(table, self._handle(table, number(index)), _rates(rates))
 
     def _do_meter_array_set_rates(self, name: str, *rates: str) -> None:
         full = self._name(name, "meter")
+        if self._metered(full) is not None:
+            raise StfError(f"{name} is a direct meter: set the rates of its entries by meter_set_rates")
         for index in range(self.pipeline.program.meters[full].size):
             self.pipeline.set_meter(full, index, _rates(rates))
+
+    def _metered(self, meter: str) -> str | None:
+        """The table whose entries have this meter; None for an array of meters."""
+        tables = self.pipeline.program.tables.values()
+        return next((table.name for table in tables if table.direct_meter == meter), None)
+
+    def _handle(self, table: str, index: int) -> int:
+        entries = self.pipeline.entries(table)
+        if not 0 <= index < len(entries):
+            raise StfError(f"table {table} has no entry {index}: it has {len(entries)}, from 0 on")
+        return entries[index].handle
 
     def _name(self, name: str, kind: str) -> str:
         return _choose(name, list(getattr(self.pipeline.program, f"{kind}s")), kind)
@@ -285,6 +363,13 @@ def _rates(texts: Sequence[str]) -> MeterRates:
     pairs = [(round(float(a) * 1_000_000), int(b)) for a, b in (t.split(":") for t in texts)]
     committed, peak = pairs[0], pairs[-1]
     return MeterRates(*committed, *peak)
+
+
+def _numbered(made: Sequence[_T], text: str, what: str) -> _T:
+    at = number(text)
+    if at >= len(made):
+        raise StfError(f"there is no {what} of number {at}: {len(made)} were made")
+    return made[at]
 
 
 def _choose(name: str, known: Sequence[str], what: str) -> str:

@@ -4,7 +4,7 @@ The P4 community's simple test format, one statement a line, ``#`` comments:
 ``packet PORT HEX``, ``expect PORT [HEX]`` (``*`` any digit, ``$`` the packet ends here), ``no_packet``, ``wait``,
 ``add TABLE [PRIORITY] KEY:VALUE… ACTION(PARAM:VALUE, …)``, ``setdefault TABLE ACTION(…)``, ``remove all``,
 ``check_counter NAME(INDEX) [packets|bytes OP NUMBER]``, and simple_switch_CLI's mirroring_*, mc_*, counter_*,
-register_*, meter_* commands.
+register_*, meter_* and act_prof_* commands, with table_indirect_add_with_group.
 """
 
 from __future__ import annotations
@@ -103,6 +103,10 @@ COMMANDS = {
     "mc_node_create": (1, 99),
     "mc_node_update": (1, 99),
     "mc_node_associate": (2, 2),
+    "act_prof_create_member": (2, 99),
+    "act_prof_create_group": (1, 1),
+    "act_prof_add_member_to_group": (3, 3),
+    "table_indirect_add_with_group": (3, 99),
     "counter_read": (2, 2),
     "counter_write": (4, 4),
     "register_read": (2, 2),

@@ -14,12 +14,17 @@ _TABLES = {
     "guard_enforce": ({"group": 16}, "enforce"),
     "leader_watch": ({"group": 16}, "watch"),
     "term_filter": ({"group": 16}, "drop_stale"),
+    "client_limit": ({"ingress_port": 9}, "limited"),
+    "reads_by_member": ({"group": 16, "member": 8}, "count_read"),
+    "read_route": ({"group": 16, "service_addr": 32}, "read_at"),
     "leader_route": ({"group": 16}, "steer_to_leader"),
     "configuration": ({"group": 16}, "tell_controller"),
     "fanout_copy": ({"group": 16, "egress_port": 9, "member": 16}, "to_member", "over_trunk"),
     "append_fanout": ({"group": 16, "source": 8}, "copy_along"),
     "leader_gone": ({"ingress_port": 9, "address": 32}, "is_members_host"),
     "leader_silence": ({"group": 16}, "tell_silence"),
+    "ack_positions": ({"group": 16, "source": 8}, "has_position"),
+    "ack_gather": ({"group": 16, "target": 8}, "gather"),
     "service_addresses": ({"address": 32}, "is_service"),
     "ipv4_lpm": ({"dst_addr": 32}, "forward"),
 }
@@ -30,6 +35,9 @@ _ACTIONS = {
     "enforce": {},
     "watch": {"window_us": 48},
     "drop_stale": {},
+    "limited": {"per_second": 32},
+    "count_read": {},
+    "read_at": {"member": 8, "member_address": 32, "member_port": 16},
     "steer_to_leader": {},
     "tell_controller": {},
     "tell_silence": {},
@@ -37,6 +45,8 @@ _ACTIONS = {
     "over_trunk": {"dst_mac": 48},
     "copy_along": {"from_port": 9, "multicast_group": 16},
     "is_members_host": {"controller_address": 32, "identifier": 16},
+    "has_position": {"at": 8, "of_generation": 32},
+    "gather": {"port": 9, "others": 8, "window_us": 48, "of_generation": 32},
     "is_service": {},
     "forward": {"dst_mac": 48, "port": 9},
 }
@@ -52,8 +62,19 @@ _HEADERS = {
         "now_us": 48,
     },
 }
-_COUNTERS = {"messages": 32, "drops": 32, "redirects": 64, "copies": 8, "ends": 8, "port_rx": 512, "port_tx": 512}
+_COUNTERS = {
+    "messages": 32,
+    "drops": 32,
+    "redirects": 64,
+    "copies": 8,
+    "ends": 8,
+    "over_limits": 512,
+    "acknowledgements": 8,
+    "port_rx": 512,
+    "port_tx": 512,
+}
 _DIRECT_COUNTERS = {"member_counter": "members"}
+_DIRECT_METERS = {"client_limit_meter": "client_limit"}
 _HEARD = {"group": 16, "slot": 8, "leader": 8, "term": 64}
 _DIGESTS = {"leader_digest_t": _HEARD, "leader_gone_digest_t": {"address": 32}, "leader_silence_digest_t": _HEARD}
 
@@ -75,6 +96,10 @@ def p4info() -> p4i.P4Info:
             table.match_fields.add(id=i, name=field, bitwidth=width, match_type=kind)
         for action_name in actions:
             table.action_refs.add(id=action_ids[action_name])
+    readers = _preamble(0x11000001, "readers", prefix="")
+    info.action_profiles.add(preamble=readers, with_selector=True, size=64, table_ids=[table_ids["read_route"]])
+    (reading,) = (table for table in info.tables if table.preamble.alias == "read_route")
+    reading.implementation_id = readers.id
     for number, (name, metadata) in enumerate(_HEADERS.items(), 1):
         header = info.controller_packet_metadata.add(preamble=_preamble(0x04000000 + number, name, prefix=""))
         for i, (field, width) in enumerate(metadata.items(), 1):
@@ -87,6 +112,12 @@ def p4info() -> p4i.P4Info:
             preamble=_preamble(counter_id, name), spec={"unit": "BOTH"}, direct_table_id=table_ids[table_name]
         )
         next(t for t in info.tables if t.preamble.id == table_ids[table_name]).direct_resource_ids.append(counter_id)
+    for number, (name, table_name) in enumerate(_DIRECT_METERS.items(), 1):
+        meter_id = 0x15000000 + number
+        info.direct_meters.add(
+            preamble=_preamble(meter_id, name), spec={"unit": "PACKETS"}, direct_table_id=table_ids[table_name]
+        )
+        next(t for t in info.tables if t.preamble.id == table_ids[table_name]).direct_resource_ids.append(meter_id)
     for number, (name, fields) in enumerate(_DIGESTS.items(), 1):
         info.digests.add(
             preamble=_preamble(0x17000000 + number, name, prefix=""),

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 from finsy import P4PacketOut, P4Schema, P4TableEntry
+from finsy.p4entity import decode_entity
 from finsy.proto import U128, p4r, p4r_grpc, rpc_code, rpc_status
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import Ether
@@ -20,6 +21,7 @@ from controller.program import DIGESTS, Program
 
 FRAME, REGISTERS, PROBE, ECHO_REPLY = 0, 1, 2, 4
 _UNBOUND = object()
+_PROFILES = ("action_profile_member", "action_profile_group")
 
 
 @dataclass
@@ -78,6 +80,8 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         self._highest = 0
         self._entries: dict[bytes, p4r.TableEntry] = {}
         self._groups: dict[int, p4r.MulticastGroupEntry] = {}
+        self._profiles: dict[tuple[str, int], p4r.Entity] = {}
+        """Members and groups of action profiles, by kind and id."""
         self._digests: set[int] = set()
         self.to_hosts: list[tuple[int, bytes]] = []
         """Frames that have left for hosts, with their ports."""
@@ -127,7 +131,8 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
     def held(self) -> set[Held]:
         """All that the controller has written, as it describes it."""
         copies = {MulticastGroup(number, tuple(sorted(group))) for number, group in self.groups.items()}
-        return copies | set(self.entries.values())
+        profiles = {self._program.decode(decode_entity(one, self.schema)) for one in self._profiles.values()}
+        return copies | set(self.entries.values()) | {one for one in profiles if one is not None}
 
     def leader(self, group: int = 1) -> tuple[int, int] | None:
         entry = self.entries.get(("groups", (("group", group),)))
@@ -167,6 +172,15 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         """Forget a table's entries, as if somebody had deleted them."""
         table_id = self.schema.tables[table].id
         self._entries = {key: entry for key, entry in self._entries.items() if entry.table_id != table_id}
+
+    def set_meter(self, table: str, config: p4r.MeterConfig | None) -> None:
+        """Give a table's entries other meters, or none, as if somebody had written them."""
+        table_id = self.schema.tables[table].id
+        for entry in self._entries.values():
+            if entry.table_id == table_id:
+                entry.ClearField("meter_config")
+                if config is not None:
+                    entry.meter_config.CopyFrom(config)
 
     # P4Runtime.
 
@@ -274,6 +288,7 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
         self.config = request.config
         self._entries.clear()
         self._groups.clear()
+        self._profiles.clear()
         self._digests.clear()
         self.pushes += 1
         return p4r.SetForwardingPipelineConfigResponse()
@@ -317,12 +332,17 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
             return int(rpc_code.OK)
         if update.entity.HasField("packet_replication_engine_entry"):
             return self._update_group(update)
+        if update.entity.WhichOneof("entity") in _PROFILES:
+            return self._update_profile(update)
         entry = update.entity.table_entry
         name = self.schema.tables[entry.table_id].alias
         if self.failures.get(name, 0) > 0 and update.type != p4r.Update.DELETE:
             self.failures[name] -= 1
             return int(rpc_code.RESOURCE_EXHAUSTED)
         key = p4r.TableEntry(table_id=entry.table_id, match=entry.match).SerializeToString(deterministic=True)
+        group = entry.action.action_profile_group_id
+        if group and ("action_profile_group", group) not in self._profiles:
+            return int(rpc_code.NOT_FOUND)
         if (key in self._entries) is (update.type == p4r.Update.INSERT):
             return int(rpc_code.ALREADY_EXISTS if key in self._entries else rpc_code.NOT_FOUND)
         if update.type == p4r.Update.DELETE:
@@ -342,6 +362,32 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
             self._groups[number] = group
         return int(rpc_code.OK)
 
+    def _update_profile(self, update: p4r.Update) -> int:
+        """A group needs its members, what is used cannot go, and nobody makes an empty group."""
+        kind = str(update.entity.WhichOneof("entity"))
+        given = getattr(update.entity, kind)
+        is_group = kind == "action_profile_group"
+        key = kind, given.group_id if is_group else given.member_id
+        if (key in self._profiles) is (update.type == p4r.Update.INSERT):
+            return int(rpc_code.ALREADY_EXISTS if key in self._profiles else rpc_code.NOT_FOUND)
+        if update.type == p4r.Update.DELETE:
+            if key[1] in self._used(kind):
+                return int(rpc_code.FAILED_PRECONDITION)
+            del self._profiles[key]
+            return int(rpc_code.OK)
+        if is_group and not given.members:
+            return int(rpc_code.INVALID_ARGUMENT)
+        if is_group and any((_PROFILES[0], one.member_id) not in self._profiles for one in given.members):
+            return int(rpc_code.NOT_FOUND)
+        self._profiles[key] = update.entity
+        return int(rpc_code.OK)
+
+    def _used(self, kind: str) -> set[int]:
+        if kind == "action_profile_group":
+            return {entry.action.action_profile_group_id for entry in self._entries.values()}
+        groups = [one.action_profile_group for name, one in self._profiles.items() if name[0] != kind]
+        return {one.member_id for group in groups for one in group.members}
+
     async def Read(self, request: Any, context: Any) -> AsyncIterator[p4r.ReadResponse]:
         await self.answering.wait()
         reply = p4r.ReadResponse()
@@ -354,6 +400,11 @@ class StubSwitch(p4r_grpc.P4RuntimeServicer):
                     found_group.CopyFrom(group)
                     # BMv2 returns copies by instance, whatever the order was that they were written in.
                     found_group.replicas.sort(key=lambda one: (one.instance, one.egress_port))
+            elif entity.WhichOneof("entity") in _PROFILES:
+                kind = entity.WhichOneof("entity")
+                for (name, _), one in self._profiles.items():
+                    if name == kind:
+                        reply.entities.add().CopyFrom(one)
             elif entity.HasField("counter_entry"):
                 counter = self.schema.counters[entity.counter_entry.counter_id]
                 for index in range(counter.size):

@@ -52,6 +52,14 @@ def test_what_s1_of_the_triangle_holds() -> None:
         f"groups[group=1] set_group(slot=0, quorum=2, leader=2, term=7, address={H2}, udp_port=26410)",
         "leader_watch[group=1] watch(window_us=100000)",
         "term_filter[group=1] drop_stale()",
+        f"readers.member[1] read_at(member=1, member_address={H1}, member_port=26410)",
+        "reads_by_member[group=1 member=1] count_read()",
+        f"readers.member[2] read_at(member=2, member_address={H2}, member_port=26410)",
+        "reads_by_member[group=1 member=2] count_read()",
+        f"readers.member[3] read_at(member=3, member_address={H3}, member_port=26410)",
+        "reads_by_member[group=1 member=3] count_read()",
+        "readers.group[1] 1 2 3",
+        f"read_route[group=1 service_addr={SERVICE}] select(group=1)",
         "leader_route[group=1] steer_to_leader()",
         "configuration[group=1] tell_controller()",
         f"fanout_copy[group=1 egress_port=1 member=1] to_member(dst_mac={0x0101}, address={H1}, udp_port=26410)",
@@ -93,10 +101,12 @@ def test_features_can_be_left_out() -> None:
     assert tables("member_guard") == forwarding | {"members", "guard_enforce"}
     assert tables("leader_watch") == forwarding | {"leader_watch"}
     assert tables("term_filter") == forwarding | {"term_filter"}
+    assert tables("client_limit") == forwarding, "nobody has a limit"
     assert tables("leader_route") == forwarding | {"leader_route"}
     assert tables("configuration") == forwarding | {"configuration"}
     assert tables("append_fanout") == forwarding, "nobody is known to lead"
     assert tables("leader_gone") == forwarding | {"leader_gone", "leader_silence"}
+    assert tables("ack_gather") == forwarding, "nobody is known to lead"
 
 
 def test_a_host_of_members_of_two_groups_is_known_once_and_a_clients_not_at_all() -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import re
 
-from controller.names import CopyFate, DropReason, EndFate, end_name, fate_name, message_name, reason_name
+from controller.names import (
+    AckFate,
+    CopyFate,
+    DropReason,
+    EndFate,
+    ack_name,
+    end_name,
+    fate_name,
+    message_name,
+    reason_name,
+)
 from hosts.raft.message import MessageType
 from tests.controller.triangle import folder_of_repository
 
@@ -30,6 +40,13 @@ def test_fates_of_copies_are_those_of_the_program() -> None:
     assert fate_name(7) == "fate 7"
 
 
+def test_fates_of_acknowledgements_are_those_of_the_program() -> None:
+    fates = _enumeration("p4/include/reasons.p4", "AckFate")
+    assert {fate.name.lower(): fate.value for fate in AckFate} == fates
+    assert ack_name(3) == "carried"
+    assert ack_name(7) == "acknowledgement 7"
+
+
 def test_fates_of_hosts_words_are_those_of_the_program() -> None:
     fates = _enumeration("p4/include/reasons.p4", "EndFate")
     assert {fate.name.lower(): fate.value for fate in EndFate} == fates
@@ -41,5 +58,6 @@ def test_message_types_are_those_of_the_program() -> None:
     types = _enumeration("p4/include/constants.p4", "MessageType")
     assert {kind.name.lower(): kind.value for kind in MessageType} == types
     assert message_name(6) == "AppendEntriesReply"
-    assert message_name(14) == "type 14"
+    assert message_name(14) == "ReadIndexReply"
+    assert message_name(15) == "type 15"
     assert message_name(31) == "types above 30"

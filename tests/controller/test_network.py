@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.network import FEATURES, NetworkError, load, parse
+from controller.network import BY_DEFAULT, NetworkError, load, parse
 from tests.controller.triangle import triangle
 
 
@@ -23,7 +23,7 @@ def test_the_triangle(tmp_path: Path) -> None:
     assert [switch.name for switch in network.switches] == ["s1", "s2", "s3"]
     assert network.trunks("s3") == (2, 3)
     assert network.groups[0].quorum == 2
-    assert network.features == FEATURES
+    assert network.features == BY_DEFAULT
     hash(network)
 
 

@@ -37,7 +37,9 @@ async def test_counters_by_name(lab: Lab) -> None:
         ("drops", 9): (2, 200),
         ("redirects", 0): (4, 400),
         ("copies", 1): (6, 600),
+        ("acknowledgements", 3): (8, 800),
         ("ends", 3): (1, 70),
+        ("over_limits", 2): (4, 400),
         ("port_rx", 1): (7, 700),
         ("port_tx", 3): (8, 800),
     }
@@ -51,7 +53,10 @@ async def test_counters_by_name(lab: Lab) -> None:
         "drops": {"not_member": {"packets": 2, "bytes": 200}},
         "redirects": {"0": {"packets": 4, "bytes": 400}},
         "copies": {"to_member": {"packets": 6, "bytes": 600}},
+        "acknowledgements": {"carried": {"packets": 8, "bytes": 800}},
         "ends": {"other_address": {"packets": 1, "bytes": 70}},
+        "over_limits": {"2": {"packets": 4, "bytes": 400}},
+        "reads": {},
         "ports": {
             "1": {"rx": {"packets": 7, "bytes": 700}, "tx": {"packets": 0, "bytes": 0}},
             "3": {"rx": {"packets": 0, "bytes": 0}, "tx": {"packets": 8, "bytes": 800}},

@@ -90,6 +90,29 @@ def test_a_read_is_the_rounds_between_request_and_answer(net: Lab) -> None:
     assert [story.role(one) for one, _ in given] == [role for _, role in given]
 
 
+def question(net: Lab, kind: MessageType, source: int, target: int, *, at: int = 1400) -> Sent:
+    header = Header(kind, source, target, GROUP, TERM)
+    return sent(at, f"h{source}", net.peer(f"h{source}", f"h{target}", header), TRIANGLE.port)
+
+
+def test_a_read_at_a_follower_is_its_question_and_the_rounds_that_this_leads_to(net: Lab) -> None:
+    story = Story(replace(READ, leader=2), BETWEEN)
+    asks, tells = MessageType.READ_INDEX, MessageType.READ_INDEX_REPLY
+    given = [
+        (asked(net), "request"),
+        (append(net, 3, 0, 0), ""),
+        (question(net, asks, 3, LEADER), ""),
+        (question(net, asks, 2, LEADER, at=999), ""),
+        (question(net, asks, 2, LEADER), "question"),
+        (append(net, 2, 0, 0), "round"),
+        (reply(net, 3, 12), "round reply"),
+        (question(net, tells, LEADER, 3), ""),
+        (question(net, tells, LEADER, 2), "index"),
+        (answered(net), "answer"),
+    ]
+    assert [story.role(one) for one, _ in given] == [role for _, role in given]
+
+
 def test_the_window_is_from_the_clients_first_packet_to_the_last_one_for_it(net: Lab) -> None:
     assert window([append(net, 2, 0, 0, at=5), asked(net, at=7), asked(net, at=8), answered(net, at=11)], CLIENT) == (
         7,

@@ -110,11 +110,14 @@ class Trio:
     def heal(self) -> None:
         self.pass_on = lambda message: True
 
-    def ask(self, member: int, session: int, sequence: int, request: Request, lowest: int = 0) -> None:
+    def ask(
+        self, member: int, session: int, sequence: int, request: Request, lowest: int = 0, flags: int = 0
+    ) -> None:
         """A client's request arrives; ``settle`` has it dealt with. ``lowest``: what the client waits for still, 0 if
         for nothing else."""
         commit = lowest or sequence
-        header = Header(MessageType.CLIENT_REQUEST, group=1, index=sequence, log_term=session, commit=commit)
+        kind = MessageType.CLIENT_REQUEST
+        header = Header(kind, group=1, index=sequence, log_term=session, commit=commit, flags=flags)
         self.groups[member].request(header, request.pack(), CLIENT)
 
     def take_replies(self) -> list[tuple[int, Reply]]:
@@ -122,9 +125,9 @@ class Trio:
         taken, self.replies = self.replies, []
         return [(member, reply) for member, _, reply in taken]
 
-    def do(self, member: int, session: int, sequence: int, request: Request) -> Reply:
+    def do(self, member: int, session: int, sequence: int, request: Request, flags: int = 0) -> Reply:
         """A request that is answered at once."""
-        self.ask(member, session, sequence, request)
+        self.ask(member, session, sequence, request, flags=flags)
         self.settle()
         ((served_by, reply),) = self.take_replies()
         assert served_by == member

@@ -125,7 +125,7 @@ TEXT = "groups: [{id: 1, members: {1: 10.0.0.1}}]\n"
 def test_acknowledgements_are_eager_unless_the_cluster_file_says_otherwise() -> None:
     assert parse(TEXT).cluster.acknowledgements is Acknowledgements.EAGER
     assert parse(TEXT + "acknowledgements: lazy\n").cluster.acknowledgements is Acknowledgements.LAZY
-    with pytest.raises(ConfigError, match=r"acknowledgements.*'eager' or 'lazy'"):
+    with pytest.raises(ConfigError, match=r"acknowledgements.*'eager', 'lazy' or 'gathered'"):
         parse(TEXT + "acknowledgements: later\n")
 
 

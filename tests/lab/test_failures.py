@@ -11,7 +11,7 @@ from itertools import count
 
 import pytest
 
-from controller.network import FEATURES
+from controller.network import BY_DEFAULT
 from hosts.raft.message import HardState, MessageType
 from hosts.storage.log import DiskLog
 from tests.lab.conftest import Lab, wait
@@ -108,7 +108,7 @@ def test_a_feature_is_taken_away_from_one_switch_and_from_all_and_put_back(lab: 
         values.goes_on()
         assert lab.run("feature", "on", "leader_route") == "leader_route: on\n"
         wait("all switches to steer", lambda: held() == [True, True, True])
-    assert {name for name, at in lab.json("feature", "list").items() if all(at.values())} == set(FEATURES)
+    assert {name for name, at in lab.json("feature", "list").items() if all(at.values())} == set(BY_DEFAULT)
     for wrong in (["off", "no_such"], ["off", "leader_route", "--switch", "s9"]):
         refused = lab.try_("feature", *wrong)
         assert refused.returncode == 2 and "there are" in refused.stderr and "Traceback" not in refused.stderr

@@ -10,7 +10,7 @@ import pytest
 
 from controller.desired import Entry
 from hosts.raft.message import EVERYBODY, MessageType
-from hosts.wire import Flag
+from hosts.wire import HEADER_BYTES, Flag
 from tests.live.test_sampling import frame
 from topo.live.decisions import Decisions
 from topo.live.faults import Fault, SeenFaults, by_hand, found
@@ -18,7 +18,7 @@ from topo.live.members import LAST_ENTRIES, SeenMember
 from topo.live.messages import FLAGS_AT, LOST_NS, MOST_BYTES, TARGET_AT, Messages
 from topo.live.switches import SeenSwitch
 from topo.topology import find
-from web.recording import fault_of, patched, read_hop
+from web.recording import PAYLOAD_AT, fault_of, patched, read_hop
 
 TRIANGLE = find("triangle")
 
@@ -193,6 +193,28 @@ def test_a_message_to_everybody_comes_to_each_for_the_first_time() -> None:
     )
     came = [(event["who"], event["m"], "copy" in event) for _, event in timed if event["k"] == "received"]
     assert came == [("h2", 1, False), ("h3", 1, False), ("h3", 1, True)]
+
+
+@pytest.mark.parametrize("seal", [b"", bytes(range(32))])
+def test_an_acknowledgement_that_carries_others_is_the_one_that_was_sent(seal: bytes) -> None:
+    messages = Messages(TRIANGLE)
+    body = PAYLOAD_AT + HEADER_BYTES
+    replies = (frame(MessageType.APPEND_ENTRIES_REPLY, source, 1, round_=9) for source in (2, 3))
+    sent, kept = (bytearray(reply[: body + 16] + seal) for reply in replies)
+    for one in (sent, kept):
+        one[FLAGS_AT] |= Flag.GATHER
+    carries = routed(bytes(sent))
+    carries = carries[:FLAGS_AT] + bytes([carries[FLAGS_AT] | Flag.GATHERED]) + carries[FLAGS_AT + 1 :]
+    record = bytes(18) + seal
+    timed = messages.take(
+        [
+            seen(5, "s3-eth1", 0, bytes(kept)),
+            seen(10, "s2-eth1", 0, bytes(sent)),
+            seen(20, "s1-eth1", 1, carries[:body] + record + carries[body:]),
+        ]
+    )
+    came = [(event["k"], event["m"]) for _, event in timed if event["k"] != "passed"]
+    assert came == [("sent", 1), ("sent", 2), ("received", 2)]
 
 
 def test_a_copy_that_is_not_seen_to_arrive_is_lost_where_it_was_seen_last() -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from tests.p4.triangle import REPOSITORY
 
+STF = ("raft.stf", "append_fanout.stf", "leader_gone.stf", "client_limit.stf", "read_route.stf", "ack_gather.stf")
 
-@pytest.mark.parametrize("script", ["raft.stf", "append_fanout.stf", "leader_gone.stf"])
+
+@pytest.mark.parametrize("script", STF)
 def test_raft_stf(script: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "p4switch.stf", "p4/raft.p4", f"tests/p4/{script}"],

@@ -140,6 +140,8 @@ def test_differences_are_told(text: str, what: str, build_cache: Path) -> None:
         ("setdefault tern to(port:1, b:2, c:3)", "no parameter c"),
         ("check_counter nothing(1) packets == 1", "no counter nothing"),
         ("mc_node_associate 1 0", "no multicast group 1"),
+        ("act_prof_create_group nothing", "no profile nothing"),
+        ("table_indirect_add_with_group tern 1 2 => 0", "a group of its profile"),
     ],
 )
 def test_what_the_program_lacks_is_named(line: str, what: str, build_cache: Path) -> None:
@@ -173,3 +175,21 @@ def test_a_program_is_compiled_first(build_cache: Path, tmp_path: Path, capsys: 
     test.write_text("wait\n")
     assert stf.main([str(source), str(test), "--cache", str(build_cache)]) == 1
     assert "does not compile" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("act_prof_create_member chosen ingress.set", "needs v"),
+        ("act_prof_create_member chosen ingress.fly 1", "no action ingress.fly"),
+        ("act_prof_add_member_to_group chosen 0 0", "no group in chosen of number 0"),
+        ("table_indirect_add_with_group ingress.t 1 2 => 0", "each of its 1 keys"),
+    ],
+)
+def test_what_a_selector_lacks_is_named(
+    line: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "wrong.stf"
+    script.write_text(line + "\n")
+    assert stf.main(["tests/stf/action_selector.p4", str(script)]) == 1
+    assert what in "".join(capsys.readouterr())

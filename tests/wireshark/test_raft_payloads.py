@@ -21,6 +21,7 @@ from hosts.service.requests import Operation, Outcome, Reply, Request
 from hosts.service.values import encode
 from hosts.wire import (
     DEFAULT_PORT,
+    HEADER_BYTES,
     MAX_DATAGRAM,
     Flag,
     Fragment,
@@ -128,6 +129,28 @@ def test_what_members_say(sealed: bool, dissector: Path, tmp_path: Path) -> None
     for place, one in enumerate(found, 1):
         assert one.get("counter", []) == ([place] if sealed else [])
         assert "extra" not in one
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["without a key", "sealed"])
+def test_what_a_switch_has_gathered(sealed: bool, dissector: Path, tmp_path: Path) -> None:
+    seal = Seal(bytes(32), CLUSTER, 1_700_000_000_123_456_789) if sealed else None
+    at = len(frame(b"")) + HEADER_BYTES
+    asked = peer(KINDS.APPEND_ENTRIES, 1, 2, round=9, index=9, gather=True)
+    others = [peer(KINDS.APPEND_ENTRIES_REPLY, 3 + n, 1, seal, index=20 + n, round=9, gather=True) for n in range(7)]
+    own = peer(KINDS.APPEND_ENTRIES_REPLY, 2, 1, seal, index=30, round=9, gather=True)
+    records = b"".join(
+        bytes((3 + n, 0)) + (20 + n).to_bytes(8, "big") + one[at + 8 :] for n, one in enumerate(others)
+    )
+    header = bytearray(own[at - HEADER_BYTES : at])
+    header[2] |= int(Flag.GATHERED)
+    found = payloads(
+        dissector, tmp_path, [asked, own, frame(bytes(header) + records + own[at:])], "-2", "-R", "frame"
+    )
+    assert found[1]["ack.round"] == [9] and found[1]["response_to"] == [1]
+    assert found[2]["flag.gathered"] == found[2]["flag.gather"] == [1]
+    assert found[2]["record.source"] == list(range(3, 10)) and found[2]["record.index"] == list(range(20, 27))
+    assert found[2]["record.round"] == [9] * 7 and found[2]["round"] == [9]
+    assert all("extra" not in one for one in found)
 
 
 def test_what_clients_ask_and_get(dissector: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The commands of `switchraft`, one module for each kind. Each imports what it needs when it runs, not before.
 
-labs, nodes, members, faults, features    the lab, and what is done to it
+labs, nodes, members, faults, features, limits
+                                          the lab, and what is done to it
 state, tools, follow, metrics             what is seen of it
 values                                    what clients do
 simulator, soaks                          runs under faults

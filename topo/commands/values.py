@@ -25,6 +25,10 @@ StrOption = Annotated[bool, typer.Option("--str", help="VALUE is a string, even 
 LeaseOption = Annotated[
     bool, typer.Option("--lease", help="Only where leaders answer reads under a lease: 'reads: lease' in the file.")
 ]
+StaleOption = Annotated[
+    str | None,
+    typer.Option("--stale", metavar="MS", help="Whoever is asked may answer with what was so up to MS ms before."),
+]
 HexOption = Annotated[bool, typer.Option("--hex", help="VALUE is bytes, in hexadecimal.")]
 FileOption = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The file's bytes are the value.")]
 ValueArgument = Annotated[str | None, typer.Argument(metavar="VALUE", help="JSON if it parses, else a string.")]
@@ -89,15 +93,17 @@ def get(
     timeout: TimeoutOption = TIMEOUT_S,
     group: GroupOption = None,
     lease: LeaseOption = False,
+    stale: StaleOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read the value under a key. Exit code 1 if there is none."""
     from topo.views import client_requests
 
+    age_ms = None if stale is None else _milliseconds(stale)
     if lease:
         client_requests.require_leases(cluster)
     route = client_requests.Route(origin, target, cluster, timeout, group)
-    client_requests.show(route, client_requests.get(key), as_json)
+    client_requests.show(route, client_requests.get(key, age_ms), as_json)
 
 
 def delete(
@@ -127,6 +133,14 @@ def client(
 
     parsed = _parse(data, False, False, None)
     client_requests.show_from(source, destination, parsed, timeout)
+
+
+def _milliseconds(text: str) -> int:
+    from hosts.service.requests import MAX_U32
+
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_U32):
+        raise UsageError(f"--stale {text}: give milliseconds, a whole number from 0 to {MAX_U32}")
+    return int(text)
 
 
 def _parse(text: str | None, as_str: bool, as_hex: bool, file: Path | None) -> object:

@@ -2,7 +2,8 @@
 
 A write is an entry of the leader's log: its AppendEntries to each member, the replies that cover it, and the first
 AppendEntries to each that says it is committed. A read makes the leader ask the members whether it still leads: all
-of its rounds between request and answer.
+of its rounds between request and answer. A member that does not lead asks its leader first, and is told once that
+has done so.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from topo.follow.filters import Sent
 REQUEST, ANSWER = "request", "answer"
 APPEND, ACKNOWLEDGEMENT, COMMIT = "append", "acknowledgement", "commit"
 ROUND, ROUND_REPLY = "round", "round reply"
-ROLES = (REQUEST, APPEND, ACKNOWLEDGEMENT, COMMIT, ROUND, ROUND_REPLY, ANSWER)
+QUESTION, INDEX = "question", "index"
+ROLES = (REQUEST, APPEND, ACKNOWLEDGEMENT, COMMIT, QUESTION, ROUND, ROUND_REPLY, INDEX, ANSWER)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Story:
     between: tuple[int, int]
     _acknowledged: set[int] = field(default_factory=set)
     _told: set[int] = field(default_factory=set)
+    _asked: int = 0
+    """Whom the member that answered has asked, if it does not lead."""
 
     def role(self, one: Sent) -> str:
         """One of ROLES; "" for a packet that has nothing to do with it."""
@@ -59,11 +63,20 @@ class Story:
         header = one.header
         if header is None or header.group != self.call.group or not self.call.leader or one.fault:
             return ""
-        if header.type == MessageType.APPEND_ENTRIES and header.source == self.call.leader:
+        leader = self._asked or self.call.leader
+        if header.type == MessageType.APPEND_ENTRIES and header.source == leader:
             return self._append(one, header)
-        if header.type == MessageType.APPEND_ENTRIES_REPLY and header.target == self.call.leader:
+        if header.type == MessageType.APPEND_ENTRIES_REPLY and header.target == leader:
             return self._reply(one, header)
+        if not self.call.index and self._during(one):
+            return self._question(header)
         return ""
+
+    def _question(self, header: Header) -> str:
+        if header.type == MessageType.READ_INDEX and header.source == self.call.leader:
+            self._asked = header.target
+            return QUESTION
+        return INDEX if header.type == MessageType.READ_INDEX_REPLY and header.target == self.call.leader else ""
 
     def _append(self, one: Sent, header: Header) -> str:
         if not self.call.index:

@@ -26,6 +26,8 @@ _HEADINGS = {
     story.APPEND: "the leader has {target} append the entry",
     story.ACKNOWLEDGEMENT: "{source} acknowledges: its disk holds the log up to entry {index}",
     story.COMMIT: "the leader tells {target} that everything up to entry {commit} is committed",
+    story.QUESTION: "{source} asks its leader from which index on it may read",
+    story.INDEX: "the leader tells {target} the index",
     story.ROUND: "the leader asks {target} whether it still leads",
     story.ROUND_REPLY: "{source} answers the leader",
     story.ANSWER: "the answer",

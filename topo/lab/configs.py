@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from controller.network import DEFAULT_CPU_PORT
+from controller.network import DEFAULT_CPU_PORT, FEATURES
 from topo import paths
 from topo.topology import Topology
 
@@ -49,6 +49,7 @@ def network(topology: Topology) -> dict[str, Any]:
         "cpu_port": CPU_PORT,
         "filter_window_ms": 2 * topology.heartbeat_ms,
         "control_socket": str(paths.controller_socket()),
+        **({"features": list(FEATURES)} if topology.acknowledgements == "gathered" else {}),
     }
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hosts.net.gathered import own_part
 from hosts.raft.message import EVERYBODY, MessageType
-from hosts.wire import Flag
+from hosts.wire import Flag, WireError
 from topo.topology import Topology
 from web.recording import PAYLOAD_AT, hop_text, patch_of
 
@@ -191,7 +192,19 @@ class Messages:
 def _key(frame: bytes) -> bytes:
     """What is the same at every port: source address and port, and the datagram, without the target of a copy that a
     switch makes."""
+    if len(frame) > TARGET_AT and frame[TYPE_AT] == MessageType.APPEND_ENTRIES_REPLY:
+        frame = _without_others(frame)
     whole = frame[26:30] + frame[34:36] + frame[PAYLOAD_AT:]
     if len(frame) <= TARGET_AT or not frame[FLAGS_AT] & Flag.FANOUT:
         return whole
     return frame[26:30] + frame[34:36] + frame[PAYLOAD_AT:TARGET_AT] + frame[TARGET_AT + 1 :]
+
+
+def _without_others(frame: bytes) -> bytes:
+    """An acknowledgement without those that the leader's switch has put in front of its payload."""
+    if not frame[FLAGS_AT] & Flag.GATHERED:
+        return frame
+    try:
+        return frame[:PAYLOAD_AT] + own_part(frame[PAYLOAD_AT:])
+    except WireError:
+        return frame

@@ -345,8 +345,8 @@ class Watched:
                 if not self._runs(name):
                     continue
                 try:
-                    cells = {"port_rx": ports[name], "port_tx": ports[name], "redirects": slots}
-                    events += self._switches[name].count(await reader.count(cells))
+                    by_port = dict.fromkeys(("port_rx", "port_tx", "over_limits"), ports[name])
+                    events += self._switches[name].count(await reader.count({**by_port, "redirects": slots}))
                 except ReadError:
                     continue
             sent = sum(from_hosts(one.counters, edges[name]) for name, one in self._switches.items())

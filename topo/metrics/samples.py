@@ -10,7 +10,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from controller.names import CopyFate, DropReason, EndFate, end_name, fate_name, message_name, reason_name
+from controller.names import (
+    AckFate,
+    CopyFate,
+    DropReason,
+    EndFate,
+    ack_name,
+    end_name,
+    fate_name,
+    message_name,
+    reason_name,
+)
 from hosts.net.transport import STRANGERS
 from hosts.raft.message import MessageType
 from topo.metrics.catalogue import BY_NAME, METRICS, Kind
@@ -151,6 +161,8 @@ def _put_switch(made: Samples, switch: str, counts: Json) -> None:
     fates = (fate_name(fate) for fate in CopyFate)
     for fate, count in (dict.fromkeys(fates, none) | counts["copies"]).items():
         made.put("switch_copies_total", count["packets"], switch=switch, fate=fate)
+    for fate, count in (dict.fromkeys(map(ack_name, AckFate), none) | counts["acknowledgements"]).items():
+        made.put("switch_acknowledgements_total", count["packets"], switch=switch, fate=fate)
     for fate, count in (dict.fromkeys(map(end_name, EndFate), none) | counts["ends"]).items():
         made.put("switch_leader_ends_total", count["packets"], switch=switch, fate=fate)
     for feature, packets in counts["features"].items():

@@ -1,6 +1,6 @@
 """What the `switchraft` command shows, a module for each command.
 
-status, log, counters, features
+status, log, counters, features, limits
             what nodes, switches and the controller hold
 capture, pcap, taps, trace, ping, exec
             packets on an interface, and in a file; a packet's way through a switch, reachability, a command on a host

@@ -67,8 +67,8 @@ def put(key: str, value: Value) -> ClientCall:
     return ClientCall(lambda client: client.put(key, value), tell)
 
 
-def get(key: str) -> ClientCall:
-    """Read what is under ``key``; raises LabError if nothing is."""
+def get(key: str, stale_ms: int | None = None) -> ClientCall:
+    """Read what is under ``key``, or was up to ``stale_ms`` before; raises LabError if nothing is."""
 
     def tell(result: Result) -> Answer:
         there, value = result.value
@@ -76,7 +76,7 @@ def get(key: str) -> ClientCall:
             raise LabError(f"there is no key {key!r}")
         return Answer(f"{key} = {_shown(value)}", value, {"key": key})
 
-    return ClientCall(lambda client: client.get(key), tell)
+    return ClientCall(lambda client: client.get(key, stale_ms), tell)
 
 
 def call_of(operation: str, operands: Sequence[str]) -> ClientCall:

@@ -24,6 +24,17 @@ def gather(live: Live) -> dict[str, Any]:
     return {switch.name: read(switch) for switch in live.topology.switches}
 
 
+def of(live: Live, name: str) -> dict[str, Any]:
+    """The counters of one switch. Raises LabError where it does not answer."""
+    from controller.reads import ReadError, read_counters
+
+    switch = live.topology.switch(name)
+    try:
+        return read_counters(grpc_address(switch.device_id), switch.device_id)
+    except ReadError as error:
+        raise LabError(f"{name}: {error}") from error
+
+
 def render(counters: dict[str, Any]) -> str:
     """The counters for people."""
     from controller.reads import format_counters

@@ -13,9 +13,12 @@ WHAT = {
     "member_guard": "drops what claims to come from a member and does not",
     "leader_watch": "remembers who leads, and tells the controller",
     "term_filter": "drops requests of a lower term while the leader is heard",
+    "client_limit": "drops what clients ask beyond their limit: see switchraft limit",
+    "read_route": "takes requests that only read to the members in turn",
     "leader_route": "brings client requests to the leader",
     "configuration": "tells the controller who the members are",
     "append_fanout": "copies a leader's AppendEntries to everybody along a tree",
+    "ack_gather": "keeps acknowledgements until a quorum has news, and sends them on together",
     "leader_gone": "tells the controller that a leader has ended, or is missed",
 }
 

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from controller.network import ON_REQUEST
 from topo.errors import LabError
 from topo.lab.running_lab import Live
 from topo.views.features import describe
@@ -49,6 +50,7 @@ def gather(live: Live) -> dict[str, Any]:
             "groups": told.get("groups", []),
             "links": told.get("links", []),
             "features": told.get("features", {}),
+            "limits": told.get("limits", {}),
             "broken": {key: value for key, value in links.result().items() if key != "ok"},
         }
 
@@ -106,6 +108,9 @@ def render(whole: dict[str, Any]) -> RenderableType:
         hints = f", hints given: {', '.join(given)}" if given else ""
         text = f"Group {group['group']}: switches steer clients to {steered}, service {group['service']}{hints}"
         parts.append(Text(text))
+        reads = _reads(whole, group["group"])
+        if reads:
+            parts.append(Text(f"Group {group['group']}: reads served by {', '.join(reads)}"))
     for name, node in whole["nodes"].items():
         for entry in node.get("groups", []):
             parts += [
@@ -117,9 +122,14 @@ def render(whole: dict[str, Any]) -> RenderableType:
         parts.append(Text(f"Controller: {controller['state']}", style="bold red"))
     elif controller["error"]:
         parts.append(Text(f"Controller: {controller['error']}", style="bold red"))
-    away = [f"{name} {text}" for name, at in whole["features"].items() if (text := describe(at)) != "on"]
+    usual = {name: "off" if name in ON_REQUEST else "on" for name in whole["features"]}
+    told = {name: describe(at) for name, at in whole["features"].items()}
+    away = [f"{name} {text}" for name, text in told.items() if text != usual[name]]
     if away:
         parts.append(Text(f"Features: {'; '.join(away)}", style="bold yellow"))
+    if whole["limits"]:
+        limits = ", ".join(f"{host} {rate}/s" for host, rate in sorted(whole["limits"].items()))
+        parts.append(Text(f"Limits of clients' requests: {limits}"))
     down = [f"{link['a']}-{link['b']}" for link in whole["links"] if not link["up"]]
     if down:
         parts.append(Text(f"Links that the controller holds for down: {', '.join(down)}", style="bold yellow"))
@@ -128,6 +138,19 @@ def render(whole: dict[str, Any]) -> RenderableType:
             listed = ", ".join(broken) if isinstance(broken, list) else str(broken)
             parts.append(Text(f"Broken by hand ({what}): {listed}", style="bold yellow"))
     return Group(*parts)
+
+
+def _reads(whole: dict[str, Any], group: int) -> list[str]:
+    """How many reads each member has served without a log entry, and how."""
+    told = []
+    for name, node in whole["nodes"].items():
+        for entry in node.get("groups", []):
+            counts = entry.get("counts", {})
+            served = {kind: counts.get(f"reads_{kind}", 0) for kind in ("leader", "follower", "stale")}
+            if entry["group"] == group and any(served.values()):
+                kinds = ", ".join(f"{count} as {kind}" for kind, count in served.items() if count)
+                told.append(f"{name} {sum(served.values())} ({kinds.replace('as stale', 'at once')})")
+    return told
 
 
 def _nodes_table(whole: dict[str, Any]) -> Table:

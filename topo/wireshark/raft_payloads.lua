@@ -2,16 +2,19 @@
 -- dissector that p4compiler makes of raft.p4: `program` is its table, and `parse` what the parser has found.
 
 local SEAL = 32
-local FLAGS = { REJECT = 0x01, FANOUT = 0x02, THIN = 0x04, NO_STEER = 0x08, MORE = 0x10, FRAGMENT = 0x20 }
+local FLAGS = {
+  REJECT = 0x01, FANOUT = 0x02, GATHER = 0x04, NO_STEER = 0x08, MORE = 0x10, FRAGMENT = 0x20, GATHERED = 0x40, READ = 0x80,
+}
 local TYPES = {
   [1] = "PreVote", [2] = "PreVoteReply", [3] = "RequestVote", [4] = "RequestVoteReply", [5] = "AppendEntries",
   [6] = "AppendEntriesReply", [7] = "InstallSnapshot", [8] = "InstallSnapshotReply", [9] = "TimeoutNow",
-  [10] = "Configuration", [11] = "CampaignHint", [12] = "FragmentStatus", [16] = "ClientRequest",
-  [17] = "ClientReply", [18] = "ClientFragmentStatus",
+  [10] = "Configuration", [11] = "CampaignHint", [12] = "FragmentStatus", [13] = "ReadIndex", [14] = "ReadIndexReply",
+  [16] = "ClientRequest", [17] = "ClientReply", [18] = "ClientFragmentStatus",
 }
 local KINDS = { [0] = "no-op", [1] = "command", [2] = "configuration" }
 local OPERATIONS = {
   [1] = "open a session", [2] = "append", [3] = "put", [4] = "get", [5] = "delete", [6] = "read the list",
+  [7] = "get, of an age",
 }
 local OUTCOMES = {
   [0] = "OK", [1] = "not the leader", [2] = "busy", [3] = "lost leadership", [4] = "unknown session", [5] = "stale",
@@ -54,6 +57,12 @@ define("member.id", "uint8", "id")
 define("member.votes", "uint8", "votes")
 define("member.address", "ipv4", "address")
 define("member.port", "uint16", "port")
+define("record", "none", "acknowledgement of another member")
+define("record.source", "uint8", "source")
+define("record.zero", "uint8", "zero")
+define("record.index", "uint64", "index")
+define("record.round", "uint64", "round")
+define("record.seal", "bytes", "boot, counter, mac")
 define("count", "uint8", "count")
 define("chunk", "bytes", "chunk of a snapshot")
 define("message_id", "uint64", "message_id", base.HEX)
@@ -220,6 +229,20 @@ local function client(read, tree, what, more, first, each)
   end
 end
 
+-- What the leader's switch has put in front of an acknowledgement's payload: those of other members. Lengths tell
+-- whether they are sealed.
+local function records(read, tree)
+  local sealed = (read:left() - 16) % 18 == 0 and 0 or SEAL
+  while read:left() >= 16 + 18 + 2 * sealed and not read.short do
+    local item = tree:add(own["record"], read.range:range(read.at, 18 + sealed))
+    read:take(item, "record.source", 1)
+    read:take(item, "record.zero", 1)
+    read:take(item, "record.index", 8)
+    read:take(item, "record.round", 8)
+    if sealed > 0 then read:take(item, "record.seal", sealed) end
+  end
+end
+
 -- What members say to each other. Returns the round.
 local function peer(read, tree, what, values)
   read:take(tree, "cluster", 8)
@@ -229,7 +252,7 @@ local function peer(read, tree, what, values)
   elseif what == 10 then configuration(read, tree)
   elseif what == FRAGMENT_STATUS then status(read, tree)
   elseif REPLIES[what] and (read:left() == 8 or read:left() == 8 + SEAL) then read:take(tree, "log_id", 8) end
-  return round and round:bytes():tohex()
+  return round and hex(from_digits(round:bytes():tohex():lower(), false))
 end
 
 local function seal(read, tree)
@@ -305,9 +328,17 @@ program.after[#program.after + 1] = function(parse, rest, pinfo, tree)
     local ends = " " .. source .. "->" .. target .. " "
     pinfo.cols.info = told .. ends .. fields("group", "term", "index", "log_term", "commit")
   end
+  if parse.valid["ack"] then -- the program has parsed the whole of it
+    local round = hex(parse:get("ack.round"))
+    answer({ table.concat({ "peer", what - 1, hex(values.group), target, source, round }, " "),
+             table.concat({ "peer", what - 1, hex(values.group), target, ALL, round }, " ") }, pinfo)
+    seen[pinfo.number] = true
+    show_match(tree, pinfo)
+  end
   if not rest then return nil end
 
   local read = reader(rest)
+  if bit.band(flags, FLAGS.GATHERED) ~= 0 then records(read, tree) end
   if fragment then
     read:take(tree, "message_id", 8)
     read:take(tree, "offset", 4)

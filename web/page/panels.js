@@ -223,7 +223,7 @@ function details(step) {
   const lines = [];
   if (step.what === "table") {
     for (const key of step.key) lines.push(html("div", { class: "detail", "data-key": key.name }, `${key.name} `, html("b", {}, valueText(key.name, key.width, key.value))));
-    lines.push(html("div", { class: "detail" }, `${step.hit ? "does" : "nothing fits:"} `, html("b", { class: "does" }, `${short(step.action)}(${step.params.map((one) => `${one.name} ${valueText(one.name, /mac/.test(one.name) ? 48 : one.width, one.value)}`).join(", ")})`)));
+    lines.push(html("div", { class: "detail" }, `${step.hit ? "does" : "nothing fits:"} `, html("b", { class: "does" }, !step.action ? "no action" : `${short(step.action)}(${step.params.map((one) => `${one.name} ${valueText(one.name, /mac/.test(one.name) ? 48 : one.width, one.value)}`).join(", ")})`)));
   }
   for (const change of step.changes) {
     if (change.added) {

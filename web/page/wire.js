@@ -7,8 +7,8 @@ export const TYPES = {
 };
 const LETTERS = { 1: "P", 2: "P", 3: "V", 4: "V", 5: "A", 6: "A", 7: "S", 8: "S", 9: "T", 10: "M", 11: "H", 12: "f", 13: "R", 14: "R", 16: "C", 17: "C", 18: "f" };
 const REPLIES = new Set([2, 4, 6, 8, 12, 14, 17]);
-const FLAGS = [[1, "REJECT"], [2, "FANOUT"], [4, "THIN"], [8, "NO_STEER"], [16, "MORE"], [32, "FRAGMENT"]];
-const OPERATIONS = { 1: "open_session", 2: "append", 3: "put", 4: "get", 5: "delete", 6: "read_list" };
+const FLAGS = [[1, "REJECT"], [2, "FANOUT"], [4, "GATHER"], [8, "NO_STEER"], [16, "MORE"], [32, "FRAGMENT"], [64, "GATHERED"], [128, "READ"]];
+const OPERATIONS = { 1: "open_session", 2: "append", 3: "put", 4: "get", 5: "delete", 6: "read_list", 7: "get_stale" };
 const OUTCOMES = { 0: "ok" };
 
 /** A number that may be too large for JavaScript's: those are text. */

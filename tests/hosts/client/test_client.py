@@ -517,7 +517,7 @@ def test_clients_in_different_threads_do_not_meet(serve: Serve) -> None:
 
 def test_operations_are_known() -> None:
     assert {operation.name for operation in Operation} == {
-        *("OPEN_SESSION", "APPEND", "PUT", "GET", "DELETE", "READ_LIST")
+        *("OPEN_SESSION", "APPEND", "PUT", "GET", "DELETE", "READ_LIST", "GET_STALE")
     }
 
 

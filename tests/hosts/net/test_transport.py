@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hosts.config import Address
+from hosts.net.batches import pack_batches
 from hosts.net.transport import DRAIN_S
 from hosts.net.validation import AMPLIFICATION
 from hosts.raft.message import Entry, EntryKind, Message, MessageType
@@ -216,3 +217,16 @@ def test_an_answer_beyond_three_times_costs_a_round_trip_once(make_cluster: Call
         sent = made.status(leader)["counters"]["sent"]["CLIENT_REPLY"]
         received = made.status(leader)["counters"]["received"]["CLIENT_FRAGMENT_STATUS"]
         assert 1 <= received <= 3 and sent >= 50
+
+
+@pytest.mark.parametrize("second", [Operation.GET, Operation.PUT])
+def test_a_batch_that_says_it_reads_and_holds_a_write_does_not(second: Operation) -> None:
+    """Whoever leads carries it all out, and nobody else any of it."""
+    two = Member(2)
+    taken: list[Header] = []
+    two.transport._handlers = replace(two.transport._handlers, request=lambda header, *_: taken.append(header))
+    requests = [(3, Request(7, Operation.GET, key=b"a")), (4, Request(7, second, key=b"a"))]
+    ((index, more, payload),) = pack_batches([(sequence, one.pack()) for sequence, one in requests])
+    two.take(replace(REQUEST, index=index, flags=int(Flag.READ) | more).pack() + payload)
+    assert [one.index for one in taken] == [3, 4]
+    assert [bool(one.flags & Flag.READ) for one in taken] == [second is Operation.GET] * 2

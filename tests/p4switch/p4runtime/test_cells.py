@@ -126,6 +126,26 @@ async def test_direct_meters_go_back_to_no_limit_when_an_entry_is_modified_witho
     assert (await client.read(query))[0].table_entry.meter_config == config
 
 
+async def test_direct_meters_are_read_with_all_tables_and_go_with_their_entry(client: Client) -> None:
+    names = client.names
+    config = p4r.MeterConfig(cir=10, cburst=5, pir=10, pburst=5)
+    entry = names.entry("metered_t", {1: 5}, names.action("measured", 1), meter_config=config)
+    await client.insert(entry)
+    everything = p4r.Entity(table_entry=p4r.TableEntry(meter_config=p4r.MeterConfig()))
+    metered = [one for one in await client.read(everything) if one.table_entry.HasField("meter_config")]
+    assert metered == [entry]
+    alone = p4r.DirectMeterEntry(table_entry=names.entry("metered_t", {1: 5}).table_entry, config=config)
+    for kind in (INSERT, DELETE):
+        assert await client.codes(kind, p4r.Entity(direct_meter_entry=alone)) == [INVALID]
+    other = p4r.MeterConfig(cir=20, cburst=6, pir=20, pburst=6)
+    await client.modify(names.entry("metered_t", {1: 5}, names.action("measured", 1), meter_config=other))
+    query = names.entry("metered_t", {1: 5}, meter_config=p4r.MeterConfig())
+    assert (await client.read(query))[0].table_entry.meter_config == other
+    assert await client.codes(DELETE, names.entry("metered_t", {1: 5})) == [0]
+    await client.insert(names.entry("metered_t", {1: 5}, names.action("measured", 1)))
+    assert not (await client.read(query))[0].table_entry.HasField("meter_config")
+
+
 async def test_registers_are_written_and_read(client: Client) -> None:
     def cell(index: int | None, value: int | None = None) -> p4r.Entity:
         entry = p4r.RegisterEntry(register_id=client.names.id("cells"))
