@@ -42,7 +42,9 @@ def soaked(lab: Lab, wanted: Wanted, file: Path) -> list[str]:
 
 
 def test_faults_of_many_kinds(fresh_lab: Lab, tmp_path: Path) -> None:
-    assert soaked(fresh_lab, Wanted(seed=3, seconds=20.0, think_s=THINK_S), tmp_path / "soak.jsonl") == []
+    """While each feature of the switches comes and goes twice."""
+    wanted = Wanted(seed=3, seconds=20.0, think_s=THINK_S, features=2)
+    assert soaked(fresh_lab, wanted, tmp_path / "soak.jsonl") == []
 
 
 def test_kills_of_one_node(fresh_lab: Lab, tmp_path: Path) -> None:

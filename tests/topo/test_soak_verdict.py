@@ -8,11 +8,12 @@ from random import Random
 
 import pytest
 
+from controller.network import FEATURES
 from topo.errors import LabError, UsageError
 from topo.soak.faults import KINDS, NEED_OTHERS, Deck, Scene
-from topo.soak.history import Call, Fault, History, Size, read, recording
+from topo.soak.history import Call, Fault, History, Size, Switched, read, recording
 from topo.soak.resizing import check_sizes, parse_sizes
-from topo.soak.verdict import judge
+from topo.soak.verdict import judge, longest_stall
 from topo.topology import find
 
 SECOND = 1_000_000_000
@@ -192,3 +193,46 @@ def test_a_file_that_is_no_history(tmp_path: Path, line: str) -> None:
         read(file)
     with pytest.raises(LabError, match="cannot read"):
         read(tmp_path / "none")
+
+
+def with_features(times: int) -> History:
+    """A good history with that many switchings of each feature."""
+    good = history()
+    good.about["features"] = 2
+    good.features = [
+        Switched(name, on, "", SECOND * number)
+        for number in range(times)
+        for name in FEATURES
+        for on in (False, True)
+    ]
+    return good
+
+
+def test_features_have_come_and_gone() -> None:
+    told = judge(with_features(2))
+    assert told.problems == []
+    assert f"{len(FEATURES)} features were taken away and put back, each 2 times" in told.facts
+    assert judge(with_features(1)).problems == [
+        f"fewer than 2 times taken away and put back: {', '.join(sorted(FEATURES))}"
+    ]
+    one_less = with_features(2)
+    one_less.features.remove(next(one for one in one_less.features if one.feature == "term_filter" and one.on))
+    assert judge(one_less).problems == ["fewer than 2 times taken away and put back: term_filter"]
+
+
+def test_a_stall_counts_where_nothing_is_broken() -> None:
+    """The fault is over at 4.5 s; writes are acknowledged at 5.1 s, and then at these moments."""
+    stalling = with_features(2)
+    assert longest_stall(stalling) == 0
+    stalling.calls += [call("put", 5.5, "k", "y", True), call("put", 8, "k", "z", True)]
+    assert longest_stall(stalling) == 25 * SECOND // 10
+    told = "no write was acknowledged for 2.5 s while nothing was broken"
+    assert told in judge(stalling).problems and told not in judge(stalling, timed=False).problems
+    stalling.faults.append(Fault("kill h2", 6 * SECOND, 7 * SECOND, 7 * SECOND))
+    assert longest_stall(stalling) == 5 * SECOND // 10, "from 5.6 s to 6.1 s one was awaited, 0.4 s until the fault"
+
+
+def test_switchings_are_read_from_the_file(tmp_path: Path) -> None:
+    with recording(tmp_path / "soak.jsonl") as recorder:
+        recorder.switched(Switched("term_filter", False, "s1", 7))
+    assert read(tmp_path / "soak.jsonl").features == [Switched("term_filter", False, "s1", 7)]

@@ -23,6 +23,9 @@ def soak(
             metavar="SIZES", help="The group's size changes meanwhile, to each in turn and again, as in 1,3,1."
         ),
     ] = "",
+    features: Annotated[
+        int, typer.Option(min=0, help="Each feature of the switches is taken away and put back so often meanwhile.")
+    ] = 0,
     threads: Annotated[int, typer.Option(min=0, help="So many clients more, in threads of one process.")] = 0,
     values: Annotated[
         str,
@@ -53,4 +56,7 @@ def soak(
     value_bytes = parse_value_bytes(values) if values else NAMES_ONLY
     chosen = random.randrange(1_000_000) if seed is None else seed
     options = Options(topology, switch, compiler, snapshot_entries=command.SNAPSHOT_ENTRIES)
-    command.soak(options, Wanted(chosen, minutes * 60, kills, sizes=sizes, threads=threads, value_bytes=value_bytes))
+    wanted = Wanted(
+        chosen, minutes * 60, kills, sizes=sizes, threads=threads, features=features, value_bytes=value_bytes
+    )
+    command.soak(options, wanted)

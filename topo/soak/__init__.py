@@ -3,6 +3,7 @@
 command            `switchraft soak`
 conductor          load and faults, then what the nodes hold in the end
 load, crowd        clients in processes, and in threads of one process
-faults, resizing   what is broken, and changes of the group's size
+faults             what is broken, and how it is mended
+resizing, features changes of the group's size, and of what the switches do
 history, verdict   what happened, and what that proves
 """

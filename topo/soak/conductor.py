@@ -14,6 +14,7 @@ from topo.errors import LabError
 from topo.lab.running_lab import Live
 from topo.soak.crowd import Crowd
 from topo.soak.faults import KINDS, Deck, Json, Plan, kill_any, leader_of, look
+from topo.soak.features import Toggler
 from topo.soak.history import Call, Fault, Recorder
 from topo.soak.load import Worker, habits, read_everything
 from topo.soak.resizing import Resizer, hosts_for
@@ -33,7 +34,8 @@ TRANSFERS = 0.3
 class Wanted:
     """``kills`` 0: faults of all kinds for ``seconds``; else so many times kill -9 of one node. ``sizes``: what the
     group's size becomes meanwhile, each in turn and again from the first; () for no change. ``threads``: clients
-    beside the others, in threads of one more process. ``value_bytes``: of what clients write."""
+    beside the others, in threads of one more process. ``features``: how often each feature is taken away and put back
+    meanwhile; the soak lasts until it was. ``value_bytes``: of what clients write."""
 
     seed: int
     seconds: float = 600.0
@@ -41,6 +43,7 @@ class Wanted:
     think_s: float = THINK_S
     sizes: tuple[int, ...] = ()
     threads: int = 0
+    features: int = 0
     value_bytes: ValueBytes = NAMES_ONLY
 
 
@@ -51,6 +54,7 @@ class Conductor:
         self._live, self._wanted, self._recorder, self._say = live, wanted, recorder, say
         self._random = Random(f"soak/{wanted.seed}")
         self._resizer = Resizer(live, wanted.sizes, wanted.seed, recorder) if wanted.sizes else None
+        self._toggler = Toggler(live, wanted.features, wanted.seed, recorder) if wanted.features else None
         self._workers: list[Worker] = []
         self._began = time.monotonic()
 
@@ -71,6 +75,8 @@ class Conductor:
         recorder.about({"seed": wanted.seed, "kills": wanted.kills, "topology": live.topology.name})
         if wanted.sizes:
             recorder.about({"sizes": list(wanted.sizes)})
+        if wanted.features:
+            recorder.about({"features": wanted.features})
         kinds = habits(live, wanted.think_s, wanted.value_bytes)
         workers = [Worker(live, one, wanted.seed, recorder, self._servers) for one in kinds]
         self._workers = workers
@@ -112,6 +118,8 @@ class Conductor:
         resizer = self._resizer
         if resizer is not None:
             resizer.start()
+        if self._toggler is not None:
+            self._toggler.start()
         try:
             while not self._is_over():
                 self._check_workers()
@@ -122,16 +130,22 @@ class Conductor:
         finally:
             if resizer is not None:
                 resizer.stop()
+            if self._toggler is not None:
+                self._toggler.stop()
 
     def _check_workers(self) -> None:
         """Raises LabError for a client that has ended by itself: nothing is worth waiting for without it."""
         for worker in self._workers:
             if worker.failure is not None:
                 raise LabError(f"client {worker.habit.name} of the soak has failed:\n{worker.last_words()}")
+        if self._toggler is not None:
+            self._toggler.check()
 
     def _is_over(self) -> bool:
         if self._wanted.kills:
             return len(self._recorder.history.faults) >= self._wanted.kills
+        if self._toggler is not None and not self._toggler.done:
+            return False
         return time.monotonic() - self._began >= self._wanted.seconds
 
     # -- a fault ------------------------------------------------------------------------------------------------

@@ -54,6 +54,16 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Switched:
+    """A feature was put back, or taken away, at one switch, or at all if ``switch`` is empty."""
+
+    feature: str
+    on: bool
+    switch: str
+    at: int
+
+
+@dataclass(frozen=True)
 class Size:
     """The group was brought to ``size`` voters, which live on ``hosts``, between the moments ``began`` and
     ``reached``."""
@@ -73,6 +83,7 @@ class History:
     faults: list[Fault] = field(default_factory=list)
     lists: dict[str, list[Any]] = field(default_factory=dict)
     sizes: list[Size] = field(default_factory=list)
+    features: list[Switched] = field(default_factory=list)
 
 
 class Recorder:
@@ -102,6 +113,10 @@ class Recorder:
     def size(self, size: Size) -> None:
         self.history.sizes.append(size)
         self._write({"size": asdict(size)})
+
+    def switched(self, switched: Switched) -> None:
+        self.history.features.append(switched)
+        self._write({"feature": asdict(switched)})
 
     def list_of(self, node: str, values: list[Any]) -> None:
         self.history.lists[node] = values
@@ -143,6 +158,8 @@ def read(path: Path) -> History:
             elif "size" in line:
                 size = line["size"]
                 history.sizes.append(Size(size["size"], tuple(size["hosts"]), size["began"], size["reached"]))
+            elif "feature" in line:
+                history.features.append(Switched(**line["feature"]))
             elif "list" in line:
                 history.lists[line["node"]] = line["list"]
             else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+from controller.network import FEATURES
 from linearizability import linear
 from topo.soak.history import END, Call, Fault, History
 
@@ -17,6 +19,8 @@ LEAST_OVERLAP = 0.6
 has their number instead: the sooner a node is back, the less overlaps."""
 
 LEAST_READS = 0.3
+STALL_S = 1.0
+"""While nothing is broken a write is acknowledged at least once in that time, whatever features come and go."""
 SHOWN = 20
 
 
@@ -37,6 +41,7 @@ def judge(history: History, *, timed: bool = True) -> Verdict:
     _end_was_read(history, verdict)
     _heals(history, verdict, timed)
     _sizes(history, verdict, timed)
+    _features(history, verdict, timed)
     return verdict
 
 
@@ -158,6 +163,39 @@ def _sizes(history: History, verdict: Verdict, timed: bool) -> None:
     missing = sorted(set(wanted) - set(had))
     if not had or (timed and missing):
         verdict.problems.append(f"the group never had a size of {', '.join(map(str, missing))}")
+
+
+def _features(history: History, verdict: Verdict, timed: bool) -> None:
+    """Each feature has come and gone as often as was wanted, and nobody noticed."""
+    wanted = history.about.get("features", 0)
+    if not wanted:
+        return
+    back = Counter(one.feature for one in history.features if one.on)
+    verdict.facts.append(
+        f"{len(back)} features were taken away and put back, each {min(back.values(), default=0)} times"
+    )
+    fewer = sorted(name for name in FEATURES if back[name] < wanted)
+    if fewer:
+        verdict.problems.append(f"fewer than {wanted} times taken away and put back: {', '.join(fewer)}")
+    stall = longest_stall(history) / 1e9
+    verdict.facts.append(f"the longest time without an acknowledged write while nothing was broken: {stall:.2f} s")
+    if timed and stall > STALL_S:
+        verdict.problems.append(f"no write was acknowledged for {stall:.1f} s while nothing was broken")
+
+
+def longest_stall(history: History) -> int:
+    """Nanoseconds without an acknowledged write, at most, between the first write that was acknowledged after a fault
+    was mended and the next fault."""
+    over = sorted(
+        call.over for call in history.calls if call.writes and call.ended is not None and call.client != END
+    )
+    ends = [*(fault.began for fault in history.faults[1:]), over[-1] if over else 0]
+    longest = 0
+    for fault, end in zip(history.faults, ends, strict=True):
+        calm = over[bisect_left(over, fault.whole) : bisect_left(over, end)]
+        if calm:
+            longest = max(longest, *(later - one for one, later in pairwise([*calm, end])))
+    return longest
 
 
 def _end_was_read(history: History, verdict: Verdict) -> None:
