@@ -1,6 +1,8 @@
 """How long nothing is committed after the leader was killed (kill -9), or its host cut off, beside etcd; and whether
 load costs a leader.
 
+Under load the leader may also be stopped for less than that, again and again: that is to cost no election.
+
 A client begins a put every 10 ms. What counts is the time from the kill to the first answer to a put that was begun
 after it. The killed member comes back, and has time to catch up, before the next kill.
 """
@@ -9,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -17,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +32,7 @@ from bench.consensus.grounds import Ground, Timing
 from bench.consensus.systems import Etcd, Switchraft, System
 from bench.consensus.window import Lengths, quantile
 from bench.plot import Series
-from hosts.config import Hints
+from hosts.config import MIN_HEARTBEATS_PER_ELECTION, Hints
 from topo import paths
 from topo.errors import LabError, UsageError
 
@@ -37,6 +42,8 @@ SETTLE_S = 1.0
 
 SILENCE = "seconds to the next commit"
 LIMIT_S = 0.8
+PAUSE_S = (0.5, 1.5)
+"""Between two stops of a leader under load."""
 ETCD_DEFAULTS = Timing(100, 1000)
 HINTS = {one.name.lower(): one for one in Hints}
 
@@ -129,16 +136,74 @@ def _leader(system: System) -> int:
     raise LabError(f"{system.name}: no leader within {PATIENCE_S:.0f} s")
 
 
-def load(system: System, minutes: float, outstanding: int) -> tuple[float, int]:
-    """Commits per second over that time, and how many elections (terms) it saw."""
+@dataclass(frozen=True)
+class Loaded:
+    """What a long load saw: elections are terms. ``stops``: how often the leader was stopped meanwhile."""
+
+    commits_per_s: float
+    elections: int
+    longest_s: float
+    """That a put took."""
+    stops: int = 0
+
+
+class Stops:
+    """While the block runs, whoever leads is stopped (SIGSTOP) for a random time of so many milliseconds, least and
+    most, and goes on again; once in a second or so."""
+
+    def __init__(self, system: Switchraft, milliseconds: tuple[int, int]) -> None:
+        self._system, self._milliseconds = system, milliseconds
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.count = 0
+
+    def __enter__(self) -> Stops:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(random.uniform(*PAUSE_S)):
+            leader, _ = self._system.leadership()
+            if leader is None:
+                continue
+            pid = self._system.pid_of(leader)
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                time.sleep(random.uniform(*self._milliseconds) / 1000)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            self.count += 1
+
+
+def load(system: Switchraft, minutes: float, outstanding: int, stops: tuple[int, int] | None = None) -> Loaded:
+    """What that many minutes of full load see, while the leader is stopped for so many milliseconds."""
+    lengths = Lengths(seconds=minutes * 60, at_most=minutes * 60 + PATIENCE_S)
+    stopped = 0
     try:
         system.start()
         _, before = system.leadership()
-        figures = system.load(outstanding, 64, Lengths(seconds=minutes * 60, at_most=minutes * 60 + PATIENCE_S))
+        if stops is None:
+            figures = system.load(outstanding, 64, lengths)
+        else:
+            with Stops(system, stops) as stopping:
+                figures = system.load(outstanding, 64, lengths)
+            stopped = stopping.count
         _, after = system.leadership()
     finally:
         system.stop()
-    return figures["commits_per_s"], after - before
+    return Loaded(figures["commits_per_s"], after - before, figures["longest_ms"] / 1000, stopped)
+
+
+def milliseconds(text: str) -> tuple[int, int]:
+    """``20-100``: the least and the most. Raises ArgumentTypeError."""
+    least, dash, most = text.partition("-")
+    if not (dash and least.isdecimal() and most.isdecimal() and 0 < int(least) <= int(most) <= 10_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not LEAST-MOST milliseconds, as in 20-100")
+    return int(least), int(most)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -153,6 +218,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--without-hints", dest="hints", action="store_const", const="none", help="--hints none")
     parser.add_argument("--cut", action="store_true", help="the leader's host is cut off instead (needs the lab)")
     parser.add_argument("--load-minutes", type=float, default=0.0, help="then full load for so long: no elections?")
+    parser.add_argument(
+        "--stop",
+        type=milliseconds,
+        metavar="LEAST-MOST",
+        help="with --load-minutes: the leader's process is stopped for so many milliseconds, once in a second or so",
+    )
+    usual, ours = Timing(), "of this project's members"
+    parser.add_argument("--heartbeat", type=int, default=usual.heartbeat, metavar="MS", help=ours)
+    parser.add_argument("--election-timeout", type=int, default=usual.election_timeout, metavar="MS", help=ours)
     parser.add_argument("--outstanding", type=int, default=256, help="requests on their way, under load")
     parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
     parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
@@ -162,6 +236,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """The exit code is 1 if a limit is missed: 0.8 s, etcd's median, no election under load."""
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
+    if options.stop and not options.load_minutes:
+        print("bench: --stop needs --load-minutes: the leader is stopped under load", file=sys.stderr)
+        return 2
+    if options.heartbeat < 1 or options.election_timeout < MIN_HEARTBEATS_PER_ELECTION * options.heartbeat:
+        print(
+            f"bench: --election-timeout: at least {MIN_HEARTBEATS_PER_ELECTION} heartbeats, here"
+            f" {MIN_HEARTBEATS_PER_ELECTION * max(1, options.heartbeat)} ms",
+            file=sys.stderr,
+        )
+        return 2
     try:
         found, loaded = run(options, progress.print)
     except (LabError, UsageError) as error:
@@ -169,35 +253,38 @@ def main(options: argparse.Namespace) -> int:
         return 1
     where = "loopback" if options.loopback else f"lab, {options.switch} switch"
     about = [f"{where}, 3 members; {record.DURABLE}", *([] if options.without_etcd else [etcd.version()])]
-    facts = {} if loaded is None else {"commits/s under load": loaded[0], "elections under load": loaded[1]}
+    facts = {} if loaded is None else {f"under load: {name}": value for name, value in asdict(loaded).items()}
     series = [Series(SILENCE, name, name.split(",")[0], tuple(times)) for name, times in found.items() if times]
     record.keep(options.words, about, series, facts)
     if options.json:
-        print(json.dumps({"seconds": found, "load": loaded}, indent=2))
+        print(json.dumps({"seconds": found, "load": loaded and asdict(loaded)}, indent=2))
     else:
         if found:
             Console(width=110).print(table(found, "host cut off" if options.cut else "killed"))
         if loaded is not None:
-            print(f"{options.load_minutes:g} minutes of load: {loaded[0]:.0f} commits/s, {loaded[1]} elections")
+            stops = f"the leader stopped {loaded.stops} times; " if options.stop else ""
+            print(
+                f"{options.load_minutes:g} minutes of load, {options.heartbeat}/{options.election_timeout} ms, hints:"
+                f" {options.hints}; {stops}{loaded.commits_per_s:.0f} commits/s, {loaded.elections} elections, the"
+                f" longest put {loaded.longest_s:.2f} s"
+            )
     medians = {name: statistics.median(times) for name, times in found.items() if times}
     ours = next((one for name, one in medians.items() if name.startswith("switchraft")), 0.0)
     return int(
-        ours > LIMIT_S or any(ours > one for one in medians.values()) or (loaded is not None and loaded[1] > 0)
+        ours > LIMIT_S or any(ours > one for one in medians.values()) or (loaded is not None and loaded.elections > 0)
     )
 
 
-def run(
-    options: argparse.Namespace, say: Callable[[str], None]
-) -> tuple[dict[str, list[float]], tuple[float, int] | None]:
+def run(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[str, list[float]], Loaded | None]:
     """Seconds by system and setting, and what ``load`` gives. Raises LabError, UsageError."""
-    timing = Timing()
+    timing = Timing(options.heartbeat, options.election_timeout)
     found: dict[str, list[float]] = {}
     hints = HINTS[options.hints]
     with grounds.open(options.loopback, 3, 1, timing, options.switch, say, hints=hints) as ground:
         runs: list[tuple[Timing, System]] = [(timing, Switchraft(ground))] if options.kills else []
         if not options.without_etcd and options.kills:
             if etcd.installed():
-                runs += [(one, Etcd(ground, one)) for one in (timing, ETCD_DEFAULTS)]
+                runs += [(one, Etcd(ground, one)) for one in (Timing(), ETCD_DEFAULTS)]
             else:
                 say(etcd.INSTALL)
         for one, system in runs:
@@ -207,7 +294,7 @@ def run(
             found[name] = kills(ground, system, options.kills, say, cut=options.cut)
         loaded = None
         if options.load_minutes:
-            loaded = load(Switchraft(ground), options.load_minutes, options.outstanding)
+            loaded = load(Switchraft(ground), options.load_minutes, options.outstanding, options.stop)
     return found, loaded
 
 

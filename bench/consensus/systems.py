@@ -118,6 +118,9 @@ class Servers:
                 process.wait()
         self._running.clear()
 
+    def pid_of(self, member: int) -> int:
+        return self._running[member].pid
+
     def pids(self) -> list[int]:
         return [process.pid for process in self._running.values()]
 
@@ -135,6 +138,10 @@ class Switchraft:
 
     def _node(self, member: int) -> list[str]:
         return [sys.executable, "-m", "hosts.node", "--config", str(self._ground.cluster), "--id", str(member)]
+
+    def pid_of(self, member: int) -> int:
+        """The process of a member that runs."""
+        return self._servers.pid_of(member)
 
     def start(self) -> None:
         for member in self._ground.addresses:

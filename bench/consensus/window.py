@@ -122,9 +122,9 @@ class Window:
         return _Mark(now, cpu_s(self.servers), cpu_s(self.switches), time.process_time())
 
     def figures(self) -> dict[str, float]:
-        """commits_per_s, quantiles in milliseconds, CPU microseconds per commit of the client, of all servers
-        together and of all switches together; of how many commits in how many seconds. Ends the process if there were
-        none."""
+        """commits_per_s, quantiles and the greatest latency in milliseconds, CPU microseconds per commit of the
+        client, of all servers together and of all switches together; of how many commits in how many seconds. Ends
+        the process if there were none."""
         if self._begin is None or not self.latencies:
             raise SystemExit("nothing was committed in time")
         end = self._end or self._mark(time.monotonic())
@@ -133,6 +133,7 @@ class Window:
             "commits_per_s": count / (end.at - self._begin.at),
             "p50_ms": quantile(ordered, 0.50) * 1000,
             "p99_ms": quantile(ordered, 0.99) * 1000,
+            "longest_ms": ordered[-1] * 1000,
             "client_us": (end.client - self._begin.client) / count * 1e6,
             "servers_us": (end.servers - self._begin.servers) / count * 1e6,
             "switches_us": (end.switches - self._begin.switches) / count * 1e6,

@@ -134,11 +134,23 @@ def test_a_short_run(tmp_path: Path) -> None:
 
 
 def test_a_leader_that_dies(tmp_path: Path) -> None:
-    words = "failover --loopback --kills 1 --without-etcd --load-minutes 0.01 --json"
+    words = "failover --loopback --kills 1 --without-etcd --load-minutes 0.05 --stop 20-30 --json"
     done = bench(tmp_path, words)
     told = json.loads(done.stdout)
     (seconds,) = told["seconds"]["switchraft, 50/300 ms"]
-    assert 0.1 < seconds < 60 and told["load"][0] > 0, done.stderr
+    loaded = told["load"]
+    assert 0.1 < seconds < 60 and loaded["commits_per_s"] > 0, done.stderr
+    assert loaded["stops"] > 0 and loaded["longest_s"] >= 0.02
+
+
+@pytest.mark.parametrize(
+    "words", ["--stop 20", "--stop 0-3", "--stop 30-20", "--stop 20-30", "--election-timeout 299"]
+)
+def test_stops_and_timeouts_that_are_none(tmp_path: Path, words: str) -> None:
+    done = bench(tmp_path, f"failover --loopback {words}")
+    assert done.returncode == 2 and any(
+        says in done.stderr for says in ("LEAST-MOST", "--load-minutes", "at least 6 heartbeats, here 300 ms")
+    )
 
 
 @pytest.mark.parametrize(
