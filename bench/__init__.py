@@ -1,1 +1,2 @@
-"""Benchmarks: ``python -m bench COMMAND``. consensus/ measures Raft, reads/ reads, switch/ switches; `plot` draws."""
+"""Benchmarks: ``python -m bench COMMAND``. consensus/ measures Raft, open/ latency over offered rates, reads/ reads,
+switch/ switches; `plot` draws."""

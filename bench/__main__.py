@@ -16,6 +16,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     from bench import figures
     from bench.consensus import accel, bulk, catchup, commit, core, failover, limit, lossy, metrics
+    from bench.open import curve
     from bench.reads import compare
     from bench.switch import comparison as switch
 
@@ -26,6 +27,9 @@ def main() -> int:
         commands.add_parser("commit", help="commits per second and latency, beside etcd, in the lab (needs root)")
     )
     core.add_arguments(commands.add_parser("core", help="entries per second through three Raft cores in one process"))
+    curve.add_arguments(
+        commands.add_parser("curve", help="latency over offered rates, and recovery from too much (needs root)")
+    )
     failover.add_arguments(
         commands.add_parser(
             "failover", help="seconds without a commit after the leader's death, beside etcd (needs root)"
@@ -59,6 +63,7 @@ def main() -> int:
         "accel": accel.main,
         "commit": commit.main,
         "core": core.main,
+        "curve": curve.main,
         "failover": failover.main,
         "figures": figures.main,
         "catchup": catchup.main,
