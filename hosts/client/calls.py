@@ -14,7 +14,10 @@ from hosts.service.values import Value
 
 FIRST_PATIENCE_S = 0.2
 MAX_PATIENCE_S = 1.0
-"""Another member is asked after so long without an answer. The wait doubles from the first to the largest."""
+"""A request is repeated after so long without an answer. The wait doubles from the first to the largest."""
+
+MAX_FIRST_PATIENCE_S = 5.0
+"""The first wait is longer where answers take longer, up to this."""
 
 FIRST_BACKOFF_S = 0.02
 MAX_BACKOFF_S = 0.2
@@ -52,6 +55,33 @@ class SessionExpired(ClientError):
 
 class Refused(ClientError):
     """The request is one that no node carries out."""
+
+
+class Patience:
+    """How long an answer may take before its request is repeated: what answers took of late and four times what they
+    differ by, as RFC 6298, section 2, has it of round trips. Who repeats sooner gives more to do to those that are
+    slow already. What was repeated counts from its first try, and only where no later one was answered at once: else
+    its datagram was lost."""
+
+    def __init__(self) -> None:
+        self._smoothed = self._varies = 0.0
+        self._latest = 0.0
+        """When the latest of those began that were answered at once."""
+
+    def after(self, silences: int) -> float:
+        """Seconds, of a request that has met with silence so many times."""
+        first = min(max(FIRST_PATIENCE_S, self._smoothed + 4 * self._varies), MAX_FIRST_PATIENCE_S)
+        return min(first * 2.0 ** min(silences, 8), max(first, MAX_PATIENCE_S))
+
+    def answered(self, begun: float, now: float, tries: int = 1) -> None:
+        """A small request was answered that went out first at ``begun``, and so many times."""
+        if tries > 1 and begun <= self._latest:
+            return
+        if tries == 1:
+            self._latest = max(self._latest, begun)
+        elapsed_s = now - begun
+        self._varies += (abs(elapsed_s - self._smoothed) - self._varies) / 4
+        self._smoothed += (elapsed_s - self._smoothed) / 8
 
 
 Told = TypeVar("Told")
@@ -98,6 +128,8 @@ class Call:
     """Times that whoever was asked did not answer."""
     refusals: int = 0
     """Answers that said "not now" or "not me"."""
+    sent_at: float = 0.0
+    """When it went out the last time."""
     next_send: float = 0.0
     expects: bool = False
     """Whether an answer to the latest try may still come."""
@@ -115,18 +147,18 @@ class Call:
         """Whether ``result`` has something to say about it."""
         return self.reply is not None or self.failure is not None
 
-    def sent(self, asked: Address, now: float) -> None:
+    def sent(self, asked: Address, now: float, patience: Patience) -> None:
         """The call goes out, to ``asked``."""
         self.asked = asked
         self.begun = self.begun or now
+        self.sent_at = now
         self.tries += 1
         self.expects = True
-        self.heard_of(now)
+        self.heard_of(now, patience)
 
-    def heard_of(self, now: float) -> None:
+    def heard_of(self, now: float, patience: Patience) -> None:
         """The call was sent, or part of it has arrived, or part of its answer."""
-        patience = min(FIRST_PATIENCE_S * 2.0 ** min(self.silences, 8), MAX_PATIENCE_S)
-        self.next_send = now + patience + len(self.payload) * PATIENCE_S_PER_BYTE
+        self.next_send = now + patience.after(self.silences) + len(self.payload) * PATIENCE_S_PER_BYTE
 
     def refused(self, now: float, jitter: float) -> None:
         """The call is to be sent again after a while. ``jitter`` is a factor up to 1."""

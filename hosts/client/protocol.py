@@ -20,7 +20,7 @@ from dataclasses import replace
 from random import Random
 
 from hosts.addresses import unpack_address
-from hosts.client.calls import Call, ClientError, Refused, Servers, SessionExpired, result, too_late
+from hosts.client.calls import Call, ClientError, Patience, Refused, Servers, SessionExpired, result, too_late
 from hosts.client.pace import Pace
 from hosts.config import DEFAULT_MTU, Address
 from hosts.net.batches import MORE, pack_batches, take_batch, unpack_batch
@@ -58,6 +58,9 @@ IDLE_S = 60.0
 """From one look to the next while nothing waits for an answer, in seconds."""
 
 NO_SESSION_YET = 0
+MOST_TOGETHER = 128
+"""So many of the smallest requests fit into a datagram, at most."""
+
 _READ = int(Flag.READ)
 
 
@@ -111,6 +114,9 @@ class ClientProtocol:
         self._answers_due = math.inf
         """When those who send large answers are told what has come, if nothing urgent is told before."""
         self._next_check = 0.0
+        self._patience = Patience()
+        self._answered_at = -math.inf
+        """When a request that had gone to the current address was answered last."""
 
     def may_send(self, largest: int) -> None:
         """Nothing has been sent yet, and datagrams of up to so many bytes may be tried."""
@@ -275,19 +281,20 @@ class ClientProtocol:
         self._tried(call, now)
         if not _is_small(call):
             self._send_fragments(call, now)
-        elif call.tries == 1 and call.session:
+        elif call.session:
             self._gathered.append(call)
         else:
             self._put(self._header(call).pack() + call.payload, call.asked)
 
     def _send_gathered(self) -> None:
-        """In few datagrams. They are of one session, and for one address: both change only between. Reads that may be
-        spread go apart."""
+        """In few datagrams: those that go together are of one session, and for one address. Reads that may be spread
+        go apart."""
         gathered, self._gathered = self._gathered, []
-        for spread in (False, True):
-            alike = [call for call in gathered if call.spread is spread]
-            if alike:
-                self._send_together(alike)
+        alike: dict[tuple[int, Address, bool], list[Call]] = {}
+        for call in gathered:
+            alike.setdefault((call.session, call.asked, call.spread), []).append(call)
+        for of in sorted(alike, key=lambda of: of[2]):
+            self._send_together(alike[of])
 
     def _send_together(self, gathered: list[Call]) -> None:
         first = gathered[0]
@@ -306,19 +313,26 @@ class ClientProtocol:
     def _tried(self, call: Call, now: float) -> None:
         call.spread = self._may_spread(call)
         self.counters["reads spread"] += call.spread
-        call.sent(self.servers.current, now)
+        call.sent(self.servers.current, now, self._patience)
         self._look_again_at(min(call.next_send, call.deadline))
 
     def _send_paced(self, now: float) -> None:
         """One datagram's worth of those that wait for their turn. Some have got an answer to an earlier try, or no
         time is left to them."""
-        waiting = [call for call in self._paced if self._calls.get((call.session, call.sequence)) is call]
-        of = [(call.session, self._may_spread(call)) for call in waiting]
-        together = [call for call, one in zip(waiting, of, strict=True) if one == of[0]]
+        over, together, first = [], [], None
+        for call in self._paced:
+            of = call.session, self._may_spread(call)
+            if self._calls.get((call.session, call.sequence)) is not call:
+                over.append(call)
+            elif first is None or of == first:
+                first = of
+                together.append(call)
+                if len(together) == MOST_TOGETHER:
+                    break
         chosen = together[: take_batch([call.payload for call in together])]
-        self._paced = dict.fromkeys(waiting)
-        for call in chosen:
+        for call in (*over, *chosen):
             del self._paced[call]
+        for call in chosen:
             self._tried(call, now)
         if chosen:
             self._gathered += chosen
@@ -367,8 +381,10 @@ class ClientProtocol:
             call.silences += 1
         borne = 1 if self._pace.on else 0
         self._judge_pace(quiet, now)
-        # Where many requests get lost, one that got no answer says little of whom it asked.
-        if any(call.asked == self.servers.current and call.silences > borne for call in quiet):
+        # Where many requests get lost, one that got no answer says little of whom it asked. And who has answered
+        # others since is not silent.
+        unheard = [call for call in quiet if call.sent_at >= self._answered_at and call.silences > borne]
+        if any(call.asked == self.servers.current for call in unheard):
             self.servers.fell_silent(self.servers.current, now)
             self.servers.turn()
         for call in due:
@@ -433,7 +449,7 @@ class ClientProtocol:
         elif header.type == MessageType.CLIENT_FRAGMENT_STATUS:
             status = FragmentStatus.unpack(payload)
             if status.message_id == call.message_id:
-                call.heard_of(now)
+                call.heard_of(now, self._patience)
             self._outbox.on_status(status, address, now)
             self._pump(now)
         elif header.type == MessageType.CLIENT_REPLY:
@@ -446,7 +462,7 @@ class ClientProtocol:
 
     def _gather(self, call: Call, datagram: bytes, address: Address, now: float) -> bytes:
         """Part of a large answer: what it completes, or nothing yet."""
-        call.heard_of(now)
+        call.heard_of(now, self._patience)
         payload = self._inbox.receive(Key(address, datagram[:HEAD_BYTES]), datagram, now)
         if self._answers_due == math.inf and self._inbox.owes:
             self._answers_due = now + ANSWER_S
@@ -490,6 +506,10 @@ class ClientProtocol:
             call.value = unpack_result(call.request, reply.body)
         self.servers.spoke(address)
         self.servers.spoke(call.asked)
+        if call.asked == self.servers.current:
+            self._answered_at = now
+        if call.session and _is_small(call):
+            self._patience.answered(call.begun, now, call.tries)
         if address != call.asked:
             self._steered = call.asked
         call.served_by, call.address, call.answered = source, address, now
