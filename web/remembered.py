@@ -7,9 +7,13 @@ A packet for which all of a plan holds took the plan's way; any other is looked 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Protocol
+
+_SIZE = struct.Struct("=I")
 
 LARGEST = 1 << 53
 """Numbers from here up are not exact in JavaScript, and are written as text."""
@@ -58,8 +62,22 @@ class Plan:
 
 @dataclass(slots=True)
 class _Layout:
-    mask: int
-    plans: dict[tuple[object, int], list[Plan]] = field(default_factory=dict)
+    """Where in records stand states, and slices of what else is kept. Plans by the owner and all of that."""
+
+    states: tuple[int, ...]
+    rest: Callable[[bytes], object]
+    plans: dict[tuple[object, ...], list[Plan]] = field(default_factory=dict)
+
+
+def _heads(records: bytes) -> bytes:
+    """Kind, number and size of each record."""
+    at, end, heads = 0, len(records), []
+    unpack = _SIZE.unpack_from
+    while at < end:
+        heads.append(records[at : at + 12])
+        (size,) = unpack(records, at + 8)
+        at += 16 + (size + 7) // 8 * 8
+    return b"".join(heads)
 
 
 class Remembered:
@@ -70,32 +88,46 @@ class Remembered:
     def __init__(self, size: int, kept: int, checked: int, fields: Mapping[int, tuple[int, int]]) -> None:
         """``size``: of a state, in bytes; ``fields``: offset and size by a field's number."""
         self._size = size
-        self._kept = kept.to_bytes(size, "little")
+        self._kept = kept
         self._checked = checked
         self._fields = fields
-        self._layouts: dict[int, list[_Layout]] = {}
+        self._layouts: dict[bytes, _Layout] = {}
+        """By the heads of the records, which say where in them stands what."""
 
     def find(self, records: bytes, owner: object, bits: Known, checksum: Any) -> tuple[Plan, list[Any]] | None:
         """The plan that holds, and the hop's values."""
-        layouts = self._layouts.get(len(records))
-        if layouts is None:
+        layout = self._layouts.get(_heads(records))
+        if layout is None:
             return None
-        whole = int.from_bytes(records, "little")
-        for layout in layouts:
-            for plan in layout.plans.get((owner, whole & layout.mask), ()):
-                values = self._holds(plan, records, bits, checksum)
-                if values is not None:
-                    return plan, values
+        for plan in layout.plans.get(self._key(layout, records, owner), ()):
+            values = self._holds(plan, records, bits, checksum)
+            if values is not None:
+                return plan, values
         return None
+
+    def _key(self, layout: _Layout, records: bytes, owner: object) -> tuple[object, ...]:
+        """What is the same in all packets of a plan. Of states those that differ from the one before, and which."""
+        key: list[object] = [owner, layout.rest(records)]
+        size, kept, before = self._size, self._kept, b""
+        for at in layout.states:
+            now = records[at : at + size]
+            if now != before:
+                before = now
+                key += (at, int.from_bytes(now, "little") & kept)
+        return tuple(key)
 
     def _holds(self, plan: Plan, records: bytes, bits: Known, checksum: Any) -> list[Any] | None:
         values: list[Any] = []
-        before, before_at = bytes(self._size), -1
+        before, before_bits, before_at = bytes(self._size), 0, -1
         size, checked, number = self._size, self._checked, int.from_bytes
         for look in plan.looks:
             at = look.at
             now = records[at : at + size]
-            changed = 0 if now == before else (number(before, "little") ^ number(now, "little")) & checked
+            changed = 0
+            if now != before:
+                now_bits = number(now, "little")
+                changed = (before_bits ^ now_bits) & checked
+                before, before_bits = now, now_bits
             if changed:
                 changed &= ~look.free
                 for item in look.items:
@@ -112,7 +144,7 @@ class Remembered:
                     return None
             elif look.items:
                 return None
-            before, before_at = now, at
+            before_at = at
         return values
 
     def _comes_from(
@@ -132,17 +164,14 @@ class Remembered:
 
     def keep(self, records: bytes, owner: object, plan: Plan, frames: Iterable[tuple[int, int]]) -> None:
         """Remember a plan. ``frames``: what else in the records differs from packet to packet."""
-        mask = bytearray(b"\xff" * len(records))
-        for start, end in frames:
-            mask[start:end] = bytes(end - start)
-        for look in plan.looks:
-            mask[look.at : look.at + self._size] = self._kept
-        whole = int.from_bytes(mask, "little")
-        layouts = self._layouts.setdefault(len(records), [])
-        layout = next((one for one in layouts if one.mask == whole), None)
+        heads = _heads(records)
+        layout = self._layouts.get(heads)
         if layout is None:
-            layout = _Layout(whole)
-            layouts.append(layout)
-        plans = layout.plans.setdefault((owner, int.from_bytes(records, "little") & whole), [])
+            states = tuple(look.at for look in plan.looks)
+            gaps = sorted([*frames, *((at, at + self._size) for at in states)])
+            starts, ends = [0, *(end for _, end in gaps)], [*(start for start, _ in gaps), len(records)]
+            rest = [slice(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
+            layout = self._layouts[heads] = _Layout(states, itemgetter(*rest))
+        plans = layout.plans.setdefault(self._key(layout, records, owner), [])
         plans.append(plan)
         del plans[: -self.MOST_PLANS]
