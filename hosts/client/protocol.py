@@ -62,6 +62,8 @@ MOST_TOGETHER = 128
 """So many of the smallest requests fit into a datagram, at most."""
 
 _READ = int(Flag.READ)
+_PROBE = int(MessageType.CLIENT_FRAGMENT_STATUS)
+"""What an outbox sends of that type asks whether its size arrives."""
 
 
 class ClientProtocol:
@@ -91,6 +93,8 @@ class ClientProtocol:
         self._steered: Address | None = None
         """An address for which another one has answered: who is silent there need not be whom the next request meets.
         """
+        self._answerer: Address | None = None
+        """Who has answered for ``_steered``: paths are probed to there, as switches steer requests only."""
         self._random = random
         self._nonce = self._draw_nonce()
         self._session = NO_SESSION_YET
@@ -362,8 +366,10 @@ class ClientProtocol:
         self._outgoing.append((datagram, address))
 
     def _pump(self, now: float) -> None:
+        current = self.servers.current
         for datagram in self._outbox.poll(now):
-            self._put(datagram, self.servers.current)
+            probes = datagram[1] == _PROBE and current == self._steered
+            self._put(datagram, (self._answerer if probes else None) or current)
 
     # -- time ---------------------------------------------------------------------------------------------------
 
@@ -512,6 +518,7 @@ class ClientProtocol:
             self._patience.answered(call.begun, now, call.tries)
         if address != call.asked:
             self._steered = call.asked
+            self._answerer = self._answerer if call.spread else address
         call.served_by, call.address, call.answered = source, address, now
         if reply.outcome in (Outcome.UNKNOWN_SESSION, Outcome.SESSION_EXPIRED):
             self._on_no_session(call, reply, now)

@@ -156,3 +156,16 @@ def test_a_silent_node_that_answers_for_itself_is_left_at_once() -> None:
     asked.now = 0.3
     asked.protocol.handle_timer(asked.now)
     assert FOLLOWER in [address for _, address in asked.sent()]
+
+
+def test_a_path_is_probed_to_whom_switches_steer() -> None:
+    """They steer requests and nothing else, and nobody has the service address."""
+    asked = Asked()
+    asked.protocol.may_send(8972)
+    asked.begin(Operation.PUT, key=KEY, value=values.encode(bytes(20_000)))
+    probes = {address for header, address in asked.sent() if header.type == MessageType.CLIENT_FRAGMENT_STATUS}
+    assert probes == {LEADER}
+    alone = Asked(LEADER)
+    alone.protocol.may_send(8972)
+    alone.begin(Operation.PUT, key=KEY, value=values.encode(bytes(20_000)))
+    assert {address for _, address in alone.sent()} == {LEADER}
