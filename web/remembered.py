@@ -8,7 +8,7 @@ A packet for which all of a plan holds took the plan's way; any other is looked 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Protocol
@@ -66,7 +66,8 @@ class _Layout:
 
     states: tuple[int, ...]
     rest: Callable[[bytes], object]
-    plans: dict[tuple[object, ...], list[Plan]] = field(default_factory=dict)
+    plans: dict[tuple[object, ...], list[tuple[Plan, list[Look]]]] = field(default_factory=dict)
+    """With the looks at those states that differ from the ones before them."""
 
 
 def _heads(records: bytes) -> bytes:
@@ -99,52 +100,56 @@ class Remembered:
         layout = self._layouts.get(_heads(records))
         if layout is None:
             return None
-        for plan in layout.plans.get(self._key(layout, records, owner), ()):
-            values = self._holds(plan, records, bits, checksum)
+        changed = self._changed(layout, records)
+        for plan, looks in layout.plans.get(self._key(layout, records, changed, owner), ()):
+            values = self._holds(looks, changed, records, bits, checksum)
             if values is not None:
                 return plan, values
         return None
 
-    def _key(self, layout: _Layout, records: bytes, owner: object) -> tuple[object, ...]:
-        """What is the same in all packets of a plan. Of states those that differ from the one before, and which."""
-        key: list[object] = [owner, layout.rest(records)]
-        size, kept, before = self._size, self._kept, b""
+    def _changed(self, layout: _Layout, records: bytes) -> list[tuple[int, int]]:
+        """The first state, and each that differs from the one before it: where it stands, and its bits."""
+        size, before, number = self._size, b"", int.from_bytes
+        changed = []
         for at in layout.states:
             now = records[at : at + size]
             if now != before:
                 before = now
-                key += (at, int.from_bytes(now, "little") & kept)
-        return tuple(key)
+                changed.append((at, number(now, "little")))
+        return changed
 
-    def _holds(self, plan: Plan, records: bytes, bits: Known, checksum: Any) -> list[Any] | None:
+    def _key(
+        self, layout: _Layout, records: bytes, changed: list[tuple[int, int]], owner: object
+    ) -> tuple[object, ...]:
+        """What is the same in all packets of a plan."""
+        kept = self._kept
+        return owner, layout.rest(records), *[(at, now & kept) for at, now in changed]
+
+    def _holds(
+        self, looks: Sequence[Look], changed: list[tuple[int, int]], records: bytes, bits: Known, checksum: Any
+    ) -> list[Any] | None:
+        """The hop's values if what has changed in each state is what a plan says of it."""
         values: list[Any] = []
-        before, before_bits, before_at = bytes(self._size), 0, -1
-        size, checked, number = self._size, self._checked, int.from_bytes
-        for look in plan.looks:
-            at = look.at
-            now = records[at : at + size]
-            changed = 0
-            if now != before:
-                now_bits = number(now, "little")
-                changed = (before_bits ^ now_bits) & checked
-                before, before_bits = now, now_bits
-            if changed:
-                changed &= ~look.free
+        before, before_at, checked = 0, -1, self._checked
+        for look, (at, now) in zip(looks, changed, strict=True):
+            differs = (before ^ now) & checked
+            if differs:
+                differs &= ~look.free
                 for item in look.items:
-                    if not changed & item.bits:
+                    if not differs & item.bits:
                         return None
-                    changed &= ~item.bits
+                    differs &= ~item.bits
                     start = at + item.offset
-                    value = number(records[start : start + item.size], "little")
+                    value = int.from_bytes(records[start : start + item.size], "little")
                     if item.source is None:
                         values.append(exact(value))
                     elif not self._comes_from(item.source, value, records, before_at, at, bits, checksum):
                         return None
-                if changed:
+                if differs:
                     return None
             elif look.items:
                 return None
-            before_at = at
+            before, before_at = now, at
         return values
 
     def _comes_from(
@@ -172,6 +177,8 @@ class Remembered:
             starts, ends = [0, *(end for _, end in gaps)], [*(start for start, _ in gaps), len(records)]
             rest = [slice(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
             layout = self._layouts[heads] = _Layout(states, itemgetter(*rest))
-        plans = layout.plans.setdefault(self._key(layout, records, owner), [])
-        plans.append(plan)
+        changed = self._changed(layout, records)
+        looks = {look.at: look for look in plan.looks}
+        plans = layout.plans.setdefault(self._key(layout, records, changed, owner), [])
+        plans.append((plan, [looks[at] for at, _ in changed]))
         del plans[: -self.MOST_PLANS]
