@@ -44,6 +44,9 @@ for folder in $recorded; do
     others="$others --ignore=$folder"
 done
 plain="not bmv2 and not root and not lab"
+lint() {
+    .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+}
 interfaces="not bmv2 and (root or lab)"
 code=0
 if [ "$(id -u)" = 0 ]; then
@@ -58,16 +61,20 @@ if [ "$(id -u)" = 0 ]; then
     }
     trap 'rm -rf "$told"' EXIT
     trap 'kill $beside 2>/dev/null; wait || true; exit 130' INT TERM
-    echo "The tests that make interfaces or labs, and those of recorded runs, run beside these, and are told of after them."
+    echo "Linters, the tests that make interfaces or labs, and those of recorded runs run beside these, and are told of" \
+        "after them."
+    lint >"$told/lint" 2>&1 &
+    beside="$beside $!"
     begin interfaces -m "$interfaces"
     begin recorded -m "$plain" $recorded
     $as_root $pytest -m "$plain" $others || code=$?
     for one in $beside; do
         wait "$one" || code=$?
     done
-    cat "$told/recorded" "$told/interfaces"
+    cat "$told/recorded" "$told/interfaces" "$told/lint"
     exit $code
 fi
+lint || code=$?
 $pytest -m "$plain" || code=$?
 $as_root $pytest -p no:cacheprovider -m "$interfaces" || code=$?
 $sudo chown -R "$(id -u):$(id -g)" build

@@ -18,6 +18,9 @@ from sim.network import Network
 from sim.node import Node
 from sim.scene import Scene
 
+HINTS_EVERY = 4
+"""Rounds: in each of these every member is told something, and so is every switch."""
+
 
 class FalseWord:
     """Goes on from ``begin`` until ``end``."""
@@ -31,6 +34,7 @@ class FalseWord:
         """Whether all members are deceived at the same time."""
         self._pause_us = random.choice((10, 50, 200)) * MS
         self._goes_on = True
+        self._rounds = 0
         plan = scene.plan
         self._network_hints = plan.switches and "leader_gone" in plan.features and plan.cluster.takes_hints
         self._hint_random = Random(f"false hints/{plan.seed}/{scene.events.now}")
@@ -47,8 +51,9 @@ class FalseWord:
                 host, port = deceived.host, deceived.address[1]
                 self._network.tell_refusal(host, port, refusal, 1 + random.randrange(200))
                 self._scene.counts["forged refusals"] += 1
-            if self._network_hints:
+            if self._network_hints and not self._rounds % HINTS_EVERY:
                 self._forge_hints(leader)
+        self._rounds += 1
         self._scene.events.after(1 + random.randrange(2 * self._pause_us), self.begin)
 
     def end(self) -> None:
