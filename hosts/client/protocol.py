@@ -512,8 +512,8 @@ class ClientProtocol:
             call.value = unpack_result(call.request, reply.body)
         self.servers.spoke(address)
         self.servers.spoke(call.asked)
-        if call.asked == self.servers.current:
-            self._answered_at = now
+        if call.asked == self.servers.current and call.request.operation is not Operation.GET_STALE:
+            self._answered_at = now  # a read of an age needs no leader, and says nothing of one
         if call.session and _is_small(call):
             self._patience.answered(call.begun, now, call.tries)
         if address != call.asked:

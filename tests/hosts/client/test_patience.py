@@ -121,6 +121,20 @@ def test_who_answers_others_is_not_silent() -> None:
     assert {address for _, address in asked.sent()} == {SERVICE, LEADER}, "since then nobody has answered"
 
 
+def test_reads_of_an_age_say_nothing_of_the_leader() -> None:
+    asked = Asked(SERVICE, LEADER)
+    put(asked)
+    asked.sent()
+    asked.begin(Operation.GET_STALE, key=KEY, age_ms=1000)
+    ((read, _),) = asked.sent()
+    asked.now = 0.1
+    asked.reply(read, body=values.encode([False, None]))
+    assert len(asked.protocol.take_finished()) == 2, "the one that opened the session, and the read"
+    asked.now = 0.25
+    asked.protocol.handle_timer(asked.now)
+    assert {address for _, address in asked.sent()} == {SERVICE, LEADER}
+
+
 def test_who_answers_nothing_is_silent_at_once() -> None:
     asked = Asked(SERVICE, LEADER)
     asked.now = 0.1
