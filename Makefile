@@ -55,9 +55,7 @@ demo: setup
 	@$(ROOT) $(BIN)/switchraft demo --switch $(SWITCH)
 
 lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@scripts/test.sh lint
 
 test: setup
 	@SWITCHRAFT_ROOT="$(ROOT)" scripts/test.sh

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the tests: those that make interfaces or labs, and all others. As root both at the same time, each in a network of
 # its own; otherwise one after the other, the former with sudo, and build/ is handed back.
+# `scripts/test.sh lint` runs the linters alone.
 # `scripts/test.sh bmv2` runs the lab's tests on the real simple_switch_grpc and p4c instead.
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,6 +11,15 @@ pytest=".venv/bin/pytest --hypothesis-seed=0"
 unset PYTHONDONTWRITEBYTECODE
 sudo=${SWITCHRAFT_ROOT:-}
 as_root="$sudo scripts/isolated.sh"
+
+lint() {
+    .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+}
+
+if [ "${1:-}" = lint ]; then
+    lint
+    exit
+fi
 
 if [ "${1:-}" = check ]; then
     exec $pytest -q --numprocesses=2 --dist=loadfile -m "not bmv2 and not root and not lab" tests/raft tests/storage tests/topo tests/controller tests/p4 \
@@ -44,27 +54,27 @@ for folder in $recorded; do
     others="$others --ignore=$folder"
 done
 plain="not bmv2 and not root and not lab"
-lint() {
-    .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
-}
 interfaces="not bmv2 and (root or lab)"
 code=0
 if [ "$(id -u)" = 0 ]; then
     told=$(mktemp -d)
-    beside=""
+    # Each has a session of its own, so that Ctrl-C comes to it once: from the trap, as an interrupt, after which a lab is
+    # taken down. In a shell's background it would be ignored.
+    own="setsid env --default-signal=INT"
     # A lab waits most of the time, for processes that each want a processor at once; what only computes can wait.
-    patient="nice -n 10"
-    trap 'rm -rf "$told"' EXIT
-    trap 'kill $beside 2>/dev/null; wait || true; exit 130' INT TERM
+    patient="$own nice -n 10"
     echo "Linters, the tests that make interfaces or labs, and those of recorded runs run beside these, and are told of" \
         "after them."
+    trap 'rm -rf "$told"' EXIT
     lint >"$told/lint" 2>&1 &
-    beside="$beside $!"
-    $as_root $pytest -p no:cacheprovider -m "$interfaces" >"$told/interfaces" 2>&1 &
+    beside=$!
+    $own $as_root $pytest -p no:cacheprovider -m "$interfaces" >"$told/interfaces" 2>&1 &
     beside="$beside $!"
     $patient $as_root $pytest -p no:cacheprovider -m "$plain" $recorded >"$told/recorded" 2>&1 &
     beside="$beside $!"
-    $patient $as_root $pytest -m "$plain" $others || code=$?
+    $patient $as_root $pytest -m "$plain" $others &
+    beside="$! $beside"
+    trap 'kill -INT $beside 2>/dev/null || true; wait || true; exit 130' INT TERM
     for one in $beside; do
         wait "$one" || code=$?
     done

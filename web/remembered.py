@@ -7,13 +7,12 @@ A packet for which all of a plan holds took the plan's way; any other is looked 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Protocol
 
-_SIZE = struct.Struct("=I")
+from p4switch.pipeline.records import heads
 
 LARGEST = 1 << 53
 """Numbers from here up are not exact in JavaScript, and are written as text."""
@@ -70,17 +69,6 @@ class _Layout:
     """With the looks at those states that differ from the ones before them."""
 
 
-def _heads(records: bytes) -> bytes:
-    """Kind, number and size of each record."""
-    at, end, heads = 0, len(records), []
-    unpack = _SIZE.unpack_from
-    while at < end:
-        heads.append(records[at : at + 12])
-        (size,) = unpack(records, at + 8)
-        at += 16 + (size + 7) // 8 * 8
-    return b"".join(heads)
-
-
 class Remembered:
     """Plans by what records look like. ``checked``: a state's bits that plans speak of; ``kept``: those of keys."""
 
@@ -97,7 +85,7 @@ class Remembered:
 
     def find(self, records: bytes, owner: object, bits: Known, checksum: Any) -> tuple[Plan, list[Any]] | None:
         """The plan that holds, and the hop's values."""
-        layout = self._layouts.get(_heads(records))
+        layout = self._layouts.get(heads(records))
         if layout is None:
             return None
         changed = self._changed(layout, records)
@@ -169,14 +157,14 @@ class Remembered:
 
     def keep(self, records: bytes, owner: object, plan: Plan, frames: Iterable[tuple[int, int]]) -> None:
         """Remember a plan. ``frames``: what else in the records differs from packet to packet."""
-        heads = _heads(records)
-        layout = self._layouts.get(heads)
+        structure = heads(records)
+        layout = self._layouts.get(structure)
         if layout is None:
             states = tuple(look.at for look in plan.looks)
             gaps = sorted([*frames, *((at, at + self._size) for at in states)])
             starts, ends = [0, *(end for _, end in gaps)], [*(start for start, _ in gaps), len(records)]
             rest = [slice(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
-            layout = self._layouts[heads] = _Layout(states, itemgetter(*rest))
+            layout = self._layouts[structure] = _Layout(states, itemgetter(*rest))
         changed = self._changed(layout, records)
         looks = {look.at: look for look in plan.looks}
         plans = layout.plans.setdefault(self._key(layout, records, changed, owner), [])

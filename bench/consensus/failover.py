@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
@@ -182,20 +182,17 @@ class Stops:
 def load(system: Switchraft, minutes: float, outstanding: int, stops: tuple[int, int] | None = None) -> Loaded:
     """What that many minutes of full load see, while the leader is stopped for so many milliseconds."""
     lengths = Lengths(seconds=minutes * 60, at_most=minutes * 60 + PATIENCE_S)
-    stopped = 0
     try:
         system.start()
         _, before = system.leadership()
-        if stops is None:
+        with Stops(system, stops) if stops else nullcontext() as stopping:
             figures = system.load(outstanding, 64, lengths)
-        else:
-            with Stops(system, stops) as stopping:
-                figures = system.load(outstanding, 64, lengths)
-            stopped = stopping.count
         _, after = system.leadership()
     finally:
         system.stop()
-    return Loaded(figures["commits_per_s"], after - before, figures["longest_ms"] / 1000, stopped)
+    return Loaded(
+        figures["commits_per_s"], after - before, figures["longest_ms"] / 1000, stopping.count if stopping else 0
+    )
 
 
 def milliseconds(text: str) -> tuple[int, int]:

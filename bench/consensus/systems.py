@@ -135,13 +135,10 @@ class Switchraft:
         self._cluster = config.load(ground.cluster)
         self._servers = Servers(ground, self.name, self._node)
         self.kill, self.revive, self.pids = self._servers.kill, self._servers.start, self._servers.pids
+        self.pid_of = self._servers.pid_of
 
     def _node(self, member: int) -> list[str]:
         return [sys.executable, "-m", "hosts.node", "--config", str(self._ground.cluster), "--id", str(member)]
-
-    def pid_of(self, member: int) -> int:
-        """The process of a member that runs."""
-        return self._servers.pid_of(member)
 
     def start(self) -> None:
         for member in self._ground.addresses:

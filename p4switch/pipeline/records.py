@@ -59,6 +59,17 @@ def _step_of(library: ctypes.CDLL) -> int | None:
     return ctypes.cast(library.p4_step, ctypes.c_void_p).value
 
 
+def heads(given: bytes) -> bytes:
+    """Kind, number and size of each record, one after the other: what says where in them stands what."""
+    at, end, unpack, head = 0, len(given), _HEAD.unpack_from, _HEAD.size
+    found = []
+    while at < end:
+        size = unpack(given, at)[2]
+        found.append(given[at : at + 12])
+        at += head + (size + 7) // 8 * 8
+    return b"".join(found)
+
+
 def records(given: bytes) -> Iterator[tuple[int, int, bytes]]:
     """(kind, number, body) of each record."""
     at, end, unpack, head = 0, len(given), _HEAD.unpack_from, _HEAD.size

@@ -19,7 +19,7 @@ from sim.node import Node
 from sim.scene import Scene
 
 HINTS_EVERY = 4
-"""Rounds: in each of these every member is told something, and so is every switch."""
+"""Once in so many rounds hints are forged as well, behind the switches to every member, and into them."""
 
 
 class FalseWord:

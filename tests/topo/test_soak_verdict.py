@@ -228,6 +228,8 @@ def test_a_stall_counts_where_nothing_is_broken() -> None:
     assert longest_stall(stalling) == 25 * SECOND // 10
     told = "no write was acknowledged for 2.5 s while nothing was broken"
     assert told in judge(stalling).problems and told not in judge(stalling, timed=False).problems
+    assert longest_stall(replace(stalling, faults=[])) == 3 * SECOND, "from 2.1 s to 5.1 s"
+    assert longest_stall(History()) == 0
     stalling.faults.append(Fault("kill h2", 6 * SECOND, 7 * SECOND, 7 * SECOND))
     assert longest_stall(stalling) == 5 * SECOND // 10, "from 5.6 s to 6.1 s one was awaited, 0.4 s until the fault"
 

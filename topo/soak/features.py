@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from random import Random
-from typing import Any
 
 from controller.network import FEATURES
 from topo.errors import LabError
 from topo.lab.running_lab import Live
 from topo.soak.history import Recorder, Switched
+from topo.views import features
 
 HOLD_S = (0.02, 0.25)
 """For so long, least and most, a feature stays away, and so long it takes until the next one goes."""
@@ -24,7 +24,7 @@ class Toggler:
     other time at one switch only."""
 
     def __init__(self, live: Live, wanted: int, seed: int, recorder: Recorder) -> None:
-        self._live, self._wanted, self._recorder = live, wanted, recorder
+        self._wanted, self._recorder = wanted, recorder
         self._random = Random(f"soak/{seed}/features")
         self._switches = [switch.name for switch in live.topology.switches]
         self._ending = threading.Event()
@@ -61,13 +61,10 @@ class Toggler:
 
     def _switch(self, switched: Switched) -> None:
         """Ask until the controller has done it. Raises LabError if it does not come back."""
-        request: dict[str, Any] = {"cmd": "feature", "name": switched.feature, "on": switched.on}
-        if switched.switch:
-            request["switch"] = switched.switch
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                self._live.ask_controller(request)
+                features.changed(switched.feature, switched.on, switched.switch or None)
             except LabError:
                 if time.monotonic() > deadline:
                     raise

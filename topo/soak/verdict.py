@@ -184,15 +184,16 @@ def _features(history: History, verdict: Verdict, timed: bool) -> None:
 
 
 def longest_stall(history: History) -> int:
-    """Nanoseconds without an acknowledged write, at most, between the first write that was acknowledged after a fault
-    was mended and the next fault."""
+    """Nanoseconds without an acknowledged write, at most, in times when nothing is broken. Each begins with the first
+    write that was acknowledged after a fault was mended, or at all."""
     over = sorted(
         call.over for call in history.calls if call.writes and call.ended is not None and call.client != END
     )
-    ends = [*(fault.began for fault in history.faults[1:]), over[-1] if over else 0]
+    begins = [0, *(fault.whole for fault in history.faults)]
+    ends = [*(fault.began for fault in history.faults), over[-1] if over else 0]
     longest = 0
-    for fault, end in zip(history.faults, ends, strict=True):
-        calm = over[bisect_left(over, fault.whole) : bisect_left(over, end)]
+    for begin, end in zip(begins, ends, strict=True):
+        calm = over[bisect_left(over, begin) : bisect_left(over, end)]
         if calm:
             longest = max(longest, *(later - one for one, later in pairwise([*calm, end])))
     return longest
