@@ -259,14 +259,13 @@ def test_a_packet_that_a_switch_does_not_forward_is_missed(lab: Lab) -> None:
     other = next(name for name in topology.clients if topology.host(name).switch != switch)
     header = Header(MessageType.CLIENT_REQUEST, group=1, index=77, log_term=0xABC)
     frame = datagram(live, header, at=other, to=leader)
-    (victim,) = [one for one in live.record.processes if one.name == switch]
     with waiting(lab, "session=abc") as said:
-        os.kill(victim.pid, 19)
+        live.change({"cmd": "switch", "action": "pause", "name": switch})
         try:
             send(live, other, [frame])
             (packet,) = said()["packets"]
         finally:
-            os.kill(victim.pid, 18)
+            live.change({"cmd": "switch", "action": "resume", "name": switch})
     assert packet["arrivals"] == [] and [hop["switch"] for hop in packet["hops"]][-1] == switch
     assert packet["not_seen_at"] == [leader]
 

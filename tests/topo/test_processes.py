@@ -178,3 +178,28 @@ def test_an_earlier_boots_processes_are_nobodys(build: Path, sleeper: subprocess
     assert record.remove_leftovers(left) == []
     assert sleeper.poll() is None
     assert record.load() is None
+
+
+def test_who_is_paused_has_stopped_with_all_threads(tmp_path: Path) -> None:
+    """A stop takes its time to come to every thread, and longer where others have the processors."""
+    forever = "lambda: hashlib.pbkdf2_hmac('sha256', b'', b'', 1 << 30)"
+    busy = f"import hashlib, threading\nfor _ in range(16): threading.Thread(target={forever}).start()"
+    child = Child("c", "switch", [sys.executable, "-c", busy], tmp_path / "c.log", os.environ, tmp_path)
+    child.start()
+    assert child.process is not None
+    tasks = Path(f"/proc/{child.process.pid}/task")
+    try:
+        while len(list(tasks.iterdir())) < 17:
+            time.sleep(0.01)
+        for _ in range(20):
+            child.pause()
+            stats = [stat.read_text() for stat in tasks.glob("*/stat")]
+            assert {stat[stat.rindex(")") + 2] for stat in stats} == {"T"}
+            child.pause()
+            assert child.paused
+            child.resume()
+            assert not child.paused
+    finally:
+        child.kill()
+    child.pause()
+    assert not child.paused, "it has ended"

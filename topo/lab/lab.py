@@ -6,7 +6,6 @@ import fcntl
 import os
 import secrets
 import shutil
-import signal
 import sys
 import threading
 import time
@@ -332,11 +331,9 @@ class Lab:
             elif action == "kill":
                 child.kill()
             elif action == "pause":
-                child.signal(signal.SIGSTOP)
-                child.paused = True
+                child.pause()
             elif action == "resume":
-                child.signal(signal.SIGCONT)
-                child.paused = False
+                child.resume()
             else:
                 raise UsageError(f"unknown action {action!r}: choose kill, start, pause or resume")
             self.write_record()

@@ -21,6 +21,9 @@ from topo.paths import shown
 
 TOKEN_VARIABLE = "SWITCHRAFT_LAB"
 POLL_S = 0.02
+PAUSE_POLL_S = 0.001
+STOP_S = 5.0
+"""A process that waits for its disk stops once that has answered."""
 FIRST_LINES, LAST_LINES = 4, 8
 """How many lines are shown of what a process printed before it ended. Tracebacks say at the end what it is about; a
 program that did not understand its arguments says so at the top, before pages of usage."""
@@ -184,6 +187,25 @@ class Child:
     def signal(self, number: signal.Signals) -> None:
         if self._popen is not None and self._popen.poll() is None:
             self._popen.send_signal(number)
+
+    def pause(self) -> None:
+        """SIGSTOP, and wait until all of its threads have stopped: until then some go on. Raises LabError if they do
+        not within STOP_S."""
+        if self.paused or self._popen is None:
+            return
+        self.signal(signal.SIGSTOP)
+        deadline = time.monotonic() + STOP_S
+        stopped = os.WSTOPPED | os.WNOHANG
+        while self.process is not None and os.waitid(os.P_PID, self._popen.pid, stopped) is None:
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name} was told to stop, and has not within {STOP_S:.0f} s")
+            time.sleep(PAUSE_POLL_S)
+        self.paused = self.process is not None
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.signal(signal.SIGCONT)
+        self.paused = False
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
