@@ -56,6 +56,7 @@ _FANOUT = {
     "trials": "trials of fan-out",
     "trials_in_vain": "trials of fan-out in vain",
     "fallbacks": "fallbacks from fan-out",
+    "fallbacks_entries": "fallbacks from fan-out for entries alone",
     "laggards": "laggards served beside a fan-out",
     "rejects": "copies rejected",
 }

@@ -33,6 +33,8 @@ class FanoutCounts:
     """Trials that nobody had answered when the next one began."""
     fallbacks: int = 0
     """How often a member whom copies had reached was served alone again."""
+    fallbacks_entries: int = 0
+    """Of these, because copies of heartbeats had reached it and copies of entries had not; of the others none had."""
     laggards: int = 0
     """AppendEntries with entries to one member alone while copies went to others."""
     rejects: int = 0
@@ -123,12 +125,13 @@ class Fanout:
         limit = SILENT_HEARTBEATS * self._config.heartbeat_ticks
         for member in sorted(self._reached) if self.active else ():
             if now - progress[member].copied_tick >= limit:
-                self.fall_back(member, progress)
+                self.fall_back(member, progress, gets_heartbeats=False)
 
-    def fall_back(self, member: int, progress: Mapping[int, Progress]) -> None:
-        """A member is served alone again, until a later trial."""
+    def fall_back(self, member: int, progress: Mapping[int, Progress], gets_heartbeats: bool) -> None:
+        """A member is served alone again, until a later trial. ``gets_heartbeats``: and entries it does not."""
         if progress[member].fanned:
             self._counts.fallbacks += 1
+            self._counts.fallbacks_entries += gets_heartbeats
             progress[member].give_up_copies()
             self.forget(member, progress)
 

@@ -406,7 +406,7 @@ class Replication:
             self.now, reply.round, config.heartbeat_ticks, config.bytes_per_tick
         ):
             if copies and self._fanout is not None:
-                self._fanout.fall_back(reply.source, self.progress)  # heartbeats reach it, and entries do not
+                self._fanout.fall_back(reply.source, self.progress, gets_heartbeats=True)
             self.fill_window(reply.source, progress)
         return news
 

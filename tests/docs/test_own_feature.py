@@ -32,6 +32,7 @@ def test_the_document_changes_every_part_that_a_feature_has() -> None:
         "controller/desired.py",
         "controller/network.py",
         "controller/names.py",
+        "topo/views/effects.py",
         "topo/views/features.py",
         "sim/faults/hostile.py",
         "sim/mutants.txt",
@@ -47,6 +48,7 @@ def test_its_packets_are_dropped_or_pass(checkout: Path) -> None:
         "no:cacheprovider",
         f"tests/p4/test_{FEATURE}.py",
         "tests/controller/test_names.py",
+        "tests/topo/test_effects.py",
         "tests/controller/test_desired.py::test_a_network_file_knows_the_features_that_there_are",
     )
     assert done.returncode == 0, done.stdout + done.stderr

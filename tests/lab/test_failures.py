@@ -108,7 +108,7 @@ def test_a_feature_is_taken_away_from_one_switch_and_from_all_and_put_back(lab: 
         values.goes_on()
         assert lab.run("feature", "on", "leader_route") == "leader_route: on\n"
         wait("all switches to steer", lambda: held() == [True, True, True])
-    assert {name for name, at in lab.json("feature", "list").items() if all(at.values())} == set(BY_DEFAULT)
+    assert {name for name, one in lab.json("feature", "list").items() if all(one["at"].values())} == set(BY_DEFAULT)
     for wrong in (["off", "no_such"], ["off", "leader_route", "--switch", "s9"]):
         refused = lab.try_("feature", *wrong)
         assert refused.returncode == 2 and "there are" in refused.stderr and "Traceback" not in refused.stderr

@@ -63,6 +63,9 @@ def test_a_leader_sends_once_as_long_as_switches_copy(lab: Lab) -> None:
     lab.run("node", "start", leader)
     sent_once_in_the_end(lab)
     assert copies(lab)["to_member"] > 10
+    told = lab.json("feature", "list")["append_fanout"]
+    assert told["did"]["copies for members"] > 10 and all(told["at"].values())
+    assert "copies for members" in lab.run("feature", "list")
 
 
 def test_without_copies_each_member_is_served_alone(lab: Lab) -> None:
@@ -73,6 +76,9 @@ def test_without_copies_each_member_is_served_alone(lab: Lab) -> None:
         wait("everybody to be served alone", lambda: fanned(lab, leader) == 0)
         lab.run("send", "alone")
         lab.equal_values()
+        given_up = lab.json("feature", "list")["append_fanout"]["given_up"]
+        assert given_up["for one member, as its copies did not arrive"] > 0
+        assert "append_fanout, given up: " in lab.run("status")
     finally:
         lab.run("feature", "on", "append_fanout")
     sent_once_in_the_end(lab)

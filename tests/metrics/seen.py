@@ -52,6 +52,7 @@ def group(member: int, leader: int) -> dict[str, Any]:
             "fanout_trials": 13,
             "fanout_trials_in_vain": 14,
             "fanout_fallbacks": 15,
+            "fanout_fallbacks_entries": 10,
             "fanout_laggards": 16,
             "fanout_rejects": 17,
             "gather_asked": 27,

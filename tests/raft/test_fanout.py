@@ -169,6 +169,7 @@ def test_members_that_no_copy_reaches_are_served_alone_and_the_others_by_copies(
     network.run((SILENT_HEARTBEATS + 1) * HEARTBEAT_TICKS)
     rest = tuple(one for one in others(network, lead) if one != deaf)
     assert fanned(lead) == set(rest) and lead.fanout_counts.fallbacks == 1
+    assert lead.fanout_counts.fallbacks_entries == 0, "heartbeats did not reach it either"
     sent = Counter((one.target, one.receivers) for one in carried(commit(network, lead)))
     assert sent == {(EVERYBODY, rest): 5, (deaf, ()): 5}
     network.uncopied = set()
@@ -208,7 +209,8 @@ def test_heartbeats_get_through_and_entries_do_not() -> None:
         if not fanned(raft):
             break
     assert not fanned(raft) and {one.target for one in carried(drain(raft))} == {2, 3}
-    assert raft.fanout_counts.fallbacks == 1, "the other one is not at fault"
+    counts = raft.fanout_counts
+    assert (counts.fallbacks, counts.fallbacks_entries) == (1, 1), "the other one is not at fault"
 
 
 def test_the_next_leader_begins_by_itself() -> None:

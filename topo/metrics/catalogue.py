@@ -123,6 +123,12 @@ METRICS = (
         Source.LOOP,
     ),
     _counter(
+        "server_fanout_fallbacks_entries_total",
+        _GROUP,
+        "Of these, because copies of heartbeats had reached it and copies of entries had not.",
+        Source.LOOP,
+    ),
+    _counter(
         "server_fanout_laggards_total",
         _GROUP,
         "AppendEntries with entries that this leader has sent to one member alone while others got copies.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from controller.network import FEATURES
-from topo.errors import UsageError
+from topo.errors import LabError, UsageError
 from topo.lab.running_lab import Live
-from topo.views.output import print_json
+from topo.views import counters, effects, output, status
 
 WHAT = {
     "member_guard": "drops what claims to come from a member and does not",
@@ -23,14 +23,31 @@ WHAT = {
 }
 
 
+def gather(live: Live) -> dict[str, Any]:
+    """By feature: ``at``, whether it is on at each switch; ``did`` and ``given_up``, as in ``topo.views.effects``."""
+    whole = status.gather(live)
+    if whole["controller"]["error"]:
+        raise LabError(f"controller: {whole['controller']['error']}")
+    done = effects.did(counters.gather(live), whole["groups"])
+    fell_back = effects.given_up(whole["nodes"])
+    return {
+        name: {"at": at, "did": done.get(name, {}), "given_up": fell_back.get(name, {})}
+        for name, at in whole["features"].items()
+    }
+
+
+def render(found: dict[str, Any]) -> str:
+    """What ``gather`` has found, for people: a line for each feature, and what it did below it."""
+    told = []
+    for name, feature in found.items():
+        told.append(f"{name:<14} {effects.describe(feature['at']):<22} {WHAT.get(name, '')}".rstrip())
+        told += [f"{'':<14} {line}" for line in effects.lines(feature["did"], feature["given_up"])]
+    return "\n".join(told)
+
+
 def show(as_json: bool) -> None:
-    """Print each feature's state at each switch."""
-    held = Live.find().ask_controller({"cmd": "features"})["features"]
-    if as_json:
-        print_json(held)
-        return
-    for name, at in held.items():
-        print(f"{name:<14} {describe(at):<22} {WHAT.get(name, '')}".rstrip())
+    """Print each feature's state at each switch, what it did, and how often members went back to doing without."""
+    output.show(lambda: gather(Live.find()), render, watch=False, as_json=as_json)
 
 
 def change(name: str, on: bool, switch: str | None) -> None:
@@ -49,12 +66,4 @@ def changed(name: str, on: bool, switch: str | None) -> str:
     request: dict[str, Any] = {"cmd": "feature", "name": name, "on": on}
     if switch is not None:
         request["switch"] = switch
-    return f"{name}: {describe(live.ask_controller(request)['features'][name])}"
-
-
-def describe(at: dict[str, bool]) -> str:
-    """``on``, ``off``, or the switches at which it is off."""
-    off = [switch for switch, on in at.items() if not on]
-    if not off:
-        return "on"
-    return "off" if len(off) == len(at) else f"off at {', '.join(off)}"
+    return f"{name}: {effects.describe(live.ask_controller(request)['features'][name])}"

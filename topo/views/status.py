@@ -12,7 +12,7 @@ from rich.text import Text
 from controller.network import ON_REQUEST
 from topo.errors import LabError
 from topo.lab.running_lab import Live
-from topo.views.features import describe
+from topo.views.effects import describe, given_up, reasons
 
 GROUP_FIELDS = ("role", "term", "leader", "commit", "applied", "last_index")
 
@@ -127,6 +127,8 @@ def render(whole: dict[str, Any]) -> RenderableType:
     away = [f"{name} {text}" for name, text in told.items() if text != usual[name]]
     if away:
         parts.append(Text(f"Features: {'; '.join(away)}", style="bold yellow"))
+    for name, counts in given_up(whole["nodes"]).items():
+        parts.append(Text(f"{name}, {reasons(counts)}"))
     if whole["limits"]:
         limits = ", ".join(f"{host} {rate}/s" for host, rate in sorted(whole["limits"].items()))
         parts.append(Text(f"Limits of clients' requests: {limits}"))
