@@ -76,6 +76,7 @@ QUESTIONS = {
     "answered": "questions answered",
     "void": "answers to no open question",
     "taken": "questions that leaders answered",
+    "taken_at_once": "questions that confirmed themselves",
 }
 
 

@@ -776,7 +776,7 @@ class Raft:
     # -- reads ------------------------------------------------------------------------------------------------
 
     def _ask_for_index(self) -> None:
-        question = self._asking.question(self.current_term, self.leader)
+        question = self._asking.question(self.current_term, self.leader, not self._out.names_log)
         if question is not None:
             settled = self._durable_state.current_term == self.current_term
             (self._out.now if settled else self._out.after).append(question)

@@ -386,8 +386,16 @@ class Leadership:
                 self._answer_question(member, number, confirmed.commit_index)
 
     def on_question(self, question: Message) -> None:
-        """A follower asks for the index of its reads. It is told that of a round that begins from now on."""
-        self.reads.ask_for(question.source, question.round)
+        """A follower asks for the index of its reads. It is told that of a round that begins from now on, unless it
+        and this member are a quorum: until its reads had come it had voted in no later term, nor has this member
+        until now, so nobody else has committed anything before. Who may have lost its data cannot say so much."""
+        source = question.source
+        is_quorum = source in self._counted and self._membership.is_quorum({self._config.id, source})
+        if question.index and is_quorum and self.has_committed():
+            self._asking.taken_at_once += 1
+            self._answer_question(source, question.round, self._log.commit_index)
+        else:
+            self.reads.ask_for(source, question.round)
 
     def _answer_question(self, member: int, number: int, index: int) -> None:
         self._asking.taken += 1

@@ -3,6 +3,7 @@
 A read is safe at the commit index once a quorum has answered a round that began after the read was asked for: then
 nobody else can have committed anything before that moment. Reads that come while a round is under way share the next.
 So do followers' questions, each of which stands for reads there: of one member the last counts, which asks again.
+Where who asks and the leader are a quorum already, a question confirms itself: see ``Leadership.on_question``.
 
 A member that does not lead asks its leader for that index, one question for all reads that wait, and serves them once
 it has applied up to there. A question's number is echoed in its answer. Numbers begin at a random one in each life of
@@ -96,6 +97,8 @@ class AskingCounts:
     """Answers to no question that is open."""
     taken: int = 0
     """Others' questions that this member has answered as a leader."""
+    taken_at_once: int = 0
+    """Of these, without a round."""
 
 
 @dataclass(slots=True)
@@ -170,9 +173,9 @@ class Asking:
             self._waiting = self._open.reads + self._waiting
             self._open = None
 
-    def question(self, term: int, leader: int) -> Message | None:
+    def question(self, term: int, leader: int, is_known: bool) -> Message | None:
         """What to ask the leader that this member follows now. One question at a time; a lost one is asked again, by
-        the same number, which stands for the same reads."""
+        the same number, which stands for the same reads. ``is_known``: the group knows this member by its log."""
         asked = self._open
         if asked is not None and ((asked.term, asked.leader) != (term, leader) or not asked.reads):
             self._reopen()
@@ -190,7 +193,7 @@ class Asking:
             self.counts.asked += 1
         else:
             return None
-        return Message(MessageType.READ_INDEX, self._member, leader, term, round=asked.number)
+        return Message(MessageType.READ_INDEX, self._member, leader, term, int(is_known), round=asked.number)
 
     def answered(self, answer: Message) -> tuple[tuple[int, int], ...]:
         """The (number, index) of the reads that an answer serves. One to another question, of another term or by

@@ -47,6 +47,7 @@ def group(member: int, leader: int) -> dict[str, Any]:
             "reads_questions_answered": 37,
             "reads_questions_void": 38,
             "reads_questions_taken": 39,
+            "reads_questions_taken_at_once": 12,
             "fanout_rounds": 11,
             "fanout_appends": 12,
             "fanout_trials": 13,

@@ -562,3 +562,30 @@ def test_a_change_whose_voters_were_never_heard_of_is_refused() -> None:
     acknowledge(raft, 2)
     with pytest.raises(Unreachable, match=r"members \[3\] are silent, and without them"):
         raft.change_membership(remove=[2])
+
+
+@pytest.mark.parametrize(
+    ("log_id", "commit", "said"),
+    [(10, 1, 1), (10, 0, 0), (11, 1, 0)],
+    ids=["as recorded", "the record is not committed", "another log than is recorded"],
+)
+def test_who_asks_for_an_index_says_whether_it_counts_by_asking(log_id: int, commit: int, said: int) -> None:
+    raft = member([recorded(1)], log_id=log_id)
+    raft.step(append(3, 1, 1, commit=commit))
+    drain(raft)
+    raft.read_here()
+    (question,) = only(drain(raft), MessageType.READ_INDEX)
+    assert question.index == said
+
+
+def test_who_has_lost_its_data_is_not_believed_when_it_asks() -> None:
+    """Its word that it is known may be of the time before."""
+    raft = elect(member([recorded(1)]), LOGS)
+    acknowledge(raft, 2, 3)
+    raft.step(says(beat(raft)[2], 21))
+    assert raft.lost == {2: ANOTHER_LOG}
+    drain(raft)
+    for source, answers in ((2, 0), (3, 1)):
+        question = Message(MessageType.READ_INDEX, source, 1, raft.current_term, 1, round=9)
+        raft.step(question)
+        assert len(only(drain(raft), MessageType.READ_INDEX_REPLY)) == answers

@@ -204,6 +204,66 @@ def test_a_leader_answers_nothing_before_it_has_committed_in_its_term() -> None:
     assert reply.index == raft.commit_index
 
 
+def question_of_known(raft: Raft, source: int = 2, number: int = 9) -> Message:
+    """Of a member that the group knows by its log."""
+    return replace(question_to(raft, source, number), index=1)
+
+
+def test_who_asks_and_the_leader_are_a_quorum_that_needs_no_round() -> None:
+    raft = settled_leader(size=3)
+    _, index = raft.propose(b"value")
+    raft.step(answer(only(drain(raft), APPEND)[0]))
+    assert raft.commit_index == index
+    drain(raft)
+    raft.step(question_of_known(raft))
+    out = drain(raft)
+    assert [(one.type, one.target, one.index, one.round) for one in out] == [(ANSWER, 2, index, 9)]
+    assert (raft.asking_counts.taken, raft.asking_counts.taken_at_once) == (1, 1)
+
+
+def test_who_may_have_lost_its_data_is_no_part_of_a_quorum_by_asking() -> None:
+    """It may have voted for somebody else, and forgotten."""
+    raft = settled_leader(size=3)
+    raft.step(question_to(raft))
+    out = drain(raft)
+    assert only(out, APPEND) and not only(out, ANSWER) and raft.asking_counts.taken_at_once == 0
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_two_are_no_quorum_of_more_than_three(size: int) -> None:
+    raft = settled_leader(size=size)
+    raft.step(question_of_known(raft))
+    out = drain(raft)
+    assert only(out, APPEND) and not only(out, ANSWER)
+    for beat in only(out, APPEND)[: size // 2]:
+        assert not only(drain(raft), ANSWER)
+        raft.step(answer(beat))
+    assert len(only(drain(raft), ANSWER)) == 1
+
+
+def test_a_quorum_of_two_waits_for_the_terms_first_commit() -> None:
+    raft = leader()
+    first = only(drain(raft), APPEND)
+    raft.step(question_of_known(raft))
+    assert not only(drain(raft), ANSWER)
+    for one in first:
+        raft.step(answer(one))
+    answers: list[Message] = []
+    for _ in range(3):
+        out = drain(raft)
+        answers += only(out, ANSWER)
+        for beat in only(out, APPEND):
+            raft.step(answer(beat))
+    assert [one.index for one in answers] == [raft.commit_index]
+
+
+def test_a_learner_is_no_part_of_a_quorum() -> None:
+    raft = settled_leader(size=3)
+    learner = 4
+    raft.step(question_of_known(raft, learner))
+    assert not only(drain(raft), ANSWER)
+
+
 def test_questions_of_many_share_a_round_and_of_one_the_last_counts() -> None:
     raft = settled_leader(size=5)
     raft.step(question_to(raft, 2, 8))

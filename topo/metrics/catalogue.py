@@ -231,6 +231,12 @@ METRICS = (
         Source.LOOP,
     ),
     _counter(
+        "server_reads_questions_taken_at_once_total",
+        _GROUP,
+        "Of these, those that who asked and this leader, as a quorum, could answer without a round.",
+        Source.LOOP,
+    ),
+    _counter(
         "server_proposals_committed_total",
         _GROUP,
         "Entries that the member knows as committed, less those that its log held when its process began.",
