@@ -2,6 +2,10 @@
 
 A heartbeat that the network is to copy has a round of its own. Who answers that round has got a copy. The round after
 it is that of entries to everybody, so that an answer to these is told from one to what was sent to its member alone.
+
+Who answers no copies for a while is asked alone as well. If it answers that first, its copies are lost, and it is
+served alone again: who is slow answers in the order in which it was asked. Who answers nothing may be slow for an
+election timeout; to serve it alone would make it slower.
 """
 
 from __future__ import annotations
@@ -12,8 +16,8 @@ from dataclasses import dataclass
 from hosts.raft.config import Config
 from hosts.raft.progress import Progress
 
-SILENT_HEARTBEATS = 3
-"""Who has answered no copy for so many heartbeats is served alone again."""
+SILENT_HEARTBEATS = 2
+"""Who has answered no copy for so many heartbeats is asked alone as well."""
 
 FEWEST = 2
 """For fewer members one message each is as cheap."""
@@ -45,6 +49,7 @@ class Fanout:
     """One term's. ``Progress.fanned`` says whom copies reach: nobody, or at least FEWEST."""
 
     __slots__ = (
+        "_asked",
         "_began",
         "_config",
         "_counts",
@@ -63,6 +68,8 @@ class Fanout:
         self._began: dict[int, int] = {}
         """Ticks at which such rounds began, those of an election timeout."""
         self._reached: set[int] = set()
+        self._asked: dict[int, int] = {}
+        """The round in which a member was asked alone that has answered no copy since."""
         self._trial_round = 0
         self._trial_was_answered = True
         self._next_trial = 0
@@ -111,9 +118,12 @@ class Fanout:
 
     def answered(self, member: int, round: int, progress: Mapping[int, Progress]) -> None:
         """A member has answered a round: if that was one of copies, they reach it."""
-        began = self._began.get(round)
+        began = self._began.get(round, self._began.get(round - 1))
         if began is None:
+            if round >= self._asked.get(member, round + 1):
+                self.fall_back(member, progress, gets_heartbeats=False)
             return
+        self._asked.pop(member, None)
         one = progress[member]
         one.copied_tick = max(one.copied_tick, began)
         if round == self._trial_round and member not in self._reached:
@@ -121,8 +131,15 @@ class Fanout:
             self._reached.add(member)
             self._settle(progress)
 
+    def asks_alone(self, member: int, now: int, round: int, one: Progress) -> bool:
+        """Whether a member whom copies reach is to get a heartbeat of this round for itself."""
+        if not one.fanned or now - one.copied_tick < SILENT_HEARTBEATS * self._config.heartbeat_ticks:
+            return False
+        self._asked.setdefault(member, round)
+        return True
+
     def _forget_silent(self, now: int, progress: Mapping[int, Progress]) -> None:
-        limit = SILENT_HEARTBEATS * self._config.heartbeat_ticks
+        limit = self._config.election_timeout_ticks
         for member in sorted(self._reached) if self.active else ():
             if now - progress[member].copied_tick >= limit:
                 self.fall_back(member, progress, gets_heartbeats=False)
@@ -138,6 +155,7 @@ class Fanout:
     def forget(self, member: int, progress: Mapping[int, Progress]) -> None:
         """Nothing is known of a member any more. With it the others lose copies if they are too few then."""
         was_active = self.active
+        self._asked.pop(member, None)
         self._reached.discard(member)
         if was_active and not self.active:
             self._reached.clear()

@@ -335,9 +335,12 @@ class Replication:
         )
 
     def send_heartbeats(self) -> None:
-        """Those whom copies reach have got theirs by ``begin_copies``."""
+        """Those whom copies reach have got theirs by ``begin_copies``, as far as they answer those."""
+        fanout = self._fanout
         for member, progress in self.progress.items():
-            if not progress.fanned:
+            if not progress.fanned or (
+                fanout is not None and fanout.asks_alone(member, self.now, self.round, progress)
+            ):
                 self._send_heartbeat(member, progress)
         if self._fastest is not None:
             self._tell_fanned()

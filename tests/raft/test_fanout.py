@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import asdict, replace
 
 import pytest
@@ -193,6 +193,52 @@ def test_copies_stop_and_all_are_served_alone_within_three_heartbeats() -> None:
     network.run(TRIAL_TICKS + 2 * HEARTBEAT_TICKS)
     assert fanned(lead) == set(others(network, lead)) and lead.current_term == term
     assert {one.target for one in carried(commit(network, lead))} == {EVERYBODY}
+
+
+def beat(raft: Raft, member: int) -> list[Message]:
+    """A round of heartbeats, which member 2 answers as it comes; those to another member, by copies and alone."""
+    tick(raft, HEARTBEAT_TICKS)
+    beats = [one for one in only(drain(raft), APPEND) if not one.entries]
+    for one in beats:
+        if one.target in (2, EVERYBODY):
+            raft.step(answer(copied(one, 2)))
+    return [one for one in beats if one.target in (member, EVERYBODY)]
+
+
+def test_who_answers_late_goes_on_getting_copies() -> None:
+    """In the order in which it was asked, three heartbeats late: to serve it alone would make it slower."""
+    raft = active(size=3)
+    late: deque[list[Message]] = deque()
+    asked_alone = 0
+    for _ in range(20):
+        beats = beat(raft, 3)
+        asked_alone += sum(one.target == 3 for one in beats)
+        late.append(beats)
+        if len(late) > 3:
+            for one in late.popleft():
+                raft.step(answer(copied(one, 3)))
+        assert fanned(raft) == {2, 3}
+    assert raft.fanout_counts.fallbacks == 0 and asked_alone > 0
+
+
+def test_who_answers_what_is_for_it_alone_and_no_copy_is_served_alone() -> None:
+    raft = active(size=3)
+    for _ in range(SILENT_HEARTBEATS - 1):
+        assert [one.target for one in beat(raft, 3)] == [EVERYBODY]
+    by_copy, alone = beat(raft, 3)
+    assert (by_copy.target, alone.target) == (EVERYBODY, 3) and fanned(raft) == {2, 3}
+    raft.step(answer(alone))
+    assert not fanned(raft) and raft.fanout_counts.fallbacks == 1
+
+
+def test_who_answers_nothing_gets_copies_for_an_election_timeout() -> None:
+    raft = active(size=3)
+    silent = 0
+    while fanned(raft):
+        beat(raft, 3)
+        silent += HEARTBEAT_TICKS
+        assert silent <= ELECTION_TICKS
+    assert silent == ELECTION_TICKS and raft.role is Role.LEADER
 
 
 def test_heartbeats_get_through_and_entries_do_not() -> None:
