@@ -28,7 +28,7 @@ from bench.consensus.commit import lengths_of, numbers, sizes
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.pairs import FEWEST_PAIRS, interval_of_median
 from bench.consensus.systems import Switchraft
-from bench.consensus.window import cpu_s
+from bench.consensus.window import Lengths, cpu_s
 from bench.plot import Series
 from hosts.config import load as load_cluster
 from hosts.control import socket as control
@@ -64,6 +64,9 @@ ACKNOWLEDGEMENTS = {
 """What cluster.yaml says while it is on; else they are eager."""
 
 
+MOST_LOST = 5
+"""Pairs of a case that are measured again, as the leader has changed: with more there is nothing to measure."""
+
 SETTLE_S = 30.0
 """A leader that does not learn within so long whom copies reach has a fault."""
 
@@ -95,12 +98,18 @@ class Case:
         return f"{self.nodes} members, {self.size} B, {self.outstanding} outstanding"
 
 
+class LeaderChanged(LabError):
+    """A stretch of load says nothing of one leader."""
+
+
 @dataclass
 class Pairs:
     """The figures of each stretch, with the feature and without, pair by pair."""
 
     on: list[dict[str, float]] = field(default_factory=list)
     off: list[dict[str, float]] = field(default_factory=list)
+    lost: int = 0
+    """Pairs that do not count, as the leader has changed meanwhile."""
 
     def ratios(self, figure: str) -> list[float]:
         """On to off, ascending."""
@@ -143,7 +152,9 @@ def main(options: argparse.Namespace) -> int:
     about = [f"lab, {options.switch} switch, links of 1500; {record.DURABLE}; one Python client; {options.mode}"]
     record.keep(options.words, about, series(found), {str(case): told(pairs) for case, pairs in found.items()})
     if options.json:
-        cases = [{"case": str(case), "on": pairs.on, "off": pairs.off} for case, pairs in found.items()]
+        cases = [
+            {"case": str(case), "on": pairs.on, "off": pairs.off, "lost": pairs.lost} for case, pairs in found.items()
+        ]
         print(json.dumps(cases, indent=2))
         return 0
     Console(width=190).print(table(found, f"{about[0]}; {_of_pairs(options.pairs)}"))
@@ -167,26 +178,42 @@ def run(options: argparse.Namespace, found: dict[Case, Pairs], say: Callable[[st
                 for size in options.size:
                     for outstanding in options.outstanding:
                         case = Case(nodes, size, outstanding)
-                        found[case] = _pairs(case, options, watch, say)
+                        found[case] = measured(case, options, watch, say)
             finally:
                 system.stop()
 
 
-def _pairs(case: Case, options: argparse.Namespace, watch: Watch, say: Callable[[str], None]) -> Pairs:
+def measured(case: Case, options: argparse.Namespace, watch: Watch, say: Callable[[str], None]) -> Pairs:
+    """All pairs of a case, those again during which the leader has changed. Raises LabError."""
     pairs = Pairs()
     lengths = lengths_of(case.size, case.outstanding, options.seconds, 60.0)
-    for number in range(options.pairs):
-        for on in (number % 2 == 0, number % 2 == 1):
-            watch.switch(on)
-            before = watch.look()
-            figures = watch.system.load(case.outstanding, case.size, lengths)
-            figures |= costs(before, watch.look())
-            (pairs.on if on else pairs.off).append(figures)
+    while (number := len(pairs.on)) < options.pairs:
+        try:
+            found = {on: _stretch(case, watch, on, lengths) for on in (number % 2 == 0, number % 2 == 1)}
+        except LeaderChanged as error:
+            pairs.lost += 1
+            if pairs.lost > MOST_LOST:
+                raise
+            say(f"{case}, pair {number + 1}/{options.pairs}: {error}; once more")
+            continue
+        pairs.on.append(found[True])
+        pairs.off.append(found[False])
         told_now = ", ".join(
             f"{name} {pairs.on[-1][key] / pairs.off[-1][key]:.3f}" for key, name in list(RATES.items())[:2]
         )
         say(f"{case}, pair {number + 1}/{options.pairs}: {told_now}")
     return pairs
+
+
+def _stretch(case: Case, watch: Watch, on: bool, lengths: Lengths) -> dict[str, float]:
+    """Load with the feature or without. Raises LabError, LeaderChanged."""
+    watch.switch(on)
+    before = watch.look()
+    figures = watch.system.load(case.outstanding, case.size, lengths)
+    try:
+        return {**figures, **costs(before, watch.look())}
+    except LeaderChanged as error:
+        raise LeaderChanged(f"{error} {'with' if on else 'without'} the feature") from None
 
 
 @dataclass(frozen=True)
@@ -277,9 +304,9 @@ def _of_members(counts: dict[str, int]) -> int:
 
 
 def costs(before: Look, after: Look) -> dict[str, float]:
-    """By COSTS' names, for each commit between two moments. Raises LabError if the leader has changed."""
+    """By COSTS' names, for each commit between two moments. Raises LeaderChanged."""
     if after.leader != before.leader or after.commit <= before.commit:
-        raise LabError("the leader has changed under the load: measure again on a machine that does nothing else")
+        raise LeaderChanged("the leader has changed under the load, or nothing was committed")
     count = after.commit - before.commit
     batches = max(1, after.batches - before.batches)
     return {
@@ -303,7 +330,8 @@ def series(found: dict[Case, Pairs]) -> Iterator[Series]:
 
 def told(pairs: Pairs) -> str:
     """The ratios of all figures, on to off, each with where its median lies."""
-    return "; ".join(f"{title}: {_ratio(pairs.ratios(figure))}" for figure, title in FIGURES.items())
+    lost = f"; measured again, as the leader has changed: {pairs.lost} pairs" if pairs.lost else ""
+    return "; ".join(f"{title}: {_ratio(pairs.ratios(figure))}" for figure, title in FIGURES.items()) + lost
 
 
 def _ratio(ordered: Sequence[float]) -> str:
@@ -325,7 +353,8 @@ def table(found: dict[Case, Pairs], title: str) -> Table:
             off, on = (statistics.median(one[figure] for one in runs) for runs in (pairs.off, pairs.on))
             ratio = _ratio(pairs.ratios(figure)).replace(" (", "\n(")
             cells.append(f"{ratio}\n{_short(off)} → {_short(on)}")
-        shown.add_row(str(case.nodes), str(case.size), str(case.outstanding), *cells)
+        members = f"{case.nodes}\n(leader changed\n{pairs.lost} times)" if pairs.lost else str(case.nodes)
+        shown.add_row(members, str(case.size), str(case.outstanding), *cells)
     return shown
 
 

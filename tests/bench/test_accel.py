@@ -7,13 +7,27 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
 
 from bench.__main__ import main as bench
 from bench.consensus import accel
-from bench.consensus.accel import FIGURES, Case, Look, Pairs, costs, series, table, told
+from bench.consensus.accel import (
+    FIGURES,
+    MOST_LOST,
+    Case,
+    LeaderChanged,
+    Look,
+    Pairs,
+    Watch,
+    costs,
+    measured,
+    series,
+    table,
+    told,
+)
 from topo.errors import LabError
 
 BEFORE = Look(commit=100, batches=10, sent=1000, received=500, sent_bytes=10_000, leader_s=1.0, all_s=5.0, leader=1)
@@ -45,8 +59,42 @@ def test_costs_are_of_each_commit_between_two_moments() -> None:
 
 @pytest.mark.parametrize("wrong", [{"leader": 2}, {"commit": 100}])
 def test_a_stretch_without_commits_or_under_another_leader_is_no_measurement(wrong: dict[str, int]) -> None:
-    with pytest.raises(LabError, match="measure again"):
+    with pytest.raises(LeaderChanged):
         costs(BEFORE, replace(BEFORE, **{"commit": 300, **wrong}))
+
+
+class Fickle:
+    """A watched cluster whose leader changes during some stretches, by their number."""
+
+    def __init__(self, changes: set[int]) -> None:
+        self.system = self
+        self.on: list[bool] = []
+        self._changes, self._looks = changes, 0
+
+    def switch(self, on: bool) -> None:
+        self.on.append(on)
+
+    def load(self, outstanding: int, size: int, lengths: object) -> dict[str, float]:
+        return dict.fromkeys(FIGURES, 1.0)
+
+    def look(self) -> Look:
+        """Once before each stretch, once after it."""
+        stretch, after = divmod(self._looks, 2)
+        self._looks += 1
+        return replace(BEFORE, commit=100 + self._looks, leader=2 if after and stretch in self._changes else 1)
+
+
+def test_a_pair_during_which_the_leader_changes_is_measured_again_and_that_is_told() -> None:
+    options = argparse.Namespace(pairs=2, seconds=1.0)
+    watch, said = Fickle({1, 4}), list[object]()
+    found = measured(Case(5, 64, 1), options, cast(Watch, watch), said.append)
+    assert (len(found.on), len(found.off), found.lost) == (2, 2, 2)
+    assert watch.on == [True, False, True, False, False, False, True], "whoever began begins again"
+    assert sum("once more" in str(line) for line in said) == 2
+    assert "has changed: 2 pairs" in told(found)
+    with pytest.raises(LeaderChanged):
+        measured(Case(5, 64, 1), options, cast(Watch, Fickle(set(range(100)))), said.append)
+    assert sum("once more" in str(line) for line in said) == 2 + MOST_LOST
 
 
 def test_ratios_are_of_pairs_and_a_pair_of_nothing_is_none() -> None:
