@@ -68,8 +68,8 @@ class Fanout:
         self._began: dict[int, int] = {}
         """Ticks at which such rounds began, those of an election timeout."""
         self._reached: set[int] = set()
-        self._asked: dict[int, int] = {}
-        """The round in which a member was asked alone that has answered no copy since."""
+        self._asked: dict[int, tuple[int, int]] = {}
+        """Of a member that was asked alone and has answered no copy since: the first such round, the last tick."""
         self._trial_round = 0
         self._trial_was_answered = True
         self._next_trial = 0
@@ -120,7 +120,7 @@ class Fanout:
         """A member has answered a round: if that was one of copies, they reach it."""
         began = self._began.get(round, self._began.get(round - 1))
         if began is None:
-            if round >= self._asked.get(member, round + 1):
+            if member in self._asked and round >= self._asked[member][0]:
                 self.fall_back(member, progress, gets_heartbeats=False)
             return
         self._asked.pop(member, None)
@@ -132,10 +132,15 @@ class Fanout:
             self._settle(progress)
 
     def asks_alone(self, member: int, now: int, round: int, one: Progress) -> bool:
-        """Whether a member whom copies reach is to get a heartbeat of this round for itself."""
-        if not one.fanned or now - one.copied_tick < SILENT_HEARTBEATS * self._config.heartbeat_ticks:
+        """Whether a member whom copies reach is to get a heartbeat of this round for itself: one in a heartbeat's
+        time, as reads begin rounds, too."""
+        heartbeat_ticks = self._config.heartbeat_ticks
+        if not one.fanned or now - one.copied_tick < SILENT_HEARTBEATS * heartbeat_ticks:
             return False
-        self._asked.setdefault(member, round)
+        first, last = self._asked.get(member, (round, now - heartbeat_ticks))
+        if now - last < heartbeat_ticks:
+            return False
+        self._asked[member] = first, now
         return True
 
     def _forget_silent(self, now: int, progress: Mapping[int, Progress]) -> None:

@@ -231,6 +231,21 @@ def test_who_answers_what_is_for_it_alone_and_no_copy_is_served_alone() -> None:
     assert not fanned(raft) and raft.fanout_counts.fallbacks == 1
 
 
+def test_who_is_silent_is_asked_alone_once_a_heartbeat_however_many_rounds_reads_begin() -> None:
+    raft = active(size=3)
+    for _ in range(SILENT_HEARTBEATS):
+        beat(raft, 3)
+    alone, copies = 0, 0
+    for _ in range(10):
+        raft.read()
+        for one in only(drain(raft), APPEND):
+            alone, copies = alone + (one.target == 3), copies + (one.target == EVERYBODY)
+            if one.target in (2, EVERYBODY):
+                raft.step(answer(copied(one, 2)))
+    assert (alone, copies) == (0, 10)
+    assert [one.target for one in beat(raft, 3)] == [EVERYBODY, 3]
+
+
 def test_who_answers_nothing_gets_copies_for_an_election_timeout() -> None:
     raft = active(size=3)
     silent = 0
