@@ -117,10 +117,12 @@ class Fanout:
             self._reached.clear()
 
     def answered(self, member: int, round: int, progress: Mapping[int, Progress]) -> None:
-        """A member has answered a round: if that was one of copies, they reach it."""
-        began = self._began.get(round, self._began.get(round - 1))
+        """A member has answered a round: if that was one of copies, they reach it. An answer to entries to everybody
+        says nothing: what is lost of a large copy is sent again to its member alone (``hosts.net.fanout``)."""
+        began = self._began.get(round)
         if began is None:
-            if member in self._asked and round >= self._asked[member][0]:
+            asked = self._asked.get(member)
+            if asked is not None and round >= asked[0] and not self.is_of_entries(round):
                 self.fall_back(member, progress, gets_heartbeats=False)
             return
         self._asked.pop(member, None)

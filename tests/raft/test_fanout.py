@@ -246,6 +246,20 @@ def test_who_is_silent_is_asked_alone_once_a_heartbeat_however_many_rounds_reads
     assert [one.target for one in beat(raft, 3)] == [EVERYBODY, 3]
 
 
+def test_who_gets_no_copy_and_entries_alone_is_served_alone() -> None:
+    """What is lost of a large copy is sent again to its member, and answered in the round of entries to everybody."""
+    raft = active(size=3)
+    for _ in range(SILENT_HEARTBEATS + 1):
+        raft.propose(b"value")
+        tick(raft, HEARTBEAT_TICKS)
+        for one in only(drain(raft), APPEND):
+            if one.target in (2, EVERYBODY):
+                raft.step(answer(copied(one, 2)))
+            if one.target == 3 or one.entries:
+                raft.step(answer(copied(one, 3)))
+    assert not fanned(raft) and raft.fanout_counts.fallbacks == 1
+
+
 def test_who_answers_nothing_gets_copies_for_an_election_timeout() -> None:
     raft = active(size=3)
     silent = 0
