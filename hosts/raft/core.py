@@ -776,10 +776,16 @@ class Raft:
     # -- reads ------------------------------------------------------------------------------------------------
 
     def _ask_for_index(self) -> None:
-        question = self._asking.question(self.current_term, self.leader, not self._out.names_log)
+        question = self._asking.question(self.current_term, self.leader, self._known_by_log())
         if question is not None:
             settled = self._durable_state.current_term == self.current_term
             (self._out.now if settled else self._out.after).append(question)
+
+    def _known_by_log(self) -> tuple[int, int] | None:
+        if self._out.names_log:
+            return None
+        agreed = max(self._following.agreed_with(self.current_term, self.leader), self.log.commit_index)
+        return min(agreed, self.log.durable_index), self.config.log_id
 
     def _on_read_index(self, message: Message) -> None:
         if self._leadership is not None:

@@ -49,6 +49,7 @@ class Fanout:
     """One term's. ``Progress.fanned`` says whom copies reach: nobody, or at least FEWEST."""
 
     __slots__ = (
+        "_alone",
         "_asked",
         "_began",
         "_config",
@@ -68,8 +69,10 @@ class Fanout:
         self._began: dict[int, int] = {}
         """Ticks at which such rounds began, those of an election timeout."""
         self._reached: set[int] = set()
-        self._asked: dict[int, tuple[int, int]] = {}
-        """Of a member that was asked alone and has answered no copy since: the first such round, the last tick."""
+        self._asked: dict[int, int] = {}
+        """The first round in which a member was asked alone that has answered no copy since."""
+        self._alone: dict[int, int] = {}
+        """The tick at which a member was asked alone last."""
         self._trial_round = 0
         self._trial_was_answered = True
         self._next_trial = 0
@@ -122,7 +125,7 @@ class Fanout:
         began = self._began.get(round)
         if began is None:
             asked = self._asked.get(member)
-            if asked is not None and round >= asked[0] and not self.is_of_entries(round):
+            if asked is not None and round >= asked and not self.is_of_entries(round):
                 self.fall_back(member, progress, gets_heartbeats=False)
             return
         self._asked.pop(member, None)
@@ -139,10 +142,10 @@ class Fanout:
         heartbeat_ticks = self._config.heartbeat_ticks
         if not one.fanned or now - one.copied_tick < SILENT_HEARTBEATS * heartbeat_ticks:
             return False
-        first, last = self._asked.get(member, (round, now - heartbeat_ticks))
-        if now - last < heartbeat_ticks:
+        if now - self._alone.get(member, now - heartbeat_ticks) < heartbeat_ticks:
             return False
-        self._asked[member] = first, now
+        self._alone[member] = now
+        self._asked.setdefault(member, round)
         return True
 
     def _forget_silent(self, now: int, progress: Mapping[int, Progress]) -> None:

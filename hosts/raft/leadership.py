@@ -16,7 +16,7 @@ from hosts.raft.identities import ANOTHER_LOG, FORGOTTEN, Identities
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
 from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
 from hosts.raft.progress import NEVER, Progress
-from hosts.raft.reads import AskingCounts, Reads
+from hosts.raft.reads import AskingCounts, Reads, short_id
 from hosts.raft.replication import Replication
 
 PATIENCE_WITH_SILENCE = 10
@@ -388,14 +388,22 @@ class Leadership:
     def on_question(self, question: Message) -> None:
         """A follower asks for the index of its reads. It is told that of a round that begins from now on, unless it
         and this member are a quorum: until its reads had come it had voted in no later term, nor has this member
-        until now, so nobody else has committed anything before. Who may have lost its data cannot say so much."""
+        until now, so nobody else has committed anything before. Who may have lost its data cannot say so much:
+        it must hold what it is known to hold, in the log that it is known by."""
         source = question.source
         is_quorum = source in self._counted and self._membership.is_quorum({self._config.id, source})
-        if question.index and is_quorum and self.has_committed():
+        if is_quorum and self.has_committed() and self._is_known(question):
             self._asking.taken_at_once += 1
             self._answer_question(source, question.round, self._log.commit_index)
         else:
             self.reads.ask_for(source, question.round)
+
+    def _is_known(self, question: Message) -> bool:
+        """Whether who asks holds what it is known to hold, in the log that it is known by."""
+        progress = self._counted.get(question.source)
+        log_id = self._log.configurations.latest.log_ids.get(question.source, 0)
+        holds_all = progress is not None and question.index > progress.match_index
+        return holds_all and question.commit == short_id(log_id)
 
     def _answer_question(self, member: int, number: int, index: int) -> None:
         self._asking.taken += 1

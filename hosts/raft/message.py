@@ -86,8 +86,9 @@ class Message:
     Its reply: match_index, 0, 0; with ``reject``: the rejected prev_log_index, hint term, hint index. A hint of
     term 0 is an acknowledgement.
     InstallSnapshot and its reply: last_included_index, last_included_term, offset in bytes.
-    ReadIndex: 1 if its sender has the log that the group knows it by (else 0), 0, 0, and as ``round`` the question's
-    number. Its reply: the commit index when a quorum had confirmed it, 0, 0.
+    ReadIndex: one more than the index up to which its sender holds what its leader does, 0, and the low 63 bits of
+    its log's id, if the group knows it by that (else 0, 0, 0); and as ``round`` the question's number. Its reply: the
+    commit index when a quorum had confirmed it, 0, 0.
     """
 
     type: MessageType

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from hosts.raft.message import Message, MessageType
+from hosts.raft.message import MAX_TERM, Message, MessageType
 
 PATIENCE_HEARTBEATS = 2
 """A read that a follower cannot serve within so many is better asked of the leader."""
@@ -27,6 +27,11 @@ MAX_AWAITED = 64
 """Answers of which is remembered when they were asked for, while what they name is not applied."""
 
 _NUMBERS = 1 << 64
+
+
+def short_id(log_id: int) -> int:
+    """As much of a log's id as a message's index may hold."""
+    return log_id & MAX_TERM
 
 
 # -- at the leader --------------------------------------------------------------------------------------------------
@@ -173,9 +178,10 @@ class Asking:
             self._waiting = self._open.reads + self._waiting
             self._open = None
 
-    def question(self, term: int, leader: int, is_known: bool) -> Message | None:
+    def question(self, term: int, leader: int, known: tuple[int, int] | None) -> Message | None:
         """What to ask the leader that this member follows now. One question at a time; a lost one is asked again, by
-        the same number, which stands for the same reads. ``is_known``: the group knows this member by its log."""
+        the same number, which stands for the same reads. ``known``: where the group knows this member by its
+        log, the index that it holds as its leader does, and the log's id."""
         asked = self._open
         if asked is not None and ((asked.term, asked.leader) != (term, leader) or not asked.reads):
             self._reopen()
@@ -193,7 +199,8 @@ class Asking:
             self.counts.asked += 1
         else:
             return None
-        return Message(MessageType.READ_INDEX, self._member, leader, term, int(is_known), round=asked.number)
+        held, log_id = (known[0] + 1, short_id(known[1])) if known is not None else (0, 0)
+        return Message(MessageType.READ_INDEX, self._member, leader, term, held, commit=log_id, round=asked.number)
 
     def answered(self, answer: Message) -> tuple[tuple[int, int], ...]:
         """The (number, index) of the reads that an answer serves. One to another question, of another term or by

@@ -566,16 +566,18 @@ def test_a_change_whose_voters_were_never_heard_of_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("log_id", "commit", "said"),
-    [(10, 1, 1), (10, 0, 0), (11, 1, 0)],
+    [(10, 1, (2, 10)), (10, 0, (0, 0)), (11, 1, (0, 0))],
     ids=["as recorded", "the record is not committed", "another log than is recorded"],
 )
-def test_who_asks_for_an_index_says_whether_it_counts_by_asking(log_id: int, commit: int, said: int) -> None:
+def test_who_asks_for_an_index_says_whether_it_counts_by_asking(
+    log_id: int, commit: int, said: tuple[int, int]
+) -> None:
     raft = member([recorded(1)], log_id=log_id)
     raft.step(append(3, 1, 1, commit=commit))
     drain(raft)
     raft.read_here()
     (question,) = only(drain(raft), MessageType.READ_INDEX)
-    assert question.index == said
+    assert (question.index, question.commit) == said
 
 
 def test_who_has_lost_its_data_is_not_believed_when_it_asks() -> None:
@@ -585,7 +587,13 @@ def test_who_has_lost_its_data_is_not_believed_when_it_asks() -> None:
     raft.step(says(beat(raft)[2], 21))
     assert raft.lost == {2: ANOTHER_LOG}
     drain(raft)
-    for source, answers in ((2, 0), (3, 1)):
-        question = Message(MessageType.READ_INDEX, source, 1, raft.current_term, 1, round=9)
+    held = raft.last_index + 1
+    for source, log_id, index, answers in (
+        (2, 20, held, 0),
+        (3, 30, held - 1, 0),
+        (3, 31, held, 0),
+        (3, 30, held, 1),
+    ):
+        question = Message(MessageType.READ_INDEX, source, 1, raft.current_term, index, commit=log_id, round=9)
         raft.step(question)
         assert len(only(drain(raft), MessageType.READ_INDEX_REPLY)) == answers

@@ -206,7 +206,7 @@ def test_a_leader_answers_nothing_before_it_has_committed_in_its_term() -> None:
 
 def question_of_known(raft: Raft, source: int = 2, number: int = 9) -> Message:
     """Of a member that the group knows by its log."""
-    return replace(question_to(raft, source, number), index=1)
+    return replace(question_to(raft, source, number), index=raft.last_index + 1)
 
 
 def test_who_asks_and_the_leader_are_a_quorum_that_needs_no_round() -> None:
