@@ -1,7 +1,7 @@
 """What the `switchraft` command shows, a module for each command.
 
-status, log, counters, features, limits
-            what nodes, switches and the controller hold
+status, log, counters, features, effects, limits
+            what nodes, switches and the controller hold, and what features have done
 capture, pcap, taps, trace, ping, exec
             packets on an interface, and in a file; a packet's way through a switch, reachability, a command on a host
 client_requests, destination
