@@ -490,7 +490,7 @@ class Raft:
         if self._leadership is not None:
             self._leadership.replicate()
             reads = self._leadership.take_reads()
-        elif self._follows():
+        elif not self._asking.idle and self._follows():
             self._ask_for_index()
         if self._served:
             reads += tuple(self._served)
@@ -782,10 +782,10 @@ class Raft:
             (self._out.now if settled else self._out.after).append(question)
 
     def _known_by_log(self) -> tuple[int, int] | None:
+        """What may be acknowledged to the leader, and the log's id, if the members have agreed on that."""
         if self._out.names_log:
             return None
-        agreed = max(self._following.agreed_with(self.current_term, self.leader), self.log.commit_index)
-        return min(agreed, self.log.durable_index), self.config.log_id
+        return self._following.holds(self.current_term, self.leader), self.config.log_id
 
     def _on_read_index(self, message: Message) -> None:
         if self._leadership is not None:

@@ -38,7 +38,7 @@ class FanoutCounts:
     fallbacks: int = 0
     """How often a member whom copies had reached was served alone again."""
     fallbacks_entries: int = 0
-    """Of these, because copies of heartbeats had reached it and copies of entries had not; of the others none had."""
+    """Of these, because it had answered copies of heartbeats and not those of entries; of the others neither."""
     laggards: int = 0
     """AppendEntries with entries to one member alone while copies went to others."""
     rejects: int = 0
@@ -49,8 +49,6 @@ class Fanout:
     """One term's. ``Progress.fanned`` says whom copies reach: nobody, or at least FEWEST."""
 
     __slots__ = (
-        "_alone",
-        "_asked",
         "_began",
         "_config",
         "_counts",
@@ -69,10 +67,6 @@ class Fanout:
         self._began: dict[int, int] = {}
         """Ticks at which such rounds began, those of an election timeout."""
         self._reached: set[int] = set()
-        self._asked: dict[int, int] = {}
-        """The first round in which a member was asked alone that has answered no copy since."""
-        self._alone: dict[int, int] = {}
-        """The tick at which a member was asked alone last."""
         self._trial_round = 0
         self._trial_was_answered = True
         self._next_trial = 0
@@ -122,30 +116,28 @@ class Fanout:
     def answered(self, member: int, round: int, progress: Mapping[int, Progress]) -> None:
         """A member has answered a round: if that was one of copies, they reach it. An answer to entries to everybody
         says nothing: what is lost of a large copy is sent again to its member alone (``hosts.net.fanout``)."""
+        one = progress[member]
         began = self._began.get(round)
         if began is None:
-            asked = self._asked.get(member)
-            if asked is not None and round >= asked and not self.is_of_entries(round):
+            if 0 < one.alone_round <= round and not self.is_of_entries(round):
                 self.fall_back(member, progress, gets_heartbeats=False)
             return
-        self._asked.pop(member, None)
-        one = progress[member]
+        one.alone_round = 0
         one.copied_tick = max(one.copied_tick, began)
         if round == self._trial_round and member not in self._reached:
             self._trial_was_answered = True
             self._reached.add(member)
             self._settle(progress)
 
-    def asks_alone(self, member: int, now: int, round: int, one: Progress) -> bool:
+    def asks_alone(self, now: int, round: int, one: Progress) -> bool:
         """Whether a member whom copies reach is to get a heartbeat of this round for itself: one in a heartbeat's
         time, as reads begin rounds, too."""
         heartbeat_ticks = self._config.heartbeat_ticks
-        if not one.fanned or now - one.copied_tick < SILENT_HEARTBEATS * heartbeat_ticks:
+        is_silent = one.fanned and now - one.copied_tick >= SILENT_HEARTBEATS * heartbeat_ticks
+        if not is_silent or now - one.alone_tick < heartbeat_ticks:
             return False
-        if now - self._alone.get(member, now - heartbeat_ticks) < heartbeat_ticks:
-            return False
-        self._alone[member] = now
-        self._asked.setdefault(member, round)
+        one.alone_tick = now
+        one.alone_round = one.alone_round or round
         return True
 
     def _forget_silent(self, now: int, progress: Mapping[int, Progress]) -> None:
@@ -165,7 +157,6 @@ class Fanout:
     def forget(self, member: int, progress: Mapping[int, Progress]) -> None:
         """Nothing is known of a member any more. With it the others lose copies if they are too few then."""
         was_active = self.active
-        self._asked.pop(member, None)
         self._reached.discard(member)
         if was_active and not self.active:
             self._reached.clear()

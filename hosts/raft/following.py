@@ -71,6 +71,10 @@ class Following:
         """The end of what the leader of that term has shown to stand in both logs, 0 if nothing."""
         return self._agreed if (self._term, self._leader) == (term, leader) else 0
 
+    def holds(self, term: int, leader: int) -> int:
+        """The end of what may be acknowledged to that leader: it agrees, or is committed, and is durable."""
+        return min(max(self.agreed_with(term, leader), self._log.commit_index), self._log.durable_index)
+
     def _hear(self, message: Message) -> None:
         """What another leader has shown says nothing of the log of who speaks now."""
         if message.term != self._term or message.source != self._leader:
@@ -207,9 +211,8 @@ class Following:
     def ask_after(self, term: int, leader: int, settled: bool) -> None:
         """Say to a leader that has fallen silent what it could last be told, in no round. What comes back, if nobody
         is there, is for the caller to hear."""
-        agreed = max(self.agreed_with(term, leader), self._log.commit_index)
         silent = Message(MessageType.APPEND_ENTRIES, leader, NOBODY, term)
-        self._answer_append(silent, min(agreed, self._log.durable_index), settled)
+        self._answer_append(silent, self.holds(term, leader), settled)
 
     # -- answers ------------------------------------------------------------------------------------------------
 

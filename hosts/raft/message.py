@@ -102,7 +102,8 @@ class Message:
     more: bool = False
     """InstallSnapshot: another chunk follows."""
     round: int = 0
-    """A request's round, echoed in its reply: check-quorum and reads count only replies to a round of theirs."""
+    """A request's round, echoed in its reply: check-quorum and reads count only replies to a round of theirs. Of a
+    ReadIndex and its reply the question's number."""
     entries: tuple[Entry, ...] = ()
     data: bytes = b""
     """InstallSnapshot: the chunk."""

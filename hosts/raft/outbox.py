@@ -17,7 +17,7 @@ class Outbox:
         self._log_id = log_id
         self.names_log = True
         """Whether every answer says out of which log it is, and not only votes: as long as the members have not
-        agreed on that, as far as is known here."""
+        agreed on that, as far as is known here. So long a ReadIndex names none."""
         self.now: list[Message] = []
         self.after: list[Message] = []
 

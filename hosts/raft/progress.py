@@ -34,6 +34,8 @@ class Progress:
         "_patience",
         "_refusals",
         "_unheard_since",
+        "alone_round",
+        "alone_tick",
         "answered_round",
         "answered_tick",
         "chunk_after",
@@ -82,6 +84,10 @@ class Progress:
         """The network's copies reach the member, as far as is known: it gets what goes to everybody by them."""
         self.copied_tick = NEVER
         """The tick at which the latest round began that it answered and that it had heard of by a copy only."""
+        self.alone_round = 0
+        """The first round since then in which it was asked alone as well, though copies reach it; 0 for none."""
+        self.alone_tick = NEVER
+        """The tick at which it was asked so last."""
         self.waits = False
         """Copies go on without the member, which is a window behind, or which they have reached before what was sent
         to it alone. It may well take them; so nothing more is sent to it until all that was is acknowledged."""

@@ -173,8 +173,8 @@ class Replication:
         return gather
 
     def _tell_fanned(self) -> None:
-        """Those whom copies reach hear nothing that is for them alone: tell them, when it has changed and now and
-        then, whether they may hold acknowledgements back."""
+        """Those whom copies reach hear nothing that is for them alone as long as they answer: tell them, when it has
+        changed and now and then, whether they may hold acknowledgements back."""
         for member, progress in self.progress.items():
             wait = self._holds_back(member)
             if progress.fanned and (progress.may_wait is not wait or self.now >= progress.tell_tick):
@@ -338,9 +338,7 @@ class Replication:
         """Those whom copies reach have got theirs by ``begin_copies``, as far as they answer those."""
         fanout = self._fanout
         for member, progress in self.progress.items():
-            if not progress.fanned or (
-                fanout is not None and fanout.asks_alone(member, self.now, self.round, progress)
-            ):
+            if not progress.fanned or (fanout is not None and fanout.asks_alone(self.now, self.round, progress)):
                 self._send_heartbeat(member, progress)
         if self._fastest is not None:
             self._tell_fanned()

@@ -246,6 +246,27 @@ def test_who_is_silent_is_asked_alone_once_a_heartbeat_however_many_rounds_reads
     assert [one.target for one in beat(raft, 3)] == [EVERYBODY, 3]
 
 
+def test_who_answers_late_is_asked_alone_once_a_heartbeat_however_many_rounds_reads_begin() -> None:
+    """Its late answers are to copies, so that each round finds one that is silent anew."""
+    raft = active(size=3)
+    late: deque[tuple[int, Message]] = deque()
+    alone, ticks, a_tick = 0, 20 * HEARTBEAT_TICKS, 10
+    for now in range(ticks):
+        raft.tick()
+        for _ in range(a_tick):
+            raft.read()
+            for one in only(drain(raft), APPEND):
+                alone += one.target == 3
+                if one.target in (2, EVERYBODY):
+                    raft.step(answer(copied(one, 2)))
+                if one.target in (3, EVERYBODY):
+                    late.append((now, copied(one, 3)))
+            if late and now - late[0][0] > SILENT_HEARTBEATS * HEARTBEAT_TICKS:
+                raft.step(answer(late.popleft()[1]))
+    assert fanned(raft) == {2, 3} and raft.fanout_counts.fallbacks == 0
+    assert 0 < alone <= ticks // HEARTBEAT_TICKS
+
+
 def test_who_gets_no_copy_and_entries_alone_is_served_alone() -> None:
     """What is lost of a large copy is sent again to its member, and answered in the round of entries to everybody."""
     raft = active(size=3)

@@ -71,13 +71,11 @@ def test_every_feature_that_switches_count_by_is_told_under_its_own_name() -> No
 
 def test_names_are_those_by_which_features_are_known_and_switches_count() -> None:
     known = {one.name.lower() for kind in (AckFate, CopyFate, DropReason, EndFate) for one in kind}
-    assert {reason for reason, _ in effects.DROPS.values()} <= known
-    cells = {cell for _, cells, _ in effects.SECTIONS.values() for cell in cells or ()}
-    cells |= {cell for more in effects.MORE.values() for cell in more}
-    assert cells - {"Configuration"} <= known
-    assert {section for section, _, _ in effects.SECTIONS.values()} <= shown_counters(()).keys()
-    told = {*effects.DROPS, *effects.SECTIONS, *effects.GIVEN_UP}
-    assert told == {*FEATURES, *features.WHAT} - {"leader_watch"}, "that one counts nothing"
+    known |= {effects.ANY, "Configuration"}
+    for section, cells in effects.DONE.values():
+        assert section in shown_counters(()) and cells.keys() <= known
+    assert effects.GIVEN_UP.keys() <= effects.DONE.keys()
+    assert effects.DONE.keys() == {*FEATURES, *features.WHAT} - {"leader_watch"}, "that one counts nothing"
 
 
 def test_what_was_given_up_is_of_all_members_together() -> None:
@@ -86,8 +84,8 @@ def test_what_was_given_up_is_of_all_members_together() -> None:
     told["h9"] = {"error": "no answer"}
     assert effects.given_up(told) == {
         "append_fanout": {
-            "for one member, as its copies did not arrive": 6,
-            "of these, as entries' copies did not, though heartbeats' did": 1,
+            "for one member, as it answered no copies": 6,
+            "of these, as it answered heartbeats' copies and not entries'": 1,
         },
         "ack_gather": {"for a pause, as a commit came by heartbeats' answers alone": 3},
     }

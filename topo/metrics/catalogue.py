@@ -125,7 +125,7 @@ METRICS = (
     _counter(
         "server_fanout_fallbacks_entries_total",
         _GROUP,
-        "Of these, because copies of heartbeats had reached it and copies of entries had not.",
+        "Of these, because it had answered copies of heartbeats and not those of entries.",
         Source.LOOP,
     ),
     _counter(

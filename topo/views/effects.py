@@ -12,33 +12,38 @@ from typing import Any
 Json = Mapping[str, Any]
 Counts = dict[str, int]
 
-DROPS = {
-    "member_guard": ("not_member", "of strangers dropped"),
-    "term_filter": ("stale_term", "of lower terms dropped"),
-    "client_limit": ("over_limit", "over the limit dropped"),
+ANY = ""
+DONE = {
+    "member_guard": ("drops", {"not_member": "of strangers dropped"}),
+    "term_filter": ("drops", {"stale_term": "of lower terms dropped"}),
+    "client_limit": ("drops", {"over_limit": "over the limit dropped"}),
+    "read_route": ("reads", {ANY: "reads taken to a member"}),
+    "leader_route": ("redirects", {ANY: "requests taken to the leader"}),
+    "configuration": ("messages", {"Configuration": "told"}),
+    "append_fanout": (
+        "copies",
+        {
+            "to_member": "copies for members",
+            "over_trunk": "over trunks",
+            "no_entry": "not made, as nobody is known behind the port",
+        },
+    ),
+    "ack_gather": (
+        "acknowledgements",
+        {
+            "carried": "acknowledgements carried in another one's packet",
+            "kept": "kept",
+            "superseded": "overtaken by their sender's next",
+        },
+    ),
+    "leader_gone": ("ends", {"told": "ends told by hosts"}),
 }
-"""Of features that drop: the reason by which switches count, and in words."""
-
-SECTIONS = {
-    "leader_route": ("redirects", None, "requests taken to the leader"),
-    "read_route": ("reads", None, "reads taken to a member"),
-    "configuration": ("messages", ("Configuration",), "told"),
-    "append_fanout": ("copies", ("to_member",), "copies for members"),
-    "ack_gather": ("acknowledgements", ("carried",), "acknowledgements carried in another one's packet"),
-    "leader_gone": ("ends", ("told",), "ends told by hosts"),
-}
-"""Of others: the section of ``controller.reads.read_counters``, which of its cells (all of them: None), in words."""
-
-MORE = {
-    "ack_gather": {"kept": "kept", "superseded": "overtaken by their sender's next"},
-    "append_fanout": {"over_trunk": "over trunks", "no_entry": "not made, as nobody is known behind the port"},
-}
-"""More cells of the same sections, in words."""
+"""By feature: the section of ``controller.reads.read_counters``, and its cells, or all of them together, in words."""
 
 GIVEN_UP = {
     "append_fanout": {
-        "fanout_fallbacks": "for one member, as its copies did not arrive",
-        "fanout_fallbacks_entries": "of these, as entries' copies did not, though heartbeats' did",
+        "fanout_fallbacks": "for one member, as it answered no copies",
+        "fanout_fallbacks_entries": "of these, as it answered heartbeats' copies and not entries'",
         "fanout_trials_in_vain": "for all, as nobody answered a trial",
     },
     "ack_gather": {"gather_pauses": "for a pause, as a commit came by heartbeats' answers alone"},
@@ -65,12 +70,9 @@ def did(counters: Json, groups: Iterable[Json] = ()) -> dict[str, Counts]:
         if count:
             found.setdefault(feature, {})[what] = count
 
-    for feature, (reason, what) in DROPS.items():
-        note(feature, what, _packets(held, "drops", (reason,)))
-    for feature, (section, cells, what) in SECTIONS.items():
-        note(feature, what, _packets(held, section, cells))
-        for cell, more in MORE.get(feature, {}).items():
-            note(feature, more, _packets(held, section, (cell,)))
+    for feature, (section, cells) in DONE.items():
+        for cell, what in cells.items():
+            note(feature, what, _packets(held, section, cell))
     for group in groups:
         for cause, count in group.get("hints", {}).items():
             what = f"hints given: {cause.replace('_', ' ')}"
@@ -78,12 +80,9 @@ def did(counters: Json, groups: Iterable[Json] = ()) -> dict[str, Counts]:
     return found
 
 
-def _packets(switches: Iterable[Json], section: str, cells: tuple[str, ...] | None) -> int:
+def _packets(switches: Iterable[Json], section: str, cell: str) -> int:
     return sum(
-        count["packets"]
-        for one in switches
-        for name, count in one.get(section, {}).items()
-        if cells is None or name in cells
+        count["packets"] for one in switches for name, count in one.get(section, {}).items() if cell in (ANY, name)
     )
 
 
@@ -91,8 +90,8 @@ def given_up(nodes: Json) -> dict[str, Counts]:
     """By feature: why a member has done without it for a while, and how often, over all members and groups.
     ``nodes``: as ``topo.views.status.gather`` has them. What has not happened is left out."""
     found: dict[str, Counts] = {}
-    for feature, reasons in GIVEN_UP.items():
-        for name, why in reasons.items():
+    for feature, counts in GIVEN_UP.items():
+        for name, why in counts.items():
             count = sum(_count(node, name) for node in nodes.values())
             if count:
                 found.setdefault(feature, {})[why] = count
