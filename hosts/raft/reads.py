@@ -24,7 +24,7 @@ PATIENCE_HEARTBEATS = 2
 """A read that a follower cannot serve within so many is better asked of the leader."""
 
 MAX_AWAITED = 64
-"""Answers of which is remembered when they were asked for, while what they name is not applied."""
+"""Answers of which it is remembered when they were asked for, while what they name is not applied."""
 
 _NUMBERS = 1 << 64
 
@@ -146,8 +146,9 @@ class Asking:
         self._waiting: list[int] = []
         """Reads that no question has been asked for."""
         self._open: _Question | None = None
-        self._awaited: deque[tuple[int, int]] = deque(maxlen=MAX_AWAITED)
-        """(index, tick): once that is applied, the state is one that was current at that tick or later."""
+        self._awaited: deque[tuple[int, int]] = deque()
+        """(index, tick), both rising: once that is applied, the state is one that was current at that tick or
+        later."""
         self._fresh: int | None = None
         """The latest such tick of what is applied."""
 
@@ -212,8 +213,17 @@ class Asking:
         self._open = None
         self.counts.answered += 1
         if asked.began is not None:
-            self._awaited.append((answer.index, asked.began))
+            self._await(answer.index, asked.began)
         return tuple((read, answer.index) for read in asked.reads)
+
+    def _await(self, index: int, began: int) -> None:
+        """Remember when an answer was asked for, in place of those that it says more than. Where there is no room it
+        is the last to go: what is applied next must be known, however far behind this member is."""
+        awaited = self._awaited
+        while awaited and awaited[-1][0] >= index:
+            awaited.pop()
+        if len(awaited) < MAX_AWAITED:
+            awaited.append((index, began))
 
     def age(self, applied_index: int) -> int | None:
         """How many ticks ago the state was current that holds all up to ``applied_index``; None if that is not known.

@@ -61,6 +61,16 @@ def test_a_silent_leader_is_asked_after_once_a_heartbeat_and_told_what_agrees() 
     assert asked == [(now, question) for now in range(PROBE, ELECTION_TICKS, HEARTBEAT_TICKS)]
 
 
+def test_who_asks_after_a_leader_acknowledges_nothing_that_this_leader_has_not_shown() -> None:
+    """What stands in the log by an earlier leader may differ from this one's."""
+    raft = member(probe_ticks=PROBE, seed=3)
+    raft.step(Message(APPEND, 3, 1, 1, entries=entries([1, 1]), round=7))
+    raft.step(Message(APPEND, 2, 1, 2, 5, log_term=2, round=1))
+    drain(raft)
+    tick(raft, PROBE)
+    assert only(drain(raft), APPEND_REPLY) == [Message(APPEND_REPLY, 1, 2, 2, 0)]
+
+
 def test_a_leader_that_is_heard_is_not_asked_after() -> None:
     raft = follower()
     for _ in range(20):

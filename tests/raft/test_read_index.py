@@ -8,6 +8,7 @@ import pytest
 
 from hosts.raft.core import Raft, Role
 from hosts.raft.message import Message, MessageType
+from hosts.raft.reads import MAX_AWAITED
 from tests.raft.single import (
     APPEND,
     ELECTION_TICKS,
@@ -344,6 +345,34 @@ def test_a_state_is_as_old_as_the_question_whose_answer_is_applied() -> None:
     assert raft.age(5, overdue_ticks=3) == 5
     assert raft.pass_idle_ticks(1)
     assert raft.age(9) == 3
+
+
+def test_however_far_behind_a_member_is_its_age_is_known_by_what_it_applies() -> None:
+    """Four answers come while it applies one entry."""
+    raft = follower()
+    for index in range(2, 10 * MAX_AWAITED):
+        answered(raft, index)
+        applied = 1 + index // 4
+        if applied > 1:
+            age, least = raft.age(applied), index - applied + 1
+            assert age is not None and least <= age <= 1.1 * least + 2
+
+
+def test_of_answers_that_name_one_index_the_last_question_counts() -> None:
+    raft = follower()
+    for _ in range(2 * MAX_AWAITED):
+        answered(raft, 5)
+    answered(raft, 9)
+    assert raft.age(5) == 3, "asked before the last one: a tick has passed since each, and one goes on"
+
+
+def answered(raft: Raft, index: int) -> None:
+    """A question is answered at once, and a tick passes, in which the leader is heard."""
+    raft.read_here()
+    raft.step(told(asked(raft), index=index))
+    raft.tick()
+    raft.step(append(raft.current_term, 1, 1, commit=1))
+    drain(raft)
 
 
 def test_no_age_is_known_once_ticks_were_lost() -> None:
