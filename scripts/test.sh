@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 # One seed: a run of the tests can be repeated; looking further is for the fuzzers and the simulator.
-pytest=".venv/bin/pytest --hypothesis-seed=0"
+pytest=".venv/bin/pytest --hypothesis-seed=0 --durations=20"
 # What Python and pytest make of the modules is for the next process, too.
 unset PYTHONDONTWRITEBYTECODE
 sudo=${SWITCHRAFT_ROOT:-}

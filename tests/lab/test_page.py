@@ -133,6 +133,7 @@ def test_two_pages_one_of_which_is_closed_under_way(lab: Lab, live: LivePage, se
     live.js("switchraft.live.command(['node', 'pause', 'h3'])")
     live.driver.close()
     live.driver.switch_to.window(first)
+    live.to_front()
     live.until(lambda: live.js("return switchraft.state.members['h3/1'].paused"))
     live.js("switchraft.live.command(['node', 'resume', 'h3'])")
     live.until(lambda: not live.js("return switchraft.state.members['h3/1'].paused"))

@@ -93,6 +93,11 @@ class LivePage(Page):
             )
         )
 
+    def to_front(self) -> None:
+        """Show this page, of several in the browser: what is not shown draws nothing, and time stands still in it."""
+        self.driver.execute_cdp_cmd("Page.bringToFront", {})
+        self.frames()
+
     def freeze(self, frozen: bool) -> None:
         """As the browser does with a page that nobody has looked at for a while."""
         # Freezing hides the page, and it takes more than "active" to show it again. What is shown is never frozen.
@@ -139,6 +144,18 @@ class LivePage(Page):
 
     def classes(self, selector: str) -> str:
         return str(self.js("return document.querySelector(arguments[0])?.getAttribute('class') ?? ''", selector))
+
+    def account(self) -> dict[str, Any]:
+        asked = (
+            "const { run, player, state, live } = globalThis.switchraft ?? {}; if (!run) return null;"
+            "return { now_us: 1000 * Date.now() - 1e6 * run.header.began, end: run.end, t: player.t,"
+            " count: player.count, events: run.events.length, playing: player.playing, following: live.following,"
+            " broken: run.broken, socket: live.socket.readyState,"
+            " up: Object.values(state.members).map((one) => [one.host, one.up]),"
+            " last: run.events.slice(-12).map((one) => JSON.stringify(one).slice(0, 160)),"
+            " banner: document.getElementById('banner')?.textContent }"
+        )
+        return super().account() | {"run": self.js(asked), "news": self.news}
 
     def quiet(self) -> None:
         """Asserts that the browser has nothing to complain of."""

@@ -138,7 +138,12 @@ def test_a_page_that_was_away_for_longer_than_the_window_opens_the_stream_anew_a
         served.add(at_rest(topology))
         browser.size(*DESKTOP)
         browser.enter(served.address())
-        browser.until(browser.is_current)
+
+        def is_current_with_news() -> bool:
+            served.add([{"t": now_us(served), "k": "note", "who": "lab", "text": "all is well"}])
+            return browser.is_current()
+
+        browser.until(is_current_with_news)
         first = browser.js("return switchraft.run.header.began")
         browser.freeze(True)
         text = "x" * (BYTES // 10)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from axe_core_python.base import AXE_SCRIPT
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
@@ -100,7 +101,17 @@ class Page:
         ]
 
     def until(self, holds: Callable[[], Any]) -> None:
-        WebDriverWait(self.driver, PATIENCE_S, 0.05).until(lambda _: holds())
+        """Wait until something holds. What the page has to say for itself is told where it never does."""
+        try:
+            WebDriverWait(self.driver, PATIENCE_S, 0.05).until(lambda _: holds())
+        except TimeoutException:
+            pytest.fail(f"not within {PATIENCE_S} s. The page: {self.account()}")
+
+    def account(self) -> dict[str, Any]:
+        """Where the page is, and what the browser has complained of."""
+        asked = "return [location.href.split('?')[0], document.documentElement.dataset.ready, document.hidden]"
+        wrong = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return {"at, ready, hidden": self.js(asked), "severe": wrong}
 
     def frames(self, count: int = 2) -> None:
         """Wait until something was drawn."""
