@@ -354,7 +354,7 @@ EXERCISES = (
         30,
         (ApplyBlock("p4/include/message_count.p4", "message_count", _COUNT_BLANK),),
         _counting,
-        (0,),
+        (13,),
     ),
     Exercise(
         "stale-term",
@@ -374,7 +374,7 @@ EXERCISES = (
         45,
         (ApplyBlock("p4/include/member_guard.p4", "member_guard", _GUARD_BLANK),),
         _guard,
-        (0,),
+        (13,),
         {"dropped: not_member": "Nobody was dropped for not being a member."},
     ),
     Exercise(

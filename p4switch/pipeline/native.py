@@ -28,7 +28,7 @@ from p4switch.program import Json, Program
 RUNTIME = Path(__file__).parents[1] / "runtime"
 FLAGS = ("-O2", "-std=gnu11", "-fPIC", "-pthread", "-w")
 QUICK = ("-O0", *FLAGS[1:])
-"""For tests, which build many programs and send few packets."""
+"""For who builds a program in order to send it few packets."""
 RUNTIME_SOURCES = ("p4_tables.c", "p4_hash.c", "p4_switch.c")
 LOOP_SOURCES = ("p4_loop.c", "p4_port.c")
 

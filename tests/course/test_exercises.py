@@ -74,7 +74,7 @@ def test_the_start_fails_as_its_page_says(name: str, tmp_path: Path) -> None:
     if seed is None:
         assert report.failed_seeds == []
         assert "No simulated seed fails because of it." in text
-        assert f"switchraft exercise check {copy.folder} --replay 0 --web" in text
+        assert f"switchraft exercise check {copy.folder} --replay 13 --web" in text
         return
     assert seed in text and seed.lower() in page.lower()
     (number,) = report.failed_seeds
@@ -319,7 +319,7 @@ def test_cases_that_cannot_be_read_are_told(line: str, error: str, tmp_path: Pat
 
 def test_a_seed_is_replayed_with_the_students_work(tmp_path: Path) -> None:
     copy = working_copy.start(find("guard"), tmp_path / "x")
-    result = CliRunner().invoke(app, ["exercise", "check", str(copy.folder), "--replay", "0", "--trace"])
+    result = CliRunner().invoke(app, ["exercise", "check", str(copy.folder), "--replay", "13", "--trace"])
     assert result.exit_code == 1
     assert "the guard holds: a forged message reached" in result.output
     assert "request_vote" in result.output and "It shows a mistake." in result.output
@@ -328,7 +328,7 @@ def test_a_seed_is_replayed_with_the_students_work(tmp_path: Path) -> None:
 def test_a_seed_is_replayed_onto_a_page_with_the_students_work(tmp_path: Path) -> None:
     copy = working_copy.start(find("guard"), tmp_path / "x")
     page = tmp_path / "run.html"
-    arguments = ["exercise", "check", str(copy.folder), "--replay", "0", "--html", str(page)]
+    arguments = ["exercise", "check", str(copy.folder), "--replay", "13", "--html", str(page)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1, result.output
     text = page.read_text()
