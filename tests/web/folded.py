@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from web.recording import Recording
@@ -67,10 +68,18 @@ class Folded:
         return bisect_right(self._times, t)
 
     def after(self, count: int) -> State:
-        state = State()
-        for event in self.events[:count]:
-            state.take(dict(event))
+        (state,) = self.states([count])
         return state
+
+    def states(self, counts: Iterable[int]) -> Iterator[State]:
+        """The state after so many events, for each of rising counts; it is the next one's as soon as that is asked
+        for."""
+        state, taken = State(), 0
+        for count in counts:
+            for event in self.events[taken:count]:
+                state.take(dict(event))
+            taken = count
+            yield state
 
     def all(self, kind: str) -> list[Any]:
         return [event for event in self.events if event["k"] == kind]

@@ -234,21 +234,27 @@ def chosen_messages(run: Folded) -> list[tuple[int, int, recording.Hop]]:
 def test_a_message_opened_shows_what_p4switch_trace_shows_of_the_same_bytes(page: Page, run: Folded) -> None:
     data = load_json(compile_program())
     frames = {event["m"]: bytes.fromhex(event["frame"]) for event in run.all("sent")}
+    hops_of: dict[int, list[str]] = {}
+    for event in run.all("passed"):
+        hops_of.setdefault(event["m"], []).extend(event["hops"])
     chosen = chosen_messages(run)
     assert len(chosen) > 25
-    for m, at, hop in chosen:
-        state = run.after(at)
-        with Pipeline.load(data) as pipeline:
+    template = Pipeline.load(data)
+    tracer = Tracer(template, data)
+    narrator = Narrator(template, tracer.places)
+    states = run.states(at for _, at, _ in chosen)
+    for (m, at, hop), state in zip(chosen, states, strict=True):
+        with Pipeline(template.program, template.built) as pipeline:
+            tracer.pipeline = narrator.pipeline = pipeline
             _fill(pipeline, state, hop.switch)
-            tracer = Tracer(pipeline, data)
-            tracer.choose(most=0)
+            tracer.choose(most=0)  # anew: each switch has a time of its own, and may seem to be before the last one's
             now = run.events[at]["t"] - state.up[hop.switch]
             events = tracer.step(hop.port, hop.frame(frames[m]), now)
-            expected = _tables(Narrator(pipeline, tracer.places), events)
+            expected = _tables(narrator, events)
             outside = [event.number for event in events if event.kind is Kind.CONDITION]
             ports = [event.number for event in events if event.kind is Kind.SENT]
         texts = [text for event in run.events[at : at + 1] for text in event["hops"]]
-        hops = [text for event in run.all("passed") if event["m"] == m for text in event["hops"]]
+        hops = hops_of[m]
         page.at(run.events[at]["t"] / SECOND, f"message:{m}")
         text = next(text for text in texts if read_hop(text) == hop)
         page.js("switchraft.chooseHop(arguments[0])", hops.index(text))
@@ -260,6 +266,7 @@ def test_a_message_opened_shows_what_p4switch_trace_shows_of_the_same_bytes(page
         assert [title for _, title in steps if title.startswith("Out ")] == [
             "Out to the controller" if port == 510 else f"Out by port {port}" for port in ports
         ]
+    template.close()
 
 
 def _fill(pipeline: Pipeline, state: State, switch: str) -> None:
