@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from weakref import WeakKeyDictionary
 
 from hosts.raft.configuration import Configuration
@@ -25,6 +26,10 @@ from sim.checks.ages import Ages
 from sim.checks.doubts import Doubts
 from sim.checks.sessions import Told
 from sim.violation import Violation
+
+_NOT_SAID = ("gather", "log_id")
+_as_said = attrgetter(*[one.name for one in fields(Message) if one.name not in _NOT_SAID])
+"""A reply without what is no part of what it says."""
 
 
 @dataclass(slots=True)
@@ -93,7 +98,7 @@ class Watch:
         """The term and round in which a leader has sent another member entries last."""
         self._last_sent: dict[tuple[int, int, bool], int] = {}
         """By leader, term, and whether it went to everybody: the last entry that was sent."""
-        self._said: set[Message] = set()
+        self._said: set[tuple[object, ...]] = set()
         """What members have answered to AppendEntries."""
         self._replies = 0
         self._replied: dict[tuple[int, int], int] = {}
@@ -463,11 +468,6 @@ class Watch:
             self.fail("snapshots agree", f"member {member} has one of entry {index} of term {snapshot.term}")
         if self._snapshots.setdefault(index, snapshot.data) != snapshot.data:
             self.fail("snapshots agree", f"member {member}'s of entry {index} is unlike another's")
-
-
-def _as_said(reply: Message) -> Message:
-    """A reply without what is no part of what it says."""
-    return replace(reply, gather=False, log_id=0)
 
 
 def _acknowledges(reply: Message) -> int:

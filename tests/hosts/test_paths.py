@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from tests.hosts.conftest import PathCluster, eventually
 
+PATIENT = "election_timeout_ms: 4000"
+"""A busy machine alone shall bring no election: what the leader knows of its paths would be another one's."""
+
 
 def applied(cluster: PathCluster, member: int) -> int:
     status = cluster.group_status(member)
@@ -16,7 +19,7 @@ def test_a_member_behind_a_path_for_small_datagrams_only_waits_and_catches_up(
     make_path_cluster: Callable[..., PathCluster],
 ) -> None:
     """Heartbeats reach it, so it asks for no election; values do not, until the path carries them."""
-    cluster = make_path_cluster()
+    cluster = make_path_cluster(extra=PATIENT)
     cluster.start()
     leader = cluster.leader()
     other = next(member for member in cluster.members if member != leader)
@@ -43,7 +46,7 @@ def test_each_path_has_its_own_size_and_goes_on_when_it_shrinks(
     make_path_cluster: Callable[..., PathCluster],
 ) -> None:
     """A member behind a path for small packets, and one behind a path that comes to lose large ones."""
-    cluster = make_path_cluster()
+    cluster = make_path_cluster(extra=PATIENT)
     cluster.start()
     leader = cluster.leader()
     small, shrinking = (member for member in cluster.members if member != leader)
