@@ -18,6 +18,9 @@ from tests import forked
 from tests.forked import Forked
 
 DEADLINE_S = 60.0
+PATIENT = "election_timeout_ms: 4000"
+"""A busy machine alone shall bring no election."""
+
 
 settings.register_profile("no time limits", deadline=None)
 settings.load_profile("no time limits")

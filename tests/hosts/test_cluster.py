@@ -15,7 +15,7 @@ import pytest
 from hosts.client.blocking import Client, ClientError
 from hosts.client.calls import NoLeader, Timeout
 from hosts.service import values
-from tests.hosts.conftest import eventually
+from tests.hosts.conftest import PATIENT, eventually
 
 VALUES: list[Any] = [0, -1, -5, 3.5, "héllo", b"\x00\xff", None, {"a": [1, {"b": None}]}, 2**63, -(2**80), True, ""]
 
@@ -178,7 +178,7 @@ def test_two_groups(make_cluster: Callable[..., Any]) -> None:
 
 
 def test_garbage_does_no_harm(make_cluster: Callable[..., Any]) -> None:
-    cluster = make_cluster(extra="election_timeout_ms: 4000")  # a busy machine alone shall bring no election
+    cluster = make_cluster(extra=PATIENT)
     cluster.start()
     source = random.Random(9)
     with cluster.client() as client, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hostile:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from hosts.client.blocking import ClientError
-from tests.hosts.conftest import LocalCluster, eventually
+from tests.hosts.conftest import PATIENT, LocalCluster, eventually
 
 
 def problems(made: LocalCluster, member: int) -> str:
@@ -71,8 +71,8 @@ def test_a_deleted_folder_is_found_out_and_mended(make_cluster: Callable[..., Lo
 
 
 def test_an_older_copy_of_a_folder_is_found_out(make_cluster: Callable[..., LocalCluster]) -> None:
-    """By the leader to whom the member had acknowledged more; a slow machine must not call for another one."""
-    made = make_cluster(extra="election_timeout_ms: 4000")
+    """By the leader to whom the member had acknowledged more."""
+    made = make_cluster(extra=PATIENT)
     made.start()
     with made.client() as client:
         client.append("early")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.hosts.conftest import PathCluster, eventually
-
-PATIENT = "election_timeout_ms: 4000"
-"""A busy machine alone shall bring no election: what the leader knows of its paths would be another one's."""
+from tests.hosts.conftest import PATIENT, PathCluster, eventually
 
 
 def applied(cluster: PathCluster, member: int) -> int:

@@ -159,8 +159,7 @@ class LivePage(Page):
 
     def quiet(self) -> None:
         """Asserts that the browser has nothing to complain of."""
-        wrong = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-        assert wrong == []
+        assert self.logs("SEVERE") == []
 
 
 def descendants(pid: int) -> list[int]:

@@ -110,8 +110,7 @@ class Page:
     def account(self) -> dict[str, Any]:
         """Where the page is, and what the browser has complained of."""
         asked = "return [location.href.split('?')[0], document.documentElement.dataset.ready, document.hidden]"
-        wrong = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-        return {"at, ready, hidden": self.js(asked), "severe": wrong}
+        return {"at, ready, hidden": self.js(asked), "errors": self.logs("SEVERE")}
 
     def frames(self, count: int = 2) -> None:
         """Wait until something was drawn."""
@@ -138,8 +137,10 @@ class Page:
         self.js("switchraft.choose(null); switchraft.follow(arguments[0])", hash_)
         self.frames(3)
 
-    def logs(self) -> list[str]:
-        """What the console says since the last time: warnings and errors."""
+    def logs(self, *levels: str) -> list[str]:
+        """What the console says since the last time: warnings and errors, or what is of these levels."""
         return [
-            str(one["message"]) for one in self.driver.get_log("browser") if one["level"] in ("SEVERE", "WARNING")
+            str(one["message"])
+            for one in self.driver.get_log("browser")
+            if one["level"] in (levels or ("SEVERE", "WARNING"))
         ]
