@@ -61,7 +61,7 @@ for module in (
 def main() -> None:
     """Run the command line. A person's mistake ends in one line on stderr."""
     try:
-        app()
+        app(prog_name="switchraft")
     except UsageError as error:
         _end(error, 2)
     except LabError as error:

@@ -54,7 +54,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
 def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     shown = switchraft(tmp_path, command, "--help")
     assert shown.returncode == 0
-    assert "Usage:" in shown.stdout
+    assert f"Usage: switchraft {command}" in shown.stdout
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
