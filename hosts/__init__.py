@@ -9,6 +9,7 @@ net/       its datagrams
 control/   its control socket
 client/    the client library
 wire       the wire format; `scapy_layer` is the same for Scapy
+clock      by which members count time
 measures   how long commits' stages, syncs and round trips take, for the metrics
 config     cluster.yaml; files/ reads it, `addresses` are where members live
 """

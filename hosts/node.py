@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hosts import config
+from hosts.clock import boottime
 from hosts.config import TICK_MS, Cluster, ConfigError
 from hosts.control import member_commands, views
 from hosts.control.socket import ControlServer
@@ -71,9 +72,9 @@ class Node:
         self.address = cluster.address_of(member)
         self.folder = cluster.folder_of(member).absolute()
         self.notes: Callable[[str], None] = self._print
-        self._started = time.monotonic()
+        self._started = boottime()
         self._going = True
-        self._next_tick = time.monotonic() + TICK_S
+        self._next_tick = boottime() + TICK_S
         self._epoll = select.epoll()
         with contextlib.ExitStack() as undo:
             undo.callback(self._epoll.close)
@@ -183,7 +184,7 @@ class Node:
         """Serve until ``stop``. Raises NodeError if the disk fails, and Unusable for a snapshot from the leader."""
         transport, groups = self._transport, list(self._groups.values())
         udp, disk = transport.socket.fileno(), self._writer.wakeup
-        control, poll, clock = self._control, self._epoll.poll, time.monotonic
+        control, poll, clock = self._control, self._epoll.poll, boottime
         self._next_tick = clock() + TICK_S
         busy = False
         while self._going:
@@ -207,7 +208,7 @@ class Node:
             busy = self._go_on(now + WORK_S)
 
     def _overdue_ticks(self) -> int:
-        late = time.monotonic() - self._next_tick
+        late = boottime() - self._next_tick
         return 0 if late < 0 else 1 + int(late / TICK_S)
 
     def _give_ticks(self, now: float) -> None:
@@ -221,7 +222,7 @@ class Node:
     def _go_on(self, until: float) -> bool:
         """Flush groups that have more to do than they did. True if some still have when time is up."""
         busy = [group for group in self._groups.values() if group.busy]
-        while busy and time.monotonic() < until:
+        while busy and boottime() < until:
             for group in busy:
                 group.flush()
             busy = [group for group in busy if group.busy]
@@ -261,7 +262,7 @@ class Node:
             "id": self.member,
             "address": f"{self.address[0]}:{self.address[1]}",
             "pid": os.getpid(),
-            "uptime_s": round(time.monotonic() - self._started, 3),
+            "uptime_s": round(boottime() - self._started, 3),
             "groups": [group.status() for group in self._groups.values()],
             "counters": {**self._transport.counters(), "syncs": self._writer.syncs},
             "peers": self._transport.peers(),

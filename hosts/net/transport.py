@@ -9,12 +9,12 @@ Everything else is dropped and counted under its reason.
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hosts.clock import boottime
 from hosts.config import DEFAULT_MTU, Address
 from hosts.net import gathered
 from hosts.net.batches import MORE, unpack_batch
@@ -90,7 +90,7 @@ class Surroundings:
     """What a transport takes from outside itself; a simulator has its own. ``clock`` is monotonic, in seconds;
     ``open_socket`` takes an address, the largest datagram that is expected, and whether refusals are wanted."""
 
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = boottime
     open_socket: Callable[[Address, int, bool], Socket] = open_udp
     draw_message_id: Callable[[], int] = draw_message_id
 

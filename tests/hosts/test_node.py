@@ -28,6 +28,7 @@ from hosts.raft.message import Entry, EntryKind, HardState
 from hosts.service import values
 from hosts.storage.log import DiskLog, LogError
 from hosts.storage.log_writer import Writer, merge
+from topo import paths
 
 
 class StallingLog:
@@ -422,3 +423,17 @@ def test_what_a_node_shows(cluster: Any) -> None:
     ):
         (answer,) = cluster.ask(leader, **wrong)
         assert answer["ok"] is False and answer["error"]
+
+
+SUSPENDED_S = 1000
+"""For which a machine was suspended."""
+
+
+@pytest.mark.root
+def test_time_in_which_the_machine_was_suspended_counts() -> None:
+    told = "import time\nfrom hosts.node import Node, boottime\nprint(boottime() - time.monotonic())"
+    before = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+    # In a time namespace so much more has passed by CLOCK_BOOTTIME than by CLOCK_MONOTONIC (time_namespaces(7)).
+    command = ["unshare", "--time", "--boottime", str(SUSPENDED_S), sys.executable, "-c", told]
+    given = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    assert float(given.stdout) - before == pytest.approx(SUSPENDED_S, abs=1)
