@@ -87,7 +87,7 @@ def program(port: int, share: int) -> list[Instruction]:
 
 class Share:
     """The share that keeps packets to at most ``most_per_s``, as the rate goes up and down: all of them, or about
-    a quarter as many as that, since a lab that is so busy has no time to spare."""
+    an eighth as many as that, since a lab that is so busy has no time to spare."""
 
     def __init__(self, most_per_s: int) -> None:
         self.value = WHOLE
@@ -96,7 +96,7 @@ class Share:
     def seen(self, packets: int, seconds: float) -> bool:
         """So many packets have come through in so many seconds. Whether the share is another one now."""
         before, rate = self.value, packets / seconds
-        whole, wanted = rate * WHOLE / self.value, self._most_per_s / 4
+        whole, wanted = rate * WHOLE / self.value, self._most_per_s / 8
         if rate > self._most_per_s:
             self.value = max(1, int(WHOLE * wanted / whole))
         elif self.value < WHOLE and (whole < self._most_per_s * 0.9 or rate < wanted / 2):

@@ -49,8 +49,8 @@ class Pace:
     members: float = 0.1
     most_members: float = 50
     """Looks at members a second, of all of them; with more members each is looked at less often."""
-    racing_members: float = 0.25
-    racing: float = 0.5
+    racing_members: float = 0.5
+    racing: float = 1.0
     """Looks at members, and at a log, that grows faster than it is told: they have better things to do then."""
     controller: float = 1.0
     switches: float = 5.0
@@ -58,6 +58,8 @@ class Pace:
     """Looks at controller and switches, which are looked at at once when something was decided; this long after that
     once more."""
     counters: float = 2.0
+    racing_rest: float = 2.0
+    """While a log grows so fast, so many times as long between two looks at the controller and at counters."""
     log: float = 0.1
     lab: float = 0.5
 
@@ -243,10 +245,17 @@ class Watched:
         while True:
             began = time.monotonic()
             await asyncio.gather(*(self._ask_member(name) for name in list(self._nodes)))
-            races = any(one.races for one in self._members.values())
-            pace = self._pace.racing_members if races else self._pace.members
+            pace = self._pace.racing_members if self._races else self._pace.members
             least = max(pace, len(self._nodes) / self._pace.most_members)
             await asyncio.sleep(max(0.01, least - (time.monotonic() - began)))
+
+    @property
+    def _races(self) -> bool:
+        """Whether there is so much load that the lab has no time to spare for who looks at it."""
+        return any(one.races for one in self._members.values())
+
+    def _rest(self, seconds: float) -> float:
+        return seconds * (self._pace.racing_rest if self._races else 1)
 
     async def _ask_member(self, name: str) -> None:
         if not self._runs(name):
@@ -295,7 +304,7 @@ class Watched:
             except GONE:
                 events = self._controller_says({})
             self._timeline.tell([*events, *self._faults_now()])
-            await _either(self._look_at_controller, self._pace.controller)
+            await _either(self._look_at_controller, self._rest(self._pace.controller))
 
     def _registers(self, read: Json) -> list[Json]:
         now_ns = time.time_ns()
@@ -339,7 +348,7 @@ class Watched:
         slots = sorted(group.slot for group in topology.groups)
         edges = {name: [host.port for host in topology.hosts if host.switch == name] for name in ports}
         while True:
-            await asyncio.sleep(self._pace.counters)
+            await asyncio.sleep(self._rest(self._pace.counters))
             events: list[Json] = []
             for name, reader in self._readers.items():
                 if not self._runs(name):
