@@ -56,6 +56,7 @@ def plan(seed: int, name: str, *, switches: bool = True, slow_clock: int = 0, on
         turn_at_once=1.0,
         hostile_us=SECOND,
         lease_ticks=0,
+        unleased=frozenset(),
         earlier_term=0,
         faults=(),
         sealed=False,

@@ -124,7 +124,6 @@ class Member:
         self._joins = joins
         self._tuning = tuning
         self._clock = surroundings.clock
-        self._leases = False
         peers = {
             group.id: {one: place for one, place in {**group.members, **group.spares}.items() if one != number}
             for group in cluster.groups_of(number)
@@ -215,15 +214,13 @@ class Member:
             "gather": cluster.gathers,
             "lazy_acknowledgements": cluster.acknowledgements is Acknowledgements.LAZY,
         }
-        config = Config(
+        return Config(
             id=self.number,
             members=frozenset(members),
             addresses={member: pack_address(address) for member, address in members.items()},
             log_id=log_id,
             **{**usual, **self._tuning.core},
         )
-        self._leases = config.lease_ticks > 0
-        return config
 
     # -- what happens -------------------------------------------------------------------------------------------
 
@@ -233,7 +230,8 @@ class Member:
         With leases nothing is made up for: a follower that hears its leader, and is given ticks right after that have
         passed before, would take its promise back too early.
         """
-        made_up = 0 if self._leases else MAX_LATE_TICKS
+        promised = any(group.core.is_promised for group in self.groups.values())
+        made_up = 0 if promised else MAX_LATE_TICKS
         given = min(overdue, 1 + made_up)
         return Delay(given, overdue - given)
 

@@ -54,6 +54,8 @@ class Flag(IntFlag):
     """The header's flags."""
 
     REJECT = 0x01
+    LEASE = 0x01
+    """REJECT's bit, which means something else in an AppendEntries and an InstallSnapshot."""
     FANOUT = 0x02
     GATHER = 0x04
     """An AppendEntries: its acknowledgement may be gathered. In that it stands, too."""
@@ -68,15 +70,22 @@ class Flag(IntFlag):
     """A client's request that only reads: switches may take it to any member."""
 
 
+_OTHER_NAMES = {
+    int(MessageType.APPEND_ENTRIES): {"REJECT": "LEASE", "NO_STEER": "LAZY"},
+    int(MessageType.INSTALL_SNAPSHOT): {"REJECT": "LEASE"},
+}
+"""What bits are called in messages of some types."""
+
+
 def flag_names(message_type: int, flags: int) -> tuple[str, ...]:
     """The names of flags as they are meant in messages of a type, in ascending order of their bits."""
-    names = (str(flag.name) for flag in Flag if flags & flag)
-    return tuple("LAZY" if name == "NO_STEER" and message_type == _APPEND_ENTRIES else name for name in names)
+    other = _OTHER_NAMES.get(message_type, {})
+    return tuple(other.get(name, name) for name in (str(flag.name) for flag in Flag if flags & flag))
 
 
 # Arithmetic with plain integers is several times as fast as with flags, and this is done for every datagram.
 _REJECT, _FANOUT, _LAZY = int(Flag.REJECT), int(Flag.FANOUT), int(Flag.LAZY)
-_MORE, _FRAGMENT, _READ = int(Flag.MORE), int(Flag.FRAGMENT), int(Flag.READ)
+_LEASE, _MORE, _FRAGMENT, _READ = int(Flag.LEASE), int(Flag.MORE), int(Flag.FRAGMENT), int(Flag.READ)
 _GATHER, _GATHERED = int(Flag.GATHER), int(Flag.GATHERED)
 
 
@@ -161,6 +170,7 @@ class Header:
 
 _TYPES = {int(kind): kind for kind in MessageType}
 _KNOWN_TYPES = frozenset(_TYPES)
+_OF_LEADERS = frozenset({MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT})
 _APPEND_ENTRIES, _CLIENT_REQUEST = int(MessageType.APPEND_ENTRIES), int(MessageType.CLIENT_REQUEST)
 _APPEND_ENTRIES_REPLY = int(MessageType.APPEND_ENTRIES_REPLY)
 _REPLIES = frozenset(
@@ -325,7 +335,7 @@ def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = Fals
     """A message between members as header and payload; the payload may be larger than a datagram. ``fanout``: the
     network is to copy it."""
     flags = (_REJECT if message.reject else 0) | (_MORE if message.more else 0) | (_LAZY if message.lazy else 0)
-    flags |= _GATHER if message.gather else 0
+    flags |= (_GATHER if message.gather else 0) | (_LEASE if message.lease else 0)
     header = Header(
         message.type,
         message.source,
@@ -361,8 +371,11 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
     entries: tuple[Entry, ...] = ()
     data = b""
     log_id = 0
-    lazy = copied = gather = False
+    lazy = copied = gather = lease = False
+    reject = header.flags & _REJECT != 0
     kind, flags = _TYPES[header.type], header.flags
+    if kind in _OF_LEADERS:
+        lease, reject = reject, False
     if kind is MessageType.APPEND_ENTRIES:
         lazy, copied, gather = flags & _LAZY != 0, flags & _FANOUT != 0, flags & _GATHER != 0
         if len(payload) > PEER_PREFIX_BYTES:
@@ -380,7 +393,7 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
         header.index,
         header.log_term,
         header.commit,
-        flags & _REJECT != 0,
+        reject,
         flags & _MORE != 0,
         round_number,
         entries,
@@ -388,6 +401,7 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
         log_id,
         lazy,
         copied,
+        lease=lease,
         gather=gather,
     )
 

@@ -129,6 +129,7 @@ class Watch:
         if term in self.leaders:
             self.fail("one leader per term", f"members {self.leaders[term]} and {core.id} lead in term {term}")
         self.leaders[term] = core.id
+        self.doubts.elected(core)
         self.counts["elections"] += 1
         if self.disks[core.id].hard_state != HardState(term, core.id):
             self.fail("votes are durable", f"member {core.id} leads in term {term} without its own vote on disk")

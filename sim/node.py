@@ -336,7 +336,7 @@ class _SimMember(Member):
             seal=Seal(KEY, plan.topology.cluster, boot=node.lives) if plan.sealed else None,
             surroundings=process.surroundings,
             tuning=Tuning(
-                core={**plan.core_options, "lease_ticks": plan.lease_ticks},
+                core={**plan.core_options, "lease_ticks": plan.lease_ticks_of(node.member)},
                 keep_entries=plan.kept_entries,
                 pace=Pace(plan.effort, Steps(plan.step_bytes, plan.step_bytes)),
                 make_core=WatchedRaft,

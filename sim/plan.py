@@ -150,6 +150,8 @@ class Plan:
     hostile_us: int
     lease_ticks: int
     """For which a leader answers reads without a round; 0: never."""
+    unleased: frozenset[int]
+    """Members that do not use leases yet."""
     earlier_term: int
     """A cluster of such a term has lived under the same switches, and its data were wiped; 0: none has."""
     faults: tuple[Fault, ...]
@@ -226,6 +228,10 @@ class Plan:
     def _gathers(self) -> bool:
         return self.switches and "ack_gather" in self.features
 
+    def lease_ticks_of(self, member: int) -> int:
+        """For how long a member's leases count; 0: it uses none."""
+        return 0 if member in self.unleased else self.lease_ticks
+
     def traits(self) -> tuple[str, ...]:
         """What a summary of many seeds counts."""
         return (
@@ -234,6 +240,7 @@ class Plan:
             *(["with two groups"] if len(self.topology.groups) > 1 else []),
             *(["with a group of one"] if any(len(group.members) == 1 for group in self.topology.groups) else []),
             *(["with leases"] if self.lease_ticks else []),
+            *(["with leases at some members"] if self.unleased else []),
             *(["after a wiped cluster"] if self.earlier_term else []),
             *(["with a cluster key"] if self.sealed else []),
             *(["with a hoarder of answers"] if self.hoarder_think_us else []),
@@ -307,6 +314,7 @@ def draw(seed: int) -> Plan:
         turn_at_once=random.choice((1.0, 0.9, 0.6)),
         hostile_us=random.choice((300, 1000)) * MS,
         lease_ticks=random.choice((0, 0, 1)) * _longest_lease(topology, clocks),
+        unleased=frozenset(),
         earlier_term=random.choice((0, 0, 0, EARLIER_TERM)) if switches else 0,
         faults=tuple(
             sorted(
@@ -319,6 +327,7 @@ def draw(seed: int) -> Plan:
         effort=random.choice((1, 8, 64)),
         step_bytes=random.choice((500, 16 << 10)),
     )
+    plan = replace(plan, unleased=_draw_unleased(plan))
     plan = replace(plan, **_draw_sizes(seed, plan.core_options["snapshot_chunk_bytes"]))
     plan = _draw_reads(_draw_acknowledgements(plan))
     return _draw_limit(_draw_network_hints(_draw_copies(plan))) if switches else plan
@@ -394,6 +403,15 @@ def _longest_lease(topology: Topology, tick_us: dict[int, int]) -> int:
     """In ticks, by what the core demands of clocks, for members that may hear each other while a tick is due."""
     timeout = -(-topology.election_timeout_ms // 10)
     return min((timeout - 2) * min(tick_us.values()) // max(tick_us.values()) - 1, timeout - 4)
+
+
+def _draw_unleased(plan: Plan) -> frozenset[int]:
+    """Drawn apart."""
+    random = Random(f"unleased/{plan.seed}")
+    if not plan.lease_ticks or random.random() < 0.5:
+        return frozenset()
+    members = sorted(plan.tick_us)
+    return frozenset(random.sample(members, random.randrange(1, len(members))))
 
 
 def _draw_topology(random: Random, size: int) -> Topology:

@@ -120,6 +120,7 @@ EXPECTED = (
     "seeds without switches",
     "seeds with clocks that differ",
     "seeds with leases",
+    "seeds with leases at some members",
     "seeds after a wiped cluster",
     "seeds with a cluster key",
     "seeds with a hoarder of answers",

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from hosts.raft.message import MessageType
 from hosts.service.requests import Operation, Outcome
-from hosts.wire import HEADER_BYTES, PEER_PREFIX_BYTES, Flag, Header, WireError
+from hosts.wire import HEADER_BYTES, PEER_PREFIX_BYTES, Flag, Header, WireError, flag_names
 from sim.events import SECOND
 
 
@@ -44,7 +44,7 @@ def describe(datagram: bytes) -> str:
     kind = MessageType(header.type)
     name = kind.name.lower()
     flags = Flag(header.flags)
-    mark = " REJECT" if Flag.REJECT in flags else ""
+    mark = "".join(f" {name}" for name in flag_names(header.type, header.flags) if name in ("REJECT", "LEASE"))
     mark += " fragment" if Flag.FRAGMENT in flags else ""
     who = f"group {header.group}"
     payload = datagram[HEADER_BYTES:]

@@ -51,7 +51,7 @@ class Config:
     """Between two chunks to one member while proposals wait to be committed: they have the right of way."""
     lease_ticks: int = 0
     """Reads need no round while a quorum answered one that began less than this many ticks ago; 0: every read has a
-    round. All members must have the same setting, and clocks of almost one speed: while any clock counts
+    round. Whoever leads with leases says so to its followers. Clocks must have almost one speed: while any counts
     ``lease_ticks + 1``, no other may count ``election_timeout_ticks - 1``. A caller that drops ticks must say so
     (``Raft.clock_slipped``)."""
     log_id: int = 0

@@ -700,12 +700,18 @@ class Raft:
         turn = sorted((one - leader) % EVERYBODY for one in others).index((self.id - leader) % EVERYBODY)
         return turn, max(1, (self.config.election_spread_ticks or self.config.election_timeout_ticks) // len(others))
 
+    @property
+    def is_promised(self) -> bool:
+        """Whether a leader may rely on leases: on it that this member waits for an election timeout after it was
+        heard."""
+        return self._patience.is_promised
+
     def _hears_leader(self) -> bool:
         """Whether the leader was heard within the minimum election timeout: then no election is wanted, whoever asks
         (thesis, section 4.2.3). A leader hears itself until its quorum goes silent. With leases this is a promise
         that a leader relies on: it outlasts a change of term, and a restart may have forgotten it."""
         minimum = self.config.election_timeout_ticks
-        if self.config.lease_ticks and self._heard_ago < minimum:
+        if self._patience.is_promised and self._heard_ago < minimum:
             return True
         if self._leadership is None and (self._heard_ago >= minimum or self._patience.is_over(self._heard_ago)):
             # Who may not campaign begins a new election timeout after each, and remembers the leader.
@@ -765,6 +771,8 @@ class Raft:
             return
         self._become_follower(self.current_term, message.source)
         self._forget_word_of_its_end()
+        if message.lease is not self._patience.is_promised:
+            self._patience.promise(message.lease)
         self._elapsed = self._heard_ago = 0
         self._lost = _NOBODY_LOST
         settled = self._durable_state.current_term == self.current_term

@@ -278,10 +278,10 @@ class Leadership:
         return progress is not None and (index > progress.match_index or round > progress.answered_round)
 
     def _heard(self, reply: Message) -> Progress | None:
-        """The progress of who answers; None if that is no member, or not the one that has its id now. Finds out
-        whether it has lost its data."""
+        """The progress of who answers; None if that is no member, or not the one that has its id now, or answers what
+        this leader has never said. Finds out whether it has lost its data."""
         progress = self._progress.get(reply.source)
-        if progress is None or reply.round < progress.first_round:
+        if progress is None or not progress.first_round <= reply.round <= self.round:
             return None
         if reply.source in self.lost:
             return progress

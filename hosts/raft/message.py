@@ -118,5 +118,7 @@ class Message:
     wire."""
     needed: int = 0
     """Likewise: so many others make a quorum with the sender; not on the wire."""
+    lease: bool = False
+    """AppendEntries, InstallSnapshot: the leader relies on leases, so who hears it refuses its vote to others."""
     gather: bool = False
     """AppendEntries with entries, and the reply that acknowledges them: the network may gather that reply."""

@@ -26,21 +26,32 @@ class Patience:
     silence.
 
     Either is advice, and may be forged or late. So it counts only while this member itself hears nothing, and is
-    forgotten as soon as the leader speaks, or the term ends. With leases it never counts: leaders rely on the
-    election timeout then.
+    forgotten as soon as the leader speaks, or the term ends. It never counts where the leader relies on leases, and
+    so on the election timeout, which it says itself: members may be told to use leases one after the other.
     """
 
-    __slots__ = ("_every", "_first", "_hinted_after", "_until", "gone", "hinted")
+    __slots__ = ("_config", "_every", "_first", "_hinted_after", "_until", "gone", "hinted", "is_promised")
 
     def __init__(self, config: Config) -> None:
-        self._first = config.probe_ticks if not config.lease_ticks else 0
+        self._config = config
         self._every = config.heartbeat_ticks
         self._until = config.election_timeout_ticks
-        self._hinted_after = -(-5 * config.heartbeat_ticks // 2) if self._first else LONG
+        self._hinted_after = -(-5 * config.heartbeat_ticks // 2)
+        self._first = 0
+        """The ticks of silence after which to ask; 0: never, and nothing that is said counts."""
+        self.is_promised = False
+        """Whether to wait for the election timeout whatever is said: the leader that was heard last relies on that,
+        or leaders may that were heard before this member was started."""
+        self.promise(False)
         self.gone = False
         """Whether the host of this term's leader has answered that nobody is there."""
         self.hinted = False
         """Whether the network's controller has hinted that this term's leader has ended."""
+
+    def promise(self, lease: bool) -> None:
+        """A leader is heard that relies on leases or does not."""
+        self.is_promised = lease or self._config.lease_ticks > 0
+        self._first = 0 if self.is_promised else self._config.probe_ticks
 
     def asks(self, heard_ago: int) -> bool:
         """Whether to ask after the leader at this tick: it was heard ``heard_ago`` ticks ago. Asked is once a

@@ -19,6 +19,11 @@ TELL_HEARTBEATS = 20
 """Who gets heartbeats by copies is told after so many again whether it may hold acknowledgements back."""
 
 
+ROUNDS_APART = 1 << 40
+"""A leader's rounds begin at its log's id modulo this: who begins with empty logs anew, under the same cluster id and
+key, does not take for answers what was recorded before. Numbers stay exact in JSON."""
+
+
 class Replication:
     """Everyone's progress in one term. ``send`` takes each message that may leave at once; ``now`` (ticks) and
     ``round`` are the leader's. Who is in ``progress`` and not in ``served`` gets nothing but empty heartbeats: copies
@@ -61,7 +66,7 @@ class Replication:
         self._term = term
         self._send = send
         self.now = 0
-        self.round = 0
+        self.round = config.log_id % ROUNDS_APART
         self.progress: dict[int, Progress] = {}
         self.served = self.progress
         self.adopt(log.configurations.latest, log.last_index + 1)
@@ -311,6 +316,7 @@ class Replication:
             lazy=lazy,
             receivers=receivers,
             needed=needed,
+            lease=self._config.lease_ticks > 0,
             gather=gather,
         )
 
@@ -331,6 +337,7 @@ class Replication:
                 more=progress.offset + len(chunk) < stream.size,
                 round=self.round,
                 data=chunk,
+                lease=self._config.lease_ticks > 0,
             )
         )
 

@@ -2,7 +2,7 @@
 
 A member may doubt a leader after an election timeout of silence. Sooner it may only on its leader's host's word that
 nobody is there, or on a hint, which has come since it heard that leader last, and only if it has heard nothing for a
-while itself; and never where leaders hold leases.
+while itself; and never where the leader that it heard last holds leases, or it does itself.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from hosts.raft.core import Raft, Role
 from hosts.raft.message import NOBODY
@@ -43,6 +44,20 @@ class Doubts:
         self._hinted: dict[int, set[tuple[int, int]]] = {}
         """By member: the terms and leaders of which it was hinted that they have ended, since it heard them last."""
 
+        self._with_leases: set[int] = set()
+        """The terms whose leaders hold leases."""
+
+        self._promised: WeakKeyDictionary[Raft, bool] = WeakKeyDictionary()
+        """By member that has heard a leader in this life: whether the last one holds leases."""
+
+    def elected(self, leader: Raft) -> None:
+        """A term has a leader."""
+        if leader.config.lease_ticks:
+            self._with_leases.add(leader.current_term)
+
+    def _is_promised(self, core: Raft) -> bool:
+        return core.config.lease_ticks > 0 or self._promised.get(core, False)
+
     def told_of_end(self, core: Raft, gone: int) -> None:
         """A member takes word that nobody is at the address of ``gone``."""
         if core.leader == gone:
@@ -57,6 +72,7 @@ class Doubts:
         """A member takes something from its leader."""
         self._gone.pop(core.id, None)
         self._hinted.pop(core.id, None)
+        self._promised[core] = core.current_term in self._with_leases
 
     def campaigns(self, core: Raft, before: Stance, ticks: int) -> None:
         """A follower has begun to ask for votes, within so many ticks."""
@@ -67,7 +83,7 @@ class Doubts:
     def grants(self, core: Raft, before: Stance) -> None:
         """A member has given its vote, or said that it would."""
         timeout, heard_ago = core.config.election_timeout_ticks, before.heard_ago
-        if core.config.lease_ticks and heard_ago < timeout:
+        if self._is_promised(core) and heard_ago < timeout:
             # Also without a leader in this term; but whoever has just started has heard nobody in this life.
             self._check(core, before, heard_ago, "gives its vote")
         elif before.leader not in (NOBODY, core.id) and heard_ago < timeout:
@@ -79,7 +95,7 @@ class Doubts:
         led = before.term, before.leader
         told, hinted = led in self._gone.get(core.id, ()), led in self._hinted.get(core.id, ())
         least = 1.5 if told else 2.5
-        if (told or hinted) and heard_ago >= least * config.heartbeat_ticks and not config.lease_ticks:
+        if (told or hinted) and heard_ago >= least * config.heartbeat_ticks and not self._is_promised(core):
             self._counts["doubts of the network's"] += not told
             return
         why = "which it was told is gone" if told or hinted else "which nobody says is gone"

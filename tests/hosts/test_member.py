@@ -16,7 +16,7 @@ from hosts.member import MAX_LATE_TICKS, Delay, Member, MemberOutputs, lease_tic
 from hosts.net.transport import Surroundings
 from hosts.net.udp import Socket
 from hosts.raft.core import Ready, Role
-from hosts.raft.message import Entry, HardState, MessageType
+from hosts.raft.message import Entry, HardState, Message, MessageType
 from hosts.raft.snapshot import MemorySink, Snapshot
 from hosts.service import values
 from hosts.service.requests import Operation, Request
@@ -195,6 +195,15 @@ def test_with_leases_no_tick_is_made_up_for() -> None:
     assert other.after_delay(1) == Delay(1, 0)
     assert other.after_delay(10) == Delay(1 + MAX_LATE_TICKS, 9 - MAX_LATE_TICKS)
     assert other.after_delay(3) == Delay(3, 0)
+
+
+def test_nor_at_a_member_without_leases_whose_leader_relies_on_them() -> None:
+    mesh, leader = elected(Reads.QUORUM)
+    term = leader.groups[1].core.current_term
+    mesh.members[2].step(1, Message(MessageType.APPEND_ENTRIES, 1, 2, term, round=1 << 40, lease=True))
+    assert mesh.members[2].after_delay(10) == Delay(1, 9)
+    mesh.tick(20)
+    assert mesh.members[2].after_delay(10).given == 1 + MAX_LATE_TICKS, "it says now that it does not"
 
 
 @pytest.mark.parametrize("ticks", range(6, 400, 7))

@@ -93,8 +93,9 @@ def test_scapy_binds_the_port_and_names_things() -> None:
     assert "RequestVote" in again[Raft].sprintf("%Raft.type%")
     assert int(Raft(flags="REJECT+MORE").flags) == Flag.REJECT | Flag.MORE
     assert [int(Raft(flags=flag.name).flags) for flag in Flag] == [int(flag) for flag in Flag]
-    shown = [Raft(type=kind, flags="NO_STEER+MORE").sprintf("%flags%") for kind in ("ClientRequest", "AppendEntries")]
-    assert shown == ["NO_STEER+MORE", "LAZY+MORE"]
+    kinds = ("ClientRequest", "AppendEntries", "InstallSnapshot")
+    shown = [Raft(type=kind, flags="REJECT+NO_STEER+MORE").sprintf("%flags%") for kind in kinds]
+    assert shown == ["REJECT+NO_STEER+MORE", "LEASE+LAZY+MORE", "LEASE+NO_STEER+MORE"]
     bind_port(9999)
     assert Raft in IP(bytes(IP() / UDP(sport=1, dport=9999) / Raft()))
     reply = Raft(type="RequestVoteReply", source=2, target=1)
@@ -121,6 +122,7 @@ def messages(draw: st.DrawFn) -> Message:
             last = draw(st.integers(last, term))
             body = draw(st.binary(max_size=30))
             entries.append(Entry(last, index + 1 + number, draw(st.sampled_from(list(EntryKind))), body))
+    leads = kind in (MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT)
     return Message(
         kind,
         draw(BYTE),
@@ -129,12 +131,13 @@ def messages(draw: st.DrawFn) -> Message:
         index,
         log_term,
         draw(TERM),
-        draw(st.booleans()),
+        not leads and draw(st.booleans()),
         draw(st.booleans()),
         draw(U64),
         tuple(entries),
         data,
         log_id,
+        lease=leads and draw(st.booleans()),
     )
 
 

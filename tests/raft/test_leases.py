@@ -133,6 +133,47 @@ def test_who_promised_keeps_the_promise_in_a_later_term_too() -> None:
     assert [one.reject for one in only(drain(raft), VOTE_REPLY)] == [False]
 
 
+@pytest.mark.parametrize("kind", [APPEND, MessageType.INSTALL_SNAPSHOT])
+def test_who_uses_no_leases_keeps_the_promise_to_a_leader_that_does(kind: MessageType) -> None:
+    raft = member([1], term=1, probe_ticks=3, election_spread_ticks=6)
+    raft.step(Message(kind, 3, 1, 1, round=1, lease=True))
+    assert raft.is_promised
+    drain(raft)
+    # Neither the word that its leader has ended counts, nor does the promise end with the term.
+    raft.leader_unreachable(3)
+    assert not raft.hint(1)
+    tick(raft, ELECTION_TICKS - 1)
+    assert not drain(raft) and raft.role is Role.FOLLOWER
+    raft.step(Message(APPEND_REPLY, 3, 1, 5, reject=True))
+    raft.step(Message(VOTE, 2, 1, 6, 9, 9))
+    assert not drain(raft) and raft.current_term == 5
+    tick(raft, 1)
+    raft.step(Message(VOTE, 2, 1, 6, 9, 9))
+    assert [one.reject for one in only(drain(raft), VOTE_REPLY)] == [False]
+
+
+def test_the_promise_is_to_the_leader_that_was_heard_last() -> None:
+    raft = member([1], term=1, probe_ticks=3, election_spread_ticks=6)
+    raft.step(Message(APPEND, 3, 1, 1, round=1, lease=True))
+    raft.step(Message(APPEND, 2, 1, 2, round=1))
+    assert not raft.is_promised
+    drain(raft)
+    assert raft.hint(2)
+    own = member([1], term=1, lease_ticks=LEASE)
+    own.step(append(1, 1, 1))
+    assert own.is_promised
+
+
+@pytest.mark.parametrize("lease_ticks", [LEASE, 0])
+def test_a_leader_says_in_all_that_it_sends_whether_it_relies_on_leases(lease_ticks: int) -> None:
+    raft = settled_leader(lease_ticks=lease_ticks)
+    raft.propose(b"x")
+    tick(raft, HEARTBEAT_TICKS)
+    sent = drain(raft)
+    assert {bool(one.entries) for one in sent} == {True, False}
+    assert {one.lease for one in sent} == {lease_ticks > 0}
+
+
 def test_a_restarted_member_may_have_promised() -> None:
     raft = member([1], term=1, lease_ticks=LEASE)
     for kind in (PRE_VOTE, VOTE):

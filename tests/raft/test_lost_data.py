@@ -597,3 +597,23 @@ def test_who_has_lost_its_data_is_not_believed_when_it_asks() -> None:
         question = Message(MessageType.READ_INDEX, source, 1, raft.current_term, index, commit=log_id, round=9)
         raft.step(question)
         assert len(only(drain(raft), MessageType.READ_INDEX_REPLY)) == answers
+
+
+# -- answers to what another leader has said --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("past", ["none", "before", "to come"])
+def test_what_answers_nothing_of_this_leader_counts_for_nothing(past: str) -> None:
+    # As of a leader that led in this term before all members began anew with empty folders.
+    log_id = 5 << 40 | 1000
+    raft = member([recorded(1, 1, {**LOGS, 1: log_id})], log_id=log_id)
+    elect(raft, LOGS)
+    drain(raft)
+    tick(raft, HEARTBEAT_TICKS)
+    (sent, *_) = only(drain(raft), APPEND, to=2)
+    assert sent.round > 1000, "rounds begin at the log's id"
+    others = {"none": 0, "before": 999, "to come": sent.round + 1}
+    raft.step(replace(says(sent, index=raft.last_index), round=others[past]))
+    assert raft.commit_index == 0 and raft.status()["progress"]["2"]["match_index"] == 0
+    raft.step(says(sent, index=raft.last_index))
+    assert raft.commit_index == raft.last_index

@@ -15,6 +15,7 @@ from tests.raft.network import Faults, Network
 from tests.raft.single import (
     APPEND,
     APPEND_REPLY,
+    ELECTION_TICKS,
     HEARTBEAT_TICKS,
     acknowledge_all,
     append,
@@ -212,8 +213,9 @@ def test_a_snapshot_that_cannot_be_kept_comes_again_from_the_start_when_there_is
 
 
 def test_a_member_without_room_is_asked_ever_less_often_and_then_at_once() -> None:
-    raft = compacted_leader(snapshot_chunk_bytes=20, bytes_per_tick=1 << 20)
+    raft = compacted_leader(snapshot_chunk_bytes=20, bytes_per_tick=1 << 20, lease_ticks=ELECTION_TICKS - 3)
     chunk = lagging(raft)
+    assert chunk.lease, "as in all that a leader with leases sends"
     waits = []
     for _ in range(9):
         raft.step(answer_chunk(chunk, 0, reject=True))

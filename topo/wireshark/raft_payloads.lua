@@ -20,7 +20,6 @@ local OUTCOMES = {
   [0] = "OK", [1] = "not the leader", [2] = "busy", [3] = "lost leadership", [4] = "unknown session", [5] = "stale",
   [6] = "bad request", [7] = "session expired",
 }
-local APPEND_ENTRIES = 5
 local CLIENTS, REQUEST, REPLY, FRAGMENT_STATUS, CLIENT_STATUS = 16, 16, 17, 12, 18
 local REPLIES = { [2] = true, [4] = true, [6] = true, [8] = true }
 local ALL = 255
@@ -38,8 +37,11 @@ local function define(name, kind, label, ...)
   program.more_fields[program.filter .. "." .. name] = own[name]
 end
 
-local LAZY = "LAZY" -- NO_STEER's bit in an AppendEntries
-define("flag.lazy", "bool", LAZY)
+local OTHER_NAMES = { -- of bits in messages of some types
+  [5] = { NO_STEER = "LAZY", REJECT = "LEASE" }, [7] = { REJECT = "LEASE" },
+}
+define("flag.lazy", "bool", "LAZY")
+define("flag.lease", "bool", "LEASE")
 for name in pairs(FLAGS) do
   define("flag." .. name:lower(), "bool", name)
 end
@@ -307,12 +309,12 @@ program.after[#program.after + 1] = function(parse, rest, pinfo, tree)
   local what, flags = plain(values.type), plain(values.flags)
   local source, target = plain(values.source), plain(values.target)
   for name, mask in pairs(FLAGS) do
-    if mask == FLAGS.NO_STEER and what == APPEND_ENTRIES then name = LAZY end
+    name = (OTHER_NAMES[what] or {})[name] or name
     if bit.band(flags, mask) ~= 0 then tree:add(own["flag." .. name:lower()], true):set_generated() end
   end
   pinfo.cols.protocol = "Raft"
   local function text(value) return tostring(UInt64.fromhex(hex(value))) end
-  local reject = bit.band(flags, FLAGS.REJECT) ~= 0 and " REJECT" or ""
+  local reject = bit.band(flags, FLAGS.REJECT) ~= 0 and not (OTHER_NAMES[what] or {}).REJECT and " REJECT" or ""
   local more, fragment = bit.band(flags, FLAGS.MORE) ~= 0, bit.band(flags, FLAGS.FRAGMENT) ~= 0
   local probe = fragment and (what == FRAGMENT_STATUS or what == CLIENT_STATUS)
   local told = (TYPES[what] or "type " .. what) .. reject .. (probe and " (probe)" or fragment and " (fragment)" or "")

@@ -8,6 +8,7 @@ export const TYPES = {
 const LETTERS = { 1: "P", 2: "P", 3: "V", 4: "V", 5: "A", 6: "A", 7: "S", 8: "S", 9: "T", 10: "M", 11: "H", 12: "f", 13: "R", 14: "R", 16: "C", 17: "C", 18: "f" };
 const REPLIES = new Set([2, 4, 6, 8, 12, 14, 17]);
 const FLAGS = [[1, "REJECT"], [2, "FANOUT"], [4, "GATHER"], [8, "NO_STEER"], [16, "MORE"], [32, "FRAGMENT"], [64, "GATHERED"], [128, "READ"]];
+const OTHER_NAMES = { 5: { 1: "LEASE", 8: "LAZY" }, 7: { 1: "LEASE" } };
 const OPERATIONS = { 1: "open_session", 2: "append", 3: "put", 4: "get", 5: "delete", 6: "read_list", 7: "get_stale" };
 const OUTCOMES = { 0: "ok" };
 
@@ -41,8 +42,8 @@ export function decode(frame) {
   found.reply = REPLIES.has(found.type);
   found.client = found.type >= 16;
   const flags = number(at(44, 1));
-  found.flags = FLAGS.filter(([bit]) => flags & bit).map(([bit, name]) => (bit === 8 && found.type === 5 ? "LAZY" : name));
-  found.reject = (flags & 1) !== 0;
+  found.flags = FLAGS.filter(([bit]) => flags & bit).map(([bit, name]) => OTHER_NAMES[found.type]?.[bit] ?? name);
+  found.reject = found.flags.includes("REJECT");
   found.source = number(at(45, 1));
   found.target = number(at(46, 1));
   found.group = number(at(48, 2));
