@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -59,7 +60,11 @@ for module in (
 
 
 def main() -> None:
-    """Run the command line. A person's mistake ends in one line on stderr."""
+    """Run the command line. A person's mistake ends in one line on stderr. What is stored may have characters that a
+    terminal has not, such as half a surrogate pair: those are shown as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="switchraft")
     except UsageError as error:

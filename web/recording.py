@@ -312,7 +312,7 @@ class Writer:
         self._line(event)
 
     def _line(self, value: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
+        self._file.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
 
     def close(self) -> None:
         self._file.close()

@@ -62,7 +62,7 @@ class Window:
         if wrong:
             raise ValueError(f"{wrong}: {event}")
         rest = {name: value for name, value in event.items() if name != "t"}
-        text = json.dumps(rest, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(rest, separators=(",", ":"))
         self._events.append((event["t"], text))
         self.next += 1
         self.size += len(text)
@@ -107,7 +107,7 @@ class Window:
     def opening(self, base_us: int) -> Iterator[str]:
         """The state at the beginning, as events."""
         for event in self._past.told():
-            yield json.dumps({"t": self._past.t - base_us, **event}, separators=(",", ":"), ensure_ascii=False)
+            yield json.dumps({"t": self._past.t - base_us, **event}, separators=(",", ":"))
 
     def still(self) -> Window:
         """The window as it is now, which another thread may read."""
@@ -170,7 +170,7 @@ class Reader:
         lines: list[str] = []
         if self._at < 0:
             header = {"format": "switchraft recording", "version": 1, **window.header_at(self.base_us)}
-            lines = [json.dumps(header, ensure_ascii=False), *window.opening(self.base_us)]
+            lines = [json.dumps(header), *window.opening(self.base_us)]
             self._at = window.first
         until = min(window.next, self._at + most)
         for line, _ in zip(window.events(self._at, self.base_us), range(until - self._at), strict=False):

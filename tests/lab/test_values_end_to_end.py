@@ -33,9 +33,23 @@ LARGE = "".join(random.Random(3).choices(string.printable, k=1 << 20))
         (("9223372036854775808",), 2**63),
         (("--str", "42"), "42"),
         (("",), ""),
+        (('"\\ud800"',), "\ud800"),
         (("--file", "LARGE", "--str"), LARGE),
     ],
-    ids=["0", "-1", "3.5", "umlaut", "bytes", "null", "map", "2^63", "str", "empty", "1-MiB"],
+    ids=[
+        "0",
+        "-1",
+        "3.5",
+        "umlaut",
+        "bytes",
+        "null",
+        "map",
+        "2^63",
+        "str",
+        "empty",
+        "half a surrogate pair",
+        "1-MiB",
+    ],
 )
 def test_a_value_is_equal_on_all_nodes(lab: Lab, tmp_path: Path, arguments: tuple[str, ...], value: object) -> None:
     file = tmp_path / "large"
@@ -52,6 +66,8 @@ def test_keys(lab: Lab) -> None:
     assert lab.json("put", "colour", "green")["existed"] is False
     assert lab.json("put", "colour", "blue", "--to", "h3")["existed"] is True
     assert lab.json("get", "colour", "--from", "h22")["value"] == "blue"
+    assert "\\udfff" in lab.run("put", "half", '"\\udfff"') + lab.run("get", "half")
+    assert "\\udfff" in lab.run("log", "h1", "--raw")
     assert "colour is deleted" in lab.run("delete", "colour", "--to", "h1")
     for command in ("get", "delete"):
         missing = lab.try_(command, "colour")

@@ -136,6 +136,15 @@ def test_messages_that_were_sent_before_it_are_not_spoken_of() -> None:
     assert [(event["k"], event["m"]) for event in told] == [("sent", 2), ("received", 2)]
 
 
+def test_what_has_no_bytes_in_utf_8_is_told_as_escapes() -> None:
+    window = Window(HEADER, 100)
+    event = {"t": 0, "k": "log", "who": "h1", "group": 1, "at": 1, "entries": [[1, "command", "\ud800"]]}
+    window.add(event)
+    window.add({"t": 50, "k": "note", "who": "h1", "text": "\udfff"})
+    told = "\n".join(window.open().take()).encode()
+    assert rb"\ud800" in told and rb"\udfff" in told
+
+
 def test_it_holds_no_more_than_its_time_and_its_bytes() -> None:
     window = Window(HEADER, 1000, 5000)
     for t in range(0, 100_000, 10):

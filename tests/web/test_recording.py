@@ -70,6 +70,13 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert recording.read_header(file) == found.header
 
 
+def test_half_a_surrogate_pair_is_written_and_read(tmp_path: Path) -> None:
+    event = {"t": 0, "k": "note", "who": "h1", "text": "\ud800 and ä"}
+    with Writer(tmp_path / "run.rec", HEADER) as writer:
+        writer.write(event)
+    assert read(tmp_path / "run.rec").events == [event]
+
+
 @pytest.mark.parametrize("patch", [(), ((4, b"\1\2"), (22, b"\3")), ((0, bytes(60)),)])
 @pytest.mark.parametrize("values", [(), (7,), (1, 2**63)])
 def test_hops_are_read_as_they_were_written(patch: Any, values: Any) -> None:

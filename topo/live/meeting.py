@@ -82,12 +82,13 @@ class Meeting:
             request = json.loads(line)
             if request["cmd"] == "address":
                 return {"ok": True, "address": self._access.new_address()}
-            if request["cmd"] == "save":
-                seconds = float(request["seconds"])
-                begin = self._recorder.now_us - int(seconds * 1e6) if seconds else 0
-                return {"ok": True, "events": await save(self._recorder, Path(request["file"]), max(0, begin))}
+            if request["cmd"] != "save":
+                raise KeyError(request["cmd"])
+            seconds, file = float(request["seconds"]), Path(request["file"])
+            begin = self._recorder.now_us - int(seconds * 1e6) if seconds else 0
+        except (ValueError, KeyError, TypeError, OverflowError):
+            return {"ok": False, "error": "a request has cmd: address, or save with file and seconds"}
+        try:
+            return {"ok": True, "events": await save(self._recorder, file, max(0, begin))}
         except LabError as error:
             return {"ok": False, "error": str(error)}
-        except (ValueError, KeyError, TypeError, OverflowError):
-            pass
-        return {"ok": False, "error": "a request has cmd: address, or save with file and seconds"}

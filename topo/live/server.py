@@ -165,7 +165,7 @@ class Server:
         else:
             answer = {"answer": number, **await asked}
         try:
-            await page.send_str(json.dumps(answer, ensure_ascii=False))
+            await page.send_str(json.dumps(answer))
         except (ConnectionError, RuntimeError):
             return  # the page has gone meanwhile
 
