@@ -20,6 +20,7 @@ from tests.lab.conftest import PATIENCE_S, Shell, nothing_left, wait
 from tests.topo.standin import EMBEDDED, simple_switch_grpc
 from topo import paths, topology
 from topo.lab import program, record
+from topo.lab.modules import run_module
 from topo.lab.namespace import on_host
 from topo.lab.process import Process, end, readable, with_token
 from topo.lab.record import Record
@@ -188,13 +189,15 @@ def test_a_new_lab_removes_what_a_crashed_one_left(shell: Shell) -> None:
     assert "0 % dropped" in shell.run("ping")
 
 
-def test_a_lab_killed_while_it_starts(shell: Shell) -> None:
-    """At any moment: what is there of it is in the record, or is not there yet."""
+def test_a_lab_killed_while_it_starts(shell: Shell, tmp_path: Path) -> None:
+    """At any moment: what is there of it is in the record, or is not there yet. Whatever the current folder holds."""
+    for name in ("random", "selectors", "topo", "controller"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not the module that was meant')")
     for delay_s in (0.3, 0.6, 0.9, 1.2):
         starting = subprocess.Popen(
-            [sys.executable, "-m", "topo.cli", "lab", "--detach", "--switch", "embedded"],
+            [*run_module("topo.cli"), "lab", "--detach", "--switch", "embedded"],
             env={**os.environ, "SWITCHRAFT_BUILD": str(shell.build)},
-            cwd=paths.ROOT,
+            cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests import forked
+from topo import paths
+from topo.lab.modules import run_module
 
 COMMANDS = [
     "lab",
@@ -55,6 +58,21 @@ def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     shown = switchraft(tmp_path, command, "--help")
     assert shown.returncode == 0
     assert f"Usage: switchraft {command}" in shown.stdout
+
+
+def test_modules_are_those_of_the_checkout_whatever_the_current_folder_holds(tmp_path: Path) -> None:
+    for name in ("json", "random", "topo", "typer"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not the module that was meant')")
+    shown = subprocess.run([*run_module("topo.cli"), "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert shown.returncode == 0 and "Usage: switchraft" in shown.stdout, shown.stderr
+
+
+def test_what_no_terminal_can_show_is_printed_as_escapes() -> None:
+    told = "from topo import cli\ncli.app = lambda **_: print('\\ud800', 'ä')\ncli.main()"
+    for encoding, shown in (("utf-8", "\\ud800 ä\n"), ("ascii", "\\ud800 \\xe4\n")):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, "-c", told], cwd=paths.ROOT, env=environment, capture_output=True)
+        assert done.stdout.decode() == shown, done.stderr
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from mininet.cli import CLI
 from mininet.log import setLogLevel
 
 from topo.lab.lab import Lab
+from topo.lab.modules import run_module
 
 BANNER = """
 The lab is up. Some things to try (`help` lists Mininet's own commands, `raft --help` the lab's):
@@ -41,7 +42,7 @@ class Prompt(CLI):  # type: ignore[misc]
             return
         # Ctrl-C reaches the command, as it shares the terminal; the prompt goes on.
         try:
-            subprocess.run([sys.executable, "-m", "topo.cli", *(words or ["--help"])], check=False)
+            subprocess.run([*run_module("topo.cli"), *(words or ["--help"])], check=False)
         except KeyboardInterrupt:
             print()
 

@@ -21,6 +21,7 @@ from topo import paths, topology
 from topo.errors import LabError
 from topo.lab import switches
 from topo.lab.lab import Lab
+from topo.lab.modules import run_module
 from topo.lab.options import Options
 from topo.lab.server import Server
 from topo.root import check_root
@@ -82,7 +83,7 @@ def detached(options: Options) -> None:
     paths.make(paths.logs())
     with (paths.logs() / "lab.log").open("ab") as log:
         owner = subprocess.Popen(
-            [sys.executable, "-m", "topo.lab.supervisor", json.dumps(asdict(options))],
+            [*run_module("topo.lab.supervisor"), json.dumps(asdict(options))],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
