@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,7 +13,7 @@ import pytest
 from topo.errors import LabError
 from topo.lab import membership
 from topo.lab.membership import Members
-from topo.lab.running_lab import Live
+from topo.lab.running_lab import MAY_BE_DONE, Live, ask_node_at
 
 Json = dict[str, Any]
 ADD = {"cmd": "member_add", "member": 4}
@@ -94,3 +96,14 @@ def test_what_each_leader_may_be_told_once_is_not_repeated() -> None:
     with pytest.raises(LabError, match="not within"):
         change(told, patience_s=0.2, once=True)
     assert len(told.asked) == 1
+
+
+def test_of_what_is_asked_in_vain_it_is_said_whether_it_may_still_be_done(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        for command, later in (("transfer", True), ("status", False)):
+            with pytest.raises(LabError, match="h1 does not answer: timed out") as told:
+                ask_node_at("h1", path, {"cmd": command}, 0.1)
+            assert str(told.value).endswith(MAY_BE_DONE) is later

@@ -97,6 +97,11 @@ class Live:
         return _ask("the controller", paths.controller_socket(), request, timeout_s)
 
 
+CHANGES = frozenset({"feature", "limit", "member_add", "member_remove", "transfer"})
+"""The requests that change something."""
+MAY_BE_DONE = "; it may still do what it was asked to, once it goes on"
+
+
 def node_socket(name: str) -> Path:
     """Where a node answers. Raises LabError for a host that never ran one."""
     folder = paths.nodes() / name
@@ -116,7 +121,8 @@ def _ask(who: str, path: Path, request: dict[str, Any], timeout_s: float) -> dic
     except PermissionError:
         raise LabError(f"{who}'s control socket is another user's: use sudo") from None
     except (OSError, ValueError) as error:
-        raise LabError(f"{who} does not answer: {error}") from error
+        later = isinstance(error, TimeoutError) and request.get("cmd") in CHANGES
+        raise LabError(f"{who} does not answer: {error}{MAY_BE_DONE if later else ''}") from error
     if answer.get("ok") is False:
         raise LabError(f"{who}: {answer.get('error')}")
     return answer
