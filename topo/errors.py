@@ -11,5 +11,9 @@ class UsageError(LabError):
     """A wrong argument: an unknown host, node, switch or topology. Exit code 2."""
 
 
+class NotPermitted(LabError):
+    """What only another user may do, mostly root."""
+
+
 class FileError(LabError):
     """A file that cannot be used as it is."""

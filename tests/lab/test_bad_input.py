@@ -64,23 +64,56 @@ def test_one_clear_line(lab: Lab, arguments: tuple[str, ...], told: str) -> None
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
+def as_nobody(*arguments: str) -> str:
+    """The one line with which a command refuses a user who is neither root nor the lab's."""
+    done = subprocess.run(
+        [
+            *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+            *(sys.executable, "-m", "topo.cli", *arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=paths.ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+    assert done.returncode == 1, done
+    (line,) = done.stderr.splitlines()
+    return line
+
+
 def test_who_is_not_root_is_told_what_to_type(lab: Lab, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    for arguments in (("lab",), ("lab", "--detach"), ("send", "1"), ("exec", "h1", "true"), ("stop",), ("ping",)):
-        done = subprocess.run(
-            [*as_nobody, sys.executable, "-m", "topo.cli", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=paths.ROOT,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            check=False,
-        )
-        assert done.returncode == 1, done
-        (line,) = done.stderr.splitlines()
+    for arguments in (
+        ("lab",),
+        ("lab", "--detach"),
+        ("send", "1"),
+        ("exec", "h1", "true"),
+        ("stop",),
+        ("ping",),
+    ):
+        line = as_nobody(*arguments)
         assert "needs root; type: sudo " in line and arguments[0] in line
     assert lab.leader()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("leader",),
+        ("leader", "--json"),
+        ("member", "list"),
+        ("member", "remove", "h3"),
+        ("member", "add", "h22"),
+        ("transfer", "h1"),
+        ("log", "h1"),
+    ],
+)
+def test_whose_lab_it_is_not_is_told_so(lab: Lab, arguments: tuple[str, ...]) -> None:
+    """And not that there is no leader."""
+    line = as_nobody(*arguments)
+    assert "another user's: use sudo" in line and "no leader" not in line
 
 
 def test_a_damaged_log_is_refused_and_named(lab: Lab) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from topo.errors import LabError, UsageError
+from topo.errors import LabError, NotPermitted, UsageError
 from topo.lab.running_lab import Live
 from topo.views import output
 
@@ -30,6 +30,8 @@ class Members:
         for name in self.live.topology.nodes:
             try:
                 shown = self.live.ask_node(name, {"cmd": "members", "group": self.group})
+            except NotPermitted:
+                raise
             except LabError:
                 continue
             if shown["leads"]:
@@ -87,6 +89,8 @@ def added(members: Members, host: str) -> str:
     told = ""
     try:
         live.ask_node(host, {"cmd": "status"})
+    except NotPermitted:
+        raise
     except LabError:
         told = live.change({"cmd": "node", "action": "start", "name": host}) + "\n"
     request = {"cmd": "member_add", "member": number, "address": f"{live.topology.host(host).ip}"}

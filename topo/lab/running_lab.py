@@ -10,7 +10,7 @@ from typing import Any
 
 from hosts.control import socket as control
 from topo import paths
-from topo.errors import LabError, UsageError
+from topo.errors import LabError, NotPermitted, UsageError
 from topo.lab.process import Process
 from topo.lab.record import Record, load
 from topo.topology import Topology
@@ -66,7 +66,7 @@ class Live:
         try:
             answer = first_line(paths.lab_socket(), request, 120.0)
         except PermissionError:
-            raise LabError("the lab is another user's: use sudo") from None
+            raise NotPermitted("the lab is another user's: use sudo") from None
         except (OSError, ValueError) as error:
             raise LabError(f"the lab does not answer ({error}); is it still starting?") from error
         if not answer.get("ok"):
@@ -119,7 +119,7 @@ def _ask(who: str, path: Path, request: dict[str, Any], timeout_s: float) -> dic
     try:
         answer = first_line(path, request, timeout_s)
     except PermissionError:
-        raise LabError(f"{who}'s control socket is another user's: use sudo") from None
+        raise NotPermitted(f"{who}'s control socket is another user's: use sudo") from None
     except (OSError, ValueError) as error:
         later = isinstance(error, TimeoutError) and request.get("cmd") in CHANGES
         raise LabError(f"{who} does not answer: {error}{MAY_BE_DONE if later else ''}") from error

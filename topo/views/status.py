@@ -10,20 +10,21 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.network import ON_REQUEST
-from topo.errors import LabError
+from topo.errors import LabError, NotPermitted
 from topo.lab.running_lab import Live
 from topo.views.effects import describe, given_up, reasons
 
 GROUP_FIELDS = ("role", "term", "leader", "commit", "applied", "last_index")
 
 
-def gather(live: Live) -> dict[str, Any]:
-    """Everything that ``switchraft status --json`` prints."""
+def gather(live: Live, *, strictly: bool = False) -> dict[str, Any]:
+    """Everything that ``switchraft status --json`` prints. ``strictly``: raises NotPermitted where this user may not
+    ask."""
     with ThreadPoolExecutor() as pool:
         links = pool.submit(_or_error, lambda: {"ok": True, **live.links()})
         controller = pool.submit(_or_error, lambda: live.ask_controller({"cmd": "status"}))
         nodes = {
-            name: pool.submit(_or_error, lambda name=name: live.ask_node(name, {"cmd": "status"}))
+            name: pool.submit(_or_error, lambda name=name: live.ask_node(name, {"cmd": "status"}), strictly)
             for name in live.expected_nodes
         }
         links.result()
@@ -56,8 +57,9 @@ def gather(live: Live) -> dict[str, Any]:
 
 
 def leaders(live: Live) -> list[dict[str, Any]]:
-    """For each group: who says that it leads, in which term, and to whom the switches steer."""
-    whole = gather(live)
+    """For each group: who says that it leads, in which term, and to whom the switches steer. Raises NotPermitted
+    where this user may not ask."""
+    whole = gather(live, strictly=True)
     steered = {group["group"]: group for group in whole["groups"]}
     found = []
     for group in live.topology.groups:
@@ -91,10 +93,14 @@ def _node(answer: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in answer.items() if key != "ok"}
 
 
-def _or_error(call: Any) -> dict[str, Any]:
+def _or_error(call: Any, strictly: bool = False) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = call()
         return answer
+    except NotPermitted as error:
+        if strictly:
+            raise
+        return {"error": str(error)}
     except (LabError, OSError, ValueError, KeyError) as error:
         return {"error": str(error)}
 
