@@ -173,7 +173,7 @@ def write_html(lesson: Lesson, run: Path, found: list[Found], out: Path) -> None
         before, end, after = page.rpartition("</body>")
         out.write_text(before + _aside(lesson, recordings.read(run), found) + end + after, encoding="utf-8")
     except OSError as error:
-        raise RecordingError(f"{error.filename}: {error.strerror}") from None
+        raise RecordingError(f"{error.filename or out}: {error.strerror}") from None
 
 
 def _aside(lesson: Lesson, run: Recording, found: list[Found]) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import typer
 
 from topo.commands import simulator
+from topo.ending import told
 
 
 def main() -> None:
     """Run the command line."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     simulator.add_to(app)
-    app(prog_name="python -m sim")
+    with told("sim"):
+        app(prog_name="python -m sim")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 from p4switch.pipeline.native import default_cache
 from sim.mutant_list import Mutant, read
 from topo import paths
+from topo.ending import told
 from topo.paths import ROOT
 
 COPIED = (
@@ -198,4 +199,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with told("sim.mutants"):
+        sys.exit(main())

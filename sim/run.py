@@ -292,16 +292,15 @@ def recording(file: Path) -> Iterator[Record]:
 def report_failure(seed: int, options: Options) -> None:
     """Run a failed seed once more with its trace, and tell what a person needs to go on."""
     result = run(seed, options, trace=True)
-    folder = paths.build() / "sim"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"seed-{seed}.trace"
-    file.write_text("\n".join(result.lines) + "\n", encoding="utf-8")
     for line in result.lines[-SHOWN_LINES:]:
         print(line[:240])
     print(f"\nseed {seed} FAILED: {result.failure or 'not when it was run again: it is not deterministic'}")
     print(f"  {result.plan}")
+    print(f"  replay: switchraft sim --replay {seed} --trace", flush=True)
+    file = paths.build() / "sim" / f"seed-{seed}.trace"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(result.lines) + "\n", encoding="utf-8")
     print(f"  whole trace: {paths.shown(file)}")
-    print(f"  replay: switchraft sim --replay {seed} --trace")
 
 
 def _progress(done: int, count: int, took: float) -> None:

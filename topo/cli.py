@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from io import TextIOWrapper
-
 import typer
 
 from topo.commands import (
@@ -26,7 +23,7 @@ from topo.commands import (
     view,
     web,
 )
-from topo.errors import LabError, UsageError
+from topo.ending import told
 
 app = typer.Typer(
     name="switchraft",
@@ -60,28 +57,9 @@ for module in (
 
 
 def main() -> None:
-    """Run the command line. A person's mistake ends in one line on stderr. What is stored may have characters that a
-    terminal has not, such as half a surrogate pair: those are shown as escapes."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
+    """Run the command line."""
+    with told("switchraft"):
         app(prog_name="switchraft")
-    except UsageError as error:
-        _end(error, 2)
-    except LabError as error:
-        _end(error, 1)
-    except BrokenPipeError:
-        # The reader, such as `head`, has seen enough.
-        sys.stderr.close()
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _end(error: LabError, code: int) -> None:
-    print(f"switchraft: {error}", file=sys.stderr)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

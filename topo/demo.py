@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from hosts.raft.message import MessageType
 from hosts.wire import WireError
+from topo import paths
 from topo.errors import LabError
 from topo.lab import namespace
 from topo.lab.lab import Lab
@@ -50,7 +51,8 @@ class Demo:
                 self._tell(lab)
                 self._chapter("The end: taking the lab down")
         except (LabError, OSError, ValueError) as error:
-            self._line("\N{BALLOT X}", str(error), "31")
+            known = paths.fault(error) if isinstance(error, OSError) else None
+            self._line("\N{BALLOT X}", known or str(error), "31")
             return False
         except (KeyboardInterrupt, Asked):
             self._line("\N{BALLOT X}", "interrupted", "31")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -71,6 +72,48 @@ def make(folder: Path) -> Path:
     for made in missing:
         give(made)
     return folder
+
+
+def fault(error: OSError) -> str | None:
+    """Why a file or folder cannot be used, and what to do about it, in a line; None where the error is of another
+    kind."""
+    no_room = error.errno in _NO_ROOM
+    if not isinstance(error.filename, str):
+        return _fault_of_build(error, build()) if no_room and is_full(build()) else None
+    file = Path(error.filename).absolute()
+    if file.is_relative_to(build()) or build().is_relative_to(file):
+        missing = error.errno == errno.ENOENT and build().exists()
+        return None if missing else _fault_of_build(error, file)
+    if no_room:
+        return f"{shown(file)}: {error.strerror}: make room there, or choose another place"
+    return f"{shown(file)}: {error.strerror}: choose another place" if error.errno == errno.EROFS else None
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_FULL_BYTES = 1 << 16
+
+
+def _fault_of_build(error: OSError, file: Path) -> str:
+    folder, reason = build(), error.strerror
+    if folder.exists() and not folder.is_dir():
+        reason = "it is a file"
+    elif file != folder:
+        reason = f"{file.relative_to(folder) if file.is_relative_to(folder) else file}: {reason}"
+    advice = "name another folder in SWITCHRAFT_BUILD"
+    if error.errno in _NO_ROOM:
+        advice = f"make room there, or {advice}"
+    elif isinstance(error, PermissionError) and os.geteuid() != 0:
+        advice = f"use sudo, or {advice}"
+    return f"the build folder {shown(folder)} cannot be used: {reason}: {advice}"
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of ``folder`` has no room for more."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _FULL_BYTES
 
 
 def invoker() -> tuple[int, int] | None:

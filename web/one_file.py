@@ -24,7 +24,7 @@ def write(recording: Path, html: Path) -> None:
         packed = gzip.compress(gzip.decompress(recording.read_bytes()), 9, mtime=0)
         html.write_text(page_with(packed), encoding="utf-8")
     except OSError as error:
-        raise RecordingError(f"{error.filename}: {error.strerror}") from None
+        raise RecordingError(f"{error.filename or html}: {error.strerror}") from None
 
 
 def page_with(packed: bytes) -> str:

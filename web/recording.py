@@ -287,7 +287,7 @@ def read_hop(text: str) -> Hop:
 
 
 class Writer:
-    """Writes a recording. ValueError for an event that does not fit."""
+    """Writes a recording. ValueError for an event that does not fit, OSError with its name if it is not written."""
 
     def __init__(self, file: Path, header: Mapping[str, Any]) -> None:
         """Raises OSError."""
@@ -296,6 +296,7 @@ class Writer:
         if wrong:
             raise ValueError(wrong)
         # No name and no time inside: equal runs are equal files.
+        self._name = str(file)
         self._raw = open(file, "wb")  # noqa: SIM115
         self._file = gzip.GzipFile("", "wb", 6, self._raw, mtime=0)
         self._last = 0
@@ -312,11 +313,21 @@ class Writer:
         self._line(event)
 
     def _line(self, value: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
+        try:
+            self._file.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
+        except OSError as error:
+            error.filename = self._name
+            raise
 
     def close(self) -> None:
-        self._file.close()
-        self._raw.close()
+        try:
+            try:
+                self._file.close()
+            finally:
+                self._raw.close()
+        except OSError as error:
+            error.filename = self._name
+            raise
 
     def __enter__(self) -> Writer:
         return self

@@ -92,6 +92,7 @@ def test_who_is_not_root_is_told_what_to_type(lab: Lab, tmp_path: Path) -> None:
         ("exec", "h1", "true"),
         ("stop",),
         ("ping",),
+        ("soak", "--minutes", "0.1"),
     ):
         line = as_nobody(*arguments)
         assert "needs root; type: sudo " in line and arguments[0] in line

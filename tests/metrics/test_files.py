@@ -16,6 +16,7 @@ from hosts.net.transport import STRANGERS
 from tests import forked
 from tests.metrics.prometheus import promtool
 from tests.metrics.seen import SEEN
+from topo.errors import FileError
 from topo.metrics import files
 from topo.metrics.catalogue import BY_NAME, METRICS, PREFIX, Kind
 from topo.metrics.samples import samples
@@ -167,3 +168,9 @@ def test_the_document_tells_of_every_metric_as_it_is_and_of_no_other() -> None:
 
 def test_the_document_tells_of_every_alert() -> None:
     assert re.findall(r"^\| `(Switchraft\w+)` \|", DOCUMENT, re.MULTILINE) == [rule["alert"] for rule in RULES]
+
+
+def test_a_full_disk_is_told_with_the_folder(tmp_path: Path) -> None:
+    (tmp_path / files.CONFIGURATION.name).symlink_to("/dev/full")
+    with pytest.raises(FileError, match=rf"^{tmp_path}: No space left on device: choose another folder for --write$"):
+        files.write(tmp_path)

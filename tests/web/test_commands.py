@@ -48,6 +48,18 @@ def test_a_recording_is_written_as_a_page(recorded: Path, tmp_path: Path) -> Non
     assert str(html) in finished.stdout and html.stat().st_size > 50_000
 
 
+def test_a_page_that_finds_no_room_is_named(recorded: Path) -> None:
+    finished = switchraft("view", str(recorded), "--html", "/dev/full")
+    assert (finished.returncode, finished.stderr) == (1, "switchraft: /dev/full: No space left on device\n")
+
+
+def test_a_recording_that_finds_no_room_is_named() -> None:
+    finished = switchraft("sim", "--replay", "5", "--record", "/dev/full")
+    (line,) = finished.stderr.splitlines()
+    assert finished.returncode == 1
+    assert line == "switchraft: /dev/full: No space left on device: make room there, or choose another place"
+
+
 def test_view_serves_the_page_and_the_recording_on_loopback(recorded: Path) -> None:
     process = subprocess.Popen(
         [*SWITCHRAFT, "view", str(recorded)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True

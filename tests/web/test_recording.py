@@ -96,6 +96,15 @@ def test_a_hop_knows_the_frame_that_came_in() -> None:
     assert recording.Hop("s1", 1, 1, ((0, b"\xff" * 20),), ()).frame(sent) == b"\xff" * 20
 
 
+def test_a_full_disk_is_told_with_the_files_name() -> None:
+    with (
+        pytest.raises(OSError, match="No space left on device: '/dev/full'"),
+        Writer(Path("/dev/full"), HEADER) as writer,
+    ):
+        for event in events():
+            writer.write(event)
+
+
 def test_equal_runs_are_equal_files(tmp_path: Path) -> None:
     files = [tmp_path / "a.rec", tmp_path / "b.rec"]
     for file in files:

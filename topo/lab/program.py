@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -31,6 +32,8 @@ def compile_if_changed(compiler: Compiler, raft_port: int) -> bool:
     paths.make(paths.build())
     with tempfile.TemporaryDirectory(dir=paths.build(), prefix="compile-") as folder:
         refusal = run_compiler(compiler, SOURCE, Path(folder), raft_port)
+        if refusal and paths.is_full(paths.build()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(paths.build()))
         if refusal:
             raise LabError(f"{refusal}\n{paths.shown(SOURCE)} does not compile; see above")
         for name in OUTPUTS:

@@ -75,8 +75,10 @@ class Live:
         return str(answer["text"])
 
     def links(self) -> dict[str, list[str]]:
-        """What is cut or parted."""
+        """What is cut or parted. Raises LabError where the lab cannot say."""
         answer = first_line(paths.lab_socket(), {"cmd": "status"}, 10.0)
+        if not answer.get("ok"):
+            raise LabError(str(answer.get("error")))
         links: dict[str, list[str]] = answer["links"]
         return links
 

@@ -76,8 +76,11 @@ class Server:
             yield {"ok": False, "error": f"a field is missing or of the wrong type: {error}", "usage": True}
         except LabError as error:
             yield {"ok": False, "error": str(error), "usage": isinstance(error, UsageError)}
-        except OSError:
-            raise
+        except OSError as error:
+            known = paths.fault(error)
+            if known is None:
+                raise
+            yield {"ok": False, "error": known}
         except Exception as error:  # a fault of the lab's own: it is told, and the lab goes on
             traceback.print_exc()
             yield {"ok": False, "error": f"{type(error).__name__}: {error}; see the lab's log"}

@@ -137,8 +137,11 @@ def main(arguments: list[str]) -> int:
         tell(failed=str(error))
         return 1
     except BaseException as error:
-        tell(failed=f"{type(error).__name__}: {error}; see {paths.shown(paths.logs() / 'lab.log')}")
-        raise
+        known = paths.fault(error) if isinstance(error, OSError) else None
+        tell(failed=known or f"{type(error).__name__}: {error}; see {paths.shown(paths.logs() / 'lab.log')}")
+        if known is None:
+            raise
+        return 1
     return 0
 
 

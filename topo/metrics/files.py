@@ -26,5 +26,5 @@ def write(folder: Path, target: str = TARGET) -> list[Path]:
             path.write_text(content.replace(TARGET, target) if source is CONFIGURATION else content, encoding="utf-8")
             written.append(path)
     except OSError as error:
-        raise FileError(f"{error.filename}: {error.strerror}: choose another folder for --write") from error
+        raise FileError(f"{error.filename or folder}: {error.strerror}: choose another folder for --write") from error
     return written

@@ -11,6 +11,7 @@ from topo.errors import LabError
 from topo.lab.options import Options
 from topo.lab.running_lab import Live
 from topo.lab.supervisor import Asked, print_line, running
+from topo.root import check_root
 from topo.soak.conductor import Conductor, Wanted
 from topo.soak.history import History, read, recording
 from topo.soak.resizing import check_sizes
@@ -25,6 +26,7 @@ SNAPSHOT_ENTRIES = 100
 def soak(options: Options, wanted: Wanted) -> None:
     """Start a lab, run the soak on it, judge. Raises LabError if anything is wrong."""
     check_sizes(wanted.sizes, find(options.topology))
+    check_root("a soak")
     folder = paths.build() / "soak"
     paths.make(folder)
     path = folder / f"{'kills' if wanted.kills else 'soak'}-{wanted.seed}.jsonl"
