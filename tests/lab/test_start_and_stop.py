@@ -179,6 +179,24 @@ def test_a_lab_that_is_killed(shell: Shell, signal_number: signal.Signals) -> No
     assert shell.run("stop").strip() == "no lab runs"
 
 
+@pytest.mark.parametrize("crashed", [False, True])
+def test_stop_needs_no_sound_record(shell: Shell, crashed: bool) -> None:
+    shell.lab("--nodes", "manual")
+    lab = running_lab()
+    if crashed:
+        os.kill(lab.lab.pid, signal.SIGKILL)
+        wait("end of the lab", lambda: not lab.lab.alive)
+    paths.record().write_text(paths.record().read_text()[:300])
+    for arguments in (("status",), ("lab", "--detach")):
+        told = shell.try_(*arguments)
+        assert told.returncode == 1
+        assert "is damaged" in one_line(told.stderr) and "switchraft stop" in told.stderr
+    assert "was damaged" in shell.run("stop")
+    nothing_left(lab.token)
+    assert not lab.lab.alive
+    assert shell.run("stop").strip() == "no lab runs"
+
+
 def test_a_new_lab_removes_what_a_crashed_one_left(shell: Shell) -> None:
     shell.lab("--nodes", "manual")
     crashed = running_lab()

@@ -82,6 +82,13 @@ def test_the_demo_tells_it_in_its_own_way(tmp_path: Path) -> None:
     assert f"the build folder {file} cannot be used: it is a file: name another" in done.stdout
 
 
+def test_commands_that_only_look_say_so_too(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for arguments in (("status",), ("stop",), ("leader",)):
+        assert f"the build folder {file} cannot be used: it is a file: name another" in refused(file, *arguments)
+
+
 def test_the_simulator_by_its_own_name(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()

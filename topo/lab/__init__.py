@@ -11,6 +11,7 @@ switches, program
 configs          the files from which controller and nodes learn what the lab is
 process, waiting processes by pid and start time, and waiting for what they do
 record, stop     what was made, written down, and the end of exactly that, even after a crash
+traces           what shows without the record that something is the lab's
 running_lab      the lab as commands see it from outside
 membership       changing its groups' members
 run_node         one node in the foreground

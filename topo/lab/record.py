@@ -7,9 +7,14 @@ import os
 import socket
 import subprocess
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from hosts.files.checked_file import Document, FileFault
+from hosts.storage.atomic_file import replace_text
 from topo import paths
 from topo.errors import LabError
 from topo.lab.process import Process, end, with_token
@@ -57,16 +62,25 @@ class Record:
         return read(paths.lab() / "topology.yaml", self.topology)
 
     def write(self) -> None:
-        """Replace the record on disk."""
+        """Replace the record on disk, durably. Raises OSError."""
         paths.make(paths.lab())
         data: dict[str, Any] = asdict(self)
-        draft = paths.record().with_suffix(".new")
-        draft.write_text(json.dumps(data, indent=2) + "\n")
-        paths.give(draft)
-        draft.replace(paths.record())
+        replace_text(paths.record(), json.dumps(data, indent=2) + "\n")
+        paths.give(paths.record())
 
     def with_state(self, state: str) -> Record:
         return replace(self, state=state)
+
+
+class DamagedRecord(LabError):
+    """A record that does not say what was made. ``damage``: a clause on what is wrong with it."""
+
+    def __init__(self, damage: str) -> None:
+        super().__init__(
+            f"the record of the lab is damaged: {damage}: end what is left of the lab, and remove the record, with:"
+            " switchraft stop"
+        )
+        self.damage = damage
 
 
 def boot_id() -> str:
@@ -78,22 +92,31 @@ def load(folder: Path | None = None) -> Record | None:
     as it should."""
     path = paths.record(folder)
     try:
-        data = json.loads(path.read_text())
-        return Record(
-            token=data["token"],
-            boot=data["boot"],
-            lab=Process(**data["lab"]),
-            topology=data["topology"],
-            switch=data["switch"],
-            state=data["state"],
-            interfaces=dict(data["interfaces"]),
-            hosts={name: Process(**process) for name, process in data["hosts"].items()},
-            processes=tuple(Running(**running) for running in data["processes"]),
-        )
+        text = path.read_text(errors="replace")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError(f"{paths.shown(path)} is damaged ({error}); remove it once nothing of it runs") from error
+    except OSError as error:
+        raise LabError(paths.fault(error) or f"{paths.shown(path)}: {error.strerror}") from error
+    try:
+        return _adapter().validate_json(text)
+    except ValidationError:
+        raise DamagedRecord(_damage(text, paths.shown(path))) from None
+
+
+@cache
+def _adapter() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)
+
+
+def _damage(text: str, name: str) -> str:
+    """What is wrong with the text of a record, in a clause."""
+    if not text.strip(" \n\0"):
+        return f"{name}: the file is empty"
+    try:
+        Document.of_json(text, name).check(Record)
+    except FileFault as fault:
+        return str(fault)
+    return f"{name}: a field is not what it should be"
 
 
 def remove_leftovers(record: Record, folder: Path | None = None) -> list[str]:
@@ -108,12 +131,16 @@ def remove_leftovers(record: Record, folder: Path | None = None) -> list[str]:
             processes.add(record.lab)
         problems += [f"process {process.pid} does not end" for process in end(processes)]
         problems += remove_interfaces(record.interfaces)
-    if problems:
-        return problems
+    if not problems:
+        forget(folder)
+    return problems
+
+
+def forget(folder: Path | None = None) -> None:
+    """Remove a lab's sockets and its record."""
     for path in (paths.lab_socket(folder), paths.controller_socket(folder), paths.record(folder)):
         path.unlink(missing_ok=True)
     paths.give_all(folder or paths.build())
-    return []
 
 
 def remove_interfaces(interfaces: dict[str, int]) -> list[str]:
