@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from topo import paths
-from topo.errors import LabError
 from topo.lab import record
 from topo.lab.process import TOKEN_VARIABLE, Child, Process, end, last_words, printed, with_token
 from topo.lab.record import Record, Running
@@ -124,27 +123,6 @@ def test_last_words_of_a_long_log_are_its_beginning_and_its_end(tmp_path: Path) 
     assert max(map(len, last_words(log).splitlines())) < 1000
     assert last_words(tmp_path / "none.log") == ""
     assert printed(tmp_path / "none.log").startswith("it printed nothing to ")
-
-
-def test_record_survives_and_damage_is_told(build: Path) -> None:
-    assert record.load() is None
-    written = Record(
-        token="t",
-        boot=record.boot_id(),
-        lab=own(),
-        topology="triangle",
-        switch="embedded",
-        interfaces={"s1-eth1": 7},
-        hosts={"h1": Process(12, 34)},
-        processes=(Running("s1", "switch", 5, 6, "running", "s1.log"),),
-    )
-    written.write()
-    assert record.load() == written
-    assert written.alive
-    for damage in ("", "{}", "[1]", '{"token": 1}'):
-        paths.record().write_text(damage)
-        with pytest.raises(LabError, match=r"lab\.json is damaged"):
-            record.load()
 
 
 def test_leftovers_of_this_boot_are_ended_and_others_left_alone(build: Path) -> None:

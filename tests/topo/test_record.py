@@ -36,6 +36,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_is_written_is_read_again() -> None:
+    assert record.load() is None
     own = Process.of(os.getpid())
     assert own is not None
     node = Running("h1", "node", 7, 8, "running", "/x/h1.log")

@@ -154,7 +154,7 @@ class Watch:
         """What tells ways, with what is broken in the lab now."""
         try:
             cut = frozenset(self.live.links()["cut"])
-        except (OSError, ValueError, KeyError):
+        except (LabError, OSError, ValueError, KeyError):
             cut = frozenset()
         return Teller(
             self.topology,
