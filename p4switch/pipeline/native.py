@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 from p4switch.codegen import Generated, generate
 from p4switch.errors import BuildError
@@ -92,8 +93,7 @@ def _missing(path: Path, cache: Path) -> Iterator[Path | None]:
     if path.exists():
         yield None
         return
-    cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / f"{path.name}.lock", "w") as lock:
+    with _lock_file(path, cache) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
             yield None
@@ -101,6 +101,15 @@ def _missing(path: Path, cache: Path) -> Iterator[Path | None]:
         with tempfile.TemporaryDirectory(prefix="build-", dir=cache) as folder:
             yield Path(folder)
             (Path(folder) / path.name).rename(path)
+
+
+def _lock_file(path: Path, cache: Path) -> IO[str]:
+    """Raises BuildError, as nothing else would say that the folder is at fault and not the program."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        return open(cache / f"{path.name}.lock", "w")
+    except OSError as error:
+        raise BuildError(f"cannot keep built programs in {cache}: {error.strerror}; name another folder") from None
 
 
 def build_program(data: Json, program: Program, cache: Path | None = None, flags: Sequence[str] = FLAGS) -> Built:

@@ -112,6 +112,17 @@ def test_a_program_that_is_none_is_named(text: str | None, tmp_path: Path) -> No
     assert result.stderr.startswith("p4switch: ") and result.stderr.count("\n") == 1, result.stderr
 
 
+@pytest.mark.parametrize("made", ["/proc/nowhere", "file"])
+def test_a_cache_that_cannot_be_used_is_named(made: str, program: Program, tmp_path: Path) -> None:
+    cache = tmp_path / made
+    if cache.parent == tmp_path:
+        cache.write_text("")
+    result = run("--cache", str(cache), str(program.json), "--", "--grpc-server-addr", "127.0.0.1:0")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"p4switch: cannot keep built programs in {cache}: ")
+    assert result.stderr.count("\n") == 1, result.stderr
+
+
 def test_ignored_flags_are_mentioned_and_ignored() -> None:
     target = ("--grpc-server-addr", "127.0.0.1:0", "--drop-port", "100")
     running = Process("--no-p4", "--thrift-port", "9090", "--", *target)
