@@ -8,7 +8,7 @@ One difference: without --grpc-server-addr the server listens on loopback.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from os.path import isdir, isfile
@@ -19,6 +19,8 @@ DEFAULT_ADDRESS = "127.0.0.1:9559"
 DROP_PORT = 511
 MAX_PORT = 511
 """v1model's ports have 9 bits."""
+MAX_DEVICE_ID = (1 << 64) - 1
+MAX_TCP_PORT = 65535
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "off")
 IGNORED = {
@@ -154,7 +156,9 @@ def _generic(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "-i", "--interface", action="append", default=[], metavar="PORT@IFACE", help="a port; may be repeated"
     )
-    parser.add_argument("--device-id", type=_natural, default=0, metavar="N", help="P4Runtime device id (default 0)")
+    parser.add_argument(
+        "--device-id", type=whole(0, MAX_DEVICE_ID), default=0, metavar="N", help="P4Runtime device id (default 0)"
+    )
     parser.add_argument("--pcap", nargs="?", const=".", metavar="DIR", help="write each port's packets to DIR")
     parser.add_argument("--cache", metavar="DIR", help="keep built programs in DIR")
     parser.add_argument("--log-console", action="store_true", help="log to standard output")
@@ -164,8 +168,8 @@ def _generic(prog: str | None = None) -> argparse.ArgumentParser:
     for flag in ("--nanolog", "--notifications-addr", "--debugger-addr", "--restore-state"):
         parser.add_argument(flag, help=argparse.SUPPRESS)
     for flag in ("--thrift-port", "--dump-packet-data", "--log-file-max-size", "--log-file-max-files"):
-        parser.add_argument(flag, type=_natural, help=argparse.SUPPRESS)
-    parser.add_argument("--max-port-count", type=_natural, help=argparse.SUPPRESS)
+        parser.add_argument(flag, type=whole(0), help=argparse.SUPPRESS)
+    parser.add_argument("--max-port-count", type=whole(0), help=argparse.SUPPRESS)
     parser.add_argument("--debugger", action="store_true", help=argparse.SUPPRESS)
     return parser
 
@@ -173,10 +177,16 @@ def _generic(prog: str | None = None) -> argparse.ArgumentParser:
 def _target() -> argparse.ArgumentParser:
     parser = _Parser(add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
     parser.add_argument(
-        "--grpc-server-addr", default=DEFAULT_ADDRESS, metavar="ADDR", help=f"P4Runtime address ({DEFAULT_ADDRESS})"
+        "--grpc-server-addr",
+        type=_address,
+        default=DEFAULT_ADDRESS,
+        metavar="ADDR",
+        help=f"P4Runtime address ({DEFAULT_ADDRESS})",
     )
-    parser.add_argument("--cpu-port", type=_natural, metavar="N", help="the port of packet-ins and packet-outs")
-    parser.add_argument("--drop-port", type=_natural, default=DROP_PORT, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--cpu-port", type=whole(1, MAX_PORT), metavar="N", help="the port of packet-ins and packet-outs"
+    )
+    parser.add_argument("--drop-port", type=whole(0), default=DROP_PORT, help=argparse.SUPPRESS)
     parser.add_argument("--grpc-server-ssl", action="store_true", help="serve TLS")
     parser.add_argument("--grpc-server-cert", metavar="PEM", help="the server's certificate")
     parser.add_argument("--grpc-server-key", metavar="PEM", help="the server's key")
@@ -184,15 +194,37 @@ def _target() -> argparse.ArgumentParser:
     parser.add_argument("--grpc-server-with-client-auth", action="store_true", help="ask clients for a certificate")
     parser.add_argument("--disable-swap", action="store_true", help=argparse.SUPPRESS)
     for flag in ("--priority-queues", "--max-mc-groups", "--max-l1-entries", "--max-l2-entries"):
-        parser.add_argument(flag, type=_natural, help=argparse.SUPPRESS)
+        parser.add_argument(flag, type=whole(0), help=argparse.SUPPRESS)
     return parser
 
 
-def _natural(text: str) -> int:
-    number = int(text, 0)
-    if number < 0:
-        raise ValueError(text)
-    return number
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """For argparse: a whole number, decimal or with 0x, 0b or 0o before it, from `least` to `most`."""
+    wanted = f"a whole number from {least} {'on' if most is None else f'to {most}'}"
+
+    def read(text: str) -> int:
+        try:
+            number = int(text, 0)
+        except ValueError:
+            number = least - 1
+        if number < least or (most is not None and number > most):
+            raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
+        return number
+
+    return read
+
+
+def _address(text: str) -> str:
+    """For argparse: where gRPC can listen. It takes a TCP port modulo 65536, and none at all as 443."""
+    if text.startswith(("unix:", "unix-abstract:", "vsock:")):
+        return text
+    host, _, port = text.rpartition(":")
+    digits = port.isascii() and port.isdigit() and len(port) <= len(str(MAX_TCP_PORT))
+    if not host or not digits or int(port) > MAX_TCP_PORT:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no address with a port from 0 to {MAX_TCP_PORT}, such as {DEFAULT_ADDRESS}"
+        )
+    return text
 
 
 def _ports(given: Sequence[str]) -> dict[int, str]:
@@ -215,8 +247,6 @@ def _ports(given: Sequence[str]) -> dict[int, str]:
 def _cpu_port(cpu_port: int | None, interfaces: Sequence[str]) -> int | None:
     if cpu_port is None:
         return None
-    if not 0 < cpu_port <= MAX_PORT:
-        raise UsageError(f"--cpu-port {cpu_port}: it must be 1..{MAX_PORT}")
     if cpu_port in _ports(interfaces):
         raise UsageError(f"--cpu-port {cpu_port}: that port has an interface")
     return cpu_port

@@ -50,6 +50,11 @@ def test_it_listens_on_loopback_unless_told_otherwise() -> None:
     assert parse(["--no-p4"]).address == "127.0.0.1:9559"
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::]:65535", "ipv6:[::1]:9559", "unix:/run/switch.sock"])
+def test_addresses_are_grpc_s(address: str) -> None:
+    assert parse(["--no-p4", "--", "--grpc-server-addr", address]).address == address
+
+
 def test_pcap_takes_a_folder_as_the_next_word_or_none(tmp_path: Path) -> None:
     assert parse(["--no-p4", "--pcap", str(tmp_path)]).pcap == tmp_path
     assert parse(["--pcap", "--no-p4"]).pcap == Path(".")
@@ -69,9 +74,21 @@ def test_pcap_takes_a_folder_as_the_next_word_or_none(tmp_path: Path) -> None:
         ("--no-p4 -i 1@a -i 1@b", "port 1 is a already"),
         ("--no-p4 -i 1@a -i 2@a", "has a port already"),
         ("--no-p4 -i 1@a -- --cpu-port 1", "has an interface"),
-        ("--no-p4 -- --cpu-port 0", "1..511"),
-        ("--no-p4 -- --cpu-port ten", "ten"),
-        ("--no-p4 --device-id -1", "-1"),
+        ("--no-p4 -- --cpu-port 0", "--cpu-port: 0 is not a whole number from 1 to 511"),
+        ("--no-p4 -- --cpu-port ten", "--cpu-port: ten is not a whole number from 1 to 511"),
+        ("--no-p4 -- --cpu-port -1", "--cpu-port: -1 is not a whole number from 1 to 511"),
+        ("--no-p4 --device-id -1", "--device-id: -1 is not a whole number from 0 to 18446744073709551615"),
+        ("--no-p4 --device-id 18446744073709551616", "--device-id: 18446744073709551616 is not"),
+        ("--no-p4 --thrift-port -1", "--thrift-port: -1 is not a whole number from 0 on"),
+        (
+            "--no-p4 -- --grpc-server-addr 127.0.0.1:99999",
+            "99999 is no address with a port from 0 to 65535",
+        ),
+        ("--no-p4 -- --grpc-server-addr [::1]:65536", "[::1]:65536 is no address with a port"),
+        ("--no-p4 -- --grpc-server-addr 127.0.0.1:-1", "127.0.0.1:-1 is no address with a port"),
+        ("--no-p4 -- --grpc-server-addr 127.0.0.1:", "127.0.0.1: is no address with a port"),
+        ("--no-p4 -- --grpc-server-addr localhost", "localhost is no address with a port"),
+        ("--no-p4 -- --grpc-server-addr :9559", ":9559 is no address with a port"),
         ("--no-p4 -L loud", "loud"),
         ("--no-p4 --log-console --log-file x", "exclude"),
         ("--no-p4 --pcap=/nowhere", "no such folder"),
