@@ -43,6 +43,7 @@ from p4switch.stf.script import (
     SetDefault,
     Statement,
     StfError,
+    natural,
     number,
     port_number,
     read,
@@ -59,6 +60,9 @@ _OPERATORS = {
 }
 PACKET_INTERVAL_US = 1000
 """Time between two packets, as the program sees it."""
+MAX_INSTANCE = (1 << 16) - 1
+"""v1model's egress_rid has 16 bits."""
+MAX_COUNT = (1 << 64) - 1
 
 
 class Target(Protocol):
@@ -194,7 +198,7 @@ class Run:
         missing = [p.name for p in action.params if p.name not in given]
         if missing:
             raise StfError(f"action {name} needs {', '.join(missing)}")
-        return name, [number(given[p.name]) & ((1 << p.width) - 1) for p in action.params]
+        return name, [_bits(given[p.name], p.width, f"action {name}, parameter {p.name}") for p in action.params]
 
     def _add(self, add: Add) -> None:
         table = self._table(add.table)
@@ -251,16 +255,16 @@ class Run:
         self._update_group(number(group))
 
     def _do_mc_node_create(self, instance: str, *ports: str) -> None:
-        self._handles.append((number(instance), [port_number(p) for p in ports]))
+        self._handles.append((natural(instance, MAX_INSTANCE), [port_number(p) for p in ports]))
 
     def _do_mc_node_update(self, handle: str, *ports: str) -> None:
-        instance, _ = self._handles[number(handle)]
+        instance, _ = _numbered(self._handles, handle, "multicast node")
         self._handles[number(handle)] = (instance, [port_number(p) for p in ports])
         for group in self._groups:
             self._update_group(group)
 
     def _do_mc_node_associate(self, group: str, handle: str) -> None:
-        if number(group) not in self._groups or number(handle) >= len(self._handles):
+        if number(group) not in self._groups or natural(handle) >= len(self._handles):
             raise StfError(f"there is no multicast group {group} or node {handle}")
         self._groups[number(group)].append(number(handle))
         self._update_group(number(group))
@@ -279,7 +283,14 @@ class Run:
                 f"action {chosen.name} needs {', '.join(param.name for param in chosen.params) or 'nothing'}"
             )
         self._members.setdefault(name, []).append(
-            self.pipeline.add_member(name, chosen.name, list(map(number, params)))
+            self.pipeline.add_member(
+                name,
+                chosen.name,
+                [
+                    _bits(text, param.width, f"action {chosen.name}, parameter {param.name}")
+                    for text, param in zip(params, chosen.params, strict=True)
+                ],
+            )
         )
 
     def _do_act_prof_create_group(self, profile: str) -> None:
@@ -305,13 +316,17 @@ class Run:
         print(f"{name}[{index}]: {self.pipeline.counter(self._name(name, 'counter'), number(index))}")
 
     def _do_counter_write(self, name: str, index: str, packets: str, size: str) -> None:
-        self.pipeline.set_counter(self._name(name, "counter"), number(index), number(packets), number(size))
+        self.pipeline.set_counter(
+            self._name(name, "counter"), number(index), natural(packets, MAX_COUNT), natural(size, MAX_COUNT)
+        )
 
     def _do_register_read(self, name: str, index: str) -> None:
         print(f"{name}[{index}]: {self.pipeline.register(self._name(name, 'register'), number(index))}")
 
     def _do_register_write(self, name: str, index: str, value: str) -> None:
-        self.pipeline.set_register(self._name(name, "register"), number(index), number(value))
+        full = self._name(name, "register")
+        width = self.pipeline.program.registers[full].width
+        self.pipeline.set_register(full, number(index), _bits(value, width, f"register {full}"))
 
     def _do_register_reset(self, name: str) -> None:
         full = self._name(name, "register")
@@ -360,13 +375,16 @@ class Run:
 
 def _rates(texts: Sequence[str]) -> MeterRates:
     """simple_switch_CLI's RATE:BURST, per microsecond; one or two, the committed first."""
-    pairs = [(round(float(a) * 1_000_000), int(b)) for a, b in (t.split(":") for t in texts)]
+    try:
+        pairs = [(round(float(a) * 1_000_000), natural(b)) for a, b in (t.split(":") for t in texts)]
+    except (ValueError, OverflowError):
+        raise StfError(f"a rate is RATE:BURST, packets or bytes a microsecond, not {' '.join(texts)}") from None
     committed, peak = pairs[0], pairs[-1]
     return MeterRates(*committed, *peak)
 
 
 def _numbered(made: Sequence[_T], text: str, what: str) -> _T:
-    at = number(text)
+    at = natural(text)
     if at >= len(made):
         raise StfError(f"there is no {what} of number {at}: {len(made)} were made")
     return made[at]
@@ -397,6 +415,14 @@ def _choose_key(name: str, table: Table) -> KeyField:
     raise StfError(f"table {table.name} has no key {name}: it has {', '.join(names)}")
 
 
+def _bits(text: str, width: int, what: str) -> int:
+    """A value of so many bits; of a negative number its two's complement."""
+    value = number(text)
+    if not -(1 << width) <= 2 * value < 2 << width:
+        raise StfError(f"{what}: {text[:50]} does not fit {width} bits")
+    return value & ((1 << width) - 1)
+
+
 def _match(key: KeyField, text: str | None) -> Match:
     """A value as p4c's runner reads it: of a ternary value only the digits that are written count."""
     full = (1 << key.width) - 1
@@ -410,7 +436,7 @@ def _match(key: KeyField, text: str | None) -> Match:
         return any_value.get(key.kind, Ternary(0, 0))
     bits = {"0x": 4, "0b": 1, "0o": 3}.get(text[:2].lower(), 0)
     if key.kind in ("exact", "valid"):
-        return Exact(number(text.replace("*", "0")) & full)
+        return Exact(_bits(text.replace("*", "0"), key.width, f"key {key.name}"))
     if key.kind == "range":
         low, _, high = text.replace("->", "..").partition("..")
         return Range(number(low), number(high or low))
@@ -425,11 +451,11 @@ def _match(key: KeyField, text: str | None) -> Match:
         value, _, mask_text = text.partition("&&&")
         return Ternary(number(value), number(mask_text))
     if key.kind == "optional" or not bits:
-        return Ternary(number(text), full)
+        return Ternary(_bits(text, key.width, f"key {key.name}"), full)
     mask = 0
     for digit in text[2:]:
         mask = mask << bits | (0 if digit == "*" else (1 << bits) - 1)
-    return Ternary(number(text.replace("*", "0")) & full, mask & full)
+    return Ternary(_bits(text.replace("*", "0"), key.width, f"key {key.name}"), mask & full)
 
 
 def compile_p4(program: Path, folder: Path, options: Sequence[str]) -> Path:
@@ -477,7 +503,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m p4switch
         except OSError as error:
             differences = [f"{error.filename or program}: {error.strerror}"]
         passed += not differences
-        if len(pairs) == 1:
+        if len(pairs) == 1 and len("\n".join(differences).splitlines()) > 1:
+            # What follows tells the first line alone.
             for line in differences:
                 print(f"{test}: {line}", file=sys.stderr)
         print(f"ok   {test}" if not differences else f"FAIL {test}: {differences[0].splitlines()[0]}")

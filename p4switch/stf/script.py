@@ -123,8 +123,20 @@ _COUNTER = re.compile(r"([\w.$\"]+)\s*\(\s*([\w$]+)\s*\)\s*(?:(packets|bytes)\s*
 
 
 def number(text: str) -> int:
-    """Decimal, 0x, 0b or 0o."""
-    return int(text, 0) if text[:2].lower() in ("0x", "0b", "0o") else int(text)
+    """Decimal, 0x, 0b or 0o. Raises ValueError."""
+    digits = text.removeprefix("-")
+    try:
+        return int(text, 0) if digits[:2].lower() in ("0x", "0b", "0o") else int(text)
+    except ValueError:
+        raise ValueError(f"{text[:50]!r} is no number: they are decimal, or begin with 0x, 0b or 0o") from None
+
+
+def natural(text: str, most: int | None = None) -> int:
+    """A number that counts something, or says which one. Raises ValueError."""
+    found = number(text)
+    if found < 0 or (most is not None and found > most):
+        raise ValueError(f"{text[:50]} is not a number from 0 {'on' if most is None else f'to {most}'}")
+    return found
 
 
 def read(path: Path) -> list[Statement]:
@@ -162,16 +174,16 @@ def parse(text: str) -> list[Statement]:
 
 def _statement(line: int, word: str, rest: str) -> Statement:
     if word == "packet":
-        port, *data = rest.split()
-        digits = "".join(data)
-        if not re.fullmatch("[0-9a-fA-F]*", digits):
-            raise ValueError("a packet is hex digits")
+        port, data = _first(rest, "packet PORT HEX")
+        digits = "".join(data.split())
+        if not re.fullmatch("([0-9a-fA-F]{2})*", digits):
+            raise ValueError("a packet is pairs of hex digits")
         if len(digits) > 2 * MAX_FRAME:
             raise ValueError(f"a packet has at most {MAX_FRAME:,} bytes")
         return Packet(line, port_number(port), bytes.fromhex(digits))
     if word == "expect":
-        port, *data = rest.split()
-        digits = "".join(data).upper()
+        port, data = _first(rest, "expect PORT [HEX]")
+        digits = "".join(data.split()).upper()
         if not re.fullmatch(r"[0-9A-F*]*\$?", digits):
             raise ValueError("an expected packet is hex digits and *, and may end with $")
         return Expect(line, port_number(port), digits.rstrip("$") if digits else None, digits.endswith("$"))
@@ -180,7 +192,7 @@ def _statement(line: int, word: str, rest: str) -> Statement:
     if word == "add":
         return _add(line, rest)
     if word == "setdefault":
-        table, action = rest.split(None, 1)
+        table, action = _first(rest, "setdefault TABLE ACTION(PARAM:VALUE, …)")
         return SetDefault(line, _unquote(table), _call(action))
     if word == "check_counter":
         return _check_counter(line, rest)
@@ -191,6 +203,14 @@ def _statement(line: int, word: str, rest: str) -> Statement:
             raise ValueError(f"{word} takes {least} words" + (f" to {most}" if most > least else ""))
         return Command(line, word, tuple(_unquote(w) for w in words))
     raise ValueError(f"unknown statement {word}")
+
+
+def _first(rest: str, form: str) -> tuple[str, str]:
+    """The first word, and what follows it."""
+    words = rest.split(None, 1)
+    if not words:
+        raise ValueError(f"write {form}")
+    return words[0], words[1] if len(words) > 1 else ""
 
 
 def _unquote(text: str) -> str:
@@ -215,10 +235,11 @@ def _add(line: int, rest: str) -> Add:
     if not found:
         raise ValueError("add ends with an action: NAME(PARAM:VALUE, …)")
     action = _call(found[0])
-    table, *words = re.sub(r"\s*:\s*", ":", rest[: found.start()]).split()
+    table, keys = _first(rest[: found.start()], "add TABLE [PRIORITY] KEY:VALUE… ACTION(PARAM:VALUE, …)")
+    words = re.sub(r"\s*:\s*", ":", keys).split()
     priority = None
     if words and ":" not in words[0]:
-        priority = number(words.pop(0))
+        priority = natural(words.pop(0))
     match = []
     for word in words:
         name, colon, value = word.rpartition(":")

@@ -68,11 +68,28 @@ def test_grammar() -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["fly 1", "packet x 00", "packet 0 0g", "packet 0 012", "add t", "add t k:1", "expect 1 12x", "mirroring_add 1"],
+    ("line", "what"),
+    [
+        ("fly 1", "unknown statement fly"),
+        ("packet", r"write packet PORT HEX: packet"),
+        ("packet x 00", "there is no port x"),
+        ("packet 0 0g", "pairs of hex digits"),
+        ("packet 0 012", "pairs of hex digits"),
+        ("expect", r"write expect PORT \[HEX\]: expect"),
+        ("expect 1 12x", "hex digits and"),
+        ("add t", "add ends with an action"),
+        ("add t k:1", "add ends with an action"),
+        ("add act()", "write add TABLE"),
+        ("add t high k:1 act()", "'high' is no number"),
+        ("add t -1 k:1 act()", "-1 is not a number from 0 on"),
+        ("setdefault", "write setdefault TABLE ACTION"),
+        ("setdefault t", "an action is NAME"),
+        ("mirroring_add 1", "takes 2 words"),
+        ("check_counter c(1) packets == two", "'two' is no number"),
+    ],
 )
-def test_a_bad_line_is_named(line: str) -> None:
-    with pytest.raises(StfError, match=r"line 2: .*"):
+def test_a_bad_line_is_named(line: str, what: str) -> None:
+    with pytest.raises(StfError, match=f"line 2: .*{what}"):
         parse(f"wait\n{line}\n")
 
 
@@ -149,6 +166,39 @@ def test_what_the_program_lacks_is_named(line: str, what: str, build_cache: Path
         differences(line, build_cache)
 
 
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("add tern a:0x1 b:65536 drop()", "key h.b: 65536 does not fit 16 bits"),
+        ("add tern a:0x1 b:-32769 drop()", "key h.b: -32769 does not fit 16 bits"),
+        ("add tern a:0x1ffff**** b:1 drop()", "key h.a: 0x1ffff0000 does not fit 32 bits"),
+        ("add tern a:99999999999999999999 b:1 drop()", "key h.a: 99999999999999999999 does not fit 32 bits"),
+        ("add tern a:1&&&0x1ffffffff b:1 drop()", "key h.a: 0x1ffffffff does not fit 32 bits"),
+        ("add tern a:one b:1 drop()", "'one' is no number"),
+        ("add tern a:0x1 b:1 to(port:512, b:1)", "parameter port: 512 does not fit 9 bits"),
+        ("setdefault tern to(port:1, b:0x10000)", "parameter b: 0x10000 does not fit 16 bits"),
+        ("check_counter hits(4) packets == 0", "has 4 cells; there is no index 4"),
+        ("counter_read hits -1", "has 4 cells; there is no index -1"),
+        ("counter_write hits 0 18446744073709551616 0", "18446744073709551616 is not a number from 0 to"),
+        ("counter_write hits 0 0 -1", "-1 is not a number from 0 to"),
+        ("mc_mgrp_create x", "'x' is no number"),
+        ("mc_mgrp_create 0", "multicast group 0 is not within 1..65535"),
+        ("mc_node_create 65536 1", "65536 is not a number from 0 to 65535"),
+        ("mc_node_update 0 1", "no multicast node of number 0: 0 were made"),
+        ("mc_mgrp_create 1\nmc_node_create 1 1\nmc_node_associate 1 -1", "-1 is not a number from 0 on"),
+        ("mirroring_add 40000 1", "clone session 40000 is not within 0..32767"),
+    ],
+)
+def test_what_does_not_fit_is_refused(line: str, what: str, build_cache: Path) -> None:
+    with pytest.raises(StfError, match=rf"line {line.count(chr(10)) + 1}: .*{what}"):
+        differences(line, build_cache)
+
+
+def test_a_negative_number_is_its_two_s_complement(build_cache: Path) -> None:
+    text = "add tern a:-1 b:-32768 drop()\npacket 0 ffffffff8000\nexpect 1 000000010001\npacket 0 000000010001"
+    assert differences(text, build_cache) == []
+
+
 def test_command_line(build_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compiled, good, bad = tmp_path / "p.json", tmp_path / "good.stf", tmp_path / "bad.stf"
     compiled.write_text(json.dumps(program().json()))
@@ -164,6 +214,11 @@ def test_command_line(build_cache: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert stf.main([str(compiled), str(good), str(compiled), str(bad), *cache]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "1 of 2 passed"
     assert stf.main([str(compiled), str(tmp_path / "none.stf"), *cache]) == 1
+    captured = capsys.readouterr()
+    assert (captured.out.count("cannot be read"), captured.err) == (1, "")
+    bad.write_text("packet\n")
+    assert stf.main([str(compiled), str(bad), *cache]) == 1
+    assert capsys.readouterr() == (f"FAIL {bad}: line 1: write packet PORT HEX: packet\n", "")
     with pytest.raises(SystemExit) as usage:
         stf.main([str(compiled)])
     assert usage.value.code == 2
