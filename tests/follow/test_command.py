@@ -21,7 +21,10 @@ def test_without_a_lab_it_says_how_to_start_one(words: list[str], tmp_path: Path
     [
         ([], "name a request"),
         (["dance"], "no client asks 'dance'"),
-        (["put", "a"], "put takes another number of words"),
+        (["put", "a"], "put takes KEY VALUE: 2 words, not 1"),
+        (["get", "a", "b"], "get takes KEY: 1 word, not 2"),
+        (["get", "a", "--timeout", "nan"], "--timeout nan: choose seconds from 0 to 1000000"),
+        (["--wait", "from=h1", "--timeout", "-1"], "--timeout -1: choose seconds from 0 to 1000000"),
         (["get", "a", "--wait", "from=h1"], "name a request"),
         (["get", "a", "--brief", "--full"], "--brief and --full exclude each other"),
         (["get", "a", "--count", "2"], "--count goes with --wait"),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from topo.commands.numbers import seconds
 from topo.commands.values import FromOption, GroupOption, ToOption
 
 TIMEOUT_S = 10.0
@@ -28,7 +29,13 @@ def follow(
     ] = None,
     count: Annotated[int, typer.Option("--count", "-c", help="With --wait: end after so many packets.")] = 1,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", help="Give up after that; with --wait 0 is never.")
+        float,
+        typer.Option(
+            "--timeout",
+            parser=seconds("--timeout"),
+            metavar="SECONDS",
+            help="Give up after that; with --wait 0 is never.",
+        ),
     ] = TIMEOUT_S,
     origin: FromOption = None,
     target: ToOption = None,

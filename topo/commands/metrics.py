@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from topo.commands.numbers import amount
 from topo.metrics.files import TARGET
 
 
@@ -23,7 +24,13 @@ def metrics(
         typer.Option("--node", metavar="SOCKET", help="A node's control.sock, in place of the lab; may be repeated."),
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", help="For whoever is asked; who takes longer is down.")
+        float,
+        typer.Option(
+            "--timeout",
+            parser=amount("--timeout", "seconds", 0.01, 60),
+            metavar="SECONDS",
+            help="For whoever is asked; who takes longer is down.",
+        ),
     ] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="Print the metrics, and end.")] = False,
     write: Annotated[

@@ -16,7 +16,7 @@ def simulate(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many.")] = 100,
     first: Annotated[int, typer.Option("--first", min=0, help="The first one.")] = 0,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes. [default: all CPUs]")] = None,
-    replay: Annotated[int | None, typer.Option("--replay", metavar="SEED", help="Run one seed again.")] = None,
+    replay: Annotated[int | None, typer.Option("--replay", metavar="SEED", min=0, help="Run one seed again.")] = None,
     trace: Annotated[bool, typer.Option("--trace", help="With --replay: print all that happens.")] = False,
     record: Annotated[
         Path | None, typer.Option("--record", metavar="FILE", help="With --replay: record the run; see `view`.")

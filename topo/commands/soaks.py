@@ -8,6 +8,10 @@ from typing import Annotated
 import typer
 
 from topo.commands.labs import CompilerOption, SwitchOption, TopologyOption
+from topo.commands.numbers import amount
+
+MOST_MINUTES = 10_000
+"""A week."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -15,7 +19,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def soak(
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long; not with --kills.")] = 10.0,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            parser=amount("--minutes", "minutes", 0.1, MOST_MINUTES),
+            metavar="MINUTES",
+            help="How long; not with --kills.",
+        ),
+    ] = 10.0,
     kills: Annotated[int, typer.Option(min=0, help="Instead: kill -9 of one node, so many times.")] = 0,
     members: Annotated[
         str,
@@ -31,7 +42,9 @@ def soak(
         str,
         typer.Option(metavar="LEAST-MOST", help="Values of so many bytes, as in 100-200000; else of a few."),
     ] = "",
-    seed: Annotated[int | None, typer.Option(help="Decides which faults come, and when. [default: any]")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Decides which faults come, and when. [default: any]")
+    ] = None,
     check: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Judge the history of an earlier soak; needs no lab.")
     ] = None,

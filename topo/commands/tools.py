@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from topo.commands.numbers import seconds as in_seconds
+
 
 def add_to(app: typer.Typer) -> None:
     app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(execute)
@@ -47,8 +49,13 @@ def capture(
     wireshark: Annotated[
         bool, typer.Option("--wireshark", help="With --pcap: write a dissector beside it, and open Wireshark.")
     ] = False,
-    count: Annotated[int, typer.Option("--count", "-c", help="End after so many packets.")] = 0,
-    seconds: Annotated[float, typer.Option("--seconds", help="End after so many seconds.")] = 0,
+    count: Annotated[int, typer.Option("--count", "-c", min=0, help="End after so many packets; 0: never.")] = 0,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            "--seconds", parser=in_seconds("--seconds"), metavar="SECONDS", help="End after those; 0: never."
+        ),
+    ] = 0,
     write: Annotated[str | None, typer.Option("--write", "-w", metavar="FILE", help="A pcap file as well.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Not only Raft's packets.")] = False,
 ) -> None:
@@ -80,7 +87,7 @@ def trace(
     wanted: Annotated[
         str, typer.Option("--filter", "-f", metavar="WHICH", help="raft, all, udp=PORT or host=ADDRESS.")
     ] = "all",
-    count: Annotated[int, typer.Option("--count", "-c", help="End after so many packets.")] = 0,
+    count: Annotated[int, typer.Option("--count", "-c", min=0, help="End after so many packets; 0: never.")] = 0,
 ) -> None:
     """Show packets' ways through a switch's program: parser, tables, entries, changes, drops.
 
@@ -90,6 +97,8 @@ def trace(
     from topo.views import trace
 
     if what.endswith((".p4", ".json")):
+        if count or wanted != "all":
+            raise UsageError("--filter and --count go with a switch, not with a program")
         raise typer.Exit(trace.offline([what, *context.args]))
     if context.args:
         raise UsageError(f"{context.args[0]} goes with a program, not with a switch: try --filter, --count")

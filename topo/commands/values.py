@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from topo.commands.numbers import seconds
 from topo.errors import UsageError
 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="HOST", help="Default: the first client host.")]
@@ -16,7 +17,9 @@ ToOption = Annotated[
 ClusterOption = Annotated[
     Path | None, typer.Option("--cluster", metavar="FILE", help="A cluster.yaml: no lab is needed.")
 ]
-TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Give up after that.")]
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", parser=seconds("--timeout"), metavar="SECONDS", help="Give up after that.")
+]
 GroupOption = Annotated[
     int | None, typer.Option("--group", metavar="ID", help="Default: the first that --to is part of.")
 ]

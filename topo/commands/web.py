@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from topo.commands.numbers import seconds as in_seconds
 from topo.errors import UsageError
 
 
@@ -22,7 +23,15 @@ def web(
         Path | None, typer.Option("--save", metavar="FILE", help="Write what the served page remembers; see `view`.")
     ] = None,
     silent: Annotated[bool, typer.Option("--silent", hidden=True)] = False,
-    seconds: Annotated[float, typer.Option("--seconds", min=0, help="With --save: only the last ones.")] = 0,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            "--seconds",
+            parser=in_seconds("--seconds"),
+            metavar="SECONDS",
+            help="With --save: only the last ones; 0: all.",
+        ),
+    ] = 0,
 ) -> None:
     """Show the running lab in a browser: see it, go back ten minutes, break and mend it.
 

@@ -27,8 +27,6 @@ def wait(text: str, count: int, seconds: float, shown: Shown) -> None:
     LabError if fewer came within ``seconds`` (0: there is no end), KeyboardInterrupt if Ctrl-C ended it before."""
     if not 1 <= count <= MOST_PACKETS:
         raise UsageError(f"--count {count}: choose 1 to {MOST_PACKETS}")
-    if not seconds >= 0:
-        raise UsageError(f"--timeout {seconds:g}: choose seconds, or 0 to wait without end")
     live = Live.find()
     wanted = filters.parse(text, live.topology)
     check_root("following packets")
