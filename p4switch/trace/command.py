@@ -97,6 +97,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m p4switch
     parser.add_argument("-I", dest="include", action="append", default=[], help="include folder for the compiler")
     parser.add_argument("-D", dest="define", action="append", default=[], help="NAME=VALUE for the compiler")
     options = parser.parse_args(arguments)
+    if options.json is None and not options.program.is_file():
+        print(f"trace: there is no file {options.program}", file=sys.stderr)
+        return 1
     if not options.hex and options.entries is None:
         parser.error("name a frame (--hex), or an STF file with packets (--entries)")
     try:

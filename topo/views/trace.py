@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def offline(words: Sequence[str]) -> int:
-    """Run ``python -m p4switch.trace`` with these words; returns its exit code."""
+    """Do what ``python -m p4switch.trace`` does with these words; returns its exit code."""
     from p4switch.trace import command as trace
 
-    return trace.main(words)
+    return trace.main(words, "switchraft trace")
 
 
 def live(switch: str, wanted: str, count: int) -> None:
