@@ -46,6 +46,22 @@ def test_all_words_must_hold_and_of_values_one(net: Lab, text: str, expected: bo
     assert fits(text, "h1", net.peer("h1", "h3", PEER)) is expected
 
 
+@pytest.mark.parametrize(
+    ("word", "most"),
+    [
+        ("term=-1", "18446744073709551615"),
+        (f"term={10**23}", "18446744073709551615"),
+        ("source=256", "255"),
+        ("group=65536", "65535"),
+        ("session=10000000000000000", "ffffffffffffffff"),
+    ],
+)
+def test_what_no_header_can_hold_is_not_waited_for(word: str, most: str) -> None:
+    name = word.partition("=")[0]
+    with pytest.raises(UsageError, match=f"--wait {word}: no packet has that {name}: it is from 0 to {most}$"):
+        parse(word, TRIANGLE)
+
+
 @pytest.mark.parametrize("flag", ["lazy", "no-steer"])
 def test_a_bit_with_two_names_is_asked_for_by_that_of_its_message(net: Lab, flag: str) -> None:
     bit = int(Flag.LAZY)

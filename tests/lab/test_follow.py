@@ -311,7 +311,7 @@ def test_the_page_opens_the_same_message_with_the_same_tables(lab: Lab, tmp_path
         (["--wait", "session=1234567", "--timeout", "0.3"], 1, "no packet with session=1234567 came within 0.3 s"),
         ([], 2, "name a request"),
         (["dance"], 2, "no client asks 'dance'"),
-        (["put", "key"], 2, "put takes another number of words"),
+        (["put", "key"], 2, "put takes KEY VALUE"),
         (["get", "key", "--count", "2"], 2, "--count goes with --wait"),
         (["get", "key", "--to", "h99"], 2, "unknown host"),
     ],

@@ -164,6 +164,9 @@ def _addresses(word: str, value: str, topology: Topology) -> frozenset[str]:
         raise UsageError(f"--wait {word}: an end is {known}, service, or an IPv4 address") from None
 
 
+_SMALL = {"source": 8, "target": 8, "group": 16}
+_BITS = 64
+"""Of a field of the header, unless it is one of the small ones."""
 _FIELDS = {"session": "log_term", "sequence": "index"}
 
 
@@ -173,6 +176,10 @@ def _number(word: str, name: str, value: str) -> Test:
     except ValueError:
         kind = "a hexadecimal number, as `switchraft capture` prints it" if name == "session" else "a number"
         raise UsageError(f"--wait {word}: {name} is {kind}") from None
+    most = (1 << _SMALL.get(name, _BITS)) - 1
+    if not 0 <= wanted <= most:
+        shown = f"{most:x}" if name == "session" else f"{most}"
+        raise UsageError(f"--wait {word}: no packet has that {name}: it is from 0 to {shown}")
     field = _FIELDS.get(name, name)
     return lambda one: one.header is not None and getattr(one.header, field) == wanted
 

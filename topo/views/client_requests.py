@@ -82,18 +82,19 @@ def get(key: str, stale_ms: int | None = None) -> ClientCall:
 def call_of(operation: str, operands: Sequence[str]) -> ClientCall:
     """What the command of this name asks: send VALUE, put KEY VALUE, get KEY, delete KEY; a value is JSON if it
     parses. Raises UsageError."""
-    known: Mapping[str, Callable[..., ClientCall]] = {
-        "send": lambda value: append(parse_text(value)),
-        "put": lambda key, value: put(key, parse_text(value)),
-        "get": get,
-        "delete": delete,
+    known: Mapping[str, tuple[str, Callable[..., ClientCall]]] = {
+        "send": ("VALUE", lambda value: append(parse_text(value))),
+        "put": ("KEY VALUE", lambda key, value: put(key, parse_text(value))),
+        "get": ("KEY", get),
+        "delete": ("KEY", delete),
     }
     if operation not in known:
         raise UsageError(f"no client asks {operation!r}: choose {', '.join(known)}")
-    try:
-        return known[operation](*operands)
-    except TypeError:
-        raise UsageError(f"{operation} takes another number of words than {len(operands)}") from None
+    form, make = known[operation]
+    if len(operands) != len(form.split()):
+        words = "1 word" if form.count(" ") == 0 else f"{len(form.split())} words"
+        raise UsageError(f"{operation} takes {form}: {words}, not {len(operands)}")
+    return make(*operands)
 
 
 def require_leases(cluster: Path | None) -> None:
