@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -315,6 +317,41 @@ def test_mistakes_are_one_line(tmp_path: Path, words: tuple[str, ...], code: int
     assert done.returncode == code
     (line,) = done.stderr.splitlines()
     assert line.startswith("switchraft: ") and told in line
+
+
+def test_a_socket_that_nobody_answers_is_named(tmp_path: Path) -> None:
+    for path in (Path("/nonexist"), tmp_path / "control.sock"):
+        done = forked.run("topo.cli", "metrics", "--once", "--node", str(path))
+        (line,) = done.stderr.splitlines()
+        assert done.returncode == 1 and line.startswith(f"switchraft: node at {path} does not answer: ")
+        name = path.parent.name or path
+        assert f'switchraft_node_up{{node="{name}"}} 0.0' in done.stdout
+
+
+def test_who_answers_and_is_no_node_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "controller.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+
+        def answer() -> None:
+            with listening.accept()[0] as asked:
+                asked.recv(65536)
+                asked.sendall(b'{"ok": true, "switches": {}, "groups": []}\n')
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        done = forked.run("topo.cli", "metrics", "--once", "--node", str(path))
+        answering.join()
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"switchraft: {path} is no node's control socket: what answers there is no node\n",
+    )
+
+
+def test_nodes_whose_folders_have_one_name_are_told_apart(tmp_path: Path) -> None:
+    sockets = [tmp_path / lab / "h1" / "control.sock" for lab in "ab"]
+    assert set(asyncio.run(Nodes(sockets).look(0.1)).nodes) == set(map(str, sockets))
 
 
 def test_where_the_extra_is_not_installed_that_is_said(tmp_path: Path) -> None:

@@ -79,11 +79,12 @@ class Exporter:
         )
 
 
-async def text(gatherer: Gatherer, timeout_s: float = TIMEOUT_S) -> str:
-    """One look, in Prometheus' text format."""
+async def text(gatherer: Gatherer, timeout_s: float = TIMEOUT_S) -> tuple[str, list[str]]:
+    """One look, in Prometheus' text format, and a line for each that did not answer."""
     _make_room()
     try:
-        return exposition.generate_latest(await Exporter(gatherer, timeout_s).samples()).decode()
+        seen = await gatherer.look(timeout_s)
+        return exposition.generate_latest(samples(seen)).decode(), seen.failures
     finally:
         await gatherer.close()
 

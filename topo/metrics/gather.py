@@ -50,14 +50,15 @@ class Nodes:
     """Nodes by their control sockets, wherever they run on this machine."""
 
     def __init__(self, sockets: Sequence[Path]) -> None:
-        """A node's name is its folder's."""
-        self._sockets = {path.absolute().parent.name: path for path in sockets}
+        """A node's name is its folder's, or its socket's path where that tells it from no other."""
+        folders = [path.absolute().parent.name for path in sockets]
+        self._sockets = {
+            folder if folder and folders.count(folder) == 1 else str(path): path
+            for folder, path in zip(folders, sockets, strict=True)
+        }
 
     async def look(self, timeout_s: float) -> Seen:
-        asked = {
-            name: (lambda path=path, name=name: ask_node_at(name, path, STATUS, timeout_s))
-            for name, path in self._sockets.items()
-        }
+        asked = {name: (lambda path=path: _node_at(path, timeout_s)) for name, path in self._sockets.items()}
         return Seen(await _ask_all(asked))
 
     async def close(self) -> None:
@@ -120,6 +121,14 @@ class Lab:
             return counts
 
         return dict(zip(self._readers, await asyncio.gather(*map(read, self._readers)), strict=True))
+
+
+def _node_at(path: Path, timeout_s: float) -> Json:
+    """What a node says at its control socket. Raises LabError, also where somebody else answers."""
+    said = ask_node_at(f"at {path}", path, STATUS, timeout_s)
+    if "uptime_s" not in said or "groups" not in said:
+        raise LabError(f"{path} is no node's control socket: what answers there is no node")
+    return said
 
 
 def _node(live: Live, name: str, timeout_s: float) -> Callable[[], Json]:

@@ -40,9 +40,19 @@ def run(listen: str, sockets: Sequence[Path], timeout_s: float, once: bool) -> N
         Live.find()
     gatherer: gather.Gatherer = gather.Nodes(sockets) if sockets else gather.Lab()
     if once:
-        sys.stdout.write(asyncio.run(exporter.text(gatherer, timeout_s)))
+        _print(*asyncio.run(exporter.text(gatherer, timeout_s)), named=bool(sockets))
     else:
         asyncio.run(exporter.serve(gatherer, host, port, timeout_s))
+
+
+def _print(text: str, failures: Sequence[str], named: bool) -> None:
+    """Raises LabError where nodes that were named do not answer; in a lab some may be down."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    if named and failures:
+        raise LabError("; ".join(failures))
+    for line in failures:
+        print(line, file=sys.stderr)
 
 
 def _address(listen: str) -> tuple[str, int]:
