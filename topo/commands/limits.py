@@ -25,6 +25,6 @@ def limit(
     from topo.views import limits
 
     if host is not None and rate is not None:
-        limits.change(host, rate)
+        limits.change(host, rate, as_json)
     else:
         limits.show(host, as_json)

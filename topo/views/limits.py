@@ -11,8 +11,8 @@ from topo.views import counters
 from topo.views.output import print_json
 
 
-def change(host: str, rate: str) -> None:
-    """Set a host's limit or take it away, and say so. Raises UsageError, LabError."""
+def change(host: str, rate: str, as_json: bool) -> None:
+    """Set a host's limit or take it away, and say so; in JSON null is no limit. Raises UsageError, LabError."""
     live = Live.find()
     try:
         per_second = parse(rate)
@@ -20,6 +20,9 @@ def change(host: str, rate: str) -> None:
         raise UsageError(f"{error}") from None
     live.topology.host(host)
     live.ask_controller({"cmd": "limit", "host": host, "per_second": per_second})
+    if as_json:
+        print_json({host: {"per_second": per_second}})
+        return
     print(f"{host}: {'no limit' if per_second is None else f'{per_second}/s'}")
 
 
