@@ -348,7 +348,12 @@ class Recording:
 
 def read(file: Path) -> Recording:
     """A recording, every event of it checked. Raises RecordingError."""
-    lines = _lines(file)
+    header, events = _checked(file, _lines(file))
+    return Recording(header, events)
+
+
+def _checked(file: Path, lines: Iterator[Any]) -> tuple[Mapping[str, Any], list[Event]]:
+    """Header and events. Raises RecordingError."""
     header = next(lines, None)
     wrong = fault_of_header(header)
     if wrong:
@@ -362,17 +367,62 @@ def read(file: Path) -> Recording:
         last = event["t"]
         events.append(event)
     assert isinstance(header, dict)
-    return Recording(header, events)
+    return header, events
 
 
-def read_header(file: Path) -> Mapping[str, Any]:
-    """The first line alone. Raises RecordingError."""
-    header = next(_lines(file), None)
-    wrong = fault_of_header(header)
-    if wrong:
-        raise RecordingError(f"{file} is no recording: {wrong}")
-    assert isinstance(header, dict)
-    return header
+def whole(file: Path) -> tuple[bytes, int]:
+    """A recording as gzip packs it, every event of it checked, and 0; of one whose last line alone is cut, as that of
+    a run that was killed, what is before that line, and the line's number. Raises RecordingError."""
+    packed = _packed(file)
+    text, ends = _unpacked(file, packed)
+    lines = text.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    last_is_whole = bool(lines) and _is_json(lines[-1])
+    cut = 0 if ends and last_is_whole else len(lines) + last_is_whole
+    kept = lines[: cut - 1] if cut else lines
+    _checked(file, _parsed(file, kept))
+    return (gzip.compress(b"\n".join(kept) + b"\n", mtime=0), cut) if cut else (packed, 0)
+
+
+def _packed(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise RecordingError(f"{file}: {error.strerror or error}") from None
+
+
+def _unpacked(file: Path, packed: bytes) -> tuple[bytes, bool]:
+    """What a file of gzip holds, and whether it is there to its end. Raises RecordingError."""
+    if packed[:2] != b"\x1f\x8b":
+        raise RecordingError(f"{file} is no recording: it is not compressed with gzip")
+    text, ends, rest = b"", True, packed
+    try:
+        while rest:
+            unpacking = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+            text += unpacking.decompress(rest)
+            ends, rest = unpacking.eof, unpacking.unused_data.lstrip(b"\0")
+    except zlib.error:
+        number = len(text.splitlines())
+        raise RecordingError(f"{file} is damaged after line {number}: record it again") from None
+    return text, ends
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _parsed(file: Path, lines: Iterable[bytes]) -> Iterator[Any]:
+    number = 0
+    try:
+        for number, line in enumerate(lines, start=1):  # noqa: B007
+            yield json.loads(line)
+    except ValueError:
+        raise RecordingError(f"{file}, line {number}: no JSON") from None
 
 
 def _lines(file: Path) -> Iterator[Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,6 +61,58 @@ def test_a_recording_that_finds_no_room_is_named() -> None:
     (line,) = finished.stderr.splitlines()
     assert finished.returncode == 1
     assert line == "switchraft: /dev/full: No space left on device: make room there, or choose another place"
+
+
+HEAD = b'{"format":"switchraft recording","version":1,"title":"t","source":"s","network":{},"program":null}\n'
+NOTE = b'{"t":1,"k":"note","who":"h1","text":"starts"}\n'
+CUT_TEXTS = (HEAD + NOTE + b'{"t":1', HEAD + NOTE + b'{"t":1\n')
+
+
+def written(file: Path, html: Path) -> tuple[int, str, str]:
+    """Exit code and complaint of `view --html`, and the run in the page."""
+    finished = switchraft("view", str(file), "--html", str(html))
+    if not html.exists():
+        return finished.returncode, finished.stderr, ""
+    found = re.search(r'id="run">([^<]*)<', html.read_text(encoding="utf-8"))
+    assert found
+    packed = base64.b85decode(found[1].translate(str.maketrans(",.", "<&")))
+    return finished.returncode, finished.stderr, gzip.decompress(packed).decode()
+
+
+@pytest.mark.parametrize("text", CUT_TEXTS)
+def test_of_a_recording_whose_last_line_is_cut_the_rest_is_shown(text: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "cut.rec"
+    file.write_bytes(gzip.compress(text))
+    code, told, run = written(file, tmp_path / "cut.html")
+    assert (code, run) == (0, (HEAD + NOTE).decode())
+    assert told == f"switchraft: {file} is cut short in line 3; what is before that is shown\n"
+
+
+def test_of_a_recording_whose_run_was_killed_what_there_is_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "killed.rec"
+    notes = b"".join(NOTE.replace(b"starts", os.urandom(20).hex().encode()) for _ in range(1000))
+    whole = gzip.compress(HEAD + notes)
+    file.write_bytes(whole[: len(whole) // 2])
+    code, told, run = written(file, tmp_path / "killed.html")
+    lines = run.splitlines()
+    assert code == 0 and (HEAD + notes).decode().startswith(run) and 100 < len(lines) < 1000
+    assert told == f"switchraft: {file} is cut short in line {len(lines) + 1}; what is before that is shown\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (HEAD + b'{"t":"x","k":"nope"}\n', ", line 2: its time t is no number of microseconds"),
+        (HEAD + NOTE + b'{"t":1,"k":"nope"}\n' + NOTE, ", line 3: there is no kind 'nope'"),
+        (HEAD + b'{"t":1\n' + NOTE, ", line 2: no JSON"),
+        (HEAD[:30], " is no recording: it does not begin as a switchraft recording does"),
+        (b"", " is no recording: it does not begin as a switchraft recording does"),
+    ],
+)
+def test_a_damaged_recording_is_named_with_its_line(text: bytes, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "damaged.rec"
+    file.write_bytes(gzip.compress(text))
+    assert written(file, tmp_path / "damaged.html") == (1, f"switchraft: {file}{told}\n", "")
 
 
 def test_view_serves_the_page_and_the_recording_on_loopback(recorded: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,14 +23,22 @@ def view(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="On loopback; 0: any that is free.")] = 0,
 ) -> None:
     """Show a recorded run in a browser: stop it, go back, look into every packet."""
+    import tempfile
+
     from web import one_file, recording, server
 
-    recording.read_header(file)
-    if html is not None:
-        one_file.write(file, html)
-        print(f"{html}: {html.stat().st_size / 1e6:.1f} MB; open it in any browser")
-        return
-    server.serve(file, port)
+    packed, cut = recording.whole(file)
+    with tempfile.TemporaryDirectory(prefix="switchraft-") as folder:
+        shown = file
+        if cut:
+            print(f"switchraft: {file} is cut short in line {cut}; what is before that is shown", file=sys.stderr)
+            shown = Path(folder) / "run.rec"
+            shown.write_bytes(packed)
+        if html is not None:
+            one_file.write(shown, html)
+            print(f"{html}: {html.stat().st_size / 1e6:.1f} MB; open it in any browser")
+            return
+        server.serve(shown, port)
 
 
 @contextmanager
