@@ -15,6 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of switchraft.")
     commands = parser.add_subparsers(dest="command", required=True)
     from bench import figures
+    from bench.arguments import count
     from bench.consensus import accel, bulk, catchup, commit, core, failover, limit, lossy, metrics
     from bench.open import curve
     from bench.reads import compare
@@ -52,7 +53,7 @@ def main() -> int:
     recovery = commands.add_parser("recovery", help="how fast the lab works again after what breaks (needs root)")
     recovery.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     recovery.add_argument("--compiler", choices=("p4c", "p4compiler"))
-    recovery.add_argument("--rounds", type=int, default=3, help="of all cases; the median is shown")
+    recovery.add_argument("--rounds", type=count, default=3, help="of all cases; the median is shown")
     switch.add_arguments(
         commands.add_parser("switch", help="P4 switches, a bridge and a bare forwarder side by side (needs root)")
     )

@@ -23,6 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import record
+from bench.arguments import count
+from bench.arguments import seconds as in_seconds
 from bench.consensus import grounds
 from bench.consensus.commit import lengths_of, numbers, sizes
 from bench.consensus.grounds import Ground, Timing
@@ -127,8 +129,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", type=numbers, default=[3, 5, 7, 9], metavar="N[,N]", help="3, 5, 7, 9")
     parser.add_argument("--size", type=sizes, default=[64, 8192, 65536], metavar="BYTES[,BYTES]")
     parser.add_argument("--outstanding", type=numbers, default=[1, 64], metavar="N[,N]", help="on their way")
-    parser.add_argument("--pairs", type=int, default=15, help="of stretches of load, with the feature and without")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each stretch")
+    parser.add_argument("--pairs", type=count, default=15, help="of stretches of load, with the feature and without")
+    parser.add_argument("--seconds", type=in_seconds, default=3.0, help="of each stretch")
     parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     parser.add_argument("--json", action="store_true", help="every stretch's figures, for programs")
 
@@ -136,9 +138,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """The exit code says whether it could be measured, not what came of it."""
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
-    if options.pairs < 1 or not options.seconds > 0:
-        print("bench: --pairs: at least 1; --seconds: more than 0", file=sys.stderr)
-        return 2
     found: dict[Case, Pairs] = {}
     try:
         run(options, found, progress.print)

@@ -18,10 +18,13 @@ import time
 from typing import Any
 
 from bench import record
+from bench.arguments import real
+from bench.arguments import seconds as in_seconds
 from bench.consensus.catchup import Rate, has_caught_up
 from bench.consensus.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, load, show
 from hosts.client.blocking import Client
 from hosts.service.values import MAX_LARGE_BYTES
+from p4switch.options import whole
 
 MIB = 1 << 20
 PROCESS_MIB = 128
@@ -41,19 +44,20 @@ SHARE = 1.3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--value-mib", type=int, default=64)
-    parser.add_argument("--snapshot-gib", type=float, default=1.0)
-    parser.add_argument("--part-kib", type=int, default=1024, help="of each of the values that make up the snapshot")
-    parser.add_argument("--seconds", type=float, default=3.0, help="for which a rate of small values is measured")
+    parser.add_argument("--value-mib", type=whole(1, MAX_LARGE_BYTES // MIB), default=64)
+    parser.add_argument("--snapshot-gib", type=real(0.001, 1024), default=1.0)
+    parser.add_argument(
+        "--part-kib", type=whole(1, 1 << 20), default=1024, help="of each of the values that make up the snapshot"
+    )
+    parser.add_argument(
+        "--seconds", type=in_seconds, default=3.0, help="for which a rate of small values is measured"
+    )
     parser.add_argument("--folder", help="where the nodes write (default: the temporary folder)")
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def main(options: argparse.Namespace) -> int:
     """The exit code is 1 if something did not arrive, or took too much memory."""
-    if not 0 < options.value_mib * MIB <= MAX_LARGE_BYTES:
-        print(f"bench: --value-mib is 1 to {MAX_LARGE_BYTES // MIB}: no value is larger", file=sys.stderr)
-        return 2
     try:
         size = round(options.snapshot_gib * (1 << 30))
         figures = run(options.value_mib * MIB, size, options.part_kib << 10, options.folder, seconds=options.seconds)

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench import record
+from bench.arguments import count
+from bench.arguments import seconds as in_seconds
 from bench.consensus.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, load, show
 
 MOST_DROP = 0.20
@@ -28,12 +30,14 @@ DISK_SLACK_BYTES = 96 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--entries", type=int, default=100_000, help="for which the node is away")
-    parser.add_argument("--outstanding", type=int, default=64)
-    parser.add_argument("--value-bytes", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=5.0, help="for which the rate with all three is measured")
-    parser.add_argument("--snapshot-entries", type=int, help="as in the cluster file (default: the default there)")
-    parser.add_argument("--rounds", type=int, default=5, help="clusters, of which the median is shown")
+    parser.add_argument("--entries", type=count, default=100_000, help="for which the node is away")
+    parser.add_argument("--outstanding", type=count, default=64)
+    parser.add_argument("--value-bytes", type=count, default=64)
+    parser.add_argument(
+        "--seconds", type=in_seconds, default=5.0, help="for which the rate with all three is measured"
+    )
+    parser.add_argument("--snapshot-entries", type=count, help="as in the cluster file (default: the default there)")
+    parser.add_argument("--rounds", type=count, default=5, help="clusters, of which the median is shown")
     parser.add_argument("--folder", help="where the nodes write (default: the temporary folder)")
     parser.add_argument("--json", action="store_true", help="for programs")
 

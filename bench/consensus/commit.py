@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import record
+from bench.arguments import count
+from bench.arguments import seconds as in_seconds
 from bench.consensus import etcd, grounds, pysyncobj
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.pysyncobj import PySyncObj
@@ -92,10 +94,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check-perf", choices=("s", "m", "l", "xl"), help="run `etcdctl check perf`, too (a minute)"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="alternating runs, of which the median is shown")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each run")
+    parser.add_argument("--rounds", type=count, default=5, help="alternating runs, of which the median is shown")
+    parser.add_argument("--seconds", type=in_seconds, default=3.0, help="of each run")
     parser.add_argument(
-        "--at-most", type=float, default=60.0, metavar="SECONDS", help="of a run whose values are slow to be answered"
+        "--at-most",
+        type=in_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="of a run whose values are slow to be answered",
     )
     parser.add_argument(
         "--mtu",

@@ -15,10 +15,12 @@ from collections import deque
 from collections.abc import Callable
 
 from bench import record
+from bench.arguments import count
 from bench.plot import Series
 from hosts.raft.config import Config
 from hosts.raft.core import Raft, Role
 from hosts.raft.message import HardState, Message
+from p4switch.options import whole
 
 MEMBERS = frozenset({1, 2, 3})
 WARM_UP = 50
@@ -97,10 +99,10 @@ def run(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--entries", type=int, default=200_000, help="in each run")
-    parser.add_argument("--batch", type=int, default=64, help="entries proposed at a time")
-    parser.add_argument("--size", type=int, default=64, metavar="BYTES", help="of an entry's data")
-    parser.add_argument("--rounds", type=int, default=5, help="of which the median is shown")
+    parser.add_argument("--entries", type=count, default=200_000, help="in each run")
+    parser.add_argument("--batch", type=count, default=64, help="entries proposed at a time")
+    parser.add_argument("--size", type=whole(0, 8 << 20), default=64, metavar="BYTES", help="of an entry's data")
+    parser.add_argument("--rounds", type=count, default=5, help="of which the median is shown")
     parser.add_argument("--json", action="store_true", help="every run's figure, for programs")
 
 

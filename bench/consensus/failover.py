@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import record
+from bench.arguments import A_DAY_S, count, real
 from bench.consensus import etcd, grounds
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.systems import Etcd, Switchraft, System
@@ -204,7 +205,7 @@ def milliseconds(text: str) -> tuple[int, int]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kills", type=int, default=20, help="of the leader, for each system and setting")
+    parser.add_argument("--kills", type=count, default=20, help="of the leader, for each system and setting")
     parser.add_argument("--without-etcd", action="store_true")
     parser.add_argument(
         "--hints",
@@ -214,7 +215,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--without-hints", dest="hints", action="store_const", const="none", help="--hints none")
     parser.add_argument("--cut", action="store_true", help="the leader's host is cut off instead (needs the lab)")
-    parser.add_argument("--load-minutes", type=float, default=0.0, help="then full load for so long: no elections?")
+    parser.add_argument(
+        "--load-minutes", type=real(0, A_DAY_S / 60), default=0.0, help="then full load for so long: no elections?"
+    )
     parser.add_argument(
         "--stop",
         type=milliseconds,
@@ -222,9 +225,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --load-minutes: the leader's process is stopped for so many milliseconds, once in a second or so",
     )
     usual, ours = Timing(), "of this project's members"
-    parser.add_argument("--heartbeat", type=int, default=usual.heartbeat, metavar="MS", help=ours)
-    parser.add_argument("--election-timeout", type=int, default=usual.election_timeout, metavar="MS", help=ours)
-    parser.add_argument("--outstanding", type=int, default=256, help="requests on their way, under load")
+    parser.add_argument("--heartbeat", type=count, default=usual.heartbeat, metavar="MS", help=ours)
+    parser.add_argument("--election-timeout", type=count, default=usual.election_timeout, metavar="MS", help=ours)
+    parser.add_argument("--outstanding", type=count, default=256, help="requests on their way, under load")
     parser.add_argument("--loopback", action="store_true", help="no lab, no switches: 127.0.0.x; needs no root")
     parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     parser.add_argument("--json", action="store_true", help="every kill's figure, for programs")

@@ -27,6 +27,8 @@ from typing import Any
 from rich.console import Console
 
 from bench import record
+from bench.arguments import count
+from bench.arguments import seconds as in_seconds
 from bench.consensus import grounds
 from bench.consensus.grounds import Ground, Timing
 from bench.consensus.loopback import show
@@ -77,11 +79,11 @@ class Three:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pairs", type=int, default=12, help="of stretches of time")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each stretch")
-    parser.add_argument("--flood", type=int, default=20_000, metavar="PER_SECOND", help="datagrams from h11")
-    parser.add_argument("--limit", type=int, default=500, metavar="PER_SECOND", help="requests that h11 may send")
-    parser.add_argument("--outstanding", type=int, default=4, help="of the other client")
+    parser.add_argument("--pairs", type=count, default=12, help="of stretches of time")
+    parser.add_argument("--seconds", type=in_seconds, default=4.0, help="of each stretch")
+    parser.add_argument("--flood", type=count, default=20_000, metavar="PER_SECOND", help="datagrams from h11")
+    parser.add_argument("--limit", type=count, default=500, metavar="PER_SECOND", help="requests that h11 may send")
+    parser.add_argument("--outstanding", type=count, default=4, help="of the other client")
     parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     parser.add_argument("--json", action="store_true", help="every round's figures, for programs")
 
@@ -89,9 +91,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """The exit code is 1 if the median is above MOST."""
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
-    if min(options.pairs, options.flood, options.limit) < 1 or options.seconds <= 0:
-        print("bench: --pairs, --flood, --limit and --seconds: at least 1", file=sys.stderr)
-        return 2
     try:
         rounds = run(options, progress.print)
     except (LabError, UsageError) as error:

@@ -12,11 +12,13 @@ import time
 from typing import Any
 
 from bench import record
+from bench.arguments import count, real
 from bench.consensus.bulk import content
 from bench.consensus.loopback import MEMBERS, PATIENCE_S, Loopback, Stuck, show
 from bench.consensus.path import Quality, newreno_bytes_per_s
 from bench.consensus.proxy import OverPaths
 from bench.consensus.window import cpu_s
+from p4switch.options import whole
 
 LEAST_SHARE = 0.5
 HEADERS = 100
@@ -28,15 +30,15 @@ class LossyLoopback(OverPaths, Loopback):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--values", type=int, default=16)
-    parser.add_argument("--size", type=int, default=1 << 20, help="bytes of a value")
-    parser.add_argument("--outstanding", type=int, default=4, help="values on their way")
-    parser.add_argument("--loss", type=float, default=5.0, help="per cent of datagrams, each way")
-    parser.add_argument("--twice", type=float, default=5.0, help="per cent that come twice")
-    parser.add_argument("--overtaken", type=float, default=5.0, help="per cent that come 5 ms late")
-    parser.add_argument("--delay-ms", type=float, default=20.0, help="each way")
-    parser.add_argument("--largest", type=int, default=1500, help="bytes of the largest IPv4 packet")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--values", type=count, default=16)
+    parser.add_argument("--size", type=count, default=1 << 20, help="bytes of a value")
+    parser.add_argument("--outstanding", type=count, default=4, help="values on their way")
+    parser.add_argument("--loss", type=real(0, 100), default=5.0, help="per cent of datagrams, each way")
+    parser.add_argument("--twice", type=real(0, 100), default=5.0, help="per cent that come twice")
+    parser.add_argument("--overtaken", type=real(0, 100), default=5.0, help="per cent that come 5 ms late")
+    parser.add_argument("--delay-ms", type=real(0, 60_000), default=20.0, help="each way")
+    parser.add_argument("--largest", type=whole(576, 65_535), default=1500, help="bytes of the largest IPv4 packet")
+    parser.add_argument("--seed", type=whole(0), default=1)
     parser.add_argument("--folder", help="where the nodes write (default: the temporary folder)")
     parser.add_argument("--json", action="store_true", help="for programs")
 

@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import record
+from bench.arguments import count
+from bench.arguments import seconds as in_seconds
 from bench.consensus import grounds
 from bench.consensus.accel import Pairs
 from bench.consensus.commit import numbers
@@ -91,18 +93,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", type=numbers, default=[3, 5], metavar="N[,N]", help="3, 5")
     parser.add_argument("--reads", type=numbers, default=[100, 90], metavar="N[,N]", help="in percent of operations")
     parser.add_argument("--outstanding", type=numbers, default=[64], metavar="N[,N]", help="on their way")
-    parser.add_argument("--pairs", type=int, default=7, help="of stretches of load, with the feature and without")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each stretch")
-    parser.add_argument("--clients", type=int, default=200, help="that ask a follower's address, each way")
+    parser.add_argument("--pairs", type=count, default=7, help="of stretches of load, with the feature and without")
+    parser.add_argument("--seconds", type=in_seconds, default=3.0, help="of each stretch")
+    parser.add_argument("--clients", type=count, default=200, help="that ask a follower's address, each way")
     parser.add_argument("--switch", default="embedded", choices=("auto", "bmv2", "embedded"))
     parser.add_argument("--json", action="store_true", help="every stretch's figures, for programs")
 
 
 def main(options: argparse.Namespace) -> int:
     """The exit code is 1 if a median misses its bar."""
-    if options.pairs < 1 or not options.seconds > 0 or options.clients < 1:
-        print("bench: --pairs and --clients: at least 1; --seconds: more than 0", file=sys.stderr)
-        return 2
     found = Found()
     try:
         run(options, found, Console(stderr=True, highlight=False, soft_wrap=True).print)

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import record
+from bench.arguments import count
+from bench.arguments import seconds as in_seconds
 from bench.switch import devices, measure, updates, workload
 from bench.switch.devices import BenchError, Running
 from bench.switch.measure import USUAL, Lengths, Traffic
@@ -214,7 +216,7 @@ def as_json(results: Results) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=5, help="alternating runs, of which the median is shown")
+    parser.add_argument("--rounds", type=count, default=5, help="alternating runs, of which the median is shown")
     parser.add_argument(
         "--device",
         action="append",
@@ -222,18 +224,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only these; may be repeated",
     )
     parser.add_argument(
-        "--size", type=int, action="append", help="bytes of UDP payload, 64 or more (default: 64 and 1400)"
+        "--size", type=count, action="append", help="bytes of UDP payload, 64 or more (default: 64 and 1400)"
     )
-    parser.add_argument("--mtu", type=int, default=1500, help="of all interfaces (default: %(default)s)")
+    parser.add_argument("--mtu", type=count, default=1500, help="of all interfaces (default: %(default)s)")
     parser.add_argument("--no-tables", action="store_true", help="leave out table sizes and table updates")
     parser.add_argument(
         "--trial",
-        type=float,
+        type=in_seconds,
         default=USUAL.trial,
         metavar="SECONDS",
         help="length of one trial; the usual one is %(default)s",
     )
-    parser.add_argument("--at-most", type=float, default=2400.0, metavar="SECONDS", help="start no run after these")
+    parser.add_argument(
+        "--at-most", type=in_seconds, default=2400.0, metavar="SECONDS", help="start no run after these"
+    )
     parser.add_argument("--json", action="store_true", help="every run's figures, for programs")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the rates")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave programs, frames and logs here")

@@ -123,8 +123,8 @@ def test_table_and_bars_show_both_ways() -> None:
         ("--outstanding 0", "0: whole numbers from 1 on"),
         ("--size=-5", "-5: whole numbers from 1 on"),
         ("--size 8388609", "a value has 1 to"),
-        ("--pairs 0", "--pairs: at least 1"),
-        ("--seconds nan", "--seconds: more than 0"),
+        ("--pairs 0", "--pairs: 0 is not a whole number from 1"),
+        ("--seconds nan", "--seconds: nan is not a number from 0.01"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(

@@ -34,8 +34,9 @@ def test_a_large_value_and_a_snapshot_arrive() -> None:
 def test_a_value_larger_than_any_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     bulk.add_arguments(parser)
-    assert bulk.main(parser.parse_args(["--value-mib", "65"])) == 2
-    assert capsys.readouterr().err == "bench: --value-mib is 1 to 64: no value is larger\n"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--value-mib", "65"])
+    assert "--value-mib: 65 is not a whole number from 1 to 64" in capsys.readouterr().err
 
 
 def test_a_node_that_was_away_catches_up_by_snapshot() -> None:
