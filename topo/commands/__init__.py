@@ -7,4 +7,5 @@ values                                    what clients do
 simulator, soaks                          runs under faults
 view, web                                 in a browser
 exercises, lessons                        the course
+numbers                                   what options take that are numbers
 """
