@@ -6,5 +6,6 @@ codegen/, runtime/      the program as C, and the C that is the same for all pro
 pipeline/               a loaded program: entries in, packets through `step`
 p4runtime/              the server around it
 options, run            ``python -m p4switch``, with simple_switch_grpc's flags
+modules                 how to start these, whatever the current folder holds
 stf/, trace/            packet tests without a network; a packet's way through a program
 """

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from p4switch.errors import PipelineError
+from p4switch.modules import run_module
 from p4switch.pipeline.entities import (
     Entry,
     EntryAction,
@@ -460,7 +461,7 @@ def _match(key: KeyField, text: str | None) -> Match:
 
 def compile_p4(program: Path, folder: Path, options: Sequence[str]) -> Path:
     """Run p4compiler. Raises StfError with its first error."""
-    command = [sys.executable, "-m", "p4compiler", str(program), "-o", str(folder), *options]
+    command = [*run_module("p4compiler"), str(program), "-o", str(folder), *options]
     done = subprocess.run(command, capture_output=True, text=True)
     result = folder / f"{program.stem}.json"
     if done.returncode or not result.exists():

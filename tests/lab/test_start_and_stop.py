@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from p4switch.modules import run_module
 from tests.lab.conftest import PATIENCE_S, Shell, nothing_left, wait
 from tests.topo.standin import EMBEDDED, simple_switch_grpc
 from topo import paths, topology
 from topo.lab import program, record
-from topo.lab.modules import run_module
 from topo.lab.namespace import on_host
 from topo.lab.process import Process, end, readable, with_token
 from topo.lab.record import Record

@@ -224,12 +224,18 @@ def test_command_line(build_cache: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert usage.value.code == 2
 
 
-def test_a_program_is_compiled_first(build_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_program_is_compiled_first(
+    build_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("argparse", "p4compiler"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not the module that was meant')")
+    monkeypatch.chdir(tmp_path)
     source, test = tmp_path / "wrong.p4", tmp_path / "t.stf"
     source.write_text("parser (\n")
     test.write_text("wait\n")
     assert stf.main([str(source), str(test), "--cache", str(build_cache)]) == 1
-    assert "does not compile" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "expected a name for the parser" in told and "not the module" not in told
 
 
 @pytest.mark.parametrize(

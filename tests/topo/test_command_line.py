@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from p4switch.modules import run_module
 from tests import forked
 from topo import paths
-from topo.lab.modules import run_module
 
 COMMANDS = [
     "lab",

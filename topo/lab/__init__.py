@@ -2,7 +2,7 @@
 
 lab              Mininet, switches, controller and nodes, from start to stop
 options          what it is asked for
-supervisor       the process that owns it, with a `prompt` or detached; `modules` start as this checkout has them
+supervisor       the process that owns it, with a `prompt` or detached
 server           its socket: what changes a running lab comes through here
 fabric, links, namespace, interface_alias
                  the network: hosts, switches, links and their cuts

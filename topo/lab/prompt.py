@@ -10,8 +10,8 @@ import sys
 from mininet.cli import CLI
 from mininet.log import setLogLevel
 
+from p4switch.modules import run_module
 from topo.lab.lab import Lab
-from topo.lab.modules import run_module
 
 BANNER = """
 The lab is up. Some things to try (`help` lists Mininet's own commands, `raft --help` the lab's):

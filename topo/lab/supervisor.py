@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from types import FrameType
 
+from p4switch.modules import run_module
 from topo import paths, topology
 from topo.errors import LabError
 from topo.lab import switches
 from topo.lab.lab import Lab
-from topo.lab.modules import run_module
 from topo.lab.options import Options
 from topo.lab.server import Server
 from topo.root import check_root
