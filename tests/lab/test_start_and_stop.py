@@ -318,7 +318,8 @@ def test_the_prompt(shell: Shell) -> None:
     nothing_left(token)
 
 
-def test_ctrl_c_while_it_starts(shell: Shell) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_end_while_it_starts(shell: Shell, number: signal.Signals) -> None:
     starting = subprocess.Popen(
         [sys.executable, "-m", "topo.cli", "lab"],
         env={**os.environ, "SWITCHRAFT_BUILD": str(shell.build)},
@@ -332,10 +333,10 @@ def test_ctrl_c_while_it_starts(shell: Shell) -> None:
     wait("beginning", lambda: record.load() is not None)
     begun = record.load()
     assert begun is not None
-    starting.send_signal(signal.SIGINT)
+    starting.send_signal(number)
     _, stderr = starting.communicate(timeout=PATIENCE_S)
-    assert starting.returncode != 0
-    assert "Traceback" not in stderr
+    assert starting.returncode == 1
+    assert "nothing is left behind" in stderr.splitlines()[-1] and "Traceback" not in stderr
     nothing_left(begun.token)
 
 

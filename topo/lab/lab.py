@@ -324,7 +324,7 @@ class Lab:
             what = f"{child.kind} {child.name}" if child.kind != child.name else child.name
             if action == "start":
                 if child.process is not None:
-                    raise LabError(f"{what} runs already")
+                    raise LabError(f"{what} is paused: resume it" if child.paused else f"{what} runs already")
                 child.start()
             elif child.process is None:
                 raise LabError(f"{what} does not run: {child.obituary()}")
@@ -335,7 +335,7 @@ class Lab:
             elif action == "resume":
                 child.resume()
             else:
-                raise UsageError(f"unknown action {action!r}: choose kill, start, pause or resume")
+                raise UsageError(f"unknown action {action!r}: choose kill, start, restart, pause or resume")
             self.write_record()
         done = {"kill": "killed", "start": "started", "pause": "paused", "resume": "resumed"}[action]
         if action != "start":

@@ -65,13 +65,17 @@ def in_foreground(options: Options) -> None:
     """Run the lab until its prompt is left."""
     from topo.lab.prompt import Prompt
 
+    serves = False
     try:
         with running(options, print_line) as lab:
+            serves = True
             Prompt(lab)
             print("Ending the lab")
     except KeyboardInterrupt:
         raise LabError("interrupted; nothing is left behind") from None
     except Asked:
+        if not serves:
+            raise LabError("asked to end while the lab started; nothing is left behind") from None
         print("\nThe lab was asked to end and has ended", flush=True)
 
 
