@@ -69,5 +69,7 @@ def test_table_and_bars_show_both_ways() -> None:
 
 def test_impossible_numbers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["bench", "read", "--pairs", "0"])
-    assert bench() == 2
+    with pytest.raises(SystemExit) as ended:
+        bench()
+    assert ended.value.code == 2
     assert "--pairs" in capsys.readouterr().err
