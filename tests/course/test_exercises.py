@@ -293,7 +293,7 @@ def test_a_students_own_cases_are_run_too(tmp_path: Path) -> None:
             "# Mine: type 7 was never sent.\ncheck_counter ingress.message_count.messages(7) packets == 1",
             "Mine: type 7",
         ),
-        ("packet 1 nonsense", "a packet is hex digits"),
+        ("packet 1 nonsense", "a packet is pairs of hex digits"),
         ("add no.such.table a:1 b()", "no table no.such.table"),
     ],
 )
