@@ -55,6 +55,8 @@ for folder in $recorded; do
 done
 plain="not bmv2 and not root and not lab"
 interfaces="not bmv2 and (root or lab)"
+labs="not bmv2 and lab"
+bare="not bmv2 and root and not lab"
 code=0
 if [ "$(id -u)" = 0 ]; then
     told=$(mktemp -d)
@@ -63,12 +65,14 @@ if [ "$(id -u)" = 0 ]; then
     own="setsid env --default-signal=INT"
     # A lab waits most of the time, for processes that each want a processor at once; what only computes can wait.
     patient="$own nice -n 10"
-    echo "Linters, the tests that make interfaces or labs, and those of recorded runs run beside these, and are told of" \
+    echo "Linters, the tests that make labs or interfaces, and those of recorded runs run beside these, and are told of" \
         "after them."
     trap 'rm -rf "$told"' EXIT
     lint >"$told/lint" 2>&1 &
     beside=$!
-    $own $as_root $pytest -p no:cacheprovider -m "$interfaces" >"$told/interfaces" 2>&1 &
+    $own $as_root $pytest -p no:cacheprovider -m "$labs" >"$told/labs" 2>&1 &
+    beside="$beside $!"
+    $patient $as_root $pytest -p no:cacheprovider -m "$bare" >"$told/bare" 2>&1 &
     beside="$beside $!"
     $patient $as_root $pytest -p no:cacheprovider -m "$plain" $recorded >"$told/recorded" 2>&1 &
     beside="$beside $!"
@@ -78,7 +82,7 @@ if [ "$(id -u)" = 0 ]; then
     for one in $beside; do
         wait "$one" || code=$?
     done
-    cat "$told/recorded" "$told/interfaces" "$told/lint"
+    cat "$told/recorded" "$told/bare" "$told/labs" "$told/lint"
     exit $code
 fi
 lint || code=$?
