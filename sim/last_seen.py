@@ -182,6 +182,8 @@ class SeenSwitch:
         self._up = False
         self._version = -1
         self._held: dict[object, Any] = {}
+        self._read: dict[str, list[int]] = {}
+        """Each register's cells from the first slot to the last."""
         self._cells: dict[tuple[str, int], int] = {}
         self._counts: dict[tuple[str, int], tuple[int, int]] = {}
         self._told_registers: dict[int, str] = {}
@@ -196,7 +198,7 @@ class SeenSwitch:
             if self._up and one.life != self._life:
                 events.append({"k": "switch", "up": False})
             events.append({"k": "switch", "up": one.up})
-            self._held, self._cells, self._counts, self._told_registers = {}, {}, {}, {}
+            self._held, self._read, self._cells, self._counts, self._told_registers = {}, {}, {}, {}, {}
         self._life, self._up, self._version = one.life, one.up, one.changes
         # A recording tells of tables only: where copies go shows on their way.
         now = {key: entry for key, (entry, _) in one.held.items() if isinstance(entry, TableEntry)}
@@ -220,9 +222,14 @@ class SeenSwitch:
         found: list[list[Any]] = []
         if not self.switch.up:
             return found
+        first, last = min(self._slots), max(self._slots)
         for name in self._names:
+            cells = self.switch.pipeline.registers(name, first, last + 1 - first)
+            if cells == self._read.get(name):
+                continue
+            self._read[name] = cells
             for slot in self._slots:
-                value = self.switch.pipeline.register(name, slot)
+                value = cells[slot - first]
                 if self._cells.get((name, slot), 0) != value:
                     self._cells[name, slot] = value
                     found.append([name, slot, "now" if value == clock else exact(value)])

@@ -7,15 +7,20 @@ A packet for which all of a plan holds took the plan's way; any other is looked 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import struct
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any, Protocol
 
-from p4switch.pipeline.records import heads
+from p4switch.pipeline.records import RecordKind
+from p4switch.trace.events import HAS_NO_FIELDS, Kind, Place
 
 LARGEST = 1 << 53
 """Numbers from here up are not exact in JavaScript, and are written as text."""
+_HEAD = struct.Struct("=IIII")
+_WORDS = struct.Struct("=QQ")
+_WORD = struct.Struct("=Q")
+_FRAMES = frozenset((Kind.BEGIN, Kind.SENT))
 
 
 def exact(value: int) -> int | str:
@@ -32,141 +37,191 @@ class Known(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A field that changes: its bits in a state, its place, and where its value comes from, as in a way."""
+    """A field that changes, by its number, and where its value comes from, as in a way."""
 
-    bits: int
-    offset: int
-    size: int
+    field: int
     source: Any
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A state in the records, and what has changed since the one before. ``free``: bits that may be anything."""
-
-    at: int
-    items: tuple[Item, ...]
-    free: int
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """What packets of a way have in common. ``out``: where in the records stands what leaves the switch."""
+    """What packets of a way have in common. ``changes``: for each event that tells of changes, which it tells."""
 
     way: int
     reason: int
-    looks: tuple[Look, ...]
-    out: tuple[tuple[int, int], ...]
+    changes: tuple[tuple[Item, ...], ...]
+
+
+class Cut:
+    """Records without what differs in size from packet to packet: frames, digests and the time."""
+
+    __slots__ = ("out", "rest", "shape")
+
+    def __init__(self, records: bytes) -> None:
+        shape: list[bytes] = []
+        pieces: list[bytes] = []
+        self.out: list[tuple[int, int]] = []
+        """Where in the records stands what leaves the switch."""
+        at, start, end, unpack = 0, 0, len(records), _HEAD.unpack_from
+        while at < end:
+            kind, which, size, _ = unpack(records, at)
+            following = at + 16 + (size + 7) // 8 * 8
+            if kind == RecordKind.TRACED and which not in _FRAMES:
+                shape.append(records[at : at + 12])
+            else:
+                shape.append(records[at : at + 8])
+                pieces.append(records[start:at])
+                start = following
+                if kind == RecordKind.TRACED:
+                    pieces.append(records[at + 16 : at + 24])
+                else:
+                    self.out.append((at, following))
+            at = following
+        pieces.append(records[start:])
+        self.shape = b"".join(shape)
+        """Which records these are, and how large: says where in ``rest`` stands what."""
+        self.rest = b"".join(pieces)
+
+
+_Read = Callable[[Sequence[Any]], int]
+_Check = tuple[_Read, Any, _Read | None]
+"""A field's value, where that comes from, and the value that it then is."""
 
 
 @dataclass(slots=True)
 class _Layout:
-    """Where in records stand states, and slices of what else is kept. Plans by the owner and all of that."""
+    """Where in what is left of records stands what may differ; plans by the owner and by what may not."""
 
-    states: tuple[int, ...]
-    rest: Callable[[bytes], object]
-    plans: dict[tuple[object, ...], list[tuple[Plan, list[Look]]]] = field(default_factory=dict)
-    """With the looks at those states that differ from the ones before them."""
+    words: tuple[tuple[tuple[int, int], ...], ...]
+    """For each event that tells of changes: the words that it tells, and where."""
+    told: struct.Struct
+    """Unpacks what is the same, and what may differ, by turns."""
+    places: list[dict[int, int]]
+    """For each event that tells of changes: of words that may differ, which of the unpacked."""
+    plans: dict[tuple[object, ...], list[tuple[Plan, list[_Check]]]] = field(default_factory=dict)
 
 
 class Remembered:
-    """Plans by what records look like. ``checked``: a state's bits that plans speak of; ``kept``: those of keys."""
+    """Plans by what records look like."""
 
     MOST_PLANS = 8
 
-    def __init__(self, size: int, kept: int, checked: int, fields: Mapping[int, tuple[int, int]]) -> None:
-        """``size``: of a state, in bytes; ``fields``: offset and size by a field's number."""
-        self._size = size
+    def __init__(
+        self,
+        kept: Collection[int],
+        fields: Sequence[Place],
+        checksum: Callable[[Sequence[int]], int],
+        of: Sequence[Place],
+    ) -> None:
+        """``kept``: the words that are part of keys; ``checksum``: what it ought to be, by the values of ``of``."""
         self._kept = kept
-        self._checked = checked
         self._fields = fields
-        self._layouts: dict[bytes, _Layout] = {}
-        """By the heads of the records, which say where in them stands what."""
+        self._checksum = checksum
+        self._checksum_of = of
+        self._layouts: dict[bytes, list[_Layout]] = {}
+        """By shapes; those of one shape tell of different words, which are part of the keys."""
 
-    def find(self, records: bytes, owner: object, bits: Known, checksum: Any) -> tuple[Plan, list[Any]] | None:
+    def find(self, cut: Cut, owner: object, bits: Known) -> tuple[Plan, list[Any]] | None:
         """The plan that holds, and the hop's values."""
-        layout = self._layouts.get(heads(records))
-        if layout is None:
-            return None
-        changed = self._changed(layout, records)
-        for plan, looks in layout.plans.get(self._key(layout, records, changed, owner), ()):
-            values = self._holds(looks, changed, records, bits, checksum)
-            if values is not None:
-                return plan, values
+        for layout in self._layouts.get(cut.shape, ()):
+            told = layout.told.unpack(cut.rest)
+            for plan, checks in layout.plans.get((owner, told[::2]), ()):
+                values = _values(checks, told, bits)
+                if values is not None:
+                    return plan, values
         return None
 
-    def _changed(self, layout: _Layout, records: bytes) -> list[tuple[int, int]]:
-        """The first state, and each that differs from the one before it: where it stands, and its bits."""
-        size, before, number = self._size, b"", int.from_bytes
-        changed = []
-        for at in layout.states:
-            now = records[at : at + size]
-            if now != before:
-                before = now
-                changed.append((at, number(now, "little")))
-        return changed
-
-    def _key(
-        self, layout: _Layout, records: bytes, changed: list[tuple[int, int]], owner: object
-    ) -> tuple[object, ...]:
-        """What is the same in all packets of a plan."""
-        kept = self._kept
-        return owner, layout.rest(records), *[(at, now & kept) for at, now in changed]
-
-    def _holds(
-        self, looks: Sequence[Look], changed: list[tuple[int, int]], records: bytes, bits: Known, checksum: Any
-    ) -> list[Any] | None:
-        """The hop's values if what has changed in each state is what a plan says of it."""
-        values: list[Any] = []
-        before, before_at, checked = 0, -1, self._checked
-        for look, (at, now) in zip(looks, changed, strict=True):
-            differs = (before ^ now) & checked
-            if differs:
-                differs &= ~look.free
-                for item in look.items:
-                    if not differs & item.bits:
-                        return None
-                    differs &= ~item.bits
-                    start = at + item.offset
-                    value = int.from_bytes(records[start : start + item.size], "little")
-                    if item.source is None:
-                        values.append(exact(value))
-                    elif not self._comes_from(item.source, value, records, before_at, at, bits, checksum):
-                        return None
-                if differs:
-                    return None
-            elif look.items:
-                return None
-            before, before_at = now, at
-        return values
-
-    def _comes_from(
-        self, source: Any, value: int, records: bytes, before_at: int, at: int, bits: Known, checksum: Any
-    ) -> bool:
-        if isinstance(source, tuple):
-            if before_at < 0:
-                return False
-            offset, size = self._fields[source[0]]
-            start = before_at + offset
-            return int.from_bytes(records[start : start + size], "little") == value
-        if source == "checksum":
-            return bool(checksum(records[at : at + self._size]) == value)
-        if isinstance(source, str) and not source.isdigit():
-            return source in (bits.known.get(value), bits.registers.get(value))
-        return bool(exact(value) == source)
-
-    def keep(self, records: bytes, owner: object, plan: Plan, frames: Iterable[tuple[int, int]]) -> None:
-        """Remember a plan. ``frames``: what else in the records differs from packet to packet."""
-        structure = heads(records)
-        layout = self._layouts.get(structure)
+    def keep(self, cut: Cut, owner: object, plan: Plan) -> None:
+        """Remember a plan."""
+        words = tuple(_changes(cut))
+        layouts = self._layouts.setdefault(cut.shape, [])
+        layout = next((one for one in layouts if one.words == words), None)
         if layout is None:
-            states = tuple(look.at for look in plan.looks)
-            gaps = sorted([*frames, *((at, at + self._size) for at in states)])
-            starts, ends = [0, *(end for _, end in gaps)], [*(start for start, _ in gaps), len(records)]
-            rest = [slice(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
-            layout = self._layouts[structure] = _Layout(states, itemgetter(*rest))
-        changed = self._changed(layout, records)
-        looks = {look.at: look for look in plan.looks}
-        plans = layout.plans.setdefault(self._key(layout, records, changed, owner), [])
-        plans.append((plan, [looks[at] for at, _ in changed]))
+            layout = self._layout(cut, words)
+            layouts.append(layout)
+        plans = layout.plans.setdefault((owner, layout.told.unpack(cut.rest)[::2]), [])
+        plans.append((plan, self._checks(layout, plan)))
         del plans[: -self.MOST_PLANS]
+
+    def _layout(self, cut: Cut, words: tuple[tuple[tuple[int, int], ...], ...]) -> _Layout:
+        form, after, places, count = "=", 0, [], 0
+        for event in words:
+            place: dict[int, int] = {}
+            for word, at in event:
+                if word not in self._kept:
+                    form += f"{at - after}sQ"
+                    after = at + 8
+                    place[word] = 2 * count + 1
+                    count += 1
+            places.append(place)
+        return _Layout(words, struct.Struct(f"{form}{len(cut.rest) - after}s"), places)
+
+    def _checks(self, layout: _Layout, plan: Plan) -> list[_Check]:
+        checks: list[_Check] = []
+        before: dict[int, int] = {}
+        for place, items in zip(layout.places, plan.changes, strict=True):
+            now = before | place
+            for item in items:
+                other: _Read | None = None
+                if isinstance(item.source, tuple):
+                    other = self._reader(self._fields[item.source[0]], before)
+                elif item.source == "checksum":
+                    other = self._checksum_reader(now)
+                checks.append((self._reader(self._fields[item.field], now), item.source, other))
+            before = now
+        return checks
+
+    @staticmethod
+    def _reader(field: Place, told: Mapping[int, int]) -> _Read:
+        """Of a field, where its words were told at these places; of what was not told, zero."""
+        first, last = field.offset // 8, (field.offset + field.size - 1) // 8
+        places = [(64 * (word - first), told[word]) for word in range(first, last + 1) if word in told]
+        if field.size == 8 and [shift for shift, _ in places] == [0]:
+            (_, only) = places[0]
+            return lambda unpacked: int(unpacked[only])
+        skipped, mask = 8 * (field.offset % 8), (1 << 8 * field.size) - 1
+        return lambda unpacked: sum(unpacked[place] << shift for shift, place in places) >> skipped & mask
+
+    def _checksum_reader(self, told: Mapping[int, int]) -> _Read:
+        readers = [self._reader(field, told) for field in self._checksum_of]
+        return lambda unpacked: self._checksum([reader(unpacked) for reader in readers])
+
+
+def _values(checks: Sequence[_Check], told: Sequence[Any], bits: Known) -> list[Any] | None:
+    """The hop's values if what has changed is what a plan says of it."""
+    values: list[Any] = []
+    for read, source, other in checks:
+        value = read(told)
+        if other is not None:
+            if other(told) != value:
+                return None
+        elif source is None:
+            values.append(exact(value))
+        elif isinstance(source, str) and not source.isdigit():
+            if source not in (bits.known.get(value), bits.registers.get(value)):
+                return None
+        elif exact(value) != source:
+            return None
+    return values
+
+
+def _changes(cut: Cut) -> Iterator[tuple[tuple[int, int], ...]]:
+    """Of each event that tells of changes: the places of words in the packet's state, and where in what is left they
+    stand."""
+    at, shape, position = 0, cut.shape, 0
+    while position < len(shape):
+        kind, which = struct.unpack_from("=II", shape, position)
+        if kind != RecordKind.TRACED:
+            position += 8
+            continue
+        if which in _FRAMES:
+            position, at = position + 8, at + 8
+            continue
+        (size,) = struct.unpack_from("=I", shape, position + 8)
+        position += 12
+        _, count = _WORDS.unpack_from(cut.rest, at + 16)
+        following = at + 16 + (size + 7) // 8 * 8
+        if which not in HAS_NO_FIELDS and at + 32 + 8 * count < following:
+            pairs = range(at + 32 + 8 * count, following, 16)
+            yield tuple((_WORD.unpack_from(cut.rest, pair)[0], pair + 8) for pair in pairs)
+        at = following

@@ -18,17 +18,16 @@ from p4switch.codegen.trace import FIELD, VALIDITY
 from p4switch.pipeline.encoding import number
 from p4switch.pipeline.entities import Exact, Lpm, Match, Output
 from p4switch.pipeline.pipeline import Pipeline
-from p4switch.pipeline.records import RecordKind, step_alone
+from p4switch.pipeline.records import RecordKind, records, step_alone
 from p4switch.program import Json
-from p4switch.trace.events import Kind, Place, Tracer
+from p4switch.trace.events import HAS_NO_FIELDS, Kind, Place, State, Tracer
 from web.program import actions, is_told
 from web.recording import ipv4_checksum
-from web.remembered import Item, Look, Plan, Remembered, exact
+from web.remembered import Cut, Item, Plan, Remembered, exact
 
 SAME = 16
 """Fields that are narrower say what the program decides, so that each value is a way of its own."""
 _LIMIT = (1 << 64) - 1
-_RECORD = struct.Struct("=IIII")
 _HEAD = struct.Struct("=QQ")
 _SILENT = (Kind.BEGIN, Kind.PARSED, Kind.INGRESS, Kind.END)
 
@@ -41,6 +40,7 @@ class Ways:
     ) -> None:
         """``data``: the JSON that the pipeline was loaded from. Raises BuildError, OSError."""
         self.tracer = Tracer(pipeline, data, cache)
+        self.tracer.choose(most=0)
         self.program = pipeline.program
         self._tell = tell
         self._known: dict[Any, int] = {}
@@ -51,6 +51,7 @@ class Ways:
         self._actions = {number: self.program.actions[id] for id, number in numbers.items()}
         self._fields = _Fields(self.tracer, self.program.headers)
         self._remembered = self._fields.remembered()
+        self._state = State(self.tracer.places)
         self._entries: dict[tuple[int, int], tuple[object, dict[int, list[Any]]]] = {}
 
     def step(
@@ -63,8 +64,6 @@ class Ways:
 
     def trace(self, pipeline: Pipeline, port: int, frame: bytes, now_us: int) -> bytes:
         """``pipeline.step``, as the records of the traced build."""
-        # Switches have clocks of their own, and the library has one idea of when it traced last.
-        self.tracer.choose(most=0)
         return step_alone(self.tracer.library, pipeline.native.switch, port, frame, now_us, 0)
 
     def read(
@@ -78,22 +77,20 @@ class Ways:
     ) -> tuple[Output, int, list[Any], int]:
         """What ``step`` tells, out of what ``trace`` gave."""
         bits = _Bits(frame, now_us, registers)
-        found = self._remembered.find(records, version, bits, self._fields.checksum)
+        cut = Cut(records)
+        found = self._remembered.find(cut, version, bits)
         if found is not None:
             plan, values = found
-            return pipeline.decode(b"".join(records[a:b] for a, b in plan.out)), plan.way, values, plan.reason
+            return pipeline.decode(b"".join(records[a:b] for a, b in cut.out)), plan.way, values, plan.reason
         values = []
-        seen: list[tuple[int, tuple[Any, ...]]] = []
+        seen: list[tuple[Any, ...]] = []
         steps, reason = self._steps(pipeline, version, records, bits, values, seen)
         way = self._known.get(steps)
         if way is None:
             way = self._known[steps] = len(self._known) + 1
             self._tell(way, _lists(steps))
-        looks = self._fields.looks(seen)
-        if looks is not None:
-            out = tuple((a, b) for kind, _, a, b, _ in _records(records) if kind != RecordKind.TRACED)
-            plan = Plan(way, reason, looks, out)
-            self._remembered.keep(records, version, plan, _frames(records))
+        plan = Plan(way, reason, tuple(map(self._fields.items, seen)))
+        self._remembered.keep(cut, version, plan)
         return pipeline.decode(records), way, values, reason
 
     def _steps(
@@ -103,23 +100,25 @@ class Ways:
         records: bytes,
         bits: _Bits,
         values: list[Any],
-        seen: list[tuple[int, tuple[Any, ...]]],
+        seen: list[tuple[Any, ...]],
     ) -> tuple[tuple[Any, ...], int]:
-        """The way as tuples. Fills ``values``, and ``seen``: where each state stands and what has changed then."""
-        before = self._fields.nothing
+        """The way as tuples. Fills ``values``, and ``seen``: what has changed, by each event that tells of that."""
+        self._state.forget()
+        before = b""
         steps: list[tuple[Any, ...]] = []
         pending: tuple[Any, ...] | None = ("enter",)
         given: tuple[int, ...] = ()
-        for kind, body, at in _traced(records):
+        for event, body in _traced(records):
+            kind = _KINDS[event]
             which, count = _HEAD.unpack_from(body)
-            state = body[16 + 8 * count :] if kind not in (Kind.BEGIN, Kind.SENT) else b""
             changes: tuple[Any, ...] = ()
-            if state and state != before:
-                changes = self._fields.changes(before, state, given, values, bits)
-                before = state
-            if state:
-                seen.append((at + 16 + 8 * count, changes))
-            if state and pending is not None:
+            has_fields = kind not in HAS_NO_FIELDS
+            if has_fields and len(body) > 16 + 8 * count:
+                now = self._state.change(body[16 + 8 * count :])
+                changes = self._fields.changes(before, now, given, values, bits)
+                before = now
+                seen.append(changes)
+            if has_fields and pending is not None:
                 steps.append((*pending, changes))
                 pending, given = None, ()
             elif changes and steps[-1][0] == "sent":
@@ -130,7 +129,7 @@ class Ways:
                 continue
             words = struct.unpack_from(f"={count}Q", body, 16)
             if kind is Kind.TABLE:
-                given, pending = self._table(pipeline, version, which, words, state)
+                given, pending = self._table(pipeline, version, which, words, before)
             elif kind is Kind.SENT:
                 steps += [] if pending is None else [(*pending, ())]
                 steps.append(("sent", which))
@@ -206,28 +205,11 @@ def _match(match: Match) -> Any:
     return str(match)
 
 
-def _records(records: bytes) -> Iterator[tuple[int, int, int, int, int]]:
-    """(kind, which, start, end, size of the body) of each."""
-    at = 0
-    while at < len(records):
-        kind, which, size, _ = _RECORD.unpack_from(records, at)
-        end = at + 16 + (size + 7) // 8 * 8
-        yield kind, which, at, end, size
-        at = end
-
-
-def _traced(records: bytes) -> Iterator[tuple[Kind, bytes, int]]:
-    """(event, body, where that begins) of each record of a trace."""
-    for kind, which, start, _, size in _records(records):
+def _traced(given: bytes) -> Iterator[tuple[int, bytes]]:
+    """(event, body) of each record of a trace."""
+    for kind, which, body in records(given):
         if kind == RecordKind.TRACED:
-            yield _KINDS[which], records[start + 16 : start + 16 + size], start + 16
-
-
-def _frames(records: bytes) -> Iterator[tuple[int, int]]:
-    """Where in records stand frames, digests and the time."""
-    for kind, which, start, end, _ in _records(records):
-        if kind != RecordKind.TRACED or which in (Kind.BEGIN, Kind.SENT):
-            yield start + (32 if kind == RecordKind.TRACED else 16), end
+            yield which, body
 
 
 _KINDS = {int(kind): kind for kind in Kind}
@@ -238,10 +220,9 @@ def _lists(steps: Any) -> list[Any]:
     return [_lists(one) if isinstance(one, tuple) else one for one in steps]
 
 
-def _bits(place: Place) -> tuple[int, int]:
-    """The bits of a state that a field takes, and its size in bytes."""
-    size = 1 if place.kind == VALIDITY else 8 * max(1, (place.width + 63) // 64)
-    return ((1 << 8 * size) - 1) << 8 * place.offset, size
+def _bits(place: Place) -> int:
+    """The bits of a state that a field takes."""
+    return ((1 << 8 * place.size) - 1) << 8 * place.offset
 
 
 class _Bits:
@@ -267,7 +248,6 @@ class _Fields:
 
     def __init__(self, tracer: Tracer, headers: Mapping[str, Any]) -> None:
         places = tracer.places
-        self.nothing = b""
         self._places = {place.name: place for place in places}
         self._numbers = {place.name: at for at, place in enumerate(places)}
         self._by_number = list(places)
@@ -281,7 +261,7 @@ class _Fields:
         for place in places:
             if place.kind not in (FIELD, VALIDITY) or not is_told(place):
                 continue
-            bits, _ = _bits(place)
+            bits = _bits(place)
             if place.kind == FIELD and place.width < SAME and not self._header_of[place.name]:
                 self._narrow |= bits
             else:
@@ -310,8 +290,7 @@ class _Fields:
 
     @staticmethod
     def _number(state: bytes, place: Place) -> int:
-        size = 8 if place.width <= 64 else 8 * ((place.width + 63) // 64)
-        return int.from_bytes(state[place.offset : place.offset + size], "little")
+        return int.from_bytes(state[place.offset : place.offset + place.size], "little")
 
     def reason(self, state: bytes) -> int:
         """The number of the reason why the packet is dropped."""
@@ -397,48 +376,35 @@ class _Fields:
 
     def remembered(self) -> Remembered:
         """What remembers plans about these fields."""
-        kept = checked = size = 0
-        for place in self._places.values():
-            bits, width = _bits(place)
-            size = max(size, place.offset + width)
-            if place.kind == VALIDITY or (place.kind == FIELD and self._is_decision(place)):
-                kept |= bits
-            elif place.kind == FIELD and is_told(place):
-                checked |= bits
-        spans = {
-            number: (self._places[name].offset, _bits(self._places[name])[1])
-            for name, number in self._numbers.items()
+        kept = {
+            place.offset // 8
+            for place in self._by_number
+            if place.kind == VALIDITY or (place.kind == FIELD and self._is_decision(place))
         }
-        return Remembered(size, kept, checked, spans)
+        return Remembered(kept, self._by_number, self._checksum_of, self._inside.get("ipv4", ()))
 
     def _is_decision(self, place: Place) -> bool:
         """Whether a field says what the program has decided, and not what packets hold."""
         return place.width < SAME and not self._header_of[place.name] and is_told(place)
 
-    def looks(self, seen: Sequence[tuple[int, tuple[Any, ...]]]) -> tuple[Look, ...] | None:
-        """What a plan says of states; None where a header holds what was not in the frame."""
-        looks = []
-        for at, changes in seen:
-            items, free = [], 0
-            for change in changes:
-                if isinstance(change[0], str):
-                    if len(change) > 2:
-                        return None
-                    for place in self._inside[change[1]]:
-                        free |= _bits(place)[0]
-                    continue
-                place = self._by_number[change[0]]
-                if not self._is_decision(place):
-                    bits, width = _bits(place)
-                    items.append(Item(bits, place.offset, width, change[1]))
-            looks.append(Look(at, tuple(items), free))
-        return tuple(looks)
+    def items(self, changes: Sequence[tuple[Any, ...]]) -> tuple[Item, ...]:
+        """What a plan says of an event's changes."""
+        found = []
+        for change in changes:
+            if change[0] == "+" and len(change) > 2:  # a header that was not in the frame
+                found += [Item(self._numbers[place.name], None) for place in self._inside[change[1]]]
+            elif not isinstance(change[0], str) and not self._is_decision(self._by_number[change[0]]):
+                found.append(Item(*change))
+        return tuple(found)
 
     def checksum(self, state: bytes) -> int:
         """What the checksum of the IPv4 header ought to be."""
+        return self._checksum_of([self._number(state, place) for place in self._inside["ipv4"]])
+
+    def _checksum_of(self, fields: Sequence[int]) -> int:
         header = 0
-        for place in self._inside["ipv4"]:
-            header = header << place.width | self._number(state, place)
+        for place, value in zip(self._inside["ipv4"], fields, strict=True):
+            header = header << place.width | value
         return ipv4_checksum(header.to_bytes(20, "big"))
 
     def _appears(self, name: str, after: bytes, values: list[Any], bits: _Bits) -> tuple[Any, ...]:

@@ -95,16 +95,18 @@ class Cells:
         return self._number(self._registers, name, "register", index, self.program.registers[name].size)
 
     def register(self, name: str, index: int) -> int:
-        which = self._register(name, index)
-        cells = array(words(0, self.program.registers[name].width))
-        self.native.library.p4_read_registers(self.native.switch, which, index, 1, cells)
-        return number(list(cells))
+        return self.registers(name, index, 1)[0]
 
-    def registers(self, name: str) -> list[int]:
-        which = self._register(name, 0)
-        size, n = self.program.registers[name].size, limbs(self.program.registers[name].width)
-        cells = (ctypes.c_uint64 * (n * size))()
-        self.native.library.p4_read_registers(self.native.switch, which, 0, size, cells)
+    def registers(self, name: str, first: int = 0, count: int | None = None) -> list[int]:
+        """All cells from the first on, or so many. Raises BadValue for an index out of range."""
+        which, register = self._register(name, first), self.program.registers[name]
+        if count is None:
+            count = register.size - first
+        elif count > 1:
+            self._register(name, first + count - 1)
+        n = limbs(register.width)
+        cells = (ctypes.c_uint64 * (n * count))()
+        self.native.library.p4_read_registers(self.native.switch, which, first, count, cells)
         values = list(cells)
         return values if n == 1 else [number(values[i : i + n]) for i in range(0, len(values), n)]
 

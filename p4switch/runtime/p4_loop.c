@@ -15,6 +15,7 @@
 
 #include "p4_port.h"
 #include "p4_switch.h"
+#include "p4_trace.h"
 
 enum {
     MOST_EVENTS = 8 << 20, /* bytes of records that wait for Python; of traces as many again */
@@ -59,6 +60,7 @@ struct loop {
 
     pthread_mutex_t queue; /* the queues below */
     struct records records, traces;
+    bool trace_cut;
     struct injected *first, *last;
     atomic_uint n_injected;
 
@@ -96,15 +98,23 @@ static bool append(struct records *to, const struct p4_record *record, size_t si
     return true;
 }
 
-/* Traces wait apart, so that they displace nothing and wake nobody. */
+/* Traces wait apart, so that they displace nothing and wake nobody. Behind an event that is lost, its packet's other
+ * events would be told wrongly, and are lost, too. */
+static void keep_trace(struct loop *loop, const struct p4_record *record, size_t size) {
+    if (record->number == P4_TRACE_BEGIN) loop->trace_cut = false;
+    if (loop->trace_cut || !append(&loop->traces, record, size)) {
+        loop->trace_cut = true;
+        loop->traces.lost++;
+    }
+}
+
 static void keep_record(struct loop *loop, const struct p4_record *record) {
     size_t padded = sizeof *record + ((size_t)record->size + 7) / 8 * 8;
-    bool traced = record->kind == P4_TRACED;
-    struct records *to = traced ? &loop->traces : &loop->records;
     pthread_mutex_lock(&loop->queue);
-    bool first = to->size == 0;
-    if (!append(to, record, padded)) to->lost++;
-    else if (first && !traced) eventfd_write(loop->events, 1);
+    bool first = loop->records.size == 0;
+    if (record->kind == P4_TRACED) keep_trace(loop, record, padded);
+    else if (!append(&loop->records, record, padded)) loop->records.lost++;
+    else if (first) eventfd_write(loop->events, 1);
     pthread_mutex_unlock(&loop->queue);
 }
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
-from p4switch.codegen.layout import limbs
-from p4switch.codegen.trace import FIELD, VALIDITY
+from p4switch.codegen.trace import FIELD, VALIDITY, stored_size
 from p4switch.pipeline.native import FLAGS, build_program, load_library
 from p4switch.pipeline.pipeline import Pipeline
 from p4switch.pipeline.records import RecordKind, records, step_alone
@@ -103,17 +103,51 @@ class _CField(ctypes.Structure):
         ("offset", ctypes.c_uint32),
         ("width", ctypes.c_uint32),
         ("kind", ctypes.c_uint32),
+        ("words", ctypes.c_uint32),
+        ("validity", ctypes.c_uint32),
     ]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a field stands in the C side's packet."""
+    """Where a field stands in the C side's packet; offset in bytes, width in bits."""
 
     name: str
     offset: int
     width: int
     kind: int
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes there."""
+        return stored_size(self.width, self.kind)
+
+
+HAS_NO_FIELDS = frozenset((Kind.BEGIN, Kind.SENT, Kind.LOST, Kind.END))
+
+
+class State:
+    """The C side's packet, as far as events told of it."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        last = max((place.offset + place.size for place in places), default=0)
+        self._nothing = bytes((last + 7) // 8 * 8)
+        self.forget()
+
+    def forget(self) -> None:
+        """As it is at a BEGIN: all zeros."""
+        self._words = array("Q", self._nothing)
+        self.held = self._nothing
+
+    def change(self, pairs: bytes) -> bytes:
+        """The packet, after an event that tells these pairs. The same object if there are none."""
+        if pairs:
+            words = self._words
+            told = iter(array("Q", pairs))
+            for at, word in zip(told, told, strict=True):
+                words[at] = word
+            self.held = words.tobytes()
+        return self.held
 
 
 class Tracer:
@@ -149,17 +183,22 @@ class Tracer:
 
     def events(self, given: bytes) -> Iterator[Event]:
         """The traced records among these."""
+        state, held, fields = State(self.places), b"", dict[str, int]()
         for kind, which, body in records(given):
-            if kind == RecordKind.TRACED:
-                yield self._event(Kind(which), body)
-
-    def _event(self, kind: Kind, body: bytes) -> Event:
-        number, count = struct.unpack_from("=QQ", body)
-        words = struct.unpack_from(f"={count}Q", body, 16)
-        rest = body[16 + 8 * count :]
-        if kind in (Kind.BEGIN, Kind.SENT):
-            return Event(kind, number, words, frame=rest)
-        return Event(kind, number, words, self._fields(rest) if rest else {})
+            if kind != RecordKind.TRACED:
+                continue
+            number, count = struct.unpack_from("=QQ", body)
+            words = struct.unpack_from(f"={count}Q", body, 16)
+            rest = body[16 + 8 * count :]
+            if which == Kind.BEGIN:
+                state.forget()
+            if which in HAS_NO_FIELDS:
+                yield Event(Kind(which), number, words, frame=rest)
+                continue
+            now = state.change(rest)
+            if now is not held:
+                held, fields = now, self._fields(now)
+            yield Event(Kind(which), number, words, fields)
 
     def _fields(self, packet: bytes) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -172,8 +211,7 @@ class Tracer:
                 if not skipped:
                     found[place.name] = 1
             elif place.kind == FIELD:
-                size = 8 * limbs(place.width)
-                found[place.name] = int.from_bytes(packet[place.offset : place.offset + size], "little")
+                found[place.name] = int.from_bytes(packet[place.offset : place.offset + place.size], "little")
             else:
                 bits = int.from_bytes(packet[place.offset : place.offset + 4], "little")
                 value = packet[place.offset + 4 : place.offset + 4 + bits // 8]

@@ -16,6 +16,7 @@ import pytest
 from p4switch.errors import BadValue
 from p4switch.pipeline.loop import Loop
 from p4switch.pipeline.pipeline import Exact, Pipeline, Replica
+from p4switch.trace.events import Tracer, packets
 from tests.p4switch.bmv2json import Programs, assign, call, drop, fld, hexstr, param, send_to
 
 pytestmark = pytest.mark.root
@@ -531,3 +532,31 @@ def test_a_program_sees_a_queue_that_is_set_by_hand(build_cache: Path) -> None:
             assert int.from_bytes(out[14:16], "big") == expected
         with pytest.raises(BadValue, match="no port 512"):
             pipeline.set_queue_depth(512, 1)
+
+
+@pytest.mark.parametrize("size", [400, 1100])
+def test_a_trace_for_which_there_is_no_room_is_told_whole_or_not_at_all(
+    loop: Loop, pipeline: Pipeline, build_cache: Path, size: int
+) -> None:
+    """Events tell what has changed since the one before: none may be missing inside a packet's."""
+    tracer = Tracer(pipeline, forwarder().json(), build_cache)
+    tracer.choose(most=0)
+    loop.trace(tracer.library)
+    sent = 8000
+
+    first = 0
+
+    def gone() -> bool:
+        numbers = loop.port_numbers()[1]
+        return numbers.tx_packets + numbers.tx_drops == first
+
+    while first < sent:
+        assert all(loop.inject(0, frame(2, number, size)) for number in range(first, first + 1000))
+        first += 1000
+        wait_for(gone)
+    told = list(packets(list(tracer.events(loop.drain_traces()))))
+    assert 1000 < len(told) < sent
+    for number, events in enumerate(told):
+        assert [event.kind for event in events] == [event.kind for event in told[0]]
+        assert number_of(events[0].frame) == number
+        assert events[-3].fields["eth.stamp"] == 0x101

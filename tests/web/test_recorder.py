@@ -13,6 +13,7 @@ from sim.events import SECOND
 from sim.run import compile_program, recording
 from sim.world import Options, World, run
 from tests.web.folded import Folded
+from tests.web.twice import Twice
 from web.recording import read, read_hop
 
 SEED = 3
@@ -20,7 +21,12 @@ SEED = 3
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folded, dict[int, Any], str]:
+def twice() -> Twice:
+    return Twice(every=40)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, twice: Twice) -> tuple[Folded, dict[int, Any], str]:
     """A run, what its members were at some moments, and its hash."""
     file = tmp_path_factory.mktemp("recorder") / "run.rec"
     seen: dict[int, Any] = {}
@@ -46,7 +52,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folded, dict[int
                 world.events.at(at, look, world)
             return begin(world, options)
 
-        result = run(SEED, Options(compile_program()), record=watched)
+        with twice.watching():
+            result = run(SEED, Options(compile_program()), record=watched)
     assert not result.failure
     return Folded(read(file)), seen, result.digest
 
@@ -82,6 +89,12 @@ def test_the_recording_has_the_members_and_tables_that_were_there(recorded: Any)
                     [e[0] for e in entries],
                 )
                 assert found == expected, (at, key)
+
+
+@pytest.mark.usefixtures("recorded")
+def test_what_is_remembered_of_packets_is_what_looking_into_each_says(twice: Twice) -> None:
+    assert twice.compared > 300
+    assert twice.by_memory > twice.seen * 9 // 10
 
 
 def test_a_run_that_is_recorded_has_the_hash_of_one_that_is_not(recorded: Any) -> None:
