@@ -38,26 +38,24 @@ if [ "${1:-}" = bmv2 ]; then
     exec $as_root env SWITCHRAFT_SWITCH=bmv2 $pytest tests/lab tests/p4 -m "lab or bmv2"
 fi
 
-# While there is a way to the package index: the tests that need root have none. What waits for pip and what waits for apt
-# wait together.
-scripts/shell.sh --setup &
-shell=$!
+# While there is a way to the package index: the tests that need root have none.
+scripts/shell.sh --setup
 scripts/setup.sh --wireshark
 scripts/setup.sh --prometheus
 scripts/setup.sh --browser || {
     [ $? = 3 ] || exit 1
     export SWITCHRAFT_WITHOUT_BROWSER=1
 }
-wait "$shell"
 
-# Two halves of what needs no root: what records simulated runs and what is read by Wireshark, and all other tests.
-recorded="tests/course tests/docs tests/follow tests/live tests/sim tests/web tests/wireshark"
+# Two halves of what needs no root: what records simulated runs, and all other tests.
+recorded="tests/course tests/follow tests/live tests/sim tests/web"
 others=""
-for folder in $recorded tests/lab; do
+for folder in $recorded; do
     others="$others --ignore=$folder"
 done
 plain="not bmv2 and not root and not lab"
 interfaces="not bmv2 and (root or lab)"
+labs="not bmv2 and lab"
 bare="not bmv2 and root and not lab"
 code=0
 if [ "$(id -u)" = 0 ]; then
@@ -72,7 +70,7 @@ if [ "$(id -u)" = 0 ]; then
     trap 'rm -rf "$told"' EXIT
     lint >"$told/lint" 2>&1 &
     beside=$!
-    $own $as_root $pytest -p no:cacheprovider -m "not bmv2" tests/lab >"$told/labs" 2>&1 &
+    $own $as_root $pytest -p no:cacheprovider -m "$labs" >"$told/labs" 2>&1 &
     beside="$beside $!"
     $patient $as_root $pytest -p no:cacheprovider -m "$bare" >"$told/bare" 2>&1 &
     beside="$beside $!"

@@ -67,8 +67,7 @@ class Server:
             if request.get("cmd") == "watch":
                 yield from self._feed.watch()
             elif request.get("cmd") == "frames":
-                most = int(request.get("most", frames.MOST_PER_S))
-                yield from frames.stream(self._lab.topology, self._lab.holders, most)
+                yield from frames.stream(self._lab.topology, int(request.get("most", frames.MOST_PER_S)))
             else:
                 yield {"ok": True, **self._do(request)}
         except ValueError:
