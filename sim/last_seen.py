@@ -182,9 +182,8 @@ class SeenSwitch:
         self._up = False
         self._version = -1
         self._held: dict[object, Any] = {}
-        self._read: dict[str, list[int]] = {}
-        """Each register's cells from the first slot to the last."""
-        self._cells: dict[tuple[str, int], int] = {}
+        self._cells: dict[str, list[int]] = {}
+        """Each register's, from the first slot to the last."""
         self._counts: dict[tuple[str, int], tuple[int, int]] = {}
         self._told_registers: dict[int, str] = {}
 
@@ -198,7 +197,7 @@ class SeenSwitch:
             if self._up and one.life != self._life:
                 events.append({"k": "switch", "up": False})
             events.append({"k": "switch", "up": one.up})
-            self._held, self._read, self._cells, self._counts, self._told_registers = {}, {}, {}, {}, {}
+            self._held, self._cells, self._counts, self._told_registers = {}, {}, {}, {}
         self._life, self._up, self._version = one.life, one.up, one.changes
         # A recording tells of tables only: where copies go shows on their way.
         now = {key: entry for key, (entry, _) in one.held.items() if isinstance(entry, TableEntry)}
@@ -223,19 +222,22 @@ class SeenSwitch:
         if not self.switch.up:
             return found
         first, last = min(self._slots), max(self._slots)
+        nothing = [0] * (last + 1 - first)
         for name in self._names:
-            cells = self.switch.pipeline.registers(name, first, last + 1 - first)
-            if cells == self._read.get(name):
+            cells, before = self.switch.pipeline.registers(name, first, len(nothing)), self._cells.get(name, nothing)
+            if cells == before:
                 continue
-            self._read[name] = cells
+            self._cells[name] = cells
             for slot in self._slots:
                 value = cells[slot - first]
-                if self._cells.get((name, slot), 0) != value:
-                    self._cells[name, slot] = value
+                if value != before[slot - first]:
                     found.append([name, slot, "now" if value == clock else exact(value)])
         if found:
             self._told_registers = {
-                value: f"{name}[{slot}]" for (name, slot), value in reversed(self._cells.items()) if value
+                cells[slot - first]: f"{name}[{slot}]"
+                for name, cells in reversed(self._cells.items())
+                for slot in reversed(self._slots)
+                if cells[slot - first]
             }
         return found
 

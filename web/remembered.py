@@ -12,13 +12,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from p4switch.pipeline.records import RecordKind
+from p4switch.pipeline.records import HEAD_BYTES, RecordKind, padded, places
 from p4switch.trace.events import HAS_NO_FIELDS, Kind, Place
 
 LARGEST = 1 << 53
 """Numbers from here up are not exact in JavaScript, and are written as text."""
-_HEAD = struct.Struct("=IIII")
-_WORDS = struct.Struct("=QQ")
+_BODY = struct.Struct("=QQ")
+"""An event's number, and how many words follow."""
 _WORD = struct.Struct("=Q")
 _FRAMES = frozenset((Kind.BEGIN, Kind.SENT))
 
@@ -62,21 +62,18 @@ class Cut:
         pieces: list[bytes] = []
         self.out: list[tuple[int, int]] = []
         """Where in the records stands what leaves the switch."""
-        at, start, end, unpack = 0, 0, len(records), _HEAD.unpack_from
-        while at < end:
-            kind, which, size, _ = unpack(records, at)
-            following = at + 16 + (size + 7) // 8 * 8
+        start = 0
+        for kind, which, at, size in places(records):
             if kind == RecordKind.TRACED and which not in _FRAMES:
                 shape.append(records[at : at + 12])
             else:
                 shape.append(records[at : at + 8])
                 pieces.append(records[start:at])
-                start = following
+                start = at + HEAD_BYTES + padded(size)
                 if kind == RecordKind.TRACED:
-                    pieces.append(records[at + 16 : at + 24])
+                    pieces.append(records[at + HEAD_BYTES : at + HEAD_BYTES + 8])
                 else:
-                    self.out.append((at, following))
-            at = following
+                    self.out.append((at, start))
         pieces.append(records[start:])
         self.shape = b"".join(shape)
         """Which records these are, and how large: says where in ``rest`` stands what."""
@@ -219,9 +216,10 @@ def _changes(cut: Cut) -> Iterator[tuple[tuple[int, int], ...]]:
             continue
         (size,) = struct.unpack_from("=I", shape, position + 8)
         position += 12
-        _, count = _WORDS.unpack_from(cut.rest, at + 16)
-        following = at + 16 + (size + 7) // 8 * 8
-        if which not in HAS_NO_FIELDS and at + 32 + 8 * count < following:
-            pairs = range(at + 32 + 8 * count, following, 16)
+        at += HEAD_BYTES
+        _, count = _BODY.unpack_from(cut.rest, at)
+        first, following = at + _BODY.size + 8 * count, at + padded(size)
+        if which not in HAS_NO_FIELDS and first < following:
+            pairs = range(first, following, 16)
             yield tuple((_WORD.unpack_from(cut.rest, pair)[0], pair + 8) for pair in pairs)
         at = following

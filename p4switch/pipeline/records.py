@@ -9,6 +9,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 _HEAD = struct.Struct("=IIII")
+HEAD_BYTES = _HEAD.size
 _MAX_RANDOM = (1 << 64) - 1
 
 
@@ -59,22 +60,21 @@ def _step_of(library: ctypes.CDLL) -> int | None:
     return ctypes.cast(library.p4_step, ctypes.c_void_p).value
 
 
-def heads(given: bytes) -> bytes:
-    """Kind, number and size of each record, one after the other: what says where in them stands what."""
-    at, end, unpack, head = 0, len(given), _HEAD.unpack_from, _HEAD.size
-    found = []
+def places(given: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """(kind, number, where its head stands, size of its body) of each record."""
+    at, end, unpack = 0, len(given), _HEAD.unpack_from
     while at < end:
-        size = unpack(given, at)[2]
-        found.append(given[at : at + 12])
-        at += head + (size + 7) // 8 * 8
-    return b"".join(found)
+        kind, number, size, _ = unpack(given, at)
+        yield kind, number, at, size
+        at += HEAD_BYTES + padded(size)
+
+
+def padded(size: int) -> int:
+    """What a body of so many bytes takes."""
+    return (size + 7) // 8 * 8
 
 
 def records(given: bytes) -> Iterator[tuple[int, int, bytes]]:
     """(kind, number, body) of each record."""
-    at, end, unpack, head = 0, len(given), _HEAD.unpack_from, _HEAD.size
-    while at < end:
-        kind, number, size, _ = unpack(given, at)
-        at += head
-        yield kind, number, given[at : at + size]
-        at += (size + 7) // 8 * 8
+    for kind, number, at, size in places(given):
+        yield kind, number, given[at + HEAD_BYTES : at + HEAD_BYTES + size]

@@ -70,7 +70,6 @@ static struct p4_trace_rest {
 } p4_trace_rest;
 
 static uint64_t *p4_trace_told; /* a struct packet, as far as it was told */
-
 static uint32_t p4_trace_room;  /* bytes for all words of all fields, as pairs */
 
 /* Between packets only. */

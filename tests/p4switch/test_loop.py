@@ -542,9 +542,7 @@ def test_a_trace_for_which_there_is_no_room_is_told_whole_or_not_at_all(
     tracer = Tracer(pipeline, forwarder().json(), build_cache)
     tracer.choose(most=0)
     loop.trace(tracer.library)
-    sent = 8000
-
-    first = 0
+    sent, first = 8000, 0
 
     def gone() -> bool:
         numbers = loop.port_numbers()[1]

@@ -19,7 +19,7 @@ class Twice:
         self.seen = self.compared = self.by_memory = 0
         self._steps: dict[Ways, dict[int, list[Any]]] = {}
         self._other: Ways | None = None
-        self._init, self._read = Ways.__init__, Ways.read
+        self._init, self._read, self._find = Ways.__init__, Ways.read, Remembered.find
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -27,6 +27,7 @@ class Twice:
         with (
             mock.patch.object(Ways, "__init__", lambda ways, *given: self._make(ways, *given)),
             mock.patch.object(Ways, "read", lambda ways, *given: self._look(ways, *given)),
+            mock.patch.object(Remembered, "find", lambda what, *given: self._recall(what, *given)),
         ):
             yield
 
@@ -42,13 +43,16 @@ class Twice:
             self._other = Ways.__new__(Ways)
             self._make(self._other, pipeline, data, lambda *_: None, cache)
 
+    def _recall(self, what: Remembered, *given: Any) -> Any:
+        found = self._find(what, *given)
+        self.by_memory += found is not None
+        return found
+
     def _look(
         self, ways: Ways, pipeline: Any, version: Any, frame: bytes, now_us: int, names: Any, records: bytes
     ) -> Any:
-        before = len(self._steps[ways])
         told = self._read(ways, pipeline, version, frame, now_us, names, records)
         self.seen += 1
-        self.by_memory += before == len(self._steps[ways])
         if self.seen % self.every == 0:
             assert self._other is not None
             with mock.patch.object(Remembered, "find", return_value=None), mock.patch.object(Remembered, "keep"):
