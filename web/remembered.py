@@ -102,6 +102,9 @@ class Remembered:
     """Plans by what records look like."""
 
     MOST_PLANS = 8
+    """Of one key."""
+    MOST = 4000
+    """Of all, some 5 KB each: then all are forgotten, those of entries that are no more among them."""
 
     def __init__(
         self,
@@ -117,6 +120,7 @@ class Remembered:
         self._checksum_of = of
         self._layouts: dict[bytes, list[_Layout]] = {}
         """By shapes; those of one shape tell of different words, which are part of the keys."""
+        self._kept_plans = 0
 
     def find(self, cut: Cut, owner: object, bits: Known) -> tuple[Plan, list[Any]] | None:
         """The plan that holds, and the hop's values."""
@@ -130,6 +134,10 @@ class Remembered:
 
     def keep(self, cut: Cut, owner: object, plan: Plan) -> None:
         """Remember a plan."""
+        if self._kept_plans >= self.MOST:
+            self._layouts.clear()
+            self._kept_plans = 0
+        self._kept_plans += 1
         words = tuple(_changes(cut))
         layouts = self._layouts.setdefault(cut.shape, [])
         layout = next((one for one in layouts if one.words == words), None)

@@ -72,3 +72,13 @@ def test_records_of_one_shape_may_tell_of_different_words() -> None:
     assert found(what, cut({ONE: 15, OTHER: 16})) == (8, [15, 16])
     assert found(what, cut({OTHER: 16, NARROW: 1})) == (9, [16])
     assert found(what, cut({OTHER: 16, NARROW: 2})) is None
+
+
+def test_it_does_not_grow_for_ever() -> None:
+    """Each change of a switch's entries makes another owner."""
+    what = remembered()
+    seen = cut({NARROW: 1, ONE: 5})
+    for owner in range(3 * Remembered.MOST):
+        what.keep(seen, owner, Plan(owner, 0, ((Item(ONE, None),),)))
+    known = [owner for owner in range(3 * Remembered.MOST) if what.find(seen, owner, Nothing()) is not None]
+    assert known == list(range(2 * Remembered.MOST, 3 * Remembered.MOST))
