@@ -38,14 +38,17 @@ if [ "${1:-}" = bmv2 ]; then
     exec $as_root env SWITCHRAFT_SWITCH=bmv2 $pytest tests/lab tests/p4 -m "lab or bmv2"
 fi
 
-# While there is a way to the package index: the tests that need root have none.
-scripts/shell.sh --setup
+# While there is a way to the package index: the tests that need root have none. What waits for pip and what waits for apt
+# wait together.
+scripts/shell.sh --setup &
+shell=$!
 scripts/setup.sh --wireshark
 scripts/setup.sh --prometheus
 scripts/setup.sh --browser || {
     [ $? = 3 ] || exit 1
     export SWITCHRAFT_WITHOUT_BROWSER=1
 }
+wait "$shell"
 
 # Two halves of what needs no root: what records simulated runs, and all other tests.
 recorded="tests/course tests/follow tests/live tests/sim tests/web"

@@ -41,14 +41,15 @@ SWITCHES = (
 
 
 @contextmanager
-def chromium(folder: Path, *more: str, quiet: bool = False) -> Iterator[webdriver.Chrome]:
-    """A browser with a profile in ``folder``. ``quiet``: without logs, which cost it time and memory."""
+def chromium(folder: Path, *more: str, quiet: bool = False, network: bool = False) -> Iterator[webdriver.Chrome]:
+    """A browser with a profile in ``folder``. ``quiet``: without logs, which cost it time and memory; ``network``:
+    with the log "performance", too, which has every request."""
     options = Options()
     options.binary_location = _found("chromium")
     for switch in (*SWITCHES, f"--user-data-dir={folder}", *more):
         options.add_argument(switch)
     if not quiet:
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"} | ({"performance": "ALL"} if network else {}))
     driver = webdriver.Chrome(options=options, service=Service(_found("chromedriver")))
     try:
         yield driver
