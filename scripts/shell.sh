@@ -24,7 +24,10 @@ make_environment() {
     echo "shell: making the virtual environment $VENV for p4runtime-shell (once)" >&2
     rm -rf "$VENV"
     "$python" -m venv "$VENV"
-    pip="$VENV/bin/pip --quiet --disable-pip-version-check install"
+    # As in setup.sh: what root uses is compiled at its first use.
+    compile="--compile"
+    [ "$(id -u)" != 0 ] || compile="--no-compile"
+    pip="$VENV/bin/pip --quiet --disable-pip-version-check install $compile"
     # Its own dependencies fail to build in pip's isolation.
     if ! { $pip setuptools wheel && $pip --no-build-isolation "$packages"; }; then
         echo "shell: pip could not install $packages (see the lines above)" >&2

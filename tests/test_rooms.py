@@ -156,3 +156,11 @@ def test_every_package_says_what_is_in_it() -> None:
         if len(modules) > LISTED_FROM:
             missing = [name for name in modules if not re.search(rf"\b{name}\b", said)]
             assert missing == [], f"{path} does not name {missing}"
+
+
+def test_labs_are_made_in_their_folder_only() -> None:
+    """`make test` looks for them nowhere else, so that it need not read all other tests first."""
+    marked = re.compile(r"mark\.(lab|page)\b")
+    files = [file for file in (REPOSITORY / "tests").rglob("*.py") if "lab" not in file.relative_to(REPOSITORY).parts]
+    assert len(files) > 100
+    assert [str(file) for file in files if marked.search(file.read_text())] == []
