@@ -94,9 +94,9 @@ echo "setup: making the virtual environment $VENV (once)"
 rm -rf "$VENV"
 "$python" -m venv "$VENV" || { echo "setup: $python cannot make virtual environments" >&2; exit 1; }
 # A third of the time goes into compiling modules of which few are used. Root can do without: what is used is compiled at
-# its first use, into this folder. What a user's sudo imports would be root's there, so it writes nothing.
+# its first use, into this folder. With sudo nothing is written here, since it would be root's.
 compile="--compile"
-[ -n "$sudo" ] || compile="--no-compile"
+[ -n "$sudo" ] || [ -n "${SUDO_UID:-}" ] || compile="--no-compile"
 "$VENV/bin/pip" install --quiet --disable-pip-version-check "$compile" --editable '.[dev,metrics]' || {
     echo "setup: pip could not install the Python packages (see the lines above)" >&2
     exit 1

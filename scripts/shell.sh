@@ -26,7 +26,7 @@ make_environment() {
     "$python" -m venv "$VENV"
     # As in setup.sh: what root uses is compiled at its first use.
     compile="--compile"
-    [ "$(id -u)" != 0 ] || compile="--no-compile"
+    [ "$(id -u)" != 0 ] || [ -n "${SUDO_UID:-}" ] || compile="--no-compile"
     pip="$VENV/bin/pip --quiet --disable-pip-version-check install $compile"
     # Its own dependencies fail to build in pip's isolation.
     if ! { $pip setuptools wheel && $pip --no-build-isolation "$packages"; }; then
