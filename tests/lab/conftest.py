@@ -31,8 +31,7 @@ from topo.lab.running_lab import Live
 from topo.topology import find
 from topo.views import counters, log, status
 
-BUILD = paths.ROOT / "build" / os.environ.get("SWITCHRAFT_TEST_LAB", "test")
-"""Those who test two labs at the same time name another folder."""
+BUILD = paths.ROOT / "build" / "test"
 PATIENCE_S = 60.0
 """For conditions that come true in a second on an idle machine."""
 
@@ -47,8 +46,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("lab")
             item.add_marker("root")
-            if item.path.name.startswith("test_page"):
-                item.add_marker("page")
 
 
 def wait(what: str, look: Callable[[], Result | bool | None], seconds: float = PATIENCE_S) -> Result:
