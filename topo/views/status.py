@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -107,45 +108,49 @@ def _or_error(call: Any, strictly: bool = False) -> dict[str, Any]:
 
 def render(whole: dict[str, Any]) -> RenderableType:
     """The state as tables for people."""
-    parts: list[RenderableType] = [_nodes_table(whole), _switches_table(whole)]
+    return Group(_nodes_table(whole), _switches_table(whole), *_group_lines(whole), *_control_lines(whole))
+
+
+def _group_lines(whole: dict[str, Any]) -> Iterator[Text]:
+    """What there is to say of each group."""
     for group in whole["groups"]:
         steered = f"{group['host']} (term {group['term']})" if group.get("host") else "no leader known"
         given = [f"{count} {cause.replace('_', ' ')}" for cause, count in group.get("hints", {}).items() if count]
         hints = f", hints given: {', '.join(given)}" if given else ""
-        text = f"Group {group['group']}: switches steer clients to {steered}, service {group['service']}{hints}"
-        parts.append(Text(text))
+        yield Text(f"Group {group['group']}: switches steer clients to {steered}, service {group['service']}{hints}")
         reads = _reads(whole, group["group"])
         if reads:
-            parts.append(Text(f"Group {group['group']}: reads served by {', '.join(reads)}"))
+            yield Text(f"Group {group['group']}: reads served by {', '.join(reads)}")
     for name, node in whole["nodes"].items():
         for entry in node.get("groups", []):
-            parts += [
-                Text(f"Group {entry['group']}, as {name} sees it: {problem}", style="bold red")
-                for problem in entry.get("problems", [])
-            ]
+            for problem in entry.get("problems", []):
+                yield Text(f"Group {entry['group']}, as {name} sees it: {problem}", style="bold red")
+
+
+def _control_lines(whole: dict[str, Any]) -> Iterator[Text]:
+    """The controller, what it was told and holds for down, and what was broken."""
     controller = whole["controller"]
     if controller["state"] != "running":
-        parts.append(Text(f"Controller: {controller['state']}", style="bold red"))
+        yield Text(f"Controller: {controller['state']}", style="bold red")
     elif controller["error"]:
-        parts.append(Text(f"Controller: {controller['error']}", style="bold red"))
+        yield Text(f"Controller: {controller['error']}", style="bold red")
     usual = {name: "off" if name in ON_REQUEST else "on" for name in whole["features"]}
     told = {name: describe(at) for name, at in whole["features"].items()}
     away = [f"{name} {text}" for name, text in told.items() if text != usual[name]]
     if away:
-        parts.append(Text(f"Features: {'; '.join(away)}", style="bold yellow"))
+        yield Text(f"Features: {'; '.join(away)}", style="bold yellow")
     for name, counts in given_up(whole["nodes"]).items():
-        parts.append(Text(f"{name}, {reasons(counts)}"))
+        yield Text(f"{name}, {reasons(counts)}")
     if whole["limits"]:
         limits = ", ".join(f"{host} {rate}/s" for host, rate in sorted(whole["limits"].items()))
-        parts.append(Text(f"Limits of clients' requests: {limits}"))
+        yield Text(f"Limits of clients' requests: {limits}")
     down = [f"{link['a']}-{link['b']}" for link in whole["links"] if not link["up"]]
     if down:
-        parts.append(Text(f"Links that the controller holds for down: {', '.join(down)}", style="bold yellow"))
+        yield Text(f"Links that the controller holds for down: {', '.join(down)}", style="bold yellow")
     for what, broken in whole["broken"].items():
         if broken:
             listed = ", ".join(broken) if isinstance(broken, list) else str(broken)
-            parts.append(Text(f"Broken by hand ({what}): {listed}", style="bold yellow"))
-    return Group(*parts)
+            yield Text(f"Broken by hand ({what}): {listed}", style="bold yellow")
 
 
 def _reads(whole: dict[str, Any], group: int) -> list[str]:
