@@ -335,6 +335,10 @@ def test_a_seed_is_replayed_onto_a_page_with_the_students_work(tmp_path: Path) -
     assert f"{page}: " in result.output and 100_000 < len(text) < 5_000_000
     refused = CliRunner().invoke(app, arguments[:3] + arguments[5:])
     assert isinstance(refused.exception, UsageError) and "--html is about one seed" in str(refused.exception)
+    refused = CliRunner().invoke(app, [*arguments, "--quick"])
+    assert isinstance(refused.exception, UsageError) and "--quick leaves simulated seeds out" in str(
+        refused.exception
+    )
 
 
 def test_the_list_names_all() -> None:

@@ -75,6 +75,20 @@ def test_what_no_terminal_can_show_is_printed_as_escapes() -> None:
         assert done.stdout.decode() == shown, done.stderr
 
 
+@pytest.mark.parametrize("words", [("lesson", "list"), ("--help",)])
+def test_a_full_device_is_told_and_a_reader_that_goes_is_not(words: tuple[str, ...]) -> None:
+    command = [*run_module("topo.cli"), *words]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    told = "switchraft: what it says cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     script = (
         "import sys, topo.cli; "
@@ -147,6 +161,10 @@ def test_stop_without_a_lab_is_fine(tmp_path: Path) -> None:
         (("soak", "--minutes", "0"), "--minutes 0: choose minutes from 0.1"),
         (("soak", "--seed", "-1"), "Invalid value for '--seed'"),
         (("sim", "--replay", "-1"), "Invalid value for '--replay'"),
+        (("sim", "--replay", "1", "--seeds", "5"), "--seeds is about many seeds, and --replay about one"),
+        (("sim", "--replay", "1", "--first", "5"), "--first is about many seeds"),
+        (("sim", "--web"), "--web is about one seed"),
+        (("lesson", "list", "--html", "x.html"), "--html is about one lesson"),
     ],
 )
 def test_wrong_arguments(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:

@@ -57,6 +57,8 @@ def check(
 
     copy = working_copy.read(folder)
     if replay is not None:
+        if quick:
+            raise UsageError("--quick leaves simulated seeds out, and --replay is about one: leave one of them out")
         with view.wanted(None, html, serve=web) as file:
             code = check.replay(copy, replay, print, trace=trace, record=file)
         raise typer.Exit(code)

@@ -20,8 +20,11 @@ def lesson(
 ) -> None:
     """Lead through a simulated run, step by step: an election, figure 8 of the Raft paper, a stale leader..."""
     from course.lessons import LESSONS, find
+    from topo.errors import UsageError
 
     if name == "list":
+        if html is not None:
+            raise UsageError("--html is about one lesson: name it in place of `list`")
         for one in LESSONS:
             print(f"{one.name:<14} {one.title}")
         return
