@@ -82,7 +82,7 @@ class Watch:
         for one in self.topology.switches:
             self._readers[one.name] = Reader(grpc_address(one.device_id), one.device_id, tables)
             stack.callback(lambda name: self._run(self._readers[name].close()), one.name)
-        for tap in taps_at_ports(self.topology):
+        for tap in taps_at_ports(self.topology, self.live.record.hosts):
             stack.callback(tap.close)
             tap.filter(program(self.topology.port, WHOLE))
             self._taps.append(tap)

@@ -168,6 +168,11 @@ class Lab:
         shutil.copyfile(source if source.is_file() else self.options.topology, paths.lab() / "topology.yaml")
         configs.write(self.topology)
 
+    @property
+    def holders(self) -> dict[str, Process]:
+        """The processes that hold the hosts' namespaces."""
+        return {} if self._record is None else dict(self._record.hosts)
+
     def _begin_record(self) -> None:
         token = secrets.token_hex(16)
         os.environ[TOKEN_VARIABLE] = token

@@ -67,7 +67,8 @@ class Server:
             if request.get("cmd") == "watch":
                 yield from self._feed.watch()
             elif request.get("cmd") == "frames":
-                yield from frames.stream(self._lab.topology, int(request.get("most", frames.MOST_PER_S)))
+                most = int(request.get("most", frames.MOST_PER_S))
+                yield from frames.stream(self._lab.topology, self._lab.holders, most)
             else:
                 yield {"ok": True, **self._do(request)}
         except ValueError:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+from topo.lab.process import Process
 from topo.live.sampling import WHOLE, Share, program
 from topo.topology import Topology
 from topo.views.taps import Frame, Tap, batches, taps_at_ports
@@ -31,13 +32,13 @@ QUIET_S = 2.0
 Json = dict[str, Any]
 
 
-def stream(topology: Topology, most_per_s: int) -> Iterator[Json]:
-    """The lines, until closed. Raises LabError where interfaces cannot be listened to."""
+def stream(topology: Topology, holders: Mapping[str, Process], most_per_s: int) -> Iterator[Json]:
+    """The lines, until closed. ``holders``: of the hosts' namespaces. Raises LabError where one cannot listen."""
     share = Share(most_per_s)
     with ExitStack() as stack:
         stack.enter_context(_giving_way())
         taps: list[Tap] = []
-        for tap in taps_at_ports(topology):
+        for tap in taps_at_ports(topology, holders):
             stack.callback(tap.close)
             taps.append(tap)
         _choose(taps, topology.port, share)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import selectors
 import socket
 import struct
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from topo.errors import LabError
 from topo.lab import namespace
+from topo.lab.process import Process
 from topo.lab.running_lab import Live
 from topo.topology import Topology
-from topo.views.capture import PACKET_OUTGOING, SNAPSHOT_BYTES, Capture, check_interface
+from topo.views.capture import ETH_P_ALL, PACKET_OUTGOING, check_interface
+from topo.views.ring import SOL_PACKET, Ring
 
 ALL = "all"
-SO_ATTACH_FILTER, SO_TIMESTAMPNS = 26, 35
-SOL_PACKET, PACKET_STATISTICS, PACKET_IGNORE_OUTGOING = 263, 6, 23
-_TIMESPEC = struct.Struct("qq")
-_STATISTICS = struct.Struct("II")
+SO_ATTACH_FILTER = 26
+PACKET_IGNORE_OUTGOING = 23
 _INSTRUCTION = struct.Struct("HBBI")
 Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, operand: classic BPF (bpf(4), linux/filter.h)."""
@@ -30,8 +32,6 @@ _HOLD_S = 0.1
 """What one interface tells waits so long for what the others have to tell of the time before."""
 _TOGETHER_S = 0.05
 """What comes so soon after one another is read together: to be woken by each packet costs more than the packet."""
-_AT_ONCE = 500
-"""Packets of one interface that are read before the others have their turn."""
 
 
 def filter_of(listening: socket.socket, instructions: Sequence[Instruction]) -> None:
@@ -51,37 +51,41 @@ class Frame:
     data: bytes
 
 
-class Tap(Capture):
-    """An interface that is listened to; without ``both``, only to what comes in."""
+class Tap:
+    """An interface of this thread's namespace that is listened to; without ``both``, only to what comes in."""
 
-    def __init__(self, interface: str, both: bool) -> None:
-        super().__init__(interface)
-        self.interface = interface
-        self.both = both
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        if not both:
-            # The kernel makes a copy of what goes out before it asks the filter, on the sender's time.
-            self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        self._socket.setblocking(False)
+    def __init__(self, interface: str, *, both: bool = False, sent_by: str = "") -> None:
+        """``sent_by``: the interface at the other end, which is told to have sent what comes in. Raises LabError."""
+        self.interface = sent_by or interface
+        self._both = both
+        self._is_sent = bool(sent_by)
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            if not both:
+                # The kernel makes a copy of what goes out before it asks the filter, on the sender's time.
+                self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+            self._ring = Ring(self._socket)
+            self._socket.bind((interface, ETH_P_ALL))
+        except OSError as error:
+            self._socket.close()
+            raise LabError(f"cannot capture on {interface}: {error.strerror}") from error
+
+    def close(self) -> None:
+        self._ring.close()
+        self._socket.close()
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def waiting(self) -> Iterator[Frame]:
-        """What waits, but not too much of it."""
-        for _ in range(_AT_ONCE):
-            try:
-                data, ancillary, _, address = self._socket.recvmsg(SNAPSHOT_BYTES, socket.CMSG_SPACE(_TIMESPEC.size))
-            except BlockingIOError:
-                return
-            except OSError as error:
-                raise LabError(f"capturing ended: {error.strerror}") from error
-            outgoing = address[2] == PACKET_OUTGOING
-            if outgoing and not self.both:
-                continue
-            times = [_TIMESPEC.unpack(given) for _, kind, given in ancillary if kind == SO_TIMESTAMPNS]
-            seconds, nanoseconds = times[0] if times else divmod(time.time_ns(), 10**9)
-            yield Frame(seconds * 10**9 + nanoseconds, self.interface, outgoing, data)
+        """What waits. Raises LabError if the interface is gone."""
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise LabError(f"capturing ended: {os.strerror(error)}")
+        for one in self._ring.frames():
+            outgoing = one.kind == PACKET_OUTGOING
+            if self._both or not outgoing:
+                yield Frame(one.time_ns, self.interface, outgoing or self._is_sent, one.data)
 
     def filter(self, instructions: Sequence[Instruction]) -> None:
         """Listen from now on only to what a program of classic BPF lets through. Raises LabError."""
@@ -92,13 +96,11 @@ class Tap(Capture):
 
     def lost(self) -> int:
         """How many frames have found no room since the last time."""
-        told = self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, _STATISTICS.size)
-        return int(_STATISTICS.unpack(told)[1])
+        return self._ring.lost()
 
 
 def taps_on(live: Live, on: str) -> Iterator[Tap]:
-    """Of all ports together each tells what comes in, so that a frame is there once for each link; those where hosts
-    hang tell what they send as well."""
+    """Of one interface, or of all ports together."""
     topology = live.topology
     if on != ALL:
         check_interface(on, topology)
@@ -107,15 +109,21 @@ def taps_on(live: Live, on: str) -> Iterator[Tap]:
             namespace.enter(live.holder(owner))
         yield Tap(on, both=True)
         return
-    yield from taps_at_ports(topology)
+    yield from taps_at_ports(topology, live.record.hosts)
 
 
-def taps_at_ports(topology: Topology) -> Iterator[Tap]:
-    """Taps at all ports of switches, for one who is in the root namespace."""
-    edges = {host.switch_interface for host in topology.hosts}
+def taps_at_ports(topology: Topology, holders: Mapping[str, Process]) -> Iterator[Tap]:
+    """Taps at all ports of switches, for one who is in the root namespace. Each tells what comes in, so that a frame
+    is there once for each link; and so do the hosts' interfaces, for what is sent to them: a copy of what leaves by a
+    port would be made on the switch's time. ``holders``: of the hosts' namespaces."""
     for switch in topology.switches:
         for name in topology.ports(switch.name).values():
-            yield Tap(name, both=name in edges)
+            yield Tap(name)
+    for host in topology.hosts:
+        if host.name not in holders:
+            raise LabError(f"the lab has no {host.name}: it is starting, or ends")
+        tap = partial(Tap, host.interface, sent_by=host.switch_interface)
+        yield namespace.on_host(holders[host.name], tap)
 
 
 def batches(taps: Sequence[Tap], seconds: float) -> Iterator[list[Frame]]:
