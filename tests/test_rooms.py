@@ -159,8 +159,9 @@ def test_every_package_says_what_is_in_it() -> None:
 
 
 def test_labs_are_made_in_their_folder_only() -> None:
-    """`make test` looks for them nowhere else, so that it need not read all other tests first."""
-    marked = re.compile(r"mark\.lab\b")
+    """`make test` looks for them nowhere else, and for tests that need root where "mark.root" stands, so that it need
+    not read all tests first."""
+    marked = re.compile(r"mark\.lab\b|\.add_marker\(")
     files = [file for file in (REPOSITORY / "tests").rglob("*.py") if "lab" not in file.relative_to(REPOSITORY).parts]
     assert len(files) > 100
     assert [str(file) for file in files if marked.search(file.read_text())] == []

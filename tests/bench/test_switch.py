@@ -136,7 +136,7 @@ def test_a_short_bench_runs_from_end_to_end(tmp_path: Path) -> None:
         "64",
         "--no-tables",
         "--trial",
-        "0.1",
+        "0.02",
         "--json",
     ]
     command += ["--device", "embedded", "--device", "forwarder", "--plot", str(tmp_path / "rates.svg")]

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 import typer
@@ -182,7 +183,8 @@ def descendants(pid: int) -> list[int]:
 def web_command() -> Iterator[Callable[[], str]]:
     """`switchraft web`, which outlives labs; gives addresses."""
     command = [sys.executable, "-m", "topo.cli", "web"]
-    process = subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.PIPE, text=True)
+    complaints = TemporaryFile("w+")  # noqa: SIM115 -- closed below
+    process = subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True)
     assert process.stdout is not None
     process.stdout.readline()
 
@@ -195,10 +197,13 @@ def web_command() -> Iterator[Callable[[], str]]:
     finally:
         process.terminate()
         try:
-            assert process.wait(timeout=60) == 0
+            code = process.wait(timeout=60)
+            complaints.seek(0)
+            assert (code, complaints.read()) == (0, "")
         finally:
             process.kill()
             process.wait()
+            complaints.close()
 
 
 class Stage:
