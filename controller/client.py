@@ -7,7 +7,7 @@ ten seconds of waiting, and every call with a limit that a paused switch cannot 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +15,8 @@ import grpc
 from finsy import P4ClientError, P4Schema
 from finsy.p4entity import P4Entity, decode_entity, encode_entities
 from finsy.proto import U128, p4r, p4r_grpc
+
+from controller.tasks import CalledOff, apart
 
 CALL_TIMEOUT_S = 3.0
 PUSH_TIMEOUT_S = 30.0
@@ -32,7 +34,8 @@ class StreamClosed(Exception):
 
 
 class P4RuntimeClient:
-    """One connection; an asynchronous context manager. All calls raise finsy's P4ClientError."""
+    """One connection; an asynchronous context manager. All calls raise finsy's P4ClientError, also those that wait
+    for an answer when another task ends the connection: gRPC cancels these."""
 
     def __init__(self, address: str, device_id: int, schema: P4Schema | None = None) -> None:
         self.device_id = device_id
@@ -66,8 +69,8 @@ class P4RuntimeClient:
             if self._stream is None:
                 self._stream = self._stub.StreamChannel()
             try:
-                await self._stream.write(message)
-            except asyncio.InvalidStateError:
+                await apart(self._stream.write(message))
+            except (asyncio.InvalidStateError, CalledOff):
                 raise StreamClosed from None
             except grpc.RpcError as error:
                 raise P4ClientError(error, "send") from None
@@ -75,9 +78,11 @@ class P4RuntimeClient:
     async def receive(self) -> p4r.StreamMessageResponse:
         """The next message of the stream. Raises StreamClosed at its end."""
         try:
-            message = await self._stream.read()
+            message = await apart(self._stream.read())
         except grpc.RpcError as error:
             raise P4ClientError(error, "receive") from None
+        except CalledOff:
+            raise StreamClosed from None
         if message is grpc.aio.EOF:
             raise StreamClosed
         assert isinstance(message, p4r.StreamMessageResponse)
@@ -130,15 +135,24 @@ class P4RuntimeClient:
         """Read; wildcards as P4Runtime has them. Anybody may, primary or not."""
         request = p4r.ReadRequest(device_id=self.device_id, entities=encode_entities(entities, self._schema))
         found: list[Any] = []
-        try:
+
+        async def take() -> None:
             async for reply in self._stub.Read(request, timeout=CALL_TIMEOUT_S):
-                found += [decode_entity(entity, self._schema) for entity in reply.entities]
-        except grpc.RpcError as error:
-            raise P4ClientError(error, "read", msg=request, schema=self._schema) from None
+                found.extend(decode_entity(entity, self._schema) for entity in reply.entities)
+
+        await self._asked(take(), "read", request)
         return found
 
     async def _call(self, method: Any, request: Any, *, timeout: float = CALL_TIMEOUT_S) -> Any:
+        return await self._asked(method(request, timeout=timeout), type(request).__name__, request)
+
+    async def _asked(self, call: Awaitable[Any], operation: str, request: Any) -> Any:
         try:
-            return await method(request, timeout=timeout)
+            return await apart(call)
+        except CalledOff:
+            ended = grpc.aio.AioRpcError(
+                grpc.StatusCode.CANCELLED, grpc.aio.Metadata(), grpc.aio.Metadata(), "the connection was ended"
+            )
+            raise P4ClientError(ended, operation, msg=request, schema=self._schema) from None
         except grpc.RpcError as error:
-            raise P4ClientError(error, type(request).__name__, msg=request, schema=self._schema) from None
+            raise P4ClientError(error, operation, msg=request, schema=self._schema) from None

@@ -199,7 +199,8 @@ def web_command() -> Iterator[Callable[[], str]]:
         try:
             code = process.wait(timeout=60)
             complaints.seek(0)
-            assert (code, complaints.read()) == (0, "")
+            said = complaints.read()
+            assert (code, said) == (0, ""), f"ended with {code}, and said: {said}"
         finally:
             process.kill()
             process.wait()
