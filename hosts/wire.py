@@ -8,7 +8,9 @@ The payload of a peer message begins with ``cluster:64 round:64``. An AppendEntr
 datagram is cut into fragments (flag FRAGMENT): each repeats the header and its payload begins with
 ``message_id:64 offset:32 total:32``. The receiver answers with FRAGMENT_STATUS, or CLIENT_FRAGMENT_STATUS to and from
 clients: ``message_id:64 total:32 highest:32`` and the missing ranges, each ``start:32 end:32`` in bytes; between
-members ``cluster:64 round:64`` come first. A reply that says out of which log it is ends with ``log_id:64``.
+members ``cluster:64 round:64`` come first. A reply that says out of which log it is ends with ``log_id:64``. With
+MORE an AppendEntries carries no entries but the ReadIndexReplies that ride on it, ``index:64 count:8`` and for each
+``member:8 number:64``; and an AppendEntriesReply ends with the ReadIndex that does, ``number:64 held:64 log:64``.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from hosts.raft.frozen import frozen_dataclass
-from hosts.raft.message import MAX_TERM, Entry, EntryKind, Message, MessageType
+from hosts.raft.message import MAX_TERM, Answers, Entry, EntryKind, Message, MessageType, Question
 
 VERSION = 1
 DEFAULT_PORT = 26410
@@ -43,6 +45,9 @@ AppendEntries to itself."""
 _HEADER = struct.Struct(">BBBBBBHQQQQ")
 _PEER_PREFIX = struct.Struct(">QQ")
 _LOG_ID = struct.Struct(">Q")
+_QUESTION = struct.Struct(">QQQ")
+_ANSWERS = struct.Struct(">QB")
+_ANSWERED = struct.Struct(">BQ")
 _FRAGMENT_PREFIX = struct.Struct(">QII")
 _ENTRY = struct.Struct(">QBI")
 _STATUS = struct.Struct(">QII")
@@ -63,6 +68,7 @@ class Flag(IntFlag):
     LAZY = 0x08
     """NO_STEER's bit, which means something else in an AppendEntries."""
     MORE = 0x10
+    """Another chunk, another request, or what rides on an AppendEntries and its reply."""
     FRAGMENT = 0x20
     GATHERED = 0x40
     """An AppendEntriesReply in front of whose payload the leader's switch has put others'."""
@@ -336,6 +342,8 @@ def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = Fals
     network is to copy it."""
     flags = (_REJECT if message.reject else 0) | (_MORE if message.more else 0) | (_LAZY if message.lazy else 0)
     flags |= (_GATHER if message.gather else 0) | (_LEASE if message.lease else 0)
+    if message.question is not None or message.answers is not None:
+        flags |= _MORE
     header = Header(
         message.type,
         message.source,
@@ -347,20 +355,26 @@ def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = Fals
         message.commit,
         flags | _FANOUT if fanout else flags,
     )
-    if not message.entries and not message.data and not message.log_id:
+    if not message.entries and not message.data and not message.log_id and not flags & _MORE:
         return header, _PEER_PREFIX.pack(cluster, message.round)
     parts = [_PEER_PREFIX.pack(cluster, message.round)]
     for entry in message.entries:
         parts.append(_ENTRY.pack(entry.term, entry.kind, len(entry.data)))
         parts.append(entry.data)
     parts.append(message.data)
+    if message.answers is not None:
+        parts.append(_ANSWERS.pack(message.answers.commit, len(message.answers.questions)))
+        parts += [_ANSWERED.pack(*one) for one in message.answers.questions]
     if message.log_id:
         parts.append(_LOG_ID.pack(message.log_id))
+    if message.question is not None:
+        parts.append(_QUESTION.pack(*message.question))
     return header, b"".join(parts)
 
 
 def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) -> Message:
-    """The inverse of pack_peer. Raises WireError for another cluster's message and for malformed entries."""
+    """The inverse of pack_peer. Raises WireError for another cluster's message, and for malformed entries and what
+    rides."""
     if header.type >= FIRST_CLIENT_TYPE:
         raise WireError(f"type {header.type} is no peer message")
     if len(payload) < PEER_PREFIX_BYTES:
@@ -372,15 +386,22 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
     data = b""
     log_id = 0
     lazy = copied = gather = lease = False
-    reject = header.flags & _REJECT != 0
+    question: Question | None = None
+    answers: Answers | None = None
     kind, flags = _TYPES[header.type], header.flags
+    reject, more = flags & _REJECT != 0, flags & _MORE != 0
     if kind in _OF_LEADERS:
         lease, reject = reject, False
     if kind is MessageType.APPEND_ENTRIES:
         lazy, copied, gather = flags & _LAZY != 0, flags & _FANOUT != 0, flags & _GATHER != 0
-        if len(payload) > PEER_PREFIX_BYTES:
+        if more:
+            answers, more = _unpack_answers(payload), False
+        elif len(payload) > PEER_PREFIX_BYTES:
             entries = _unpack_entries(header, payload)
     elif kind in _REPLIES:
+        if more and kind is MessageType.APPEND_ENTRIES_REPLY:
+            question, more = _unpack_question(payload), False
+            payload = memoryview(payload)[: -_QUESTION.size]
         log_id = _unpack_log_id(payload)
         gather = kind is MessageType.APPEND_ENTRIES_REPLY and flags & _GATHER != 0
     else:
@@ -394,7 +415,7 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
         header.log_term,
         header.commit,
         reject,
-        flags & _MORE != 0,
+        more,
         round_number,
         entries,
         data,
@@ -403,7 +424,27 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
         copied,
         lease=lease,
         gather=gather,
+        question=question,
+        answers=answers,
     )
+
+
+def _unpack_question(payload: bytes | memoryview) -> Question:
+    """The question at the end of a reply."""
+    if len(payload) < PEER_PREFIX_BYTES + _QUESTION.size:
+        raise WireError(f"a reply of {len(payload)} bytes that asks something")
+    return Question(*_QUESTION.unpack_from(payload, len(payload) - _QUESTION.size))
+
+
+def _unpack_answers(payload: bytes | memoryview) -> Answers:
+    """What an AppendEntries carries in place of entries."""
+    if len(payload) < PEER_PREFIX_BYTES + _ANSWERS.size:
+        raise WireError("answers cut short")
+    index, count = _ANSWERS.unpack_from(payload, PEER_PREFIX_BYTES)
+    at = PEER_PREFIX_BYTES + _ANSWERS.size
+    if len(payload) != at + count * _ANSWERED.size:
+        raise WireError(f"{count} answers in {len(payload)} bytes")
+    return Answers(index, tuple(_ANSWERED.iter_unpack(memoryview(payload)[at:])))
 
 
 def _unpack_log_id(payload: bytes | memoryview) -> int:

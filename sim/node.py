@@ -72,11 +72,13 @@ ACKNOWLEDGEMENTS = {
 
 QUESTIONS = {
     "asked": "questions for an index",
+    "asked_along": "questions that rode on an answer",
     "asked_again": "questions asked again",
     "answered": "questions answered",
     "void": "answers to no open question",
     "taken": "questions that leaders answered",
     "taken_at_once": "questions that confirmed themselves",
+    "told_along": "answers that rode on an AppendEntries",
 }
 
 

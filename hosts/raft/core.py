@@ -43,6 +43,7 @@ from hosts.raft.message import (
     HardState,
     Message,
     MessageType,
+    Question,
 )
 from hosts.raft.outbox import Outbox
 from hosts.raft.patience import Patience
@@ -474,6 +475,8 @@ class Raft:
         elif kind in _LEADERS_REPLIES:
             if self._leadership is not None:
                 self._leadership.on_reply(message)
+                if message.question is not None:
+                    self._leadership.on_question(message.source, message.question, takes=True)
         elif kind is MessageType.TIMEOUT_NOW:
             self._on_timeout_now(message)
         elif kind in _READ_INDEX:
@@ -778,6 +781,8 @@ class Raft:
         settled = self._durable_state.current_term == self.current_term
         if is_append:
             self._following.on_append_entries(message, settled)
+            if message.answers is not None:
+                self._served += self._asking.told(message)
         else:
             self._following.on_install_snapshot(message, settled)
 
@@ -787,7 +792,10 @@ class Raft:
         question = self._asking.question(self.current_term, self.leader, self._known_by_log())
         if question is not None:
             settled = self._durable_state.current_term == self.current_term
-            (self._out.now if settled else self._out.after).append(question)
+            if settled and self._asking.may_ride and self._out.carry(question):
+                self.asking_counts.asked_along += 1
+            else:
+                (self._out.now if settled else self._out.after).append(question)
 
     def _known_by_log(self) -> tuple[int, int] | None:
         """What may be acknowledged to the leader, and the log's id, if the members have agreed on that."""
@@ -798,9 +806,10 @@ class Raft:
     def _on_read_index(self, message: Message) -> None:
         if self._leadership is not None:
             if message.type is MessageType.READ_INDEX:
-                self._leadership.on_question(message)
+                question = Question(message.round, message.index, message.commit)
+                self._leadership.on_question(message.source, question, takes=message.more)
         elif message.type is MessageType.READ_INDEX_REPLY and message.source == self.leader:
-            self._served += self._asking.answered(message)
+            self._served += self._asking.told(message)
 
     # -- answers ----------------------------------------------------------------------------------------------
 

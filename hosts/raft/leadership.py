@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from hosts.raft.change import Change
@@ -14,9 +14,9 @@ from hosts.raft.fastest import AcknowledgementCounts
 from hosts.raft.gathering import GatherCounts, Gathering
 from hosts.raft.identities import ANOTHER_LOG, FORGOTTEN, Identities
 from hosts.raft.log import ENTRY_OVERHEAD, MemoryLog
-from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType
+from hosts.raft.message import NOBODY, Entry, EntryKind, Message, MessageType, Question
 from hosts.raft.progress import NEVER, Progress
-from hosts.raft.reads import AskingCounts, Reads, short_id
+from hosts.raft.reads import Answering, AskingCounts, Reads, short_id
 from hosts.raft.replication import Replication
 
 PATIENCE_WITH_SILENCE = 10
@@ -35,6 +35,7 @@ class Leadership:
 
     __slots__ = (
         "_agreed",
+        "_answering",
         "_asking",
         "_change",
         "_change_note",
@@ -79,6 +80,7 @@ class Leadership:
         """``log_ids``: those of the voters' logs, the own one too, as they were named in the election."""
         self._config = config
         self._asking = asking
+        self._answering = Answering(asking)
         self._membership = log.configurations.latest.membership
         self._log = log
         self._send = send
@@ -216,10 +218,10 @@ class Leadership:
         if has_committed:
             self.reads.begin(first, self._log.commit_index)
             self._release_reads()  # where this member alone is a quorum, no reply will come to do it
-        if replication.begin_copies(may_try=has_committed):
+        if replication.begin_copies(self._answering, may_try=has_committed):
             self._next_round()
             self._next_round()
-        replication.send_heartbeats()
+        replication.send_heartbeats(self._answering)
         return first
 
     def _next_round(self) -> None:
@@ -367,9 +369,13 @@ class Leadership:
         self._lease_void_since = max(self._lease_void_since, self._now)
 
     def take_reads(self) -> tuple[tuple[int, int], ...]:
-        """Begin a round for reads that wait for one; the reads that are safe since the last call."""
+        """Begin a round for reads that wait for one, and send the answers that nothing has carried; the reads that
+        are safe since the last call."""
         if self.reads.want_round and self.has_committed():
             self.begin_round()
+        rest = self._answering.rest()
+        if rest is not None:
+            self._send_answers(*rest)
         if not self._served:
             return ()
         served, self._served = tuple(self._served), []
@@ -385,30 +391,35 @@ class Leadership:
             for member, number in confirmed.questions.items():
                 self._answer_question(member, number, confirmed.commit_index)
 
-    def on_question(self, question: Message) -> None:
+    def on_question(self, source: int, question: Question, *, takes: bool) -> None:
         """A follower asks for the index of its reads. It is told that of a round that begins from now on, unless it
         and this member are a quorum: until its reads had come it had voted in no later term, nor has this member
         until now, so nobody else has committed anything before. Who may have lost its data cannot say so much:
-        it must hold what it is known to hold, in the log that it is known by."""
-        source = question.source
+        it must hold what it is known to hold, in the log that it is known by. ``takes``: and answers that ride."""
+        self._answering.asked_by(source, takes=takes)
         is_quorum = source in self._counted and self._membership.is_quorum({self._config.id, source})
-        if is_quorum and self.has_committed() and self._is_known(question):
+        if is_quorum and self.has_committed() and self._is_known(source, question):
             self._asking.taken_at_once += 1
-            self._answer_question(source, question.round, self._log.commit_index)
+            self._answer_question(source, question.number, self._log.commit_index)
         else:
-            self.reads.ask_for(source, question.round)
+            self.reads.ask_for(source, question.number)
 
-    def _is_known(self, question: Message) -> bool:
+    def _is_known(self, source: int, question: Question) -> bool:
         """Whether who asks holds what it is known to hold, in the log that it is known by."""
-        progress = self._counted.get(question.source)
-        log_id = self._log.configurations.latest.log_ids.get(question.source, 0)
-        holds_all = progress is not None and question.index > progress.match_index
-        return holds_all and question.commit == short_id(log_id)
+        progress = self._counted.get(source)
+        log_id = self._log.configurations.latest.log_ids.get(source, 0)
+        holds_all = progress is not None and question.held > progress.match_index
+        return holds_all and question.log == short_id(log_id)
 
     def _answer_question(self, member: int, number: int, index: int) -> None:
         self._asking.taken += 1
+        self._answering.answer(member, number, index)
+
+    def _send_answers(self, index: int, questions: Iterable[tuple[int, int]]) -> None:
+        """To each alone."""
         kind = MessageType.READ_INDEX_REPLY
-        self._send(Message(kind, self._config.id, member, self.term, index, round=number))
+        for member, number in questions:
+            self._send(Message(kind, self._config.id, member, self.term, index, more=True, round=number))
 
     # -- members ------------------------------------------------------------------------------------------------
 

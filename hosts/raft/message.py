@@ -6,6 +6,7 @@ Field names are those of Ongaro's thesis, figure 3.1, and of the wire format's t
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 from hosts.raft.frozen import frozen_dataclass
 
@@ -77,6 +78,24 @@ class HardState:
     voted_for: int = NOBODY
 
 
+class Question(NamedTuple):
+    """What a ReadIndex asks, on an answer to an AppendEntries: its number, and the two by which its sender's log is
+    known, as a ReadIndex has them in ``index`` and ``commit``."""
+
+    number: int
+    held: int = 0
+    log: int = 0
+
+
+class Answers(NamedTuple):
+    """What ReadIndexReplies say, on an AppendEntries without entries."""
+
+    commit: int
+    """The commit index when a quorum had confirmed it."""
+    questions: tuple[tuple[int, int], ...]
+    """(member, number) of the questions that are answered, ascending."""
+
+
 @frozen_dataclass(frozen=True, slots=True)
 class Message:
     """One message between members. The meaning of ``index``, ``log_term`` and ``commit`` depends on ``type``:
@@ -88,7 +107,7 @@ class Message:
     InstallSnapshot and its reply: last_included_index, last_included_term, offset in bytes.
     ReadIndex: one more than the index up to which its sender holds what its leader does, 0, and the low 63 bits of
     its log's id, if the group knows it by that (else 0, 0, 0); and as ``round`` the question's number. Its reply: the
-    commit index when a quorum had confirmed it, 0, 0.
+    commit index when a quorum had confirmed it, 0, 0. Either may ride on a message that leaves anyway.
     """
 
     type: MessageType
@@ -100,7 +119,7 @@ class Message:
     commit: int = 0
     reject: bool = False
     more: bool = False
-    """InstallSnapshot: another chunk follows."""
+    """InstallSnapshot: another chunk follows. ReadIndex and its reply: its sender takes those that ride, too."""
     round: int = 0
     """A request's round, echoed in its reply: check-quorum and reads count only replies to a round of theirs. Of a
     ReadIndex and its reply the question's number."""
@@ -122,3 +141,7 @@ class Message:
     """AppendEntries, InstallSnapshot: the leader relies on leases, so who hears it refuses its vote to others."""
     gather: bool = False
     """AppendEntries with entries, and the reply that acknowledges them: the network may gather that reply."""
+    question: Question | None = None
+    """Of an AppendEntriesReply: its sender's ReadIndex, which rides on it."""
+    answers: Answers | None = None
+    """Of an AppendEntries without entries: the leader's ReadIndexReplies, which ride on it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hosts.raft.message import Message, MessageType
+from dataclasses import replace
+
+from hosts.raft.message import Message, MessageType, Question
 
 _VOTES = frozenset({MessageType.PRE_VOTE_REPLY, MessageType.REQUEST_VOTE_REPLY})
 
@@ -66,3 +68,15 @@ class Outbox:
                 matched = max(matched, last.index)
                 gather = gather and last.gather
         self.answer(request, MessageType.APPEND_ENTRIES_REPLY, term, index=matched, gather=gather)
+
+    def carry(self, question: Message) -> bool:
+        """Have the last answer to an AppendEntries that may leave now ask a ReadIndex of its receiver. False if there
+        is none. None that the network may gather: it has no room."""
+        for place in reversed(range(len(self.now))):
+            reply = self.now[place]
+            is_answer = reply.type is MessageType.APPEND_ENTRIES_REPLY and reply.question is None
+            if is_answer and (reply.target, reply.term) == (question.target, question.term) and not reply.gather:
+                rides = Question(question.round, question.index, question.commit)
+                self.now[place] = replace(reply, question=rides)
+                return True
+        return False

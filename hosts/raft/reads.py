@@ -8,6 +8,9 @@ Where who asks and the leader are a quorum already, a question confirms itself: 
 A member that does not lead asks its leader for that index, one question for all reads that wait, and serves them once
 it has applied up to there. A question's number is echoed in its answer. Numbers begin at a random one in each life of
 a process, so that no answer to an earlier life is taken for one to this.
+
+Under load both ride: a leader that answers begins the next round at the same time, for the questions that have come
+since, and has the answers ride on its AppendEntries; who is answered so asks the next question on its reply to that.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from hosts.raft.message import MAX_TERM, Message, MessageType
+from hosts.raft.message import MAX_TERM, Answers, Message, MessageType
 
 PATIENCE_HEARTBEATS = 2
 """A read that a follower cannot serve within so many is better asked of the leader."""
@@ -32,6 +35,26 @@ _NUMBERS = 1 << 64
 def short_id(log_id: int) -> int:
     """As much of a log's id as a message's index may hold."""
     return log_id & MAX_TERM
+
+
+@dataclass(slots=True)
+class AskingCounts:
+    """What has become of questions in this life, as asker and as who is asked."""
+
+    asked: int = 0
+    asked_along: int = 0
+    """Of these, on an answer to the leader."""
+    asked_again: int = 0
+    answered: int = 0
+    """By the leader."""
+    void: int = 0
+    """Answers to no question that is open."""
+    taken: int = 0
+    """Others' questions that this member has answered as a leader."""
+    taken_at_once: int = 0
+    """Of these, without a round."""
+    told_along: int = 0
+    """Of these, on an AppendEntries."""
 
 
 # -- at the leader --------------------------------------------------------------------------------------------------
@@ -87,23 +110,56 @@ class Reads:
         return confirmed
 
 
+class Answering:
+    """A leader's answers until they leave: on what it sends its members anyway, or else alone."""
+
+    __slots__ = ("_counts", "_index", "_questions", "_takers")
+
+    def __init__(self, counts: AskingCounts) -> None:
+        self._counts = counts
+        self._index = 0
+        self._questions: dict[int, int] = {}
+        self._takers: set[int] = set()
+        """The members who have shown, in this term, that they take answers that ride."""
+
+    def asked_by(self, member: int, *, takes: bool) -> None:
+        """A member asks, and says whether it takes answers that ride."""
+        if takes:
+            self._takers.add(member)
+        else:
+            self._takers.discard(member)
+
+    def answer(self, member: int, number: int, index: int) -> None:
+        """The latest index stands for all that wait: reads may be served at any later one as well."""
+        self._index = max(self._index, index)
+        self._questions[member] = number
+
+    def for_copies(self, receivers: Collection[int], reached: Collection[int]) -> Answers | None:
+        """What an AppendEntries to all ``receivers`` carries for those whom copies reach: nothing, unless all of them
+        take it. That is answered then."""
+        if not self._questions or not self._takers.issuperset(receivers):
+            return None
+        return self._ride([one for one in reached if one in self._questions])
+
+    def for_one(self, member: int) -> Answers | None:
+        """What one to that member alone carries."""
+        return self._ride([member]) if member in self._questions and member in self._takers else None
+
+    def _ride(self, members: Collection[int]) -> Answers | None:
+        self._counts.told_along += len(members)
+        return self._take(members)
+
+    def _take(self, members: Collection[int]) -> Answers | None:
+        if not members:
+            return None
+        return Answers(self._index, tuple((one, self._questions.pop(one)) for one in sorted(members)))
+
+    def rest(self) -> Answers | None:
+        """Those that nothing has carried."""
+        return self._take(list(self._questions))
+
+
 # -- at who does not lead -------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class AskingCounts:
-    """What has become of questions in this life, as asker and as who is asked."""
-
-    asked: int = 0
-    asked_again: int = 0
-    answered: int = 0
-    """By the leader."""
-    void: int = 0
-    """Answers to no question that is open."""
-    taken: int = 0
-    """Others' questions that this member has answered as a leader."""
-    taken_at_once: int = 0
-    """Of these, without a round."""
 
 
 @dataclass(slots=True)
@@ -117,6 +173,7 @@ class _Question:
     """The tick of its first asking; None if the clock cannot be trusted for that long."""
     sent: int
     reads: list[int]
+    again: bool = False
 
 
 class Asking:
@@ -130,6 +187,7 @@ class Asking:
         "_next",
         "_open",
         "_random",
+        "_takes",
         "_waiting",
         "counts",
         "now",
@@ -151,6 +209,8 @@ class Asking:
         later."""
         self._fresh: int | None = None
         """The latest such tick of what is applied."""
+        self._takes = (0, 0)
+        """The term and the leader that has shown to take questions that ride."""
 
     @property
     def idle(self) -> bool:
@@ -190,7 +250,7 @@ class Asking:
         if asked is not None:
             if self.now - asked.sent < self._again_after:
                 return None
-            asked.sent = self.now
+            asked.sent, asked.again = self.now, True
             self.counts.asked_again += 1
         elif self._waiting:
             number = self._random.getrandbits(64) if self._next is None else self._next
@@ -201,20 +261,39 @@ class Asking:
         else:
             return None
         held, log_id = (known[0] + 1, short_id(known[1])) if known is not None else (0, 0)
-        return Message(MessageType.READ_INDEX, self._member, leader, term, held, commit=log_id, round=asked.number)
+        return Message(
+            MessageType.READ_INDEX, self._member, leader, term, held, commit=log_id, more=True, round=asked.number
+        )
 
-    def answered(self, answer: Message) -> tuple[tuple[int, int], ...]:
-        """The (number, index) of the reads that an answer serves. One to another question, of another term or by
-        another member serves none."""
+    @property
+    def may_ride(self) -> bool:
+        """Whether what is asked now may be asked by the way. Not what is asked again: an answer that could bring a
+        question is not taken from everybody from whom a question is."""
         asked = self._open
-        if asked is None or (answer.round, answer.term, answer.source) != (asked.number, asked.term, asked.leader):
+        return asked is not None and not asked.again and (asked.term, asked.leader) == self._takes
+
+    def told(self, message: Message) -> tuple[tuple[int, int], ...]:
+        """The (number, index) of the reads that a ReadIndexReply serves, or what rides on an AppendEntries."""
+        if message.more or message.answers is not None:
+            self._takes = message.term, message.source
+        if message.answers is None:
+            return self._answered(message, message.round, message.index)
+        for member, number in message.answers.questions:
+            if member == self._member:
+                return self._answered(message, number, message.answers.commit)
+        return ()
+
+    def _answered(self, answer: Message, number: int, index: int) -> tuple[tuple[int, int], ...]:
+        """One to another question, of another term or by another member serves none."""
+        asked = self._open
+        if asked is None or (number, answer.term, answer.source) != (asked.number, asked.term, asked.leader):
             self.counts.void += 1
             return ()
         self._open = None
         self.counts.answered += 1
         if asked.began is not None:
-            self._await(answer.index, asked.began)
-        return tuple((read, answer.index) for read in asked.reads)
+            self._await(index, asked.began)
+        return tuple((read, index) for read in asked.reads)
 
     def _await(self, index: int, began: int) -> None:
         """Remember when an answer was asked for, in place of those that it says more than. Where there is no room it

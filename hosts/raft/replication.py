@@ -11,8 +11,9 @@ from hosts.raft.fanout import Fanout, FanoutCounts
 from hosts.raft.fastest import AcknowledgementCounts, Fastest
 from hosts.raft.gathering import Gathering
 from hosts.raft.log import MemoryLog
-from hosts.raft.message import EVERYBODY, Message, MessageType
+from hosts.raft.message import EVERYBODY, Answers, Message, MessageType
 from hosts.raft.progress import NEVER, Mode, Progress
+from hosts.raft.reads import Answering
 from hosts.raft.snapshot import Outgoing
 
 TELL_HEARTBEATS = 20
@@ -237,7 +238,12 @@ class Replication:
         return self._log.configurations.latest.membership.is_quorum(ready | {config.id})
 
     def _send_everybody(
-        self, round: int, prev_index: int, entries: tuple[Any, ...], receivers: tuple[int, ...]
+        self,
+        round: int,
+        prev_index: int,
+        entries: tuple[Any, ...],
+        receivers: tuple[int, ...],
+        answers: Answers | None = None,
     ) -> None:
         """One AppendEntries for the network to copy."""
         commit = self._log.commit_index
@@ -247,16 +253,19 @@ class Replication:
         lazy = bool(entries) and self._may_wait and not any(map(self._is_far_behind, receivers))
         gather = bool(entries) and self._may_gather(prev_index + len(entries), receivers)
         needed = self._log.configurations.latest.membership.needed_beside(self._config.id)
-        self._send(self._append(EVERYBODY, prev_index, commit, entries, round, receivers, lazy, needed, gather))
+        append = self._append(EVERYBODY, prev_index, commit, entries, round, receivers, lazy, needed, gather, answers)
+        self._send(append)
 
-    def begin_copies(self, may_try: bool) -> bool:
+    def begin_copies(self, answering: Answering, may_try: bool) -> bool:
         """Send everybody a heartbeat that the network is to copy, if that is of use: then nothing else may have this
-        round or the next one. ``may_try``: also to see whom copies reach."""
+        round or the next one. ``may_try``: also to see whom copies reach. What ``answering`` has for those whom they
+        do reach rides on it."""
         fanout = self._fanout
         receivers = fanout.begin_round(self.now, self.round, self.progress, may_try) if fanout is not None else ()
         if not receivers:
             return False
-        self._send_everybody(self.round, 0, (), receivers)
+        reached = [member for member in receivers if self.progress[member].fanned]
+        self._send_everybody(self.round, 0, (), receivers, answering.for_copies(receivers, reached))
         return True
 
     def serve_alone(self) -> None:
@@ -273,7 +282,13 @@ class Replication:
     # -- to one -------------------------------------------------------------------------------------------------
 
     def send_append(
-        self, member: int, progress: Progress, prev_index: int, commit: int, entries: tuple[Any, ...] = ()
+        self,
+        member: int,
+        progress: Progress,
+        prev_index: int,
+        commit: int,
+        entries: tuple[Any, ...] = (),
+        answers: Answers | None = None,
     ) -> None:
         """One AppendEntries. LookupError if the log does not hold ``prev_index``. Its receiver commits what agrees:
         up to the end of ``entries``, and what it has acknowledged."""
@@ -281,7 +296,9 @@ class Replication:
         if entries:
             lazy = lazy and self._may_wait and not self._is_far_behind(member)
         gather = bool(entries) and self._may_gather(prev_index + len(entries), (member,))
-        message = self._append(member, prev_index, commit, entries, self.round, lazy=lazy, gather=gather)
+        message = self._append(
+            member, prev_index, commit, entries, self.round, lazy=lazy, gather=gather, answers=answers
+        )
         progress.told_commit(commit, prev_index + len(entries))
         if not entries:
             progress.may_wait = lazy
@@ -299,6 +316,7 @@ class Replication:
         lazy: bool = False,
         needed: int = 0,
         gather: bool = False,
+        answers: Answers | None = None,
     ) -> Message:
         prev_term = self._log.term_at(prev_index) if prev_index else 0
         if prev_term is None or (entries and entries[0].index != prev_index + 1):
@@ -318,6 +336,7 @@ class Replication:
             needed=needed,
             lease=self._config.lease_ticks > 0,
             gather=gather,
+            answers=answers,
         )
 
     def _send_chunk(self, member: int, progress: Progress, stream: Outgoing) -> None:
@@ -341,20 +360,21 @@ class Replication:
             )
         )
 
-    def send_heartbeats(self) -> None:
-        """Those whom copies reach have got theirs by ``begin_copies``, as far as they answer those."""
+    def send_heartbeats(self, answering: Answering) -> None:
+        """Those whom copies reach have got theirs by ``begin_copies``, as far as they answer those. What
+        ``answering`` has for the others rides on theirs."""
         fanout = self._fanout
         for member, progress in self.progress.items():
             if not progress.fanned or (fanout is not None and fanout.asks_alone(self.now, self.round, progress)):
-                self._send_heartbeat(member, progress)
+                self._send_heartbeat(member, progress, answering.for_one(member))
         if self._fastest is not None:
             self._tell_fanned()
 
-    def _send_heartbeat(self, member: int, progress: Progress) -> None:
+    def _send_heartbeat(self, member: int, progress: Progress, answers: Answers | None = None) -> None:
         """An empty AppendEntries at the log's beginning, where all agree: it is the same for everyone, and is never
         rejected because it overtook entries. Its receiver knows up to where the logs agree: it commits that far, and
         its answer acknowledges that, whatever answer has been lost before."""
-        self.send_append(member, progress, 0, self._log.commit_index)
+        self.send_append(member, progress, 0, self._log.commit_index, answers=answers)
 
     def _show_match(self, member: int, progress: Progress) -> None:
         """Show a member that has restarted that it agrees up to ``match_index``, once a round: it knows that no more,

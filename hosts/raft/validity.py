@@ -13,6 +13,8 @@ def in_range(message: Message) -> bool:
         and 0 <= message.index <= MAX_TERM
         and 0 <= message.log_term <= MAX_TERM
         and 0 <= message.commit <= MAX_TERM
+        and (message.question is None or max(message.question.held, message.question.log) <= MAX_TERM)
+        and (message.answers is None or message.answers.commit <= MAX_TERM)
     )
 
 

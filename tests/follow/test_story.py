@@ -113,6 +113,32 @@ def test_a_read_at_a_follower_is_its_question_and_the_rounds_that_this_leads_to(
     assert [story.role(one) for one, _ in given] == [role for _, role in given]
 
 
+def test_question_and_answer_may_ride_on_the_rounds_messages(net: Lab) -> None:
+    def rides(one: Sent) -> Sent:
+        assert one.header is not None
+        return replace(one, header=replace(one.header, flags=one.header.flags | Flag.MORE))
+
+    def replied(source: int, *, at: int = 1500) -> Sent:
+        return rides(question(net, MessageType.APPEND_ENTRIES_REPLY, source, LEADER, at=at))
+
+    story = Story(replace(READ, leader=2), BETWEEN)
+    given = [
+        (replied(2, at=999), ""),
+        (asked(net), "request"),
+        (replied(3), ""),
+        (replied(2), "question"),
+        (append(net, 2, 0, 0), "round"),
+        (append(net, 3, 0, 0), "round"),
+        (replied(3), "round reply"),
+        (rides(append(net, 3, 0, 0)), "round"),
+        (rides(append(net, 2, 0, 0)), "index"),
+        (answered(net), "answer"),
+        (rides(append(net, 2, 0, 0, at=2100)), ""),
+    ]
+    assert [story.role(one) for one, _ in given] == [role for _, role in given]
+    assert Story(WRITE, BETWEEN).role(rides(reply(net, 2, 12))) == "acknowledgement"
+
+
 def test_the_window_is_from_the_clients_first_packet_to_the_last_one_for_it(net: Lab) -> None:
     assert window([append(net, 2, 0, 0, at=5), asked(net, at=7), asked(net, at=8), answered(net, at=11)], CLIENT) == (
         7,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import random
+import struct
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosts.raft.message import MAX_TERM, Entry, EntryKind, Message, MessageType
+from hosts.raft.message import MAX_TERM, Answers, Entry, EntryKind, Message, MessageType, Question
 from hosts.wire import (
     HEADER_BYTES,
     MAX_DATAGRAM,
@@ -116,9 +117,13 @@ def messages(draw: st.DrawFn) -> Message:
         MessageType.INSTALL_SNAPSHOT_REPLY,
     ):
         data, log_id = b"", draw(st.just(0) | U64)
+    more, question, answers = draw(st.booleans()), None, None
+    if kind is MessageType.APPEND_ENTRIES_REPLY:
+        more, question = False, draw(st.none() | st.builds(Question, U64, U64, U64))
     if kind is MessageType.APPEND_ENTRIES:
-        last, data = log_term, b""
-        for number in range(draw(st.integers(0, 5))):
+        told = st.lists(st.tuples(BYTE, U64), max_size=255).map(tuple)
+        last, data, more, answers = log_term, b"", False, draw(st.none() | st.builds(Answers, U64, told))
+        for number in range(0 if answers else draw(st.integers(0, 5))):
             last = draw(st.integers(last, term))
             body = draw(st.binary(max_size=30))
             entries.append(Entry(last, index + 1 + number, draw(st.sampled_from(list(EntryKind))), body))
@@ -132,12 +137,14 @@ def messages(draw: st.DrawFn) -> Message:
         log_term,
         draw(TERM),
         not leads and draw(st.booleans()),
-        draw(st.booleans()),
+        more,
         draw(U64),
         tuple(entries),
         data,
         log_id,
         lease=leads and draw(st.booleans()),
+        question=question,
+        answers=answers,
     )
 
 
@@ -161,6 +168,21 @@ def test_a_reply_ends_with_its_log_or_with_its_round() -> None:
     for more in (b"\0", bytes(7), bytes(9), bytes(16)):
         with pytest.raises(WireError, match="a reply of"):
             unpack_peer(header, payload + more, cluster=9)
+
+
+def test_what_rides_is_of_its_length() -> None:
+    reply = Message(MessageType.APPEND_ENTRIES_REPLY, 2, 1, 3, 4, round=5, question=Question(6, 7, 8))
+    header, payload = pack_peer(reply, group=1, cluster=9)
+    assert header.flags == Flag.MORE and payload[16:] == struct.pack(">QQQ", 6, 7, 8)
+    for cut in (payload[:-1], payload[:16], payload + b"\0"):
+        with pytest.raises(WireError, match="a reply of"):
+            unpack_peer(header, cut, cluster=9)
+    append = Message(MessageType.APPEND_ENTRIES, 1, 255, 3, round=5, answers=Answers(7, ((2, 8), (3, 9))))
+    header, payload = pack_peer(append, group=1, cluster=9, fanout=True)
+    assert header.flags == Flag.MORE | Flag.FANOUT and payload[16:] == struct.pack(">QBBQBQ", 7, 2, 2, 8, 3, 9)
+    for cut in (payload[:-1], payload[:24], payload[:16], payload + b"\0"):
+        with pytest.raises(WireError, match="answers"):
+            unpack_peer(header, cut, cluster=9)
 
 
 @given(st.lists(st.integers(0, 5000), max_size=40))
@@ -188,6 +210,10 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         lambda: Header.unpack(data),
         lambda: Header.unpack(b"\x01\x05\x00" + data),
         lambda: unpack_peer(Header(MessageType.APPEND_ENTRIES, term=5), data, cluster=0),
+        lambda: unpack_peer(Header(MessageType.APPEND_ENTRIES, term=5, flags=Flag.MORE), bytes(16) + data, cluster=0),
+        lambda: unpack_peer(
+            Header(MessageType.APPEND_ENTRIES_REPLY, term=5, flags=Flag.MORE), bytes(16) + data, cluster=0
+        ),
         lambda: unpack_fragment(data),
         lambda: FragmentStatus.unpack(data),
     ):

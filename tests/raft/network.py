@@ -39,6 +39,8 @@ class Faults:
     partition: float = 0.0
     propose: float = 0.3
     read: float = 0.1
+    ask: float = 0.0
+    """A read at any member, and not at the leader only."""
     transfer: float = 0.0
     change: float = 0.0
     compact: float = 0.0
@@ -67,6 +69,7 @@ class Faults:
             change=some(0.1),
             compact=some(0.1),
             wipe=0.02,
+            ask=some(0.3),
         )
 
 
@@ -245,6 +248,9 @@ class Network:
                 "refused for silence",
                 "reads",
                 "reads alone",
+                "reads at followers",
+                "questions along",
+                "answers along",
                 "lease reads",
                 "changes",
                 "joint configurations",
@@ -338,6 +344,8 @@ class Network:
             self._propose(member.raft)
             if not asked_first:
                 self._lead(member)
+            if random.random() < faults.ask:
+                self.ask(member)
             self._serve(member)
             self._compact(member)
         for member in list(self.members.values()):
@@ -385,6 +393,11 @@ class Network:
             except Busy:
                 self.counts["busy"] += 1
                 return
+
+    def ask(self, member: Member) -> None:
+        """A read at a member that need not lead."""
+        assert member.raft is not None
+        self.reads[member.raft.id, member.starts, member.raft.read_here()] = len(self.committed), self.now, 0
 
     def _lead(self, member: Member, overdue_ticks: int = 0) -> None:
         """What only a leader may be asked: reads, and to hand over."""
@@ -616,7 +629,8 @@ class Network:
             self.counts["reads"] += 1
             before, asked, _ = self.reads.pop((raft.id, member.starts, number))
             self.counts["reads alone"] += raft.membership.is_quorum({raft.id})
-            if asked == self.now and len(raft.membership.voters) > 1:
+            self.counts["reads at followers"] += raft.role is Role.FOLLOWER
+            if asked == self.now and raft.role is Role.LEADER and len(raft.membership.voters) > 1:
                 self.counts["lease reads"] += 1
             if index < before:
                 self._fail(f"member {raft.id} reads at {index} what was at {before} when it was asked")
@@ -784,4 +798,7 @@ def soak(
     assert not network.unmended, f"seed {seed}: member {network.unmended} was not named and mended: {leader.status()}"
     network.run(limit)
     network.check_end()
+    asking = [member.raft.asking_counts for member in network.members.values() if member.raft is not None]
+    network.counts["questions along"] = sum(one.asked_along for one in asking)
+    network.counts["answers along"] = sum(one.told_along for one in asking)
     return network

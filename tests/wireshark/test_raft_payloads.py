@@ -16,7 +16,7 @@ from hosts.net.batches import pack_batches
 from hosts.net.fragments import OVERHEAD_BYTES, Outbox
 from hosts.net.path import PathSize
 from hosts.net.seal import Seal
-from hosts.raft.message import Entry, EntryKind, Message, MessageType
+from hosts.raft.message import Answers, Entry, EntryKind, Message, MessageType, Question
 from hosts.service.requests import Operation, Outcome, Reply, Request
 from hosts.service.values import encode
 from hosts.wire import (
@@ -129,6 +129,25 @@ def test_what_members_say(sealed: bool, dissector: Path, tmp_path: Path) -> None
     for place, one in enumerate(found, 1):
         assert one.get("counter", []) == ([place] if sealed else [])
         assert "extra" not in one
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["without a key", "sealed"])
+def test_what_rides(sealed: bool, dissector: Path, tmp_path: Path) -> None:
+    seal = Seal(bytes(32), CLUSTER, 1_700_000_000_123_456_789) if sealed else None
+    answers = Answers(40, ((2, 0xA2), (3, 0xA3)))
+    frames = [
+        peer(KINDS.APPEND_ENTRIES, 1, 255, seal, round=9, answers=answers),
+        peer(KINDS.APPEND_ENTRIES_REPLY, 2, 1, seal, round=9, question=Question(0xB2, 41, 0xFACE)),
+        peer(KINDS.APPEND_ENTRIES_REPLY, 3, 1, seal, round=9, log_id=0xDEED, question=Question(0xB3)),
+    ]
+    told, asked, named = payloads(dissector, tmp_path, frames)
+    assert (told["answers.index"], told["count"]) == ([40], [2])
+    assert (told["answer.member"], told["answer.number"]) == ([2, 3], [0xA2, 0xA3]) and "entry" not in told
+    for found, number, held, log in ((asked, 0xB2, 41, 0xFACE), (named, 0xB3, 0, 0)):
+        assert [found[f"question.{name}"] for name in ("number", "held", "log")] == [[number], [held], [log]]
+    assert named["log_id"] == [0xDEED] and "log_id" not in asked
+    for place, one in enumerate((told, asked, named), 1):
+        assert one["round"] == [9] and one.get("counter", []) == ([place] if sealed else []) and "extra" not in one
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["without a key", "sealed"])

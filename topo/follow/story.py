@@ -3,7 +3,7 @@
 A write is an entry of the leader's log: its AppendEntries to each member, the replies that cover it, and the first
 AppendEntries to each that says it is committed. A read makes the leader ask the members whether it still leads: all
 of its rounds between request and answer. A member that does not lead asks its leader first, and is told once that
-has done so.
+has done so; question and answer may ride on the rounds' own messages.
 """
 
 from __future__ import annotations
@@ -63,20 +63,22 @@ class Story:
         header = one.header
         if header is None or header.group != self.call.group or not self.call.leader or one.fault:
             return ""
+        if not self.call.index and self._during(one):
+            rides = self._question(header)
+            if rides:
+                return rides
         leader = self._asked or self.call.leader
         if header.type == MessageType.APPEND_ENTRIES and header.source == leader:
             return self._append(one, header)
         if header.type == MessageType.APPEND_ENTRIES_REPLY and header.target == leader:
             return self._reply(one, header)
-        if not self.call.index and self._during(one):
-            return self._question(header)
         return ""
 
     def _question(self, header: Header) -> str:
-        if header.type == MessageType.READ_INDEX and header.source == self.call.leader:
+        if header.source == self.call.leader and _asks(header):
             self._asked = header.target
             return QUESTION
-        return INDEX if header.type == MessageType.READ_INDEX_REPLY and header.target == self.call.leader else ""
+        return INDEX if header.target == self.call.leader and _tells(header) else ""
 
     def _append(self, one: Sent, header: Header) -> str:
         if not self.call.index:
@@ -101,6 +103,18 @@ class Story:
 
     def _during(self, one: Sent) -> bool:
         return self.between[0] <= one.time_ns <= self.between[1]
+
+
+def _asks(header: Header) -> bool:
+    """Whether this is a ReadIndex, or one rides on it."""
+    rides = header.type == MessageType.APPEND_ENTRIES_REPLY and header.flags & Flag.MORE
+    return header.type == MessageType.READ_INDEX or bool(rides)
+
+
+def _tells(header: Header) -> bool:
+    """Whether this answers a ReadIndex, or answers ride on it."""
+    rides = header.type == MessageType.APPEND_ENTRIES and header.flags & Flag.MORE
+    return header.type == MessageType.READ_INDEX_REPLY or bool(rides)
 
 
 def covers(one: Sent, header: Header, index: int, cluster: int) -> bool:

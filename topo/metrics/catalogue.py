@@ -207,6 +207,12 @@ METRICS = (
         Source.LOOP,
     ),
     _counter(
+        "server_reads_questions_asked_along_total",
+        _GROUP,
+        "Of these, those that rode on an answer to the leader.",
+        Source.LOOP,
+    ),
+    _counter(
         "server_reads_questions_asked_again_total",
         _GROUP,
         "Questions for an index that were asked again, as no answer came.",
@@ -234,6 +240,12 @@ METRICS = (
         "server_reads_questions_taken_at_once_total",
         _GROUP,
         "Of these, those that who asked and this leader, as a quorum, could answer without a round.",
+        Source.LOOP,
+    ),
+    _counter(
+        "server_reads_questions_told_along_total",
+        _GROUP,
+        "Questions for an index whose answer rode on an AppendEntries of this leader.",
         Source.LOOP,
     ),
     _counter(

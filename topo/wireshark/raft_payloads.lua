@@ -66,6 +66,14 @@ define("record.index", "uint64", "index")
 define("record.round", "uint64", "round")
 define("record.seal", "bytes", "boot, counter, mac")
 define("count", "uint8", "count")
+define("question", "none", "ReadIndex")
+define("question.number", "uint64", "number", base.HEX)
+define("question.held", "uint64", "held")
+define("question.log", "uint64", "log", base.HEX)
+define("answers.index", "uint64", "index of the answers")
+define("answer", "none", "ReadIndexReply")
+define("answer.member", "uint8", "member")
+define("answer.number", "uint64", "number", base.HEX)
 define("chunk", "bytes", "chunk of a snapshot")
 define("message_id", "uint64", "message_id", base.HEX)
 define("offset", "uint32", "offset")
@@ -245,11 +253,35 @@ local function records(read, tree)
   end
 end
 
+-- ReadIndexReplies that ride on an AppendEntries.
+local function answered(read, tree)
+  read:take(tree, "answers.index", 8)
+  for _ = 1, read:number(tree, "count", 1) or 0 do
+    if not read:has(9) then return end
+    local item = tree:add(own["answer"], read.range:range(read.at, 9))
+    read:take(item, "answer.member", 1)
+    read:take(item, "answer.number", 8)
+  end
+end
+
+-- The ReadIndex that rides on an AppendEntriesReply, behind the log's id if there is one.
+local function asks(read, tree)
+  local size = read:left()
+  if size == 32 or size == 32 + SEAL then read:take(tree, "log_id", 8) end
+  if not read:has(24) then return end
+  local item = tree:add(own["question"], read.range:range(read.at, 24))
+  read:take(item, "question.number", 8)
+  read:take(item, "question.held", 8)
+  read:take(item, "question.log", 8)
+end
+
 -- What members say to each other. Returns the round.
-local function peer(read, tree, what, values)
+local function peer(read, tree, what, more, values)
   read:take(tree, "cluster", 8)
   local round = read:take(tree, "round", 8)
-  if what == 5 then entries(read, tree, values.index)
+  if what == 5 and more then answered(read, tree)
+  elseif what == 6 and more then asks(read, tree)
+  elseif what == 5 then entries(read, tree, values.index)
   elseif what == 7 then read:take(tree, "chunk", read:left())
   elseif what == 10 then configuration(read, tree)
   elseif what == FRAGMENT_STATUS then status(read, tree)
@@ -356,7 +388,7 @@ program.after[#program.after + 1] = function(parse, rest, pinfo, tree)
   elseif what == CLIENT_STATUS then
     status(read, tree)
   else
-    local round = peer(read, tree, what, values)
+    local round = peer(read, tree, what, more, values)
     local function key(kind, from, to)
       return table.concat({ "peer", kind, hex(values.group), from, to, round }, " ")
     end
