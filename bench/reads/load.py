@@ -21,6 +21,7 @@ def main() -> None:
     arguments.add_argument("--server", action="append", required=True, help="ADDRESS:PORT; may be repeated")
     arguments.add_argument("--bind", help="the client's own address")
     arguments.add_argument("--reads", type=float, default=1.0, help="the share of gets; the others are puts")
+    arguments.add_argument("--prepared", action="store_true", help="the keys are there: put nothing first")
     options = arguments.parse_args()
     servers = [(address, int(port)) for address, _, port in (text.rpartition(":") for text in options.server)]
     window, random, value = window_of(options), Random(1), bytes(options.value_bytes)
@@ -36,7 +37,7 @@ def main() -> None:
             number += 1
 
     with Client(servers, bind=options.bind, timeout_s=TIMEOUT_S) as client:
-        for number in range(KEYS):
+        for number in range(0 if options.prepared else KEYS):
             client.put(key(number), value)
         for result in client.ask_many(requests(client.nonce), options.outstanding):
             window.answered(result.elapsed_s)
