@@ -91,6 +91,24 @@ def test_a_leader_that_is_busy_is_asked_again_and_what_it_says_is_told_in_the_en
     assert len(told.asked) > 1
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_without_a_leader_for_long_it_is_given_up_with_what_to_do(
+    asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "LEADERLESS_S", 0.05)
+    told = Told([*([shown()] if asked else []), shown(leads=False)])
+    with pytest.raises(
+        LabError, match=r"had no leader for 0 s: start more of its members \(switchraft node"
+    ) as error:
+        change(told)
+    assert len(told.asked) == asked and ("h1, which led, was asked" in str(error.value)) is asked
+
+
+def test_an_election_is_waited_for() -> None:
+    told = Told([shown(leads=False), shown(leads=False), shown(), shown(changing=True), shown(votes=True)])
+    assert change(told)["members"]["4"]["votes"]
+
+
 def test_what_each_leader_may_be_told_once_is_not_repeated() -> None:
     told = Told([shown()])
     with pytest.raises(LabError, match="not within"):

@@ -13,6 +13,8 @@ from topo.views import output
 
 PATIENCE_S = 60.0
 TRANSFER_PATIENCE_S = 10.0
+LEADERLESS_S = 10.0
+"""An election takes a second or two: a group without a leader for so long has none to come by itself."""
 STEP_S = 0.1
 
 Json = dict[str, Any]
@@ -36,19 +38,21 @@ class Members:
                 continue
             if shown["leads"]:
                 return name, shown
-        raise LabError(f"group {self.group} has no leader now: who the members are cannot be changed")
+        raise _Leaderless(f"group {self.group} has no leader now: who the members are cannot be changed")
 
     def change(
         self, request: Json, done: Callable[[Json], bool], patience_s: float = PATIENCE_S, *, once: bool = False
     ) -> Json:
         """Have the leader do it, and again if that is lost, as with a leader that is deposed before anyone else has
         heard of it; returns once ``done`` likes what a leader says of the members. ``once``: each leader is asked
-        once only. Raises LabError, with the leader's words if it refuses."""
-        deadline = time.monotonic() + patience_s
+        once only. Raises LabError, with the leader's words if it refuses; and where nobody leads for long."""
+        led = time.monotonic()
+        deadline = led + patience_s
         asked, said = "", ""
         while time.monotonic() < deadline:
             try:
                 name, shown = self.leader()
+                led = time.monotonic()
                 if done(shown) and not shown["changing"]:
                     return shown
                 if asked and not shown["changing"] and shown["change"]:
@@ -60,6 +64,10 @@ class Members:
                     asked = name
             except _Refused:
                 raise
+            except _Leaderless as error:
+                said = str(error)
+                if time.monotonic() - led >= LEADERLESS_S:
+                    raise LabError(self._leaderless(asked)) from None
             except LabError as error:
                 said = str(error)
                 if not _may_pass(said):
@@ -67,13 +75,22 @@ class Members:
             time.sleep(STEP_S)
         raise LabError(f"not within {patience_s:.0f} s{': ' if said else ''}{said}")
 
+    def _leaderless(self, asked: str) -> str:
+        told = f"group {self.group} has had no leader for {LEADERLESS_S:.0f} s: start more of its members"
+        later = f"; {asked}, which led, was asked: it may still be done" if asked else ""
+        return f"{told} (switchraft node start HOST), or mend the links between them{later}"
+
 
 class _Refused(LabError):
     pass
 
 
+class _Leaderless(LabError):
+    pass
+
+
 def _may_pass(said: str) -> bool:
-    return any(words in said for words in ("no leader", "not the leader", "not now", "does not answer"))
+    return any(words in said for words in ("not the leader", "not now", "does not answer"))
 
 
 def add(host: str, group: int | None) -> None:
