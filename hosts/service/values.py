@@ -99,11 +99,14 @@ def shown(data: bytes | memoryview) -> tuple[str, Any]:
 
 
 def parse_text(text: str) -> Value:
-    """JSON if it parses, else the text itself as a str. Integers keep every digit; NaN and Infinity are no JSON."""
+    """JSON if it parses, else the text itself as a str. Integers keep every digit; NaN and Infinity are no JSON.
+    Raises ValueFault for what begins as JSON and is nested too deep to be read."""
     try:
         return json.loads(text, parse_int=_parse_int, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+    except ValueError:
         return text
+    except RecursionError:
+        raise too_deep() from None
 
 
 def to_json(value: Value) -> Any:

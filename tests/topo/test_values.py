@@ -56,9 +56,16 @@ def test_what_cannot_be(tmp_path: Path) -> None:
         ((None, True, False, file), "not UTF-8"),
         ((None, False, True, file), "--hex is for a VALUE"),
         ((None, False, False, tmp_path / "none"), "cannot read"),
+        (("[" * 100_000, False, False, None), "deeper than 100 .* with --str the text is sent as it is"),
     ]:
         with pytest.raises(UsageError, match=told):
             _parse(*arguments)
+
+
+@pytest.mark.parametrize("words", [("send", "[" * 100_000), ("put", "key", "[" * 100_000)])
+def test_what_is_nested_too_deep_is_told(words: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="deeper than 100"):
+        client_requests.call_of(words[0], words[1:])
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])

@@ -167,6 +167,9 @@ def _parse(text: str | None, as_str: bool, as_hex: bool, file: Path | None) -> o
             return bytes.fromhex(text.removeprefix("0x"))
         except ValueError as error:
             raise UsageError(f"{text!r} is not hexadecimal") from error
-    from hosts.service.values import parse_text
+    from hosts.service.values import ValueFault, parse_text
 
-    return text if as_str else parse_text(text)
+    try:
+        return text if as_str else parse_text(text)
+    except ValueFault as error:
+        raise UsageError(f"{error}; with --str the text is sent as it is") from error

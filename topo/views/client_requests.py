@@ -94,7 +94,10 @@ def call_of(operation: str, operands: Sequence[str]) -> ClientCall:
     if len(operands) != len(form.split()):
         words = "1 word" if form.count(" ") == 0 else f"{len(form.split())} words"
         raise UsageError(f"{operation} takes {form}: {words}, not {len(operands)}")
-    return make(*operands)
+    try:
+        return make(*operands)
+    except ValueFault as error:
+        raise UsageError(str(error)) from error
 
 
 def require_leases(cluster: Path | None) -> None:

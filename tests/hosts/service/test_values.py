@@ -91,6 +91,8 @@ def test_text_is_json_or_itself() -> None:
     assert values.parse_text("-") == "-"
     assert values.parse_text("1" + "0" * 6000) == 10**6000
     assert values.parse_text("-1" + "0" * 6000) == -(10**6000)
+    with pytest.raises(ValueFault, match="deeper"):
+        values.parse_text("[" * 100_000 + "]" * 100_000)
 
 
 @pytest.mark.parametrize(
