@@ -48,7 +48,7 @@ class Config:
     snapshot_chunk_bytes: int = 256 << 10
     """Data of one InstallSnapshot."""
     snapshot_pace_ticks: int = 0
-    """Between two chunks to one member while proposals wait to be committed: they have the right of way."""
+    """Between two chunks to one member while proposals are committed: they have the right of way."""
     lease_ticks: int = 0
     """Reads need no round while a quorum answered one that began less than this many ticks ago; 0: every read has a
     round. Whoever leads with leases says so to its followers. Clocks must have almost one speed: while any counts

@@ -310,6 +310,7 @@ class Leadership:
         index = self._membership.reached(match)
         if index <= log.commit_index or log.term_at(index) != self.term:
             return False
+        self._replication.committed_tick = self._now
         log.commit_index = index
         return True
 

@@ -40,6 +40,7 @@ class Replication:
         "_may_wait",
         "_send",
         "_term",
+        "committed_tick",
         "now",
         "progress",
         "round",
@@ -67,6 +68,8 @@ class Replication:
         self._term = term
         self._send = send
         self.now = 0
+        self.committed_tick = 0
+        """When something was committed last."""
         self.round = config.log_id % ROUNDS_APART
         self.progress: dict[int, Progress] = {}
         self.served = self.progress
@@ -122,7 +125,7 @@ class Replication:
                     and log.snapshot is not progress.snapshot.snapshot
                 ):
                     progress.begin_snapshot(Outgoing(log.snapshot))
-                if self.now >= progress.chunk_after or log.commit_index == log.last_index:
+                if self.now >= progress.chunk_after or not self._is_committing():
                     self._send_chunk(member, progress, progress.snapshot)
             return
         last = log.last_index
@@ -136,6 +139,12 @@ class Replication:
             self.send_append(member, progress, first - 1, log.commit_index, entries)
             progress.sent(entries[-1].index, size, self.round)
             self._counts.laggards += self._fanout is not None and self._fanout.active
+
+    def _is_committing(self) -> bool:
+        """Whether proposals are under way that a snapshot would slow down. Where nothing has been committed for a
+        heartbeat's time, they may wait for just who gets it."""
+        waits = self._log.commit_index < self._log.last_index
+        return waits and self.now - self.committed_tick < self._config.heartbeat_ticks
 
     # -- lazy acknowledgements --------------------------------------------------------------------------------------
 

@@ -399,8 +399,21 @@ def test_a_snapshot_brings_its_members_and_nothing_of_the_former_ones() -> None:
     assert raft.configuration == new, "a cut behind the snapshot does not reach its members"
 
 
+def test_chunks_hurry_where_proposals_wait_for_who_gets_them() -> None:
+    """Of three members one is gone, and the other one needs the snapshot: until it has that nothing is committed."""
+    raft = compacted_leader(snapshot_chunk_bytes=10, snapshot_pace_ticks=50)
+    chunk = lagging(raft)
+    raft.propose(b"waits for a quorum")
+    drain(raft)
+    tick(raft, HEARTBEAT_TICKS)
+    drain(raft)
+    for _ in range(3):
+        raft.step(answer_chunk(chunk, chunk.commit + 10))
+        (chunk,) = only(drain(raft), INSTALL, to=3)
+
+
 def test_chunks_leave_room_for_proposals_and_hurry_where_there_are_none() -> None:
-    raft = compacted_leader(snapshot_chunk_bytes=10, snapshot_pace_ticks=3)
+    raft = compacted_leader(snapshot_chunk_bytes=10, snapshot_pace_ticks=3, heartbeat_ticks=4)
     chunk = lagging(raft)
     raft.step(Message(APPEND_REPLY, 2, 1, raft.current_term, raft.last_index))
     drain(raft)
