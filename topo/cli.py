@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from topo.commands import (
@@ -58,6 +60,8 @@ for module in (
 
 def main() -> None:
     """Run the command line."""
+    # Before it is imported: what gRPC has to say of a switch that ends is said in fewer words, or is no news.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     with told("switchraft"):
         app(prog_name="switchraft")
 

@@ -188,3 +188,19 @@ def test_a_broken_topology_file_is_named_with_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert f"{file}:3: hosts.h1.ip:" in line
+
+
+@pytest.mark.parametrize("wanted", [None, "DEBUG"])
+def test_grpc_says_nothing_of_switches_that_end_unless_it_is_asked(wanted: str | None) -> None:
+    """Its own lines came between those of `switchraft web`. It looks when it is imported, so that must be later."""
+    script = (
+        "import os, sys, topo.cli\n"
+        "topo.cli.app = lambda prog_name: print('grpc' in sys.modules, os.environ['GRPC_VERBOSITY'])\n"
+        "topo.cli.main()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
+    environment |= {"GRPC_VERBOSITY": wanted} if wanted else {}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=paths.ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"False {wanted or 'NONE'}\n"
