@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from controller.desired import Entry
 from hosts.raft.message import EVERYBODY, MessageType
 from hosts.wire import HEADER_BYTES, Flag
 from tests.live.test_sampling import frame
+from topo.live.command import complain
 from topo.live.decisions import Decisions
 from topo.live.faults import Fault, SeenFaults, by_hand, found
 from topo.live.members import LAST_ENTRIES, SeenMember
@@ -334,3 +337,22 @@ def test_every_port_of_a_topology_is_known(name: str) -> None:
     messages = Messages(topology)
     for host in topology.hosts:
         assert messages._edges[host.switch_interface] == host.name
+
+
+# -- the command ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("error", "told"), [(ConnectionResetError("gone"), False), (ValueError("a mistake"), True)])
+async def test_what_a_page_that_has_gone_does_not_get_is_no_complaint(
+    error: Exception, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails() -> None:
+        raise error
+
+    asyncio.get_running_loop().set_exception_handler(complain)
+    task = asyncio.ensure_future(fails())
+    await asyncio.wait((task,))
+    del task
+    gc.collect()
+    await asyncio.sleep(0)
+    assert ("never retrieved" in caplog.text) is told

@@ -63,6 +63,7 @@ def become_invoker() -> None:
 
 async def _serve(commands: Any, port: int, opens: bool, silent: bool) -> None:
     os.nice(GIVES_WAY)
+    asyncio.get_running_loop().set_exception_handler(complain)
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -89,6 +90,13 @@ async def _serve(commands: Any, port: int, opens: bool, silent: bool) -> None:
         await asyncio.gather(recording, return_exceptions=True)
         await runner.cleanup()
         _opener().unlink(missing_ok=True)
+
+
+def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """As usual of what fails with nobody waiting for it, but not of what was to be sent to a page that has gone:
+    aiohttp compresses that in a task of its own."""
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)
 
 
 def _listen(port: int) -> socket.socket:
