@@ -16,7 +16,7 @@ from finsy import P4ClientError, P4Schema
 from finsy.p4entity import P4Entity, decode_entity, encode_entities
 from finsy.proto import U128, p4r, p4r_grpc
 
-from controller.tasks import CalledOff, apart
+from controller.tasks import CalledOff, within
 
 CALL_TIMEOUT_S = 3.0
 PUSH_TIMEOUT_S = 30.0
@@ -69,7 +69,7 @@ class P4RuntimeClient:
             if self._stream is None:
                 self._stream = self._stub.StreamChannel()
             try:
-                await apart(self._stream.write(message))
+                await within(self._stream.write(message), None)
             except (asyncio.InvalidStateError, CalledOff):
                 raise StreamClosed from None
             except grpc.RpcError as error:
@@ -78,7 +78,7 @@ class P4RuntimeClient:
     async def receive(self) -> p4r.StreamMessageResponse:
         """The next message of the stream. Raises StreamClosed at its end."""
         try:
-            message = await apart(self._stream.read())
+            message = await within(self._stream.read(), None)
         except grpc.RpcError as error:
             raise P4ClientError(error, "receive") from None
         except CalledOff:
@@ -134,13 +134,12 @@ class P4RuntimeClient:
     async def read(self, *entities: P4Entity | p4r.Entity) -> list[Any]:
         """Read; wildcards as P4Runtime has them. Anybody may, primary or not."""
         request = p4r.ReadRequest(device_id=self.device_id, entities=encode_entities(entities, self._schema))
-        found: list[Any] = []
 
-        async def take() -> None:
-            async for reply in self._stub.Read(request, timeout=CALL_TIMEOUT_S):
-                found.extend(decode_entity(entity, self._schema) for entity in reply.entities)
+        async def taken() -> list[Any]:
+            replies = self._stub.Read(request, timeout=CALL_TIMEOUT_S)
+            return [decode_entity(entity, self._schema) async for reply in replies for entity in reply.entities]
 
-        await self._asked(take(), "read", request)
+        found: list[Any] = await self._asked(taken(), "read", request)
         return found
 
     async def _call(self, method: Any, request: Any, *, timeout: float = CALL_TIMEOUT_S) -> Any:
@@ -148,7 +147,7 @@ class P4RuntimeClient:
 
     async def _asked(self, call: Awaitable[Any], operation: str, request: Any) -> Any:
         try:
-            return await apart(call)
+            return await within(call, None)
         except CalledOff:
             ended = grpc.aio.AioRpcError(
                 grpc.StatusCode.CANCELLED, grpc.aio.Metadata(), grpc.aio.Metadata(), "the connection was ended"

@@ -13,23 +13,13 @@ class CalledOff(ConnectionError):
     """What was waited for was cancelled, and not by who waited for it."""
 
 
-async def within(awaited: Awaitable[Result], seconds: float) -> Result:
-    """What ``awaited`` gives. Raises asyncio.TimeoutError if that takes longer, and cancels it; CalledOff if somebody
-    else does.
+async def within(awaited: Awaitable[Result], seconds: float | None) -> Result:
+    """What ``awaited`` gives. Raises asyncio.TimeoutError if that takes longer (None: it may take for ever), and
+    cancels it; CalledOff if somebody else does: the CancelledError would be taken for one of the task that waits.
 
     As ``asyncio.wait_for``, but that loses a cancellation which comes just as what it waits for is there, before
     Python 3.12 (https://github.com/python/cpython/issues/86296): a task that loops around it goes on for ever.
     """
-    return await _given(awaited, seconds)
-
-
-async def apart(awaited: Awaitable[Result]) -> Result:
-    """What ``awaited`` gives, however long it takes. Raises CalledOff if somebody else cancels it: the CancelledError
-    would be taken for one of the task that waits, and end that."""
-    return await _given(awaited, None)
-
-
-async def _given(awaited: Awaitable[Result], seconds: float | None) -> Result:
     task = asyncio.ensure_future(awaited)
     try:
         await asyncio.wait((task,), timeout=seconds)

@@ -9,8 +9,8 @@ A member that does not lead asks its leader for that index, one question for all
 it has applied up to there. A question's number is echoed in its answer. Numbers begin at a random one in each life of
 a process, so that no answer to an earlier life is taken for one to this.
 
-Under load both ride: a leader that answers begins the next round at the same time, for the questions that have come
-since, and has the answers ride on its AppendEntries; who is answered so asks the next question on its reply to that.
+Under load both may ride: a leader that answers begins the next round at the same time, for the questions that have
+come since, and has the answers ride on its AppendEntries; who is answered so asks the next question on its reply.
 """
 
 from __future__ import annotations

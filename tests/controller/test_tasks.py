@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.tasks import CalledOff, apart, within
+from controller.tasks import CalledOff, within
 
 
 async def test_what_comes_in_time_is_given_and_what_fails_is_raised() -> None:
@@ -28,9 +28,9 @@ async def test_what_takes_too_long_is_cancelled() -> None:
 
 
 async def test_what_others_cancel_does_not_end_the_task_that_waits() -> None:
-    for wait in (apart, lambda awaited: within(awaited, 60)):
+    for seconds in (None, 60):
         waits = asyncio.ensure_future(asyncio.Event().wait())
-        task = asyncio.ensure_future(wait(waits))
+        task = asyncio.ensure_future(within(waits, seconds))
         await asyncio.sleep(0.01)
         waits.cancel()
         with pytest.raises(CalledOff):
@@ -38,9 +38,9 @@ async def test_what_others_cancel_does_not_end_the_task_that_waits() -> None:
         assert not task.cancelled()
 
 
-async def test_who_waits_apart_may_be_cancelled() -> None:
+async def test_who_waits_for_ever_may_be_cancelled() -> None:
     waits = asyncio.ensure_future(asyncio.Event().wait())
-    task = asyncio.ensure_future(apart(waits))
+    task = asyncio.ensure_future(within(waits, None))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -183,28 +183,26 @@ def descendants(pid: int) -> list[int]:
 def web_command() -> Iterator[Callable[[], str]]:
     """`switchraft web`, which outlives labs; gives addresses."""
     command = [sys.executable, "-m", "topo.cli", "web"]
-    complaints = TemporaryFile("w+")  # noqa: SIM115 -- closed below
-    process = subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
+    with TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=complaints, text=True)
+        assert process.stdout is not None
+        process.stdout.readline()
 
-    def address() -> str:
-        told = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True)
-        return told.stdout.split()[-1]
+        def address() -> str:
+            told = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True)
+            return told.stdout.split()[-1]
 
-    try:
-        yield address
-    finally:
-        process.terminate()
         try:
-            code = process.wait(timeout=60)
-            complaints.seek(0)
-            said = complaints.read()
-            assert code == 0, f"ended with {code}, and said: {said}"
+            yield address
         finally:
-            process.kill()
-            process.wait()
-            complaints.close()
+            process.terminate()
+            try:
+                code = process.wait(timeout=60)
+                complaints.seek(0)
+                assert code == 0, f"ended with {code}, and said: {complaints.read()}"
+            finally:
+                process.kill()
+                process.wait()
 
 
 class Stage:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientConnectionResetError
 
 from controller.desired import Entry
 from hosts.raft.message import EVERYBODY, MessageType
@@ -342,7 +343,9 @@ def test_every_port_of_a_topology_is_known(name: str) -> None:
 # -- the command ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("error", "told"), [(ConnectionResetError("gone"), False), (ValueError("a mistake"), True)])
+@pytest.mark.parametrize(
+    ("error", "told"), [(ClientConnectionResetError("gone"), False), (ConnectionError("a mistake"), True)]
+)
 async def test_what_a_page_that_has_gone_does_not_get_is_no_complaint(
     error: Exception, told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:

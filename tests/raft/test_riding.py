@@ -290,8 +290,7 @@ def test_a_copy_carries_nothing_for_who_is_served_alone() -> None:
     assert [one.answers.questions for one in out if one.answers is not None] == [((2, 8),)]
 
 
-def test_a_message_type_is_all_that_a_lost_answer_needs() -> None:
-    """An answer that rode and was lost is asked for again, alone, and given again."""
+def test_an_answer_that_rode_and_was_lost_is_asked_for_again_alone() -> None:
     raft, last = knowing_follower()
     read = raft.read_here()
     raft.step(beat(raft))

@@ -75,10 +75,12 @@ class Story:
         return ""
 
     def _question(self, header: Header) -> str:
-        if header.source == self.call.leader and _asks(header):
+        asks = _is(header, MessageType.READ_INDEX, MessageType.APPEND_ENTRIES_REPLY)
+        if asks and header.source == self.call.leader:
             self._asked = header.target
             return QUESTION
-        return INDEX if header.target == self.call.leader and _tells(header) else ""
+        tells = _is(header, MessageType.READ_INDEX_REPLY, MessageType.APPEND_ENTRIES)
+        return INDEX if tells and header.target == self.call.leader else ""
 
     def _append(self, one: Sent, header: Header) -> str:
         if not self.call.index:
@@ -105,16 +107,9 @@ class Story:
         return self.between[0] <= one.time_ns <= self.between[1]
 
 
-def _asks(header: Header) -> bool:
-    """Whether this is a ReadIndex, or one rides on it."""
-    rides = header.type == MessageType.APPEND_ENTRIES_REPLY and header.flags & Flag.MORE
-    return header.type == MessageType.READ_INDEX or bool(rides)
-
-
-def _tells(header: Header) -> bool:
-    """Whether this answers a ReadIndex, or answers ride on it."""
-    rides = header.type == MessageType.APPEND_ENTRIES and header.flags & Flag.MORE
-    return header.type == MessageType.READ_INDEX_REPLY or bool(rides)
+def _is(header: Header, kind: MessageType, carrier: MessageType) -> bool:
+    """Whether this is a message of that kind, or carries one."""
+    return header.type == kind or (header.type == carrier and header.flags & Flag.MORE != 0)
 
 
 def covers(one: Sent, header: Header, index: int, cluster: int) -> bool:

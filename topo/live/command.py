@@ -12,7 +12,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from topo import paths
 from topo.errors import LabError
@@ -95,7 +95,7 @@ async def _serve(commands: Any, port: int, opens: bool, silent: bool) -> None:
 def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """As usual of what fails with nobody waiting for it, but not of what was to be sent to a page that has gone:
     aiohttp compresses that in a task of its own."""
-    if not isinstance(context.get("exception"), ConnectionError):
+    if not isinstance(context.get("exception"), ClientConnectionResetError):
         loop.default_exception_handler(context)
 
 
