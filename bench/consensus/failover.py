@@ -4,7 +4,9 @@ load costs a leader.
 Under load the leader may also be stopped for less than that, again and again: that is to cost no election.
 
 A client begins a put every 10 ms. What counts is the time from the kill to the first answer to a put that was begun
-after it. The killed member comes back, and has time to catch up, before the next kill.
+after it. With --idle no client sends anything, and what counts is the time until another leader has committed the
+entry that its term begins with, as the members' control sockets tell it. The killed member comes back, and has time
+to catch up, before the next kill.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
@@ -64,6 +67,16 @@ class Pulse:
             began, answered = line.split()
             self._told.append((float(began), float(answered)))
 
+    def await_commit(self) -> None:
+        """Return once a put is answered that begins from now on. Raises LabError if none is for long."""
+        self.first_after(time.monotonic())
+
+    def silence(self, end: Callable[[], None]) -> float:
+        """Seconds without a commit from the moment at which ``end`` begins. Raises LabError if they are many."""
+        moment = time.monotonic()
+        end()
+        return self.first_after(moment) - moment
+
     def first_after(self, moment: float) -> float:
         """When the first put was answered that was begun after a moment. Raises LabError if none is for long."""
         deadline = time.monotonic() + PATIENCE_S
@@ -78,6 +91,35 @@ class Pulse:
                 raise LabError("the client has ended; its words are above")
             time.sleep(0.005)
         raise LabError(f"nothing was committed within {PATIENCE_S:.0f} s")
+
+
+class Quiet:
+    """In a client's place: nobody sends anything."""
+
+    def __init__(self, system: Switchraft) -> None:
+        self._system = system
+        self._term = 0
+
+    def await_commit(self) -> None:
+        """Return once there is a leader that has committed all that it holds. Raises LabError if none is for long."""
+        self._term = self._settled_above(0)
+
+    def silence(self, end: Callable[[], None]) -> float:
+        """Seconds from the moment at which ``end`` begins until a leader of a later term than there was has committed
+        all that it holds. Raises LabError if they are many."""
+        moment = time.monotonic()
+        end()
+        self._settled_above(self._term)
+        return time.monotonic() - moment
+
+    def _settled_above(self, above: int) -> int:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            term = self._system.settled_term()
+            if term > above:
+                return term
+            time.sleep(0.001)
+        raise LabError(f"no leader of a term above {above} has committed anything within {PATIENCE_S:.0f} s")
 
 
 @contextmanager
@@ -96,32 +138,34 @@ def pulse(ground: Ground, system: System) -> Iterator[Pulse]:
 
 
 def kills(
-    ground: Ground, system: System, count: int, say: Callable[[str], None], *, cut: bool = False
+    ground: Ground,
+    system: System,
+    count: int,
+    say: Callable[[str], None],
+    client: AbstractContextManager[Pulse | Quiet],
+    *,
+    cut: bool = False,
 ) -> list[float]:
-    """Seconds without a commit, for each kill of whoever leads. ``cut``: its host's link is broken, and mended,
-    instead. Raises LabError, and UsageError where there is no such link."""
+    """Seconds without a commit, for each kill of whoever leads, as ``client`` sees them. ``cut``: its host's link is
+    broken, and mended, instead. Raises LabError, and UsageError where there is no such link."""
     if cut and ground.set_link is None:
         raise UsageError("--cut breaks the link between a host and its switch: it takes the lab, not --loopback")
     found: list[float] = []
     try:
         system.start()
-        with pulse(ground, system) as client:
+        with client as watcher:
             for number in range(count):
                 time.sleep(SETTLE_S * (1 + random.random()))
-                client.first_after(time.monotonic())
+                watcher.await_commit()
                 leader = _leader(system)
-                moment = time.monotonic()
                 if cut and ground.set_link is not None:
-                    ground.set_link(leader, False)
+                    end, mend = partial(ground.set_link, leader, False), partial(ground.set_link, leader, True)
                 else:
-                    system.kill(leader)
-                found.append(client.first_after(moment) - moment)
+                    end, mend = partial(system.kill, leader), partial(system.revive, leader)
+                found.append(watcher.silence(end))
                 what = "cut" if cut else "kill"
                 say(f"{system.name}: {what} {number + 1}/{count} of member {leader}: {found[-1]:.3f} s")
-                if cut and ground.set_link is not None:
-                    ground.set_link(leader, True)
-                else:
-                    system.revive(leader)
+                mend()
     finally:
         system.stop()
     return found
@@ -214,6 +258,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whose word of a leader's end counts: 'hints' in the cluster file",
     )
     parser.add_argument("--without-hints", dest="hints", action="store_const", const="none", help="--hints none")
+    parser.add_argument(
+        "--idle", action="store_true", help="no client: until another leader has committed; etcd is left out"
+    )
     parser.add_argument("--cut", action="store_true", help="the leader's host is cut off instead (needs the lab)")
     parser.add_argument(
         "--load-minutes", type=real(0, A_DAY_S / 60), default=0.0, help="then full load for so long: no elections?"
@@ -252,7 +299,8 @@ def main(options: argparse.Namespace) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     where = "loopback" if options.loopback else f"lab, {options.switch} switch"
-    about = [f"{where}, 3 members; {record.DURABLE}", *([] if options.without_etcd else [etcd.version()])]
+    beside = [] if options.without_etcd or options.idle else [etcd.version()]
+    about = [f"{where}, 3 members{', idle' if options.idle else ''}; {record.DURABLE}", *beside]
     facts = {} if loaded is None else {f"under load: {name}": value for name, value in asdict(loaded).items()}
     series = [Series(SILENCE, name, name.split(",")[0], tuple(times)) for name, times in found.items() if times]
     record.keep(options.words, about, series, facts)
@@ -260,7 +308,8 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps({"seconds": found, "load": loaded and asdict(loaded)}, indent=2))
     else:
         if found:
-            Console(width=110).print(table(found, "host cut off" if options.cut else "killed"))
+            what = "host cut off" if options.cut else "killed"
+            Console(width=110).print(table(found, f"{what}, idle" if options.idle else what))
         if loaded is not None:
             stops = f"the leader stopped {loaded.stops} times; " if options.stop else ""
             print(
@@ -282,7 +331,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[s
     hints = HINTS[options.hints]
     with grounds.open(options.loopback, 3, 1, timing, options.switch, say, hints=hints) as ground:
         runs: list[tuple[Timing, System]] = [(timing, Switchraft(ground))] if options.kills else []
-        if not options.without_etcd and options.kills:
+        if not (options.without_etcd or options.idle) and options.kills:
             if etcd.installed():
                 runs += [(one, Etcd(ground, one)) for one in (Timing(), ETCD_DEFAULTS)]
             else:
@@ -291,7 +340,10 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[s
             name = label(system.name, one)
             if hints is not Hints.BOTH and isinstance(system, Switchraft):
                 name += f", hints: {options.hints}"
-            found[name] = kills(ground, system, options.kills, say, cut=options.cut)
+            client: AbstractContextManager[Pulse | Quiet] = pulse(ground, system)
+            if options.idle and isinstance(system, Switchraft):
+                client = nullcontext(Quiet(system))
+            found[name] = kills(ground, system, options.kills, say, client, cut=options.cut)
         loaded = None
         if options.load_minutes:
             loaded = load(Switchraft(ground), options.load_minutes, options.outstanding, options.stop)

@@ -165,6 +165,12 @@ class Switchraft:
         leaders = [group["leader"] for group in told if group["role"] == "leader" and group["term"] == term]
         return (leaders[0] if leaders else None), term
 
+    def settled_term(self) -> int:
+        """The highest term of the first group whose leader has committed all that it holds, 0 if it has none."""
+        told = [groups[0] for groups in self._ask_everyone().values()]
+        led = [one["term"] for one in told if one["role"] == "leader" and one["commit"] == one["last_index"]]
+        return max(led, default=0)
+
     def _is_led(self) -> bool:
         """Whether each group has a leader that a majority follows."""
         told = list(self._ask_everyone().values())
