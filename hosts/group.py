@@ -17,7 +17,7 @@ from hosts.net.batches import Answers
 from hosts.raft.configuration import Configuration
 from hosts.raft.core import Busy, NotLeader, Raft, Ready, Role
 from hosts.raft.errors import InvalidChange, Unreachable
-from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType
+from hosts.raft.message import EVERYBODY, NOBODY, Entry, Message, MessageType, Quoted
 from hosts.raft.patience import Cause
 from hosts.raft.reads import PATIENCE_HEARTBEATS
 from hosts.raft.snapshot import MemorySink, Sink, Snapshot
@@ -193,7 +193,7 @@ class Group:
         self._led_by = (0, NOBODY)
         """The latest leader that was seen, with its term."""
         self._leader_changes = 0
-        self._ends_told = 0
+        self._ends_told = self._ends_proven = 0
         """Leaders of whom their host said, while this member followed them, that nobody is there."""
         self.hints_taken = dict.fromkeys(Cause, 0)
         """How often a hint has counted, by its cause."""
@@ -267,9 +267,11 @@ class Group:
         self._round_trips.received(message)
         self.core.step(message)
 
-    def unreachable(self, member: int) -> None:
-        """The host of another member says that nobody is there."""
-        self._ends_told += self.core.leader_unreachable(member)
+    def unreachable(self, member: int, quoted: Quoted) -> None:
+        """The host of another member says that nobody is there to take the reply that it quotes."""
+        if self.core.leader_unreachable(member, quoted):
+            self._ends_told += 1
+            self._ends_proven += self.core.leader_end_is_proven
 
     def hint(self, term: int, cause: Cause) -> None:
         """The network's controller hints that the leader of ``term`` has ended."""
@@ -656,6 +658,7 @@ class Group:
             "counts": {
                 "leader_changes_seen": self._leader_changes,
                 "leader_ends_told": self._ends_told,
+                "leader_ends_proven": self._ends_proven,
                 **{f"hints_{cause.name.lower()}": count for cause, count in self.hints_taken.items()},
                 "proposals_committed": max(0, self.core.commit_index - self._found_entries),
                 "proposals_applied": max(0, self.machine.applied_index - self._found_entries),

@@ -18,7 +18,7 @@ from hosts.net.seal import Seal
 from hosts.net.transport import Handlers, Surroundings, Transport
 from hosts.raft.config import Config
 from hosts.raft.core import Raft, Ready
-from hosts.raft.message import Entry, HardState, Message
+from hosts.raft.message import Entry, HardState, Message, Quoted
 from hosts.raft.patience import Cause
 from hosts.raft.snapshot import Sink, Snapshot
 from hosts.service.machine import Machine
@@ -262,9 +262,9 @@ class Member:
         core = self.groups[header.group].core
         return core.is_news(header.source, header.term, header.index, round)
 
-    def unreachable(self, group: int, member: int) -> None:
-        """The host of another member says that nobody is there."""
-        self.groups[group].unreachable(member)
+    def unreachable(self, group: int, member: int, quoted: Quoted) -> None:
+        """The host of another member says that nobody is there to take the reply that it quotes."""
+        self.groups[group].unreachable(member, quoted)
 
     def hint(self, group: int, term: int, cause: Cause) -> None:
         """The network's controller hints that the leader of ``term`` has ended."""

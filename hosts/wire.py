@@ -372,6 +372,16 @@ def pack_peer(message: Message, *, group: int, cluster: int, fanout: bool = Fals
     return header, b"".join(parts)
 
 
+def unpack_start(datagram: bytes) -> tuple[Header, int, int]:
+    """(header, cluster id, round) of a message between members of which this is the beginning, be it whole or not.
+    Raises WireError."""
+    header = Header.unpack(datagram)
+    if len(datagram) < HEADER_BYTES + PEER_PREFIX_BYTES:
+        raise WireError("a peer message without cluster and round")
+    cluster, round_number = _PEER_PREFIX.unpack_from(datagram, HEADER_BYTES)
+    return header, cluster, round_number
+
+
 def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) -> Message:
     """The inverse of pack_peer. Raises WireError for another cluster's message, and for malformed entries and what
     rides."""

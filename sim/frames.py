@@ -16,9 +16,11 @@ _IDENTITY = b"\x00\x00\x40\x00\x40\x11"
 _ADDRESSES = struct.Struct(">4s4sHHHH")
 _IPV4 = struct.Struct(">BBHHHBBH4s4s")
 _ICMP_AT = 34
-_UDP_PORTS = struct.Struct(">HH")
+_UDP = struct.Struct(">HHHH")
 _QUOTED_AT = 8
 """In an ICMP message that quotes a packet."""
+QUOTED_BYTES = 64
+"""Of the datagram that an ICMP message quotes; kernels quote more."""
 PORT_UNREACHABLE, ECHO_REQUEST, ECHO_REPLY = (3, 3), (8, 0), (0, 0)
 """Type and code of ICMP messages."""
 
@@ -105,10 +107,12 @@ def _ipv4(source: str, target: str, protocol: int, size: int) -> bytes:
     return header[:10] + checksum.to_bytes(2, "big") + header[12:]
 
 
-def pack_refusal(sender: Sender, source: Address, destination: Address) -> bytes:
+def pack_refusal(sender: Sender, source: Address, destination: Address, datagram: bytes = b"") -> bytes:
     """The ICMP port unreachable by which ``sender`` answers a datagram of ``source`` to ``destination``."""
-    quoted = _ipv4(source[0], destination[0], 17, 8 + 40) + _UDP_PORTS.pack(source[1], destination[1]) + bytes(4)
-    return pack_icmp(sender, source[0], PORT_UNREACHABLE, bytes(4) + quoted)
+    size = _UDP.size + len(datagram)
+    quoted = _ipv4(source[0], destination[0], 17, size) + _UDP.pack(source[1], destination[1], size, 0)
+    start = datagram[:QUOTED_BYTES]
+    return pack_icmp(sender, source[0], PORT_UNREACHABLE, bytes(4) + quoted + start + bytes(len(start) % 2))
 
 
 class Icmp(NamedTuple):
@@ -125,6 +129,11 @@ class Icmp(NamedTuple):
         at = _QUOTED_AT + 12
         source, target, source_port, target_port = struct.unpack_from(">4s4sHH", self.content, at)
         return (_text(source), source_port), (_text(target), target_port)
+
+    @property
+    def quoted(self) -> bytes:
+        """How that datagram began."""
+        return self.content[_QUOTED_AT + _IPV4.size + _UDP.size :][:QUOTED_BYTES]
 
 
 def unpack_icmp(frame: bytes) -> Icmp | None:

@@ -245,9 +245,9 @@ class Network:
 
     # -- ICMP -----------------------------------------------------------------------------------------------------
 
-    def refuse(self, host: str, port: int, source: Address) -> None:
-        """A host's kernel answers that nobody listens at that port, unless it has answered often. Some answers are
-        lost, and some are late. They go round the switches, unless those have a use for them."""
+    def refuse(self, host: str, port: int, source: Address, datagram: bytes) -> None:
+        """A host's kernel answers to a datagram that nobody listens at that port, unless it has answered often. Some
+        answers are lost, and some are late. They go round the switches, unless those have a use for them."""
         there = self._hosts.get(source[0])
         if there is None:
             return
@@ -263,10 +263,11 @@ class Network:
         late = random.randrange(REFUSAL_LATE_US) if random.random() < 0.05 else 0
         destination = self._senders[host].ip, port
         if self._switches_see_icmp and self.into_switches is not None:
-            frame = frames.pack_refusal(self._senders[host], source, destination)
+            frame = frames.pack_refusal(self._senders[host], source, destination, datagram)
             self._events.after(late, self.into_switches, host, frame, False)
             return
-        self.tell_refusal(there, source[1], Refusal(destination, True), 60 + random.randrange(200) + late)
+        refusal = Refusal(destination, True, datagram[: frames.QUOTED_BYTES])
+        self.tell_refusal(there, source[1], refusal, 60 + random.randrange(200) + late)
 
     def _icmp_arrives(self, host: str, icmp: frames.Icmp) -> None:
         """A host's kernel gets an ICMP message from the last switch: it tells a socket of a port unreachable, and
@@ -277,7 +278,7 @@ class Network:
             self._lose(host, "lost")
         elif icmp.kind == frames.PORT_UNREACHABLE:
             source, destination = icmp.about
-            refusal = Refusal(destination, destination[0] == icmp.source)
+            refusal = Refusal(destination, destination[0] == icmp.source, icmp.quoted)
             self.tell_refusal(host, source[1], refusal, 60 + random.randrange(200))
         elif icmp.kind == frames.ECHO_REQUEST and sender is None:
             self._counts["echo requests"] += 1

@@ -23,7 +23,7 @@ from hosts.net.seal import Seal
 from hosts.net.transport import Surroundings
 from hosts.net.udp import BATCH, Refusal
 from hosts.raft.core import Raft, Role
-from hosts.raft.message import Message, MessageType
+from hosts.raft.message import Message, MessageType, Quoted
 from hosts.service.checking import Steps
 from hosts.service.requests import Encoded
 from hosts.storage.errors import LogError
@@ -269,7 +269,8 @@ class Node:
         process.alive = False
         for reason, count in process.drops().items():
             self.scene.counts[f"refused: {reason}"] += count
-        for group in process.groups.values():
+        for number, group in process.groups.items():
+            self.watches[number].doubts.ends(group.core)
             for cause, count in group.hints_taken.items():
                 self.scene.counts[f"hints taken: {cause.name.lower()}"] += count
         self.scene.counts["paths proved larger"] += process.larger_paths()
@@ -352,9 +353,9 @@ class _SimMember(Member):
         self._process.touch(group)
         Member.step(self, group, message)
 
-    def unreachable(self, group: int, member: int) -> None:
+    def unreachable(self, group: int, member: int, quoted: Quoted) -> None:
         self._process.touch(group)
-        Member.unreachable(self, group, member)
+        Member.unreachable(self, group, member, quoted)
 
     def request(self, header: Header, payload: Encoded, address: Address) -> None:
         self._process.touch(header.group)

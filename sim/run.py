@@ -81,6 +81,7 @@ EXPECTED = (
     "hints lost",
     "forged hints",
     "doubts of the network's",
+    "doubts at once",
     "echo requests",
     "echo requests unanswered",
     "echo answers",

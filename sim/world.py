@@ -434,7 +434,7 @@ class World:
             if node.process is not None:
                 node.process.receive(datagram, source)
             elif node.host_is_up:
-                self.network.refuse(host, port, source)
+                self.network.refuse(host, port, source, datagram)
             return
         receiver = self._receivers.get((host, port))
         if receiver is not None:

@@ -26,7 +26,7 @@ from hosts.net.seal import SEAL_BYTES, Seal
 from hosts.net.udp import BATCH, Socket, UdpSocket
 from hosts.net.validation import AMPLIFICATION
 from hosts.raft.config import MAX_ID
-from hosts.raft.message import EVERYBODY, NOBODY, Message, MessageType
+from hosts.raft.message import EVERYBODY, NOBODY, NOTHING_QUOTED, Message, MessageType, Quoted
 from hosts.raft.patience import Cause
 from hosts.service.requests import MAX_REQUEST_BYTES, READS, Encoded, operation_in
 from hosts.wire import (
@@ -41,6 +41,7 @@ from hosts.wire import (
     pack_peer,
     unpack_fragment,
     unpack_peer,
+    unpack_start,
 )
 
 MAX_DRAIN = 256
@@ -54,6 +55,7 @@ STRANGERS = ("not_member", "wrong_address", "bad_mac", "replayed")
 """The reasons for which a datagram is dropped that speaks for a member and does not come from it."""
 
 _CAUSES = frozenset(Cause)
+_REPLIES_TO_LEADERS = (MessageType.APPEND_ENTRIES_REPLY, MessageType.INSTALL_SNAPSHOT_REPLY)
 _FRAGMENT, _READ, _GATHERED = int(Flag.FRAGMENT), int(Flag.READ), int(Flag.GATHERED)
 _PROBES = frozenset({int(MessageType.FRAGMENT_STATUS), int(MessageType.CLIENT_FRAGMENT_STATUS)})
 """As fragments they only prove that datagrams of their size arrive."""
@@ -67,7 +69,7 @@ class Handlers:
     peer: Callable[[int, Message], None]
     request: Callable[[Header, Encoded, Address], None]
     refuse: Callable[[Header, bytes, Address], bool]
-    unreachable: Callable[[int, int], None]
+    unreachable: Callable[[int, int, Quoted], None]
     """Told the group and the member at whose address nobody listens, by that host's own word."""
     hint: Callable[[int, int, Cause], None]
     """Told the group, term and cause of a CampaignHint."""
@@ -229,8 +231,9 @@ class Transport:
                 return
 
     def take_refusals(self) -> None:
-        """Take what hosts have answered to datagrams that were sent, and hand on which members are not there. To be
-        called after ``drain``: what a member had said before its end counts for less than its host's word."""
+        """Take what hosts have answered to datagrams that were sent, and hand on which members are not there, and
+        which replies they have refused. To be called after ``drain``: what a member had said before its end counts
+        for less than its host's word."""
         for refusal in self.socket.take_refusals():
             gone = [
                 (group, member)
@@ -240,7 +243,17 @@ class Transport:
             ]
             self.drops["port_unreachable" if gone else "icmp_error"] += 1
             for group, member in gone:
-                self._handlers.unreachable(group, member)
+                self._handlers.unreachable(group, member, self._quoted(refusal.quoted, group, member))
+
+    def _quoted(self, datagram: bytes, group: int, member: int) -> Quoted:
+        """What the quote of a datagram says, if that is this member's reply to a leader."""
+        try:
+            header, cluster, round = unpack_start(datagram)
+        except WireError:
+            return NOTHING_QUOTED
+        is_reply = header.type in _REPLIES_TO_LEADERS and not header.is_fragment and cluster == self._cluster
+        is_mine = (header.source, header.target, header.group) == (self._member, member, group)
+        return Quoted(header.term, round) if is_reply and is_mine else NOTHING_QUOTED
 
     @property
     def has_more(self) -> bool:

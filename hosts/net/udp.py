@@ -45,6 +45,8 @@ _MSG_DONTWAIT, _MSG_TRUNC, _MSG_ERRQUEUE = 0x40, 0x20, 0x2000
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 """``sock_extended_err``: errno, origin, type, code, padding, info, data. The offender's address follows."""
 _ERROR_BYTES = 512
+_QUOTED_BYTES = 64
+"""More is not looked at: a member's header, and what a reply to another one begins with."""
 _NEVER_SEGMENTED = frozenset({errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
 """Why UDP_SEGMENT fails where it always will; EINVAL: the interface takes no such datagrams now."""
 
@@ -56,6 +58,8 @@ class Refusal(NamedTuple):
     """Where the datagram went, by the quote of it in the answer."""
     nobody_there: bool
     """Whether the destination's own host says that nothing listens at that port; False for any other error."""
+    quoted: bytes = b""
+    """How the datagram began, likewise; empty if that is not known."""
 
 
 class Socket(Protocol):
@@ -250,14 +254,14 @@ class UdpSocket:
         found: list[Refusal] = []
         while len(found) < MAX_ERRORS:
             try:
-                _, control, _, destination = self._socket.recvmsg(0, _ERROR_BYTES, _MSG_ERRQUEUE)
+                quoted, control, _, destination = self._socket.recvmsg(_QUOTED_BYTES, _ERROR_BYTES, _MSG_ERRQUEUE)
             except OSError:
                 break
             nobody_there = any(
                 level == socket.IPPROTO_IP and kind == _IP_RECVERR and _says_port_unreachable(data, destination[0])
                 for level, kind, data in control
             )
-            found.append(Refusal((destination[0], destination[1]), nobody_there))
+            found.append(Refusal((destination[0], destination[1]), nobody_there, quoted))
         return found
 
     def send_all(self, datagrams: Sequence[bytes], address: Address) -> int:

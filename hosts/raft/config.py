@@ -31,7 +31,7 @@ class Config:
     as many values as the minimum has ticks."""
     probe_ticks: int = 0
     """After so much silence of its leader a follower asks after it. Once word has come that nobody is there, it waits
-    no longer than this either. 0: it always waits for the election timeout."""
+    no longer than this either; no longer at all if that is proven. 0: it always waits for the election timeout."""
     max_entries_per_append: int = 1024
     max_bytes_per_append: int = 1 << 20
     max_inflight: int = 64

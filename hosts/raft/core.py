@@ -38,12 +38,14 @@ from hosts.raft.message import (
     MAX_TERM,
     NO_VOTE,
     NOBODY,
+    NOTHING_QUOTED,
     Entry,
     EntryKind,
     HardState,
     Message,
     MessageType,
     Question,
+    Quoted,
 )
 from hosts.raft.outbox import Outbox
 from hosts.raft.patience import Patience
@@ -284,8 +286,7 @@ class Raft:
         if self._elapsed >= self._timeout:
             self._campaign()
         elif self._follows() and self._patience.asks(self._heard_ago):
-            settled = self._durable_state.current_term == self.current_term
-            self._following.ask_after(self.current_term, self.leader, settled)
+            self._ask_after_leader()
 
     def pass_idle_ticks(self, count: int) -> bool:
         """So many ticks have passed, fewer than ``idle_ticks``: False if that is not so, or this member leads, and
@@ -297,24 +298,40 @@ class Raft:
         self._heard_ago += count
         return True
 
-    def leader_unreachable(self, member: int) -> bool:
+    def leader_unreachable(self, member: int, quoted: Quoted = NOTHING_QUOTED) -> bool:
         """The host of ``member`` says that nobody is there to take what this member sends. If that is the leader it
-        follows, it waits for that one no longer than until it would ask after it, asks for votes when its turn comes,
-        and gives its own. The term stays: whoever hears the leader refuses. With leases nothing changes. False if
+        follows, it waits for that one no longer than until it would ask after it, or no longer at all if ``quoted``,
+        the reply of this member's that the host has refused, proves it; it asks for votes when its turn comes, and
+        gives its own. The term stays: whoever hears the leader refuses. With leases nothing changes. False if
         the word counts for nothing, or is no news."""
-        if not self._follows() or member != self.leader or not self._patience.lose():
+        if not self._follows() or member != self.leader:
+            return False
+        is_proof = quoted.term == self.current_term and self._following.has_answered(member, quoted)
+        if not self._patience.lose(is_proof):
             return False
         self._wait_less_for(member)
         return True
 
+    @property
+    def leader_end_is_proven(self) -> bool:
+        """Whether this member has proof that this term's leader has ended, and has not heard it since."""
+        return self._patience.is_proven
+
     def hint(self, term: int) -> bool:
         """The network's controller hints that the leader of ``term`` has ended. If this member follows that one, it
-        waits for it no longer than two and a half heartbeats of its own silence; all else is as with
-        ``leader_unreachable``. False if the hint counts for nothing, or is no news."""
+        waits for it no longer than two and a half heartbeats of its own silence, and asks after it now, for its host
+        may prove it; all else is as with ``leader_unreachable``. False if the hint counts for nothing, or is no
+        news."""
         if not self._follows() or term != self.current_term or not self._patience.hint():
             return False
         self._wait_less_for(self.leader)
+        if self._follows():
+            self._ask_after_leader()
         return True
+
+    def _ask_after_leader(self) -> None:
+        settled = self._durable_state.current_term == self.current_term
+        self._following.ask_after(self.current_term, self.leader, settled)
 
     def _wait_less_for(self, leader: int) -> None:
         """Campaign when the own turn comes, after as much silence as is enough by what was said of the leader."""
@@ -592,7 +609,7 @@ class Raft:
         if term > self.current_term:
             self.voted_for = NO_VOTE if self._is_blank() else NOBODY
             self.current_term = term
-            self._forget_word_of_its_end()
+            self._forget_word_of_its_end(self._patience.begin_term())
         if self.role is not Role.FOLLOWER:
             self.role = Role.FOLLOWER
             self._lost = self.lost
@@ -631,7 +648,7 @@ class Raft:
             self._become_candidate(_TRANSFER)
 
     def _become_candidate(self, reason: bytes = b"") -> None:
-        self._forget_word_of_its_end()
+        self._forget_word_of_its_end(self._patience.begin_term())
         self._reset_election_timer()
         self.role = Role.CANDIDATE
         self.leader = NOBODY
@@ -681,9 +698,9 @@ class Raft:
         minimum = self.config.election_timeout_ticks
         self._timeout = minimum + self._random.randrange(self.config.election_spread_ticks or minimum)
 
-    def _forget_word_of_its_end(self) -> None:
-        """What was said of a leader's end does not count any more: it speaks, or its term is over."""
-        if self._patience.forget():
+    def _forget_word_of_its_end(self, was_told: bool) -> None:
+        """What was said of a leader's end, if anything, does not count any more: it speaks, or its term is over."""
+        if was_told:
             self._draw_timeout()
             if self.leader != NOBODY:
                 self._take_turn_after(self.leader)
@@ -773,7 +790,7 @@ class Raft:
         if is_append and not entries_fit(message):
             return
         self._become_follower(self.current_term, message.source)
-        self._forget_word_of_its_end()
+        self._forget_word_of_its_end(self._patience.forget())
         if message.lease is not self._patience.is_promised:
             self._patience.promise(message.lease)
         self._elapsed = self._heard_ago = 0

@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 from hosts.raft.fastest import AcknowledgementCounts
 from hosts.raft.log import MemoryLog
-from hosts.raft.message import NOBODY, Message, MessageType
+from hosts.raft.message import NOBODY, Message, MessageType, Quoted
 from hosts.raft.outbox import Outbox
 from hosts.raft.snapshot import Incoming, Sink, Snapshot
+
+ROUNDS_OF_LATE = 64
+"""Replies to as many of a leader's rounds may be under way when it ends. Who sees none of its messages guesses one of
+them once in 2^34 times: rounds begin at a random number of 40 bits (``replication.ROUNDS_APART``)."""
 
 REJECTED_ROUNDS = 4
 """Of so many rounds it is remembered what was rejected: two heartbeats', with one for copies and one for the rest."""
@@ -22,6 +26,7 @@ class Following:
         "_agreed",
         "_copies",
         "_counts",
+        "_heard_round",
         "_incoming",
         "_leader",
         "_log",
@@ -59,7 +64,7 @@ class Following:
         self._out = out
         self._make_sink = make_sink
         self._incoming: Incoming | None = None
-        self._term, self._leader = 0, NOBODY
+        self._term, self._leader, self._heard_round = 0, NOBODY, 0
         self._agreed = 0
         """The end of what the leader of ``_term`` has shown to stand in both logs: by entries, or a predecessor, that
         were accepted, or by a snapshot. A leader only adds to its log, and what is cut off here differs from that: so
@@ -82,6 +87,13 @@ class Following:
             self._agreed = 0
             self._rejected.clear()
             self._owed, self._may_wait, self._told_round = None, False, 0
+            self._heard_round = 0
+        self._heard_round = max(self._heard_round, message.round)
+
+    def has_answered(self, leader: int, quoted: Quoted) -> bool:
+        """Whether that is a late round of the leader's that this member has heard last, which it has answered."""
+        is_led = (self._term, self._leader) == (quoted.term, leader)
+        return is_led and quoted.round > 0 and 0 <= self._heard_round - quoted.round < ROUNDS_OF_LATE
 
     def on_append_entries(self, message: Message, settled: bool) -> None:
         """A heartbeat, which stands at index 0 where all logs agree, is never rejected, and commits what is known to
@@ -209,9 +221,11 @@ class Following:
         return restored
 
     def ask_after(self, term: int, leader: int, settled: bool) -> None:
-        """Say to a leader that has fallen silent what it could last be told, in no round. What comes back, if nobody
-        is there, is for the caller to hear."""
-        silent = Message(MessageType.APPEND_ENTRIES, leader, NOBODY, term)
+        """Say to a leader that has fallen silent what it could last be told, in the last round that was heard. What
+        comes back, if nobody is there, is for the caller to hear."""
+        known = self._term, self._leader
+        round = self._heard_round if known == (term, leader) else 0
+        silent = Message(MessageType.APPEND_ENTRIES, leader, NOBODY, term, round=round)
         self._answer_append(silent, self.holds(term, leader), settled)
 
     # -- answers ------------------------------------------------------------------------------------------------

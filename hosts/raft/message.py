@@ -87,6 +87,16 @@ class Question(NamedTuple):
     log: int = 0
 
 
+class Quoted(NamedTuple):
+    """What a host says that it has refused, of a reply to a leader: the leader's term, and its round."""
+
+    term: int
+    round: int
+
+
+NOTHING_QUOTED = Quoted(0, 0)
+
+
 class Answers(NamedTuple):
     """What ReadIndexReplies say, on an AppendEntries without entries."""
 

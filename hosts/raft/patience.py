@@ -28,9 +28,24 @@ class Patience:
     Either is advice, and may be forged or late. So it counts only while this member itself hears nothing, and is
     forgotten as soon as the leader speaks, or the term ends. It never counts where the leader relies on leases, and
     so on the election timeout, which it says itself: members may be told to use leases one after the other.
+
+    A host's word is proven if it quotes what this member has lately sent to that leader, which nobody else can know
+    who does not see it pass. Then it counts at once: whoever led a term and has ended will never lead that term
+    again. If the leader speaks after all, a proof of its end counts no more than another word in this term.
     """
 
-    __slots__ = ("_config", "_every", "_first", "_hinted_after", "_until", "gone", "hinted", "is_promised")
+    __slots__ = (
+        "_config",
+        "_every",
+        "_first",
+        "_hinted_after",
+        "_until",
+        "_was_misled",
+        "gone",
+        "hinted",
+        "is_promised",
+        "is_proven",
+    )
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -45,6 +60,10 @@ class Patience:
         self.promise(False)
         self.gone = False
         """Whether the host of this term's leader has answered that nobody is there."""
+        self.is_proven = False
+        """Whether it has done so in a way that nobody forges who does not see what members send each other."""
+        self._was_misled = False
+        """Whether this term's leader has spoken after its end was proven."""
         self.hinted = False
         """Whether the network's controller has hinted that this term's leader has ended."""
 
@@ -64,11 +83,13 @@ class Patience:
         wait = -since if since < 0 else self._every - since % self._every
         return wait if self._first and not self.gone and heard_ago + wait < self._until else LONG
 
-    def lose(self) -> bool:
+    def lose(self, proven: bool) -> bool:
         """The leader's host has answered that nobody is there. False if that counts for nothing, or is no news."""
-        if self.gone or not self._first:
+        proven = proven and not self._was_misled
+        if not self._first or (self.gone and not (proven and not self.is_proven)):
             return False
         self.gone = True
+        self.is_proven |= proven
         return True
 
     def hint(self) -> bool:
@@ -79,16 +100,23 @@ class Patience:
         return True
 
     def forget(self) -> bool:
-        """The leader speaks, or its term is over. False if nothing was said of its end."""
+        """The leader speaks. False if nothing was said of its end."""
         was_told = self.gone or self.hinted
-        self.gone = self.hinted = False
+        self._was_misled |= self.is_proven
+        self.gone = self.is_proven = self.hinted = False
+        return was_told
+
+    def begin_term(self) -> bool:
+        """The leader's term is over. False if nothing was said of its end."""
+        was_told = self.forget()
+        self._was_misled = False
         return was_told
 
     @property
     def _enough(self) -> int:
         """The ticks of silence for which this member waits, by what it was told."""
         if self.gone:
-            return self._first
+            return 0 if self.is_proven else self._first
         return self._hinted_after if self.hinted else LONG
 
     def left(self, heard_ago: int) -> int:
@@ -103,5 +131,8 @@ class Patience:
     def retry_in(self, heard_ago: int) -> int:
         """The ticks after which to ask again for votes in vain: others may hear later than this member that the
         leader is gone, or only find out by its silence. LONG where that is no reason any more."""
-        is_reason = self.is_over(heard_ago) and heard_ago < 2 * self._until
-        return max(1, self._every // 2) if is_reason else LONG
+        if not self.is_over(heard_ago) or heard_ago >= 2 * self._until:
+            return LONG
+        if self.is_proven and heard_ago < self._first:
+            return 1  # others are about to hear the proof, if not the silence
+        return max(1, self._every // 2)

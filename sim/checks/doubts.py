@@ -2,7 +2,8 @@
 
 A member may doubt a leader after an election timeout of silence. Sooner it may only on its leader's host's word that
 nobody is there, or on a hint, which has come since it heard that leader last, and only if it has heard nothing for a
-while itself; and never where the leader that it heard last holds leases, or it does itself.
+while itself, or that leader's process has indeed ended; and never where the leader that it heard last holds leases,
+or it does itself.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ class Doubts:
         self._hinted: dict[int, set[tuple[int, int]]] = {}
         """By member: the terms and leaders of which it was hinted that they have ended, since it heard them last."""
 
+        self._ended: dict[int, int] = {}
+        """By member whose process has ended: its term then. It leads no term up to that any more."""
+
         self._with_leases: set[int] = set()
         """The terms whose leaders hold leases."""
 
@@ -67,6 +71,10 @@ class Doubts:
         """A member takes a hint that the leader of ``term`` has ended."""
         if core.current_term == term:
             self._hinted.setdefault(core.id, set()).add((term, core.leader))
+
+    def ends(self, core: Raft) -> None:
+        """A member's process ends."""
+        self._ended[core.id] = max(core.current_term, self._ended.get(core.id, 0))
 
     def hears(self, core: Raft) -> None:
         """A member takes something from its leader."""
@@ -95,9 +103,13 @@ class Doubts:
         led = before.term, before.leader
         told, hinted = led in self._gone.get(core.id, ()), led in self._hinted.get(core.id, ())
         least = 1.5 if told else 2.5
-        if (told or hinted) and heard_ago >= least * config.heartbeat_ticks and not self._is_promised(core):
-            self._counts["doubts of the network's"] += not told
-            return
+        if not self._is_promised(core):
+            if (told or hinted) and heard_ago >= least * config.heartbeat_ticks:
+                self._counts["doubts of the network's"] += not told
+                return
+            if told and self._ended.get(before.leader, 0) >= before.term:
+                self._counts["doubts at once"] += 1
+                return
         why = "which it was told is gone" if told or hinted else "which nobody says is gone"
         self._fail(
             "who hears its leader keeps to it",

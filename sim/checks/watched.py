@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from hosts.raft.core import _TRANSFER, Raft, Ready, Role
-from hosts.raft.message import Entry, HardState, Message, MessageType
+from hosts.raft.message import NOTHING_QUOTED, Entry, HardState, Message, MessageType, Quoted
 from hosts.raft.snapshot import Snapshot
 from hosts.service.machine import Answer, Machine
 from hosts.service.sessions import Limits
@@ -38,9 +38,9 @@ class WatchedRaft(Raft):
         if self.handing_over >= self.config.election_timeout_ticks:
             self.watch.fail("a transfer ends", f"member {self.id} has handed over for {self.handing_over} ticks")
 
-    def leader_unreachable(self, member: int) -> bool:
+    def leader_unreachable(self, member: int, quoted: Quoted = NOTHING_QUOTED) -> bool:
         before = Stance.of(self)
-        is_news = super().leader_unreachable(member)
+        is_news = super().leader_unreachable(member, quoted)
         if before.role is Role.FOLLOWER and self.role is not before.role:
             self.watch.doubts.campaigns(self, before, 0)
         return is_news

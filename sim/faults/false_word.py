@@ -1,5 +1,6 @@
-"""Forged ICMP: somebody writes to members that nobody is at their leader's address, while it is there. And forged
-hints of the controller's: switches let none in, so it takes somebody who can write behind the last of them."""
+"""Forged ICMP: somebody writes to members that nobody is at their leader's address, while it is there, and quotes
+what they may have sent: who writes that has seen their replies once, but does not see those of now. And forged hints
+of the controller's: switches let none in, so it takes somebody who can write behind the last of them."""
 
 from __future__ import annotations
 
@@ -9,8 +10,10 @@ from random import Random
 from controller import hints
 from hosts.net.udp import Refusal
 from hosts.raft.core import Role
-from hosts.raft.message import EVERYBODY, NOBODY, MessageType
-from hosts.wire import Header
+from hosts.raft.following import ROUNDS_OF_LATE
+from hosts.raft.message import EVERYBODY, NOBODY, Message, MessageType
+from hosts.raft.replication import ROUNDS_APART
+from hosts.wire import Header, pack_peer
 from sim import frames
 from sim.events import MS
 from sim.frames import Sender
@@ -38,6 +41,7 @@ class FalseWord:
         plan = scene.plan
         self._network_hints = plan.switches and "leader_gone" in plan.features and plan.cluster.takes_hints
         self._hint_random = Random(f"false hints/{plan.seed}/{scene.events.now}")
+        self._quote_random = Random(f"false quotes/{plan.seed}/{scene.events.now}")
 
     def begin(self) -> None:
         """Forge some, and go on later."""
@@ -49,7 +53,8 @@ class FalseWord:
             refusal = self._draw(leader)
             for deceived in others if self._everybody else random.sample(others, min(1, len(others))):
                 host, port = deceived.host, deceived.address[1]
-                self._network.tell_refusal(host, port, refusal, 1 + random.randrange(200))
+                quoting = refusal._replace(quoted=self._quote(leader, deceived.member))
+                self._network.tell_refusal(host, port, quoting, 1 + random.randrange(200))
                 self._scene.counts["forged refusals"] += 1
             if self._network_hints and not self._rounds % HINTS_EVERY:
                 self._forge_hints(leader)
@@ -101,6 +106,25 @@ class FalseWord:
         network.raw(at.name, frames.pack_refusal(mac, other.address, about))
         rest = hints.IDENTIFIER.to_bytes(2, "big") + random.getrandbits(16).to_bytes(2, "big")
         network.raw(own.name, frames.pack_icmp(mac, hints.ADDRESS, frames.ECHO_REPLY, rest))
+
+    def _quote(self, leader: Node, deceived: int) -> bytes:
+        """A reply of the deceived member's to the leader, as it might be: of a round that was guessed, or is long
+        over; of the round of now in another term, or another group."""
+        random, plan = self._quote_random, self._scene.plan
+        assert leader.process is not None
+        number, group = random.choice(list(leader.process.groups.items()))
+        core = group.core
+        now = core._leadership.round if core._leadership is not None else 0
+        term = random.choice((core.current_term, core.current_term, max(0, core.current_term - 1)))
+        over = max(0, now - ROUNDS_OF_LATE - random.randrange(200))
+        rounds = [0, 1, random.randrange(ROUNDS_APART), random.getrandbits(64), over]
+        if term != core.current_term:
+            rounds = [now]
+        elif random.random() < 0.2:
+            rounds, number = [now], number + 1
+        reply = Message(MessageType.APPEND_ENTRIES_REPLY, deceived, leader.member, term, round=random.choice(rounds))
+        header, payload = pack_peer(reply, group=number, cluster=plan.topology.cluster)
+        return random.choice((b"", header.pack() + payload, header.pack() + payload, header.pack()))
 
     def _draw(self, leader: Node) -> Refusal:
         """Mostly right in all but that it is not true."""

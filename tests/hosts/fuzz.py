@@ -81,7 +81,7 @@ class Member:
                 lambda _, message: self.group.step(message),
                 self._on_request,
                 self._on_large_request,
-                lambda _, member: self.group.unreachable(member),
+                lambda _, member, quoted: self.group.unreachable(member, quoted),
                 lambda _, term, cause: self.group.hint(term, cause),
             ),
             Surroundings(lambda: mesh.now, lambda *_: self.socket, lambda: chance.getrandbits(64)),

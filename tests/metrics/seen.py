@@ -35,7 +35,8 @@ def group(member: int, leader: int) -> dict[str, Any]:
         "problems": ["member 2 (h2) has lost data"],
         "counts": {
             "leader_changes_seen": 2,
-            "leader_ends_told": 1,
+            "leader_ends_told": 2,
+            "leader_ends_proven": 1,
             "hints_gone": 21,
             "hints_cut_off": 22,
             "reads_leader": 31,

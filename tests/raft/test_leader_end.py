@@ -57,7 +57,7 @@ def test_a_silent_leader_is_asked_after_once_a_heartbeat_and_told_what_agrees() 
     for now in range(1, ELECTION_TICKS):
         tick(raft, 1)
         asked += [(now, one) for one in only(drain(raft), APPEND_REPLY)]
-    question = Message(APPEND_REPLY, 1, 3, 1, 2)
+    question = Message(APPEND_REPLY, 1, 3, 1, 2, round=7)
     assert asked == [(now, question) for now in range(PROBE, ELECTION_TICKS, HEARTBEAT_TICKS)]
 
 
@@ -68,7 +68,7 @@ def test_who_asks_after_a_leader_acknowledges_nothing_that_this_leader_has_not_s
     raft.step(Message(APPEND, 2, 1, 2, 5, log_term=2, round=1))
     drain(raft)
     tick(raft, PROBE)
-    assert only(drain(raft), APPEND_REPLY) == [Message(APPEND_REPLY, 1, 2, 2, 0)]
+    assert only(drain(raft), APPEND_REPLY) == [Message(APPEND_REPLY, 1, 2, 2, 0, round=1)]
 
 
 def test_a_leader_that_is_heard_is_not_asked_after() -> None:

@@ -53,9 +53,10 @@ def test_a_killed_members_kernel_tells_the_others_and_its_switch(program: Path) 
     lab = Told(program)
     for _ in range(20):
         if not lab.refusals:
-            lab.network.refuse("h1", 26410, H2)
+            lab.network.refuse("h1", 26410, H2, bytes(range(57)))
             lab.run()
-    assert lab.refusals[0] == ("h2", 26410, Refusal(H1, True))
+    assert lab.refusals[0][:2] == ("h2", 26410) and lab.refusals[0][2][:2] == (H1, True)
+    assert lab.refusals[0][2].quoted[:57] == bytes(range(57))
     assert ("s1", GONE_DIGEST, (0x0A000101,)) in lab.ends
     lab.fabric.switches["s1"].collect()
     assert lab.scene.counts[f"ends: {EndFate.TOLD.name.lower()}"] == len(lab.ends)

@@ -81,6 +81,12 @@ METRICS = (
         Source.LOOP,
     ),
     _counter(
+        "server_leader_ends_proven_total",
+        _GROUP,
+        "How often of those it has quoted a late reply of the member's, which proves it.",
+        Source.LOOP,
+    ),
+    _counter(
         "server_hints_gone_total",
         _GROUP,
         "Hints of the controller that have counted, given because the leader's host has said that nobody is there.",

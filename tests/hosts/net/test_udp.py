@@ -184,8 +184,8 @@ def refusals(of: UdpSocket, count: int) -> list[Refusal]:
 
 def test_that_nobody_listens_is_heard_with_the_destination(hearing: UdpSocket) -> None:
     place = closed_port()
-    hearing.send(b"x", place)
-    assert refusals(hearing, 1) == [Refusal(place, True)]
+    hearing.send(bytes(range(200)), place)
+    assert refusals(hearing, 1) == [Refusal(place, True, bytes(range(64)))]
     assert not hearing.take_refusals() and not hearing.receive()
 
 
