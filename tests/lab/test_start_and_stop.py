@@ -297,6 +297,10 @@ def test_the_prompt(shell: Shell) -> None:
         type_("raft heal", "nothing was broken")
         token = running_lab().token
         type_("pingall", "0% dropped")
+        type_("dpctl dump-flows", "raft tables s1")
+        type_("source /nowhere", "*** source /nowhere: ")
+        type_("iperf h11 h9", "*** iperf takes two of h1, h11")
+        type_("iperf h11 h1", "bits/sec")
         type_("link s1 h1 down", "down")
         type_("raft status", "h1-eth0, s1-eth1")
         type_("h1 cat /sys/class/net/h1-eth0/operstate", "up")
