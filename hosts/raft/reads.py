@@ -113,7 +113,7 @@ class Reads:
 class Answering:
     """A leader's answers until they leave: on what it sends its members anyway, or else alone."""
 
-    __slots__ = ("_counts", "_index", "_questions", "_takers")
+    __slots__ = ("_counts", "_index", "_questions", "_rode", "_takers")
 
     def __init__(self, counts: AskingCounts) -> None:
         self._counts = counts
@@ -121,6 +121,9 @@ class Answering:
         self._questions: dict[int, int] = {}
         self._takers: set[int] = set()
         """The members who have shown, in this term, that they take answers that ride."""
+        self._rode: dict[int, int] = {}
+        """By member, the last question whose answer has ridden. If that is asked again, the answer was lost, and
+        perhaps that way is closed: copies reach a member less often than what goes to it alone."""
 
     def asked_by(self, member: int, *, takes: bool) -> None:
         """A member asks, and says whether it takes answers that ride."""
@@ -139,14 +142,18 @@ class Answering:
         take it. That is answered then."""
         if not self._questions or not self._takers.issuperset(receivers):
             return None
-        return self._ride([one for one in reached if one in self._questions])
+        return self._ride([one for one in reached if self._may_ride(one)])
 
     def for_one(self, member: int) -> Answers | None:
         """What one to that member alone carries."""
-        return self._ride([member]) if member in self._questions and member in self._takers else None
+        return self._ride([member]) if member in self._takers and self._may_ride(member) else None
+
+    def _may_ride(self, member: int) -> bool:
+        return member in self._questions and self._questions[member] != self._rode.get(member)
 
     def _ride(self, members: Collection[int]) -> Answers | None:
         self._counts.told_along += len(members)
+        self._rode.update((one, self._questions[one]) for one in members)
         return self._take(members)
 
     def _take(self, members: Collection[int]) -> Answers | None:

@@ -8,6 +8,7 @@ import pytest
 
 from hosts.raft.core import Raft
 from hosts.raft.message import EVERYBODY, Answers, Message, MessageType, Question
+from hosts.raft.reads import Answering, AskingCounts
 from tests.raft.single import (
     APPEND,
     APPEND_REPLY,
@@ -290,7 +291,24 @@ def test_a_copy_carries_nothing_for_who_is_served_alone() -> None:
     assert [one.answers.questions for one in out if one.answers is not None] == [((2, 8),)]
 
 
-def test_an_answer_that_rode_and_was_lost_is_asked_for_again_alone() -> None:
+def test_an_answer_that_rode_and_was_lost_goes_alone_when_it_is_asked_for_again() -> None:
+    """The way that it went may be closed: a copy that does not come would not come the next time, either."""
+    answering = Answering(AskingCounts())
+    for member in (2, 3):
+        answering.asked_by(member, takes=True)
+    answering.answer(2, 8, 5)
+    answering.answer(3, 9, 5)
+    assert answering.for_copies((2, 3), (2, 3)) == Answers(5, ((2, 8), (3, 9)))
+    answering.answer(2, 8, 6)
+    answering.answer(3, 10, 6)
+    assert answering.for_copies((2, 3), (2, 3)) == Answers(6, ((3, 10),))
+    assert answering.for_one(2) is None
+    assert answering.rest() == Answers(6, ((2, 8),))
+    answering.answer(2, 11, 7)
+    assert answering.for_one(2) == Answers(7, ((2, 11),)), "the next one may ride again"
+
+
+def test_a_question_that_is_asked_again_goes_alone_and_its_answer_is_taken() -> None:
     raft, last = knowing_follower()
     read = raft.read_here()
     raft.step(beat(raft))
