@@ -33,6 +33,15 @@ class StreamClosed(Exception):
     """The switch ended the stream."""
 
 
+def _begun(method: Any, *what: Any, **how: Any) -> Any:
+    """A call that begins now. Raises CalledOff where the channel is closed already, which gRPC takes for a wrong use
+    of it: another task may have ended the connection while the one that calls was about to."""
+    try:
+        return method(*what, **how)
+    except grpc.aio.UsageError:
+        raise CalledOff from None
+
+
 class P4RuntimeClient:
     """One connection; an asynchronous context manager. All calls raise finsy's P4ClientError, also those that wait
     for an answer when another task ends the connection: gRPC cancels these."""
@@ -48,6 +57,7 @@ class P4RuntimeClient:
         self._channel = grpc.aio.insecure_channel(self._address, options=_OPTIONS)
         self._stub: Any = p4r_grpc.P4RuntimeStub(self._channel)
         self._stream: Any = None
+        self._stream_ended = asyncio.Event()
         return self
 
     async def __aexit__(
@@ -66,14 +76,29 @@ class P4RuntimeClient:
     async def send(self, message: p4r.StreamMessageRequest) -> None:
         """Send on the stream, which is opened by the first message."""
         async with self._send_lock:
-            if self._stream is None:
-                self._stream = self._stub.StreamChannel()
             try:
-                await within(self._stream.write(message), None)
+                if self._stream is None:
+                    self._stream = _begun(self._stub.StreamChannel)
+                    self._stream.add_done_callback(lambda _: self._stream_ended.set())
+                await self._written(message)
             except (asyncio.InvalidStateError, CalledOff):
                 raise StreamClosed from None
             except grpc.RpcError as error:
                 raise P4ClientError(error, "send") from None
+
+    async def _written(self, message: p4r.StreamMessageRequest) -> None:
+        """Raises CalledOff if the stream ends meanwhile: gRPC never wakes who writes to one that is cancelled before
+        the switch has answered anything."""
+        writing = asyncio.ensure_future(within(self._stream.write(message), None))
+        ending = asyncio.ensure_future(self._stream_ended.wait())
+        try:
+            await asyncio.wait((writing, ending), return_when=asyncio.FIRST_COMPLETED)
+            if not writing.done():
+                raise CalledOff
+            await writing
+        finally:
+            writing.cancel()
+            ending.cancel()
 
     async def receive(self) -> p4r.StreamMessageResponse:
         """The next message of the stream. Raises StreamClosed at its end."""
@@ -136,14 +161,17 @@ class P4RuntimeClient:
         request = p4r.ReadRequest(device_id=self.device_id, entities=encode_entities(entities, self._schema))
 
         async def taken() -> list[Any]:
-            replies = self._stub.Read(request, timeout=CALL_TIMEOUT_S)
+            replies = _begun(self._stub.Read, request, timeout=CALL_TIMEOUT_S)
             return [decode_entity(entity, self._schema) async for reply in replies for entity in reply.entities]
 
         found: list[Any] = await self._asked(taken(), "read", request)
         return found
 
     async def _call(self, method: Any, request: Any, *, timeout: float = CALL_TIMEOUT_S) -> Any:
-        return await self._asked(method(request, timeout=timeout), type(request).__name__, request)
+        async def replied() -> Any:
+            return await _begun(method, request, timeout=timeout)
+
+        return await self._asked(replied(), type(request).__name__, request)
 
     async def _asked(self, call: Awaitable[Any], operation: str, request: Any) -> Any:
         try:

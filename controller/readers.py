@@ -47,11 +47,12 @@ class _Connection:
             raise ReadError(f"{self._address}: {said}") from None
 
     async def _read(self, read: Callable[[P4RuntimeClient], Coroutine[Any, Any, _Answer]]) -> _Answer:
-        if self._client is None:
-            self._client = await P4RuntimeClient(self._address, self._device_id, self._schema).__aenter__()
+        client = self._client
+        if client is None:
+            client = self._client = await P4RuntimeClient(self._address, self._device_id, self._schema).__aenter__()
             if self._schema is None:
-                await self._client.fetch_schema()
-        return await read(self._client)
+                await client.fetch_schema()
+        return await read(client)  # which raises an error if another task has hung up by now
 
     async def close(self) -> None:
         """Hang up; the next question connects again."""

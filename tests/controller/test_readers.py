@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import grpc
 import pytest
-from finsy import P4ClientError
+from finsy import P4ClientError, P4Schema
+from finsy.proto import p4r, p4r_grpc
 
 from controller.client import P4RuntimeClient, StreamClosed
-from controller.readers import CounterReader
+from controller.readers import CounterReader, _Connection
 from controller.reads import ReadError
 
 
@@ -37,6 +39,7 @@ ASK: dict[str, Callable[[P4RuntimeClient], Awaitable[object]]] = {
     "cookie": P4RuntimeClient.cookie,
     "read": P4RuntimeClient.read,
     "write": lambda client: client.write([]),
+    "arbitrate": lambda client: client.arbitrate(1),
 }
 
 
@@ -47,7 +50,82 @@ async def test_no_question_cancels_who_asks(what: str, silent: str) -> None:
         await asyncio.sleep(0.1)
         assert not asking.done()
     with pytest.raises((P4ClientError, StreamClosed)):
-        await asking
+        await asyncio.wait_for(asking, 60)
+
+
+@pytest.mark.parametrize("what", ASK)
+async def test_what_is_asked_after_the_end_is_told_so(what: str, silent: str) -> None:
+    async with P4RuntimeClient(silent, 1) as client:
+        pass
+    with pytest.raises((P4ClientError, StreamClosed)):
+        await asyncio.wait_for(ASK[what](client), 60)
+
+
+class _Slow(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]
+    """A switch that takes a moment to answer, and has nothing."""
+
+    async def GetForwardingPipelineConfig(self, *_: object) -> p4r.GetForwardingPipelineConfigResponse:
+        await asyncio.sleep(0.02)
+        return p4r.GetForwardingPipelineConfigResponse()
+
+    async def Read(self, *_: object) -> AsyncIterator[p4r.ReadResponse]:
+        await asyncio.sleep(0.02)
+        yield p4r.ReadResponse()
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[str]:
+    server = grpc.aio.server()
+    p4r_grpc.add_P4RuntimeServicer_to_server(_Slow(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(0)
+
+
+async def _is_told(reading: asyncio.Future[object]) -> bool:
+    """Whether an error says that the connection was ended; else there is an answer."""
+    try:
+        await asyncio.wait_for(reading, 60)
+    except ReadError as error:
+        assert "the connection was ended" in str(error)
+        return True
+    return False
+
+
+async def test_whenever_another_task_hangs_up_who_reads_has_an_answer_or_is_told(slow: str) -> None:
+    told = set()
+    for turns in range(12):
+        connection = _Connection(slow, 1, P4Schema())
+        await connection.ask(P4RuntimeClient.read)
+        reading = asyncio.ensure_future(connection.ask(P4RuntimeClient.read))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await connection.close()
+        told.add(await _is_told(reading))
+        await connection.close()
+    assert True in told
+
+
+async def test_hanging_up_between_two_calls_of_one_question_is_told(slow: str) -> None:
+    """A reader without a program asks for that first."""
+    told = set()
+    for turns in range(12):
+        connection = _Connection(slow, 1, None)
+        fetched = asyncio.Event()
+
+        async def read(client: P4RuntimeClient, fetched: asyncio.Event = fetched) -> object:
+            fetched.set()
+            return await client.read()
+
+        reading = asyncio.ensure_future(connection.ask(read))
+        await fetched.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await connection.close()
+        told.add(await _is_told(reading))
+        await connection.close()
+    assert True in told
 
 
 async def test_who_reads_may_be_cancelled(silent: str) -> None:
