@@ -30,6 +30,8 @@ class _Connection:
         self._device_id = device_id
         self._schema = schema
         self._client: P4RuntimeClient | None = None
+        self._informed: P4RuntimeClient | None = None
+        """The one that has got the switch's P4Info, where there is no other: whoever asked for it may have left."""
         self._one = asyncio.Lock()
 
     async def ask(
@@ -50,8 +52,9 @@ class _Connection:
         client = self._client
         if client is None:
             client = self._client = await P4RuntimeClient(self._address, self._device_id, self._schema).__aenter__()
-            if self._schema is None:
-                await client.fetch_schema()
+        if self._schema is None and self._informed is not client:
+            await client.fetch_schema()
+            self._informed = client
         return await read(client)  # which raises an error if another task has hung up by now
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import grpc
 import pytest
 from finsy import P4ClientError, P4Schema
-from finsy.proto import p4r, p4r_grpc
+from finsy.proto import p4i, p4r, p4r_grpc
 
 from controller.client import P4RuntimeClient, StreamClosed
 from controller.readers import CounterReader, _Connection
@@ -62,11 +62,12 @@ async def test_what_is_asked_after_the_end_is_told_so(what: str, silent: str) ->
 
 
 class _Slow(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]
-    """A switch that takes a moment to answer, and has nothing."""
+    """A switch that takes a moment to answer, and has nothing but a program."""
 
     async def GetForwardingPipelineConfig(self, *_: object) -> p4r.GetForwardingPipelineConfigResponse:
         await asyncio.sleep(0.02)
-        return p4r.GetForwardingPipelineConfigResponse()
+        info = p4i.P4Info(pkg_info=p4i.PkgInfo(name="nothing"))
+        return p4r.GetForwardingPipelineConfigResponse(config=p4r.ForwardingPipelineConfig(p4info=info))
 
     async def Read(self, *_: object) -> AsyncIterator[p4r.ReadResponse]:
         await asyncio.sleep(0.02)
@@ -91,6 +92,24 @@ async def _is_told(reading: asyncio.Future[object]) -> bool:
         assert "the connection was ended" in str(error)
         return True
     return False
+
+
+async def test_who_leaves_before_the_switchs_program_is_known_leaves_nothing_half_done(slow: str) -> None:
+    connection = _Connection(slow, 1, None)
+    reading = asyncio.ensure_future(connection.ask(P4RuntimeClient.read))
+    while connection._client is None:
+        await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    async def name(client: P4RuntimeClient) -> str:
+        return client.schema.name
+
+    assert await connection.ask(name) == "nothing"
+    await connection.close()
 
 
 async def test_whenever_another_task_hangs_up_who_reads_has_an_answer_or_is_told(slow: str) -> None:
