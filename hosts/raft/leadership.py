@@ -510,6 +510,12 @@ class Leadership:
         recent = self._now - progress.contact_tick < self._config.election_timeout_ticks
         return recent and progress.answered_round >= round
 
+    def _would_vote(self, member: int) -> bool:
+        """Whether a member would vote for who holds something: where logs have ids, not before it does so itself. A
+        change must not need its vote sooner, for this leader may end before that member has got anything."""
+        progress = self._progress.get(member)
+        return progress is None or progress.match_index > 0 or not self._config.log_id
+
     def changing(self) -> bool:
         """Whether a change is under way: the committed configuration is not the last yet."""
         current = self._log.configurations.latest
@@ -547,7 +553,8 @@ class Leadership:
         if lost:
             self.abandon_change(f"given up: members {sorted(lost)} have lost their data meanwhile")
             return
-        here = [one for one in change.target.membership.voters if self._is_here(one, change.round)]
+        voters = change.target.membership.voters
+        here = [one for one in voters if self._is_here(one, change.round) and self._would_vote(one)]
         match = {member: progress.match_index for member, progress in self._progress.items()}
         change.heard({one: match.get(one, 0) for one in here}, log.last_index, self._now)
         step = change.next_step(current)
