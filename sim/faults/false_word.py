@@ -53,7 +53,7 @@ class FalseWord:
             refusal = self._draw(leader)
             for deceived in others if self._everybody else random.sample(others, min(1, len(others))):
                 host, port = deceived.host, deceived.address[1]
-                quoting = refusal._replace(quoted=self._quote(leader, deceived.member))
+                quoting = refusal._replace(quoted=self._quote(leader, deceived))
                 self._network.tell_refusal(host, port, quoting, 1 + random.randrange(200))
                 self._scene.counts["forged refusals"] += 1
             if self._network_hints and not self._rounds % HINTS_EVERY:
@@ -107,22 +107,25 @@ class FalseWord:
         rest = hints.IDENTIFIER.to_bytes(2, "big") + random.getrandbits(16).to_bytes(2, "big")
         network.raw(own.name, frames.pack_icmp(mac, hints.ADDRESS, frames.ECHO_REPLY, rest))
 
-    def _quote(self, leader: Node, deceived: int) -> bytes:
+    def _quote(self, leader: Node, deceived: Node) -> bytes:
         """A reply of the deceived member's to the leader, as it might be: of a round that was guessed, or is long
-        over; of the round of now in another term, or another group."""
+        over for that member; of the round of now in another term, or another group."""
         random, plan = self._quote_random, self._scene.plan
         assert leader.process is not None
         number, group = random.choice(list(leader.process.groups.items()))
         core = group.core
         now = core._leadership.round if core._leadership is not None else 0
         term = random.choice((core.current_term, core.current_term, max(0, core.current_term - 1)))
-        over = max(0, now - ROUNDS_OF_LATE - random.randrange(200))
-        rounds = [0, 1, random.randrange(ROUNDS_APART), random.getrandbits(64), over]
+        rounds = [0, 1, random.randrange(ROUNDS_APART), random.getrandbits(64)]
+        own = deceived.process.groups.get(number) if deceived.process is not None else None
+        if own is not None:
+            rounds.append(max(0, own.core._following._heard_round - ROUNDS_OF_LATE - random.randrange(200)))
         if term != core.current_term:
             rounds = [now]
         elif random.random() < 0.2:
             rounds, number = [now], number + 1
-        reply = Message(MessageType.APPEND_ENTRIES_REPLY, deceived, leader.member, term, round=random.choice(rounds))
+        sender, chosen = deceived.member, random.choice(rounds)
+        reply = Message(MessageType.APPEND_ENTRIES_REPLY, sender, leader.member, term, round=chosen)
         header, payload = pack_peer(reply, group=number, cluster=plan.topology.cluster)
         return random.choice((b"", header.pack() + payload, header.pack() + payload, header.pack()))
 
