@@ -134,5 +134,5 @@ class Patience:
         if not self.is_over(heard_ago) or heard_ago >= 2 * self._until:
             return LONG
         if self.is_proven and heard_ago < self._first:
-            return 1  # others are about to hear the proof, if not the silence
+            return max(1, self._every // 10)  # others are about to hear the proof, if not the silence
         return max(1, self._every // 2)

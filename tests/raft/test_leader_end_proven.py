@@ -136,16 +136,26 @@ def test_without_hints_or_with_leases_no_proof_counts(options: dict[str, int]) -
     assert raft.role is Role.FOLLOWER and not is_granted(raft)
 
 
-def test_who_knows_first_asks_again_at_every_tick_until_others_know_by_silence() -> None:
-    raft = led(heartbeat_ticks=4, probe_ticks=6, election_timeout_ticks=20)
+@pytest.mark.parametrize(
+    ("heartbeat", "asked"),
+    [(4, [1, 2, 3, 4, 5, 6, 8, 10, 12]), (40, [*range(4, 61, 4), 80, 100, 120])],
+)
+def test_who_knows_first_asks_again_soon_until_others_know_by_silence(heartbeat: int, asked: list[int]) -> None:
+    """Ten times a heartbeat, or at every tick; and then twice."""
+    raft = led(
+        heartbeat_ticks=heartbeat,
+        probe_ticks=3 * heartbeat // 2,
+        election_timeout_ticks=5 * heartbeat,
+        election_spread_ticks=5 * heartbeat,
+    )
     raft.leader_unreachable(3, Quoted(1, FIRST))
     drain(raft)
-    asked = []
-    for now in range(1, 13):
+    found = []
+    for now in range(1, 3 * heartbeat + 1):
         tick(raft, 1)
         if only(drain(raft), PRE_VOTE):
-            asked.append(now)
-    assert asked == [1, 2, 3, 4, 5, 6, 8, 10, 12]
+            found.append(now)
+    assert found == asked
 
 
 def test_a_hint_makes_a_member_ask_after_its_leader_in_a_round_that_proves_its_end() -> None:

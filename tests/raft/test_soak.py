@@ -10,7 +10,8 @@ import pytest
 from tests.raft.network import soak
 
 SEEDS = int(os.environ.get("RAFT_SEEDS", "160"))
-BLOCK = 20
+BLOCK = 40
+"""Seeds in which everything must be seen: the rarest thing some fifteen times."""
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
