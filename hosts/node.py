@@ -194,7 +194,7 @@ class Node:
             for fd, events in poll(0.0 if busy or transport.has_more else max(0.0, due - clock())):
                 if fd == udp:
                     transport.drain()
-                    if events & select.EPOLLERR:
+                    if events & select.EPOLLERR and not transport.has_more:
                         transport.take_refusals()
                 elif fd == disk:
                     self._take_written()

@@ -232,8 +232,8 @@ class Transport:
 
     def take_refusals(self) -> None:
         """Take what hosts have answered to datagrams that were sent, and hand on which members are not there, and
-        which replies they have refused. To be called after ``drain``: what a member had said before its end counts
-        for less than its host's word."""
+        which replies they have refused. To be called after a ``drain`` that has left nothing: what a member had said
+        before its end counts for less than its host's word."""
         for refusal in self.socket.take_refusals():
             gone = [
                 (group, member)

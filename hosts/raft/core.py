@@ -52,6 +52,7 @@ from hosts.raft.patience import Patience
 from hosts.raft.quorum import Membership
 from hosts.raft.reads import Asking
 from hosts.raft.ready import Ready
+from hosts.raft.replication import ROUNDS_APART
 from hosts.raft.snapshot import Data, MemorySink, Sink, Snapshot
 from hosts.raft.validity import entries_fit, in_range
 
@@ -310,6 +311,8 @@ class Raft:
         if not self._patience.lose(is_proof):
             return False
         self._wait_less_for(member)
+        if not is_proof and self._follows():
+            self._ask_after_leader()  # what was refused may have been no reply to the leader: then this will be
         return True
 
     @property
@@ -675,6 +678,7 @@ class Raft:
             self.config,
             self.log,
             self.current_term,
+            self._random.randrange(ROUNDS_APART) if self.config.log_id else 0,
             self._send_now,
             log_ids,
             self.fanout_counts,

@@ -14,6 +14,9 @@ ROUNDS_OF_LATE = 64
 """Replies to as many of a leader's rounds may be under way when it ends. Who sees none of its messages guesses one of
 them once in 2^34 times: rounds begin at a random number of 40 bits (``replication.ROUNDS_APART``)."""
 
+GUESSED_ROUNDS = 1 << 30
+"""Leaders of version 0.1 begin at 0: what is less than this proves nothing. One in a thousand of the others is."""
+
 REJECTED_ROUNDS = 4
 """Of so many rounds it is remembered what was rejected: two heartbeats', with one for copies and one for the rest."""
 
@@ -91,9 +94,11 @@ class Following:
         self._heard_round = max(self._heard_round, message.round)
 
     def has_answered(self, leader: int, quoted: Quoted) -> bool:
-        """Whether that is a late round of the leader's that this member has heard last, which it has answered."""
+        """Whether that is one of the last ROUNDS_OF_LATE rounds of the leader that this member heard last, and so may
+        be one that it has answered; and none that may be guessed."""
         is_led = (self._term, self._leader) == (quoted.term, leader)
-        return is_led and quoted.round > 0 and 0 <= self._heard_round - quoted.round < ROUNDS_OF_LATE
+        is_late = 0 <= self._heard_round - quoted.round < ROUNDS_OF_LATE
+        return is_led and is_late and quoted.round >= GUESSED_ROUNDS
 
     def on_append_entries(self, message: Message, settled: bool) -> None:
         """A heartbeat, which stands at index 0 where all logs agree, is never rejected, and commits what is known to

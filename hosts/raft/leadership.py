@@ -70,6 +70,7 @@ class Leadership:
         config: Config,
         log: MemoryLog,
         term: int,
+        first_round: int,
         send: Callable[[Message], None],
         log_ids: Mapping[int, int],
         counts: FanoutCounts,
@@ -77,7 +78,8 @@ class Leadership:
         asking: AskingCounts,
         gather_counts: GatherCounts,
     ) -> None:
-        """``log_ids``: those of the voters' logs, the own one too, as they were named in the election."""
+        """Rounds begin after ``first_round``. ``log_ids``: those of the voters' logs, the own one too, as they were
+        named in the election."""
         self._config = config
         self._asking = asking
         self._answering = Answering(asking)
@@ -94,7 +96,9 @@ class Leadership:
         self.successor = NOBODY
         self._transfer_began = 0
         self._gathering = Gathering(config, gather_counts) if config.gather else None
-        self._replication = Replication(config, log, term, send, counts, acknowledgement_counts, self._gathering)
+        self._replication = Replication(
+            config, log, term, first_round, send, counts, acknowledgement_counts, self._gathering
+        )
         self._change: Change | None = None
         self._change_note = ""
         self._given_up = False
@@ -487,19 +491,23 @@ class Leadership:
         return change
 
     def _is_silent(self, target: Configuration, contact: Mapping[int, int], limit: int) -> bool:
-        """Whether no quorum of the voters of ``target`` has been heard for ``limit`` ticks: once they alone decide,
-        nobody could lead, nor mend that. ``contact``: ticks of members that count if they are later than the
-        beginning of the round that the member has answered last."""
-        heard = {one: progress.contact_tick for one, progress in self._counted.items()}
+        """Whether no quorum of the voters of ``target`` has been heard for ``limit`` ticks, but for who would not
+        vote: once they alone decide, nobody could lead, nor mend that. ``contact``: ticks of members that count if
+        they are later than the beginning of the round that the member has answered last."""
+        heard = {one: progress.contact_tick for one, progress in self._counted.items() if self._would_vote(one)}
         heard[self._config.id] = self._now
         latest = {one: max(heard.get(one, NEVER), contact.get(one, NEVER)) for one in target.membership.voters}
         return self._now - target.membership.reached(latest, NEVER) >= limit
 
     def _silence_text(self, target: Configuration, newcomers: Collection[int] = ()) -> str:
         voters = target.membership.voters
-        silent = sorted(one for one in voters - frozenset(newcomers) if not self._is_here(one))
+        others = sorted(voters - frozenset(newcomers))
+        silent = [one for one in others if not self._is_here(one)]
+        blank = [one for one in others if self._is_here(one) and not self._would_vote(one)]
         lost = sorted(voters & self.lost.keys())
         told = f"members {silent} are silent" + (f" (of these {lost} have lost their data)" if lost else "")
+        if blank:
+            told = f"members {blank} hold nothing yet" + (f", {told}" if silent else "")
         return f"{told}, and without them the voters {sorted(voters)} would have no quorum"
 
     def _is_here(self, member: int, round: int = 0) -> bool:

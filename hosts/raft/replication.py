@@ -21,8 +21,9 @@ TELL_HEARTBEATS = 20
 
 
 ROUNDS_APART = 1 << 40
-"""A leader's rounds begin at its log's id modulo this: who begins with empty logs anew, under the same cluster id and
-key, does not take for answers what was recorded before. Numbers stay exact in JSON."""
+"""In each term a leader's rounds begin at a random number below this: who begins with empty logs anew, under the same
+cluster id and key, does not take for answers what was recorded before, and who does not see what members send cannot
+quote it (``following.has_answered``). Numbers stay exact in JSON."""
 
 
 class Replication:
@@ -52,6 +53,7 @@ class Replication:
         config: Config,
         log: MemoryLog,
         term: int,
+        first_round: int,
         send: Callable[[Message], None],
         counts: FanoutCounts,
         acknowledgement_counts: AcknowledgementCounts,
@@ -70,7 +72,7 @@ class Replication:
         self.now = 0
         self.committed_tick = 0
         """When something was committed last."""
-        self.round = config.log_id % ROUNDS_APART
+        self.round = first_round
         self.progress: dict[int, Progress] = {}
         self.served = self.progress
         self.adopt(log.configurations.latest, log.last_index + 1)

@@ -126,7 +126,8 @@ class FalseWord:
             rounds, number = [now], number + 1
         sender, chosen = deceived.member, random.choice(rounds)
         reply = Message(MessageType.APPEND_ENTRIES_REPLY, sender, leader.member, term, round=chosen)
-        header, payload = pack_peer(reply, group=number, cluster=plan.topology.cluster)
+        cluster = plan.topology.cluster if deceived.process is None else deceived.process._transport._cluster
+        header, payload = pack_peer(reply, group=number, cluster=cluster)
         return random.choice((b"", header.pack() + payload, header.pack() + payload, header.pack()))
 
     def _draw(self, leader: Node) -> Refusal:

@@ -20,7 +20,7 @@ from tests.raft.single import (
 )
 from tests.raft.test_leader_end import PROBE, follower, hear, is_granted
 
-FIRST = 1000
+FIRST = 1 << 39
 """The leader's round that members heard first."""
 
 
@@ -87,10 +87,27 @@ def test_every_reply_that_may_be_under_way_is_proof(late: int) -> None:
 
 def test_a_round_of_an_earlier_leader_proves_nothing_of_this_one() -> None:
     raft = led(rounds=3)
-    raft.step(Message(APPEND, 2, 1, 2, round=7))
+    raft.step(Message(APPEND, 2, 1, 2, round=FIRST + 700))
     drain(raft)
     assert raft.leader_unreachable(2, Quoted(2, FIRST + 2))
     assert not has_doubts(raft)
+
+
+def test_rounds_that_begin_at_0_prove_nothing() -> None:
+    """Of a leader of version 0.1."""
+    raft = follower()
+    raft.step(Message(APPEND, 3, 1, 1, round=1000))
+    drain(raft)
+    assert raft.leader_unreachable(3, Quoted(1, 1000)) and not has_doubts(raft)
+
+
+def test_a_word_that_proves_nothing_makes_a_member_ask_once_for_one_that_does() -> None:
+    """What was refused was no reply to the leader, say a question."""
+    raft = led()
+    assert raft.leader_unreachable(3) and raft.role is Role.FOLLOWER
+    (question,) = only(drain(raft), APPEND_REPLY)
+    assert (question.target, question.round) == (3, FIRST)
+    assert not raft.leader_unreachable(3) and not drain(raft)
 
 
 def test_a_proof_after_a_word_counts_at_once() -> None:
@@ -123,9 +140,9 @@ def test_a_leader_that_speaks_after_its_proven_end_is_believed_to_be_there() -> 
     assert not has_doubts(raft)
     tick(raft, PROBE)
     assert raft.role is Role.PRE_CANDIDATE
-    raft.step(Message(APPEND, 2, 1, 2, round=7))
+    raft.step(Message(APPEND, 2, 1, 2, round=FIRST + 7))
     drain(raft)
-    assert raft.leader_unreachable(2, Quoted(2, 7)) and is_granted(raft, candidate=3), "another term's leader"
+    assert raft.leader_unreachable(2, Quoted(2, FIRST + 7)) and is_granted(raft, candidate=3), "another term's leader"
 
 
 @pytest.mark.parametrize("options", [{"probe_ticks": 0}, {"lease_ticks": 5}])

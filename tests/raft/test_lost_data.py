@@ -603,6 +603,16 @@ def test_who_has_lost_its_data_is_not_believed_when_it_asks() -> None:
 # -- answers to what another leader has said --------------------------------------------------------------------
 
 
+def test_a_leaders_rounds_begin_elsewhere_in_each_term_and_the_logs_id_does_not_tell_where() -> None:
+    begun = set()
+    for seed in range(20):
+        raft = member([recorded(1)])
+        raft._random.seed(seed)
+        elect(raft, LOGS)
+        begun.add(raft.status()["round"])
+    assert len(begun) == 20 and max(begun) - min(begun) > 1 << 39
+
+
 @pytest.mark.parametrize("past", ["none", "before", "to come"])
 def test_what_answers_nothing_of_this_leader_counts_for_nothing(past: str) -> None:
     # As of a leader that led in this term before all members began anew with empty folders.
@@ -612,7 +622,7 @@ def test_what_answers_nothing_of_this_leader_counts_for_nothing(past: str) -> No
     drain(raft)
     tick(raft, HEARTBEAT_TICKS)
     (sent, *_) = only(drain(raft), APPEND, to=2)
-    assert sent.round > 1000, "rounds begin at the log's id"
+    assert sent.round > 1000, "rounds begin at a random number"
     others = {"none": 0, "before": 999, "to come": sent.round + 1}
     raft.step(replace(says(sent, index=raft.last_index), round=others[past]))
     assert raft.commit_index == 0 and raft.status()["progress"]["2"]["match_index"] == 0
@@ -651,3 +661,18 @@ def test_no_change_needs_the_vote_of_a_member_that_holds_nothing_yet(seed: int) 
     network.run(300)
     new = network.leader()
     assert new is not None and not new.changing_members
+
+
+def test_a_change_is_given_up_if_a_voter_that_it_needs_goes_on_holding_nothing() -> None:
+    network = _Unreached(1, 3, Faults(propose=0.0, read=0.0), identified=True)
+    network.run(150)
+    lead = network.leader()
+    assert lead is not None
+    with pytest.raises(Unreachable, match=r"members \[2\] hold nothing yet, and without them the voters"):
+        lead.change_membership(remove=[4 - lead.id])
+    assert not lead.changing_members
+    network.unreached = frozenset()
+    network.run(20)
+    lead.change_membership(remove=[4 - lead.id])
+    network.run(100)
+    assert not lead.changing_members and lead.status()["voters"] == sorted({lead.id, 2})
