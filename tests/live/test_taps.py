@@ -102,7 +102,9 @@ def test_what_finds_no_room_is_told(ends: tuple[str, str]) -> None:
                 sending.send(frame(number, 1500))
         lost = tap.lost()
         assert 0 < lost < sent
-        assert list(map(number_of, gathered(tap, sent - lost))) == list(range(sent - lost))
+        # What the kernel says on its own at such interfaces may be among the lost, too.
+        found = list(map(number_of, gathered(tap, sent - lost)))
+        assert found == list(range(len(found))) and sent - lost <= len(found) < sent
         assert tap.lost() == 0
     finally:
         tap.close()
