@@ -194,7 +194,7 @@ class Group:
         """The latest leader that was seen, with its term."""
         self._leader_changes = 0
         self._ends_told = self._ends_proven = 0
-        """Leaders of whom their host said, while this member followed them, that nobody is there."""
+        """How often a leader's host said, while this member followed that, that nobody is there; and proved it."""
         self.hints_taken = dict.fromkeys(Cause, 0)
         """How often a hint has counted, by its cause."""
         self.reads_served = dict.fromkeys(READS_SERVED, 0)

@@ -376,10 +376,14 @@ def unpack_start(datagram: bytes) -> tuple[Header, int, int]:
     """(header, cluster id, round) of a message between members of which this is the beginning, be it whole or not.
     Raises WireError."""
     header = Header.unpack(datagram)
-    if len(datagram) < HEADER_BYTES + PEER_PREFIX_BYTES:
+    return header, *_unpack_prefix(datagram, HEADER_BYTES)
+
+
+def _unpack_prefix(data: bytes | memoryview, at: int = 0) -> tuple[int, int]:
+    if len(data) < at + PEER_PREFIX_BYTES:
         raise WireError("a peer message without cluster and round")
-    cluster, round_number = _PEER_PREFIX.unpack_from(datagram, HEADER_BYTES)
-    return header, cluster, round_number
+    cluster, round_number = _PEER_PREFIX.unpack_from(data, at)
+    return cluster, round_number
 
 
 def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) -> Message:
@@ -387,9 +391,7 @@ def unpack_peer(header: Header, payload: bytes | memoryview, *, cluster: int) ->
     rides."""
     if header.type >= FIRST_CLIENT_TYPE:
         raise WireError(f"type {header.type} is no peer message")
-    if len(payload) < PEER_PREFIX_BYTES:
-        raise WireError("a peer message without cluster and round")
-    named, round_number = _PEER_PREFIX.unpack_from(payload)
+    named, round_number = _unpack_prefix(payload)
     if named != cluster:
         raise WireError(f"a message of cluster {named}, not {cluster}")
     entries: tuple[Entry, ...] = ()

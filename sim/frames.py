@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from hosts.config import Address
+from hosts.net.udp import QUOTED_BYTES
 
 PAYLOAD_AT = 42
 _HEADERS = struct.Struct(">16sH6sH8sHHHH")
@@ -19,8 +20,6 @@ _ICMP_AT = 34
 _UDP = struct.Struct(">HHHH")
 _QUOTED_AT = 8
 """In an ICMP message that quotes a packet."""
-QUOTED_BYTES = 64
-"""Of the datagram that an ICMP message quotes; kernels quote more."""
 PORT_UNREACHABLE, ECHO_REQUEST, ECHO_REPLY = (3, 3), (8, 0), (0, 0)
 """Type and code of ICMP messages."""
 

@@ -9,7 +9,7 @@ from random import Random
 
 from hosts.config import Address
 from hosts.net.path import BASE
-from hosts.net.udp import Refusal
+from hosts.net.udp import QUOTED_BYTES, Refusal
 from hosts.wire import FIRST_CLIENT_TYPE, Flag
 from sim import frames
 from sim.events import SECOND
@@ -266,7 +266,7 @@ class Network:
             frame = frames.pack_refusal(self._senders[host], source, destination, datagram)
             self._events.after(late, self.into_switches, host, frame, False)
             return
-        refusal = Refusal(destination, True, datagram[: frames.QUOTED_BYTES])
+        refusal = Refusal(destination, True, datagram[:QUOTED_BYTES])
         self.tell_refusal(there, source[1], refusal, 60 + random.randrange(200) + late)
 
     def _icmp_arrives(self, host: str, icmp: frames.Icmp) -> None:

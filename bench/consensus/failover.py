@@ -340,9 +340,11 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[s
             name = label(system.name, one)
             if hints is not Hints.BOTH and isinstance(system, Switchraft):
                 name += f", hints: {options.hints}"
-            client: AbstractContextManager[Pulse | Quiet] = pulse(ground, system)
-            if options.idle and isinstance(system, Switchraft):
-                client = nullcontext(Quiet(system))
+            client: AbstractContextManager[Pulse | Quiet] = (
+                nullcontext(Quiet(system))
+                if options.idle and isinstance(system, Switchraft)
+                else pulse(ground, system)
+            )
             found[name] = kills(ground, system, options.kills, say, client, cut=options.cut)
         loaded = None
         if options.load_minutes:

@@ -26,7 +26,7 @@ from hosts.net.seal import SEAL_BYTES, Seal
 from hosts.net.udp import BATCH, Socket, UdpSocket
 from hosts.net.validation import AMPLIFICATION
 from hosts.raft.config import MAX_ID
-from hosts.raft.message import EVERYBODY, NOBODY, NOTHING_QUOTED, Message, MessageType, Quoted
+from hosts.raft.message import EVERYBODY, NOBODY, NOTHING_QUOTED, REPLIES_TO_LEADERS, Message, MessageType, Quoted
 from hosts.raft.patience import Cause
 from hosts.service.requests import MAX_REQUEST_BYTES, READS, Encoded, operation_in
 from hosts.wire import (
@@ -55,7 +55,6 @@ STRANGERS = ("not_member", "wrong_address", "bad_mac", "replayed")
 """The reasons for which a datagram is dropped that speaks for a member and does not come from it."""
 
 _CAUSES = frozenset(Cause)
-_REPLIES_TO_LEADERS = (MessageType.APPEND_ENTRIES_REPLY, MessageType.INSTALL_SNAPSHOT_REPLY)
 _FRAGMENT, _READ, _GATHERED = int(Flag.FRAGMENT), int(Flag.READ), int(Flag.GATHERED)
 _PROBES = frozenset({int(MessageType.FRAGMENT_STATUS), int(MessageType.CLIENT_FRAGMENT_STATUS)})
 """As fragments they only prove that datagrams of their size arrive."""
@@ -251,7 +250,7 @@ class Transport:
             header, cluster, round = unpack_start(datagram)
         except WireError:
             return NOTHING_QUOTED
-        is_reply = header.type in _REPLIES_TO_LEADERS and not header.is_fragment and cluster == self._cluster
+        is_reply = header.type in REPLIES_TO_LEADERS and not header.is_fragment and cluster == self._cluster
         is_mine = (header.source, header.target, header.group) == (self._member, member, group)
         return Quoted(header.term, round) if is_reply and is_mine else NOTHING_QUOTED
 

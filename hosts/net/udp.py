@@ -45,8 +45,8 @@ _MSG_DONTWAIT, _MSG_TRUNC, _MSG_ERRQUEUE = 0x40, 0x20, 0x2000
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 """``sock_extended_err``: errno, origin, type, code, padding, info, data. The offender's address follows."""
 _ERROR_BYTES = 512
-_QUOTED_BYTES = 64
-"""More is not looked at: a member's header, and what a reply to another one begins with."""
+QUOTED_BYTES = 64
+"""So much of a datagram that ICMP quotes is looked at: a member's header, and what a reply begins with."""
 _NEVER_SEGMENTED = frozenset({errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP})
 """Why UDP_SEGMENT fails where it always will; EINVAL: the interface takes no such datagrams now."""
 
@@ -254,7 +254,7 @@ class UdpSocket:
         found: list[Refusal] = []
         while len(found) < MAX_ERRORS:
             try:
-                quoted, control, _, destination = self._socket.recvmsg(_QUOTED_BYTES, _ERROR_BYTES, _MSG_ERRQUEUE)
+                quoted, control, _, destination = self._socket.recvmsg(QUOTED_BYTES, _ERROR_BYTES, _MSG_ERRQUEUE)
             except OSError:
                 break
             nobody_there = any(

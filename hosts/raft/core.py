@@ -39,6 +39,7 @@ from hosts.raft.message import (
     NO_VOTE,
     NOBODY,
     NOTHING_QUOTED,
+    REPLIES_TO_LEADERS,
     Entry,
     EntryKind,
     HardState,
@@ -92,7 +93,6 @@ _REPLIES = frozenset(_REPLY_TO.values())
 _VOTE_REQUESTS = frozenset({MessageType.PRE_VOTE, MessageType.REQUEST_VOTE})
 _READ_INDEX = frozenset({MessageType.READ_INDEX, MessageType.READ_INDEX_REPLY})
 _LEADERS = frozenset({MessageType.APPEND_ENTRIES, MessageType.INSTALL_SNAPSHOT})
-_LEADERS_REPLIES = frozenset({MessageType.APPEND_ENTRIES_REPLY, MessageType.INSTALL_SNAPSHOT_REPLY})
 
 _NOBODY_LOST: Mapping[int, str] = {}
 _TRANSFER = b"transfer"
@@ -307,7 +307,7 @@ class Raft:
         the word counts for nothing, or is no news."""
         if not self._follows() or member != self.leader:
             return False
-        is_proof = quoted.term == self.current_term and self._following.has_answered(member, quoted)
+        is_proof = self._following.has_answered(self.current_term, member, quoted)
         if not self._patience.lose(is_proof):
             return False
         self._wait_less_for(member)
@@ -492,7 +492,7 @@ class Raft:
             self._on_vote_request(message)
         elif kind in _LEADERS:
             self._on_leader(message)
-        elif kind in _LEADERS_REPLIES:
+        elif kind in REPLIES_TO_LEADERS:
             if self._leadership is not None:
                 self._leadership.on_reply(message)
                 if message.question is not None:
@@ -601,7 +601,7 @@ class Raft:
         if kind is None:
             return
         message = replace(message, round=0)
-        if kind in _LEADERS_REPLIES:
+        if kind in REPLIES_TO_LEADERS:
             self._reply(message, index=message.index, reject=True)
         else:
             self._reply(message, log_term=message.term, reject=True)
@@ -612,7 +612,7 @@ class Raft:
         if term > self.current_term:
             self.voted_for = NO_VOTE if self._is_blank() else NOBODY
             self.current_term = term
-            self._forget_word_of_its_end(self._patience.begin_term())
+            self._wait_anew(self._patience.begin_term())
         if self.role is not Role.FOLLOWER:
             self.role = Role.FOLLOWER
             self._lost = self.lost
@@ -651,7 +651,7 @@ class Raft:
             self._become_candidate(_TRANSFER)
 
     def _become_candidate(self, reason: bytes = b"") -> None:
-        self._forget_word_of_its_end(self._patience.begin_term())
+        self._wait_anew(self._patience.begin_term())
         self._reset_election_timer()
         self.role = Role.CANDIDATE
         self.leader = NOBODY
@@ -702,8 +702,8 @@ class Raft:
         minimum = self.config.election_timeout_ticks
         self._timeout = minimum + self._random.randrange(self.config.election_spread_ticks or minimum)
 
-    def _forget_word_of_its_end(self, was_told: bool) -> None:
-        """What was said of a leader's end, if anything, does not count any more: it speaks, or its term is over."""
+    def _wait_anew(self, was_told: bool) -> None:
+        """As long as ever, if something ``was_told`` of a leader's end that counts no more."""
         if was_told:
             self._draw_timeout()
             if self.leader != NOBODY:
@@ -794,7 +794,7 @@ class Raft:
         if is_append and not entries_fit(message):
             return
         self._become_follower(self.current_term, message.source)
-        self._forget_word_of_its_end(self._patience.forget())
+        self._wait_anew(self._patience.forget())
         if message.lease is not self._patience.is_promised:
             self._patience.promise(message.lease)
         self._elapsed = self._heard_ago = 0

@@ -93,12 +93,15 @@ class Following:
             self._heard_round = 0
         self._heard_round = max(self._heard_round, message.round)
 
-    def has_answered(self, leader: int, quoted: Quoted) -> bool:
-        """Whether that is one of the last ROUNDS_OF_LATE rounds of the leader that this member heard last, and so may
-        be one that it has answered; and none that may be guessed."""
-        is_led = (self._term, self._leader) == (quoted.term, leader)
-        is_late = 0 <= self._heard_round - quoted.round < ROUNDS_OF_LATE
-        return is_led and is_late and quoted.round >= GUESSED_ROUNDS
+    def has_answered(self, term: int, leader: int, quoted: Quoted) -> bool:
+        """Whether that is one of the last ROUNDS_OF_LATE rounds that were heard of the leader of ``term``, and so may
+        be one that this member has answered; and none that may be guessed."""
+        is_late = 0 <= self._heard_of(term, leader) - quoted.round < ROUNDS_OF_LATE
+        return quoted.term == term and is_late and quoted.round >= GUESSED_ROUNDS
+
+    def _heard_of(self, term: int, leader: int) -> int:
+        """The last round that was heard of the leader of that term, 0 if none."""
+        return self._heard_round if (self._term, self._leader) == (term, leader) else 0
 
     def on_append_entries(self, message: Message, settled: bool) -> None:
         """A heartbeat, which stands at index 0 where all logs agree, is never rejected, and commits what is known to
@@ -228,9 +231,7 @@ class Following:
     def ask_after(self, term: int, leader: int, settled: bool) -> None:
         """Say to a leader that has fallen silent what it could last be told, in the last round that was heard. What
         comes back, if nobody is there, is for the caller to hear."""
-        known = self._term, self._leader
-        round = self._heard_round if known == (term, leader) else 0
-        silent = Message(MessageType.APPEND_ENTRIES, leader, NOBODY, term, round=round)
+        silent = Message(MessageType.APPEND_ENTRIES, leader, NOBODY, term, round=self._heard_of(term, leader))
         self._answer_append(silent, self.holds(term, leader), settled)
 
     # -- answers ------------------------------------------------------------------------------------------------

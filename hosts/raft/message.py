@@ -49,6 +49,9 @@ class MessageType(IntEnum):
     """A FRAGMENT_STATUS between a client and a node, either way."""
 
 
+REPLIES_TO_LEADERS = frozenset({MessageType.APPEND_ENTRIES_REPLY, MessageType.INSTALL_SNAPSHOT_REPLY})
+
+
 class EntryKind(IntEnum):
     """What a log entry holds."""
 

@@ -86,7 +86,8 @@ class Patience:
     def lose(self, proven: bool) -> bool:
         """The leader's host has answered that nobody is there. False if that counts for nothing, or is no news."""
         proven = proven and not self._was_misled
-        if not self._first or (self.gone and not (proven and not self.is_proven)):
+        is_news = not self.gone or (proven and not self.is_proven)
+        if not self._first or not is_news:
             return False
         self.gone = True
         self.is_proven |= proven

@@ -112,39 +112,39 @@ async def test_who_leaves_before_the_switchs_program_is_known_leaves_nothing_hal
     await connection.close()
 
 
-async def test_whenever_another_task_hangs_up_who_reads_has_an_answer_or_is_told(slow: str) -> None:
+@pytest.mark.parametrize("schema", [P4Schema(), None], ids=["program known", "program asked for first"])
+async def test_whenever_another_task_hangs_up_who_reads_has_an_answer_or_is_told(
+    schema: P4Schema | None, slow: str
+) -> None:
     told = set()
     for turns in range(12):
-        connection = _Connection(slow, 1, P4Schema())
-        await connection.ask(P4RuntimeClient.read)
-        reading = asyncio.ensure_future(connection.ask(P4RuntimeClient.read))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        await connection.close()
-        told.add(await _is_told(reading))
-        await connection.close()
-    assert True in told
+        connection = _Connection(slow, 1, schema)
+        begun = asyncio.Event()
 
-
-async def test_hanging_up_between_two_calls_of_one_question_is_told(slow: str) -> None:
-    """A reader without a program asks for that first."""
-    told = set()
-    for turns in range(12):
-        connection = _Connection(slow, 1, None)
-        fetched = asyncio.Event()
-
-        async def read(client: P4RuntimeClient, fetched: asyncio.Event = fetched) -> object:
-            fetched.set()
+        async def read(client: P4RuntimeClient, begun: asyncio.Event = begun) -> object:
+            begun.set()
             return await client.read()
 
         reading = asyncio.ensure_future(connection.ask(read))
-        await fetched.wait()
+        await begun.wait()
         for _ in range(turns):
             await asyncio.sleep(0)
         await connection.close()
         told.add(await _is_told(reading))
         await connection.close()
     assert True in told
+
+
+async def test_hanging_up_just_as_the_switchs_program_is_known_is_told(
+    slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = _Connection(slow, 1, None)
+
+    async def fetched(_: P4RuntimeClient) -> None:
+        await connection.close()
+
+    monkeypatch.setattr(P4RuntimeClient, "fetch_schema", fetched)
+    assert await _is_told(asyncio.ensure_future(connection.ask(P4RuntimeClient.read)))
 
 
 async def test_who_reads_may_be_cancelled(silent: str) -> None:

@@ -89,6 +89,9 @@ class Prompt(CLI):  # type: ignore[misc]
 
 def _measure(client: Node, server: Node) -> None:
     """Print TCP's rate as iperf sees it. (Mininet's own way waits for lines that newer versions do not print.)"""
+    if _listens(server, IPERF_PORT):
+        print(f"*** another program listens at port {IPERF_PORT} of {server.name}")
+        return
     port = ["-p", str(IPERF_PORT)]
     running = [server.popen(["iperf", "-s", *port], stdout=subprocess.DEVNULL)]
     try:
